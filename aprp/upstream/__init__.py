@@ -1,0 +1,1 @@
+"""The source side: the agent, an exchange, a transfer, the store."""

@@ -1,0 +1,104 @@
+"""Imports point down only, and the pure floor stays pure."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "aprp"
+
+FLOORS = (
+    ("aprp.core",),
+    ("aprp.config", "aprp.simulator"),
+    ("aprp.upstream",),
+    ("aprp.web",),
+    ("aprp.downloader", "aprp.demo"),
+    ("aprp.service",),
+    ("aprp.cli", "aprp.__main__"),
+)
+
+
+def floor_of(module: str) -> int | None:
+    for height, names in enumerate(FLOORS):
+        if any(module == name or module.startswith(name + ".") for name in names):
+            return height
+    return None
+
+
+def imports_of(path: Path) -> list[str]:
+    """Every module that the file imports, at the top or inside a function."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide the floor they point to"
+            assert node.module is not None
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return found
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+class FloorTests(SynchronousTestCase):
+    def test_every_module_has_a_floor(self) -> None:
+        homeless = [
+            module_name(path)
+            for path in PACKAGE.rglob("*.py")
+            if path != PACKAGE / "__init__.py" and floor_of(module_name(path)) is None
+        ]
+        self.assertEqual(homeless, [])
+
+    def test_imports_point_down(self) -> None:
+        upward = []
+        for path in PACKAGE.rglob("*.py"):
+            here = floor_of(module_name(path))
+            if here is None:
+                continue
+            for name in imports_of(path):
+                there = floor_of(name)
+                if there is not None and there > here:
+                    upward.append(f"{module_name(path)} imports {name}")
+        self.assertEqual(upward, [])
+
+    def test_core_imports_the_standard_library_only(self) -> None:
+        foreign = [
+            f"{module_name(path)} imports {name}"
+            for path in (PACKAGE / "core").rglob("*.py")
+            for name in imports_of(path)
+            if not name.startswith("aprp.core") and name.split(".")[0] not in sys.stdlib_module_names
+        ]
+        self.assertEqual(foreign, [])
+
+    def test_core_does_not_read_clocks_or_random_sources(self) -> None:
+        impure = {"time", "random", "logging", "socket", "asyncio", "threading"}
+        found = [
+            f"{module_name(path)} imports {name}"
+            for path in (PACKAGE / "core").rglob("*.py")
+            for name in imports_of(path)
+            if name.split(".")[0] in impure and name not in {"random.Random"}
+        ]
+        self.assertEqual(found, [])
+
+    def test_importing_core_leaves_twisted_out(self) -> None:
+        modules = [module_name(path) for path in (PACKAGE / "core").rglob("*.py")]
+        program = (
+            "import sys, importlib\n"
+            f"for name in {modules!r}: importlib.import_module(name)\n"
+            "print('twisted' in sys.modules)"
+        )
+        out = subprocess.run(
+            [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        self.assertEqual(out.stdout.strip(), "False")
+
+    def test_the_plugin_folder_stays_a_namespace(self) -> None:
+        self.assertEqual(list((ROOT / "twisted").rglob("__init__.py")), [])
