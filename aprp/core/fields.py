@@ -1,0 +1,95 @@
+"""Header fields as one immutable value, and the grammar that several fields share.
+
+Names compare without case and keep the spelling they came with; the order of lines is kept
+(RFC 9110 section 5.3). Values are bytes without surrounding white space.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""RFC 9110 section 5.6.2."""
+
+VALUE = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*")
+"""field-value with obs-text; RFC 9110 section 5.5 forbids CR, LF and NUL, and we take no other
+control character but HTAB."""
+
+Pairs = tuple[tuple[bytes, bytes], ...]
+
+
+class Fields:
+    """The field lines of one message, in order."""
+
+    __slots__ = ("_values", "pairs")
+
+    def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        self.pairs: Pairs = tuple(pairs)
+        values: dict[bytes, list[bytes]] = {}
+        for name, value in self.pairs:
+            values.setdefault(name.lower(), []).append(value)
+        self._values = values
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        return iter(self.pairs)
+
+    def __contains__(self, name: bytes) -> bool:
+        """Whether a line of that lower-case name is there."""
+        return name in self._values
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Fields) and self.pairs == other.pairs
+
+    def __hash__(self) -> int:
+        return hash(self.pairs)
+
+    def __repr__(self) -> str:
+        return f"Fields({self.pairs!r})"
+
+    def all(self, name: bytes) -> list[bytes]:
+        """Every value of that lower-case name, in order."""
+        return self._values.get(name, [])
+
+    def get(self, name: bytes) -> bytes | None:
+        """The combined value (RFC 9110 section 5.3) of that lower-case name, None if absent."""
+        values = self._values.get(name)
+        if values is None:
+            return None
+        return values[0] if len(values) == 1 else b", ".join(values)
+
+    def tokens(self, name: bytes) -> list[bytes]:
+        """The members of a list-valued field in lower case, empty ones left out."""
+        value = self.get(name)
+        return [] if value is None else [item.lower() for item in split_list(value)]
+
+    def without(self, names: Iterable[bytes]) -> Fields:
+        """The same lines less those with one of these lower-case names."""
+        gone = frozenset(names)
+        return Fields(pair for pair in self.pairs if pair[0].lower() not in gone)
+
+    def adding(self, *pairs: tuple[bytes, bytes]) -> Fields:
+        """The same lines and these behind them."""
+        return Fields(self.pairs + pairs)
+
+
+def split_list(value: bytes) -> list[bytes]:
+    """The members of a comma-separated list; commas inside quoted strings do not separate.
+
+    Empty members are dropped (RFC 9110 section 5.6.1.2).
+    """
+    if b'"' not in value:
+        return [item for item in (part.strip(b" \t") for part in value.split(b",")) if item]
+    members, start, quoted, escaped = [], 0, False, False
+    for at, octet in enumerate(value):
+        if escaped:
+            escaped = False
+        elif quoted and octet == 0x5C:
+            escaped = True
+        elif octet == 0x22:
+            quoted = not quoted
+        elif octet == 0x2C and not quoted:
+            members.append(value[start:at])
+            start = at + 1
+    members.append(value[start:])
+    return [item for item in (part.strip(b" \t") for part in members) if item]

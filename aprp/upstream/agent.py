@@ -1,0 +1,122 @@
+"""The agent: every byte from a source comes through it. It keeps connections warm per origin.
+
+`open` takes an idle connection or makes one. A kept connection may have been closed by the source
+at the moment it is used: a request that may be sent twice is then sent again at once, over a new
+connection and for free; one that may not gets a new connection to begin with (RFC 9112 section
+9.3.1).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    TCP4ClientEndpoint,
+    TCP6ClientEndpoint,
+    wrapClientTLS,
+)
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.internet.ssl import optionsForClientTLS
+
+from aprp.upstream.errors import NoAnswer, connect_failed
+from aprp.upstream.exchange import Exchange, Origin, SourceRequest
+from aprp.upstream.http1 import Connection
+
+IDLE_SECONDS = 55.0
+"""Shorter than the 60 s or more after which common servers close a kept connection."""
+IDLE_PER_ORIGIN = 64
+
+
+class Agent:
+    """Connections to sources, over one reactor (TCP, time and names)."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._idle: dict[Origin, list[Connection]] = {}
+        self._open: dict[Connection, Deferred[None]] = {}
+
+    async def open(self, request: SourceRequest) -> Exchange:
+        """Ask; gives the exchange once the head of the final answer is there.
+
+        Raises a `SourceError`. Cancelling the coroutine's Deferred closes the connection.
+        """
+        if request.repeatable and (kept := self._take(request.origin)) is not None:
+            try:
+                return await kept.ask(request)
+            except NoAnswer:
+                pass
+        connection = await self._connect(request)
+        return await connection.ask(request)
+
+    def close(self) -> Deferred[None]:
+        """Close every connection, busy ones too; fires when all are gone."""
+        gone = DeferredList(list(self._open.values()))
+        for connection in list(self._open):
+            connection.abandon()
+        done: Deferred[None] = Deferred()
+        gone.addCallback(lambda _: done.callback(None))
+        return done
+
+    @property
+    def connections(self) -> int:
+        """How many are open now, idle ones too."""
+        return len(self._open)
+
+    def _take(self, origin: Origin) -> Connection | None:
+        idle = self._idle.get(origin)
+        while idle:
+            connection = idle.pop()
+            if connection.idle:
+                return connection
+        return None
+
+    async def _connect(self, request: SourceRequest) -> Connection:
+        origin = request.origin
+        factory = Factory.forProtocol(lambda: self._connection(origin))
+        try:
+            connection = await self._endpoint(origin, request.timeouts.connect).connect(factory)
+        except Exception as reason:
+            raise connect_failed(str(origin), reason) from None
+        assert isinstance(connection, Connection)
+        return connection
+
+    def _connection(self, origin: Origin) -> Connection:
+        def released(connection: Connection) -> None:
+            idle = self._idle.setdefault(origin, [])
+            if len(idle) < IDLE_PER_ORIGIN:
+                idle.append(connection)
+                connection.rest(IDLE_SECONDS)
+            else:
+                connection.abandon()
+
+        def lost(connection: Connection) -> None:
+            idle = self._idle.get(origin, [])
+            if connection in idle:
+                idle.remove(connection)
+            if not idle:
+                self._idle.pop(origin, None)
+            if (gone := self._open.pop(connection, None)) is not None:
+                gone.callback(None)
+
+        connection = Connection(self._reactor, str(origin), released, lost)
+        self._open[connection] = Deferred()
+        return connection
+
+    def _endpoint(self, origin: Origin, timeout: float) -> IStreamClientEndpoint:
+        endpoint: IStreamClientEndpoint
+        try:
+            version = ipaddress.ip_address(origin.host).version
+        except ValueError:
+            host = origin.host.encode("ascii")
+            endpoint = HostnameEndpoint(self._reactor, host, origin.port, timeout=timeout)
+        else:
+            literal = TCP4ClientEndpoint if version == 4 else TCP6ClientEndpoint
+            endpoint = literal(self._reactor, origin.host, origin.port, timeout=timeout)
+        if origin.scheme == "http":
+            return endpoint
+        options = optionsForClientTLS(origin.host, trustRoot=origin.trust)
+        return wrapClientTLS(options, endpoint)

@@ -1,0 +1,89 @@
+"""What can go wrong on the way to a source, each with its Proxy-Status error type (RFC 9209).
+
+The text of an error is one sentence for an operator: which source, what happened.
+"""
+
+from __future__ import annotations
+
+from OpenSSL import SSL
+from service_identity import VerificationError
+from twisted.internet import error
+
+
+class SourceError(Exception):
+    """A source didn't give what it was asked for."""
+
+    kind = "destination_unavailable"
+    """RFC 9209 section 2.3."""
+
+    timed_out = False
+    """Whether it was silence that ended it."""
+
+
+class ConnectFailed(SourceError):
+    """There is no connection, so nothing of the request was sent."""
+
+    def __init__(self, text: str, kind: str, timed_out: bool = False) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.timed_out = timed_out
+
+
+class NoAnswer(SourceError):
+    """The connection ended before the first byte of an answer."""
+
+    kind = "connection_terminated"
+
+
+class AnswerTimeout(SourceError):
+    """No answer's head came in time."""
+
+    kind = "http_response_timeout"
+    timed_out = True
+
+
+class SourceLied(SourceError):
+    """The answer isn't HTTP, has two readings, or isn't what was asked for."""
+
+    kind = "http_protocol_error"
+
+
+class HeadTooLarge(SourceError):
+    """The answer's head doesn't end within the bounds."""
+
+    kind = "http_response_header_section_size"
+
+
+class BodyBroken(SourceError):
+    """The body ended before its framing says it does."""
+
+    kind = "http_response_incomplete"
+
+
+class BodyStalled(BodyBroken):
+    """No byte of the body came in time."""
+
+    kind = "connection_read_timeout"
+    timed_out = True
+
+
+def connect_failed(where: str, reason: BaseException) -> ConnectFailed:
+    """The error for a connection to `where` (host:port) that couldn't be made."""
+    if isinstance(reason, (error.TimeoutError, error.ConnectingCancelledError)):
+        return ConnectFailed(f"{where} did not accept in time", "connection_timeout", True)
+    if isinstance(reason, error.ConnectionRefusedError):
+        return ConnectFailed(f"{where} refused the connection", "connection_refused")
+    if isinstance(reason, error.DNSLookupError):
+        return ConnectFailed(f"{where}: the name has no address", "dns_error")
+    return ConnectFailed(f"{where} can't be reached: {reason}", "destination_ip_unroutable")
+
+
+def lost_before_answer(where: str, reason: BaseException | None) -> SourceError:
+    """The error for a connection to `where` that ended before an answer began."""
+    if isinstance(reason, VerificationError):
+        return ConnectFailed(f"{where}: its certificate names another", "tls_certificate_error")
+    if isinstance(reason, SSL.Error):
+        if "certificate verify failed" in str(reason):
+            return ConnectFailed(f"{where}: the certificate isn't trusted", "tls_certificate_error")
+        return ConnectFailed(f"{where}: the TLS handshake failed", "tls_protocol_error")
+    return NoAnswer(f"{where} closed the connection without an answer")

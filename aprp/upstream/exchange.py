@@ -1,0 +1,102 @@
+"""The seam to sources: a request, and the exchange that answers it.
+
+An exchange is a response whose head is there and whose body waits to be moved: `pump` moves its
+next bytes into a consumer, with the consumer's back-pressure going all the way to the source's
+socket; `abort` ends it at any byte. What lies below (HTTP/1.1 today) doesn't show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import IO, Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IConsumer
+
+from aprp.core.fields import Fields
+from aprp.core.head import ResponseHead
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where to connect. Connections are shared only between equal origins."""
+
+    scheme: str
+    host: str
+    port: int
+    trust: Any = None
+    """Whose certificates are believed, for https (an IOpenSSLTrustRoot); None: the platform's."""
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds: to a connection; to the answer's head; between two pieces of its body."""
+
+    connect: float
+    first_byte: float
+    between_bytes: float
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRequest:
+    """One request as it goes out. `target` and the fields' bytes are sent as they stand here.
+
+    `body` is a file at its start, whose Content-Length is among the fields.
+    """
+
+    method: bytes
+    origin: Origin
+    target: bytes
+    fields: Fields
+    timeouts: Timeouts
+    body: IO[bytes] | None = None
+    interim: Callable[[ResponseHead], None] | None = None
+    """Told of each 1xx answer that comes before the final one."""
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether sending it twice does no harm (RFC 9110 section 9.2.2)."""
+        return self.method in (b"GET", b"HEAD", b"OPTIONS") and self.body is None
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds on the reactor's clock: asked (the request was written), answered (head came)."""
+
+    asked: float
+    answered: float
+
+    @property
+    def latency(self) -> float:
+        return self.answered - self.asked
+
+
+class Exchange(Protocol):
+    """A response being received."""
+
+    head: ResponseHead
+    length: int | None
+    """Of the body in bytes as framed, None when only its end will tell."""
+    delimited: bool
+    """Whether the body's end is marked, so that a break can't be taken for it."""
+    timings: Timings
+    reused: bool
+    """Whether the connection had served before."""
+
+    def pump(self, sink: IConsumer, n: int | None = None) -> Deferred[int]:
+        """Move the next `n` body bytes, or all that is left, into `sink`.
+
+        Gives the number moved: less than `n` only where the body ended as its framing says.
+        Fails with `BodyBroken` or `SourceLied` after whatever came has been written. One pump at
+        a time; cancelling it aborts the exchange.
+        """
+        ...
+
+    def abort(self) -> None:
+        """Stop at once; what is left of the body is never received. Harmless at the end."""
+        ...

@@ -1,0 +1,51 @@
+"""One timer for everything a connection waits for, cheap to set anew with every byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+
+class Watchdog:
+    """Calls `expired` when nothing touched it for as long as it was last told to expect.
+
+    Setting a later deadline only notes it: the pending call looks when it fires and goes on
+    waiting for the rest, so that a touch costs no timer.
+    """
+
+    def __init__(self, clock: IReactorTime, expired: Callable[[], None]) -> None:
+        self._clock = clock
+        self._expired = expired
+        self._deadline: float | None = None
+        self._call: IDelayedCall | None = None
+
+    def expect(self, seconds: float) -> None:
+        """Something has to happen within `seconds` from now."""
+        self._deadline = self._clock.seconds() + seconds
+        if self._call is None:
+            self._call = self._clock.callLater(seconds, self._look)
+        elif self._call.getTime() > self._deadline:
+            self._call.reset(seconds)
+
+    def rest(self) -> None:
+        """Nothing is waited for."""
+        self._deadline = None
+
+    def close(self) -> None:
+        """Nothing will be waited for again; leaves no timer behind."""
+        self._deadline = None
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+
+    def _look(self) -> None:
+        self._call = None
+        if self._deadline is None:
+            return
+        left = self._deadline - self._clock.seconds()
+        if left > 0:
+            self._call = self._clock.callLater(left, self._look)
+        else:
+            self._deadline = None
+            self._expired()
