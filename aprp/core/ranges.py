@@ -6,9 +6,9 @@ are ASCII digits, any count of them; those past 2**63 - 1 are taken as that.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
-import itertools
 from dataclasses import dataclass
 
 from aprp.core.fields import split_list
