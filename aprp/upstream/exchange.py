@@ -87,6 +87,8 @@ class Exchange(Protocol):
     timings: Timings
     reused: bool
     """Whether the connection had served before."""
+    moved: int
+    """Body bytes moved so far, over all pumps."""
 
     def pump(self, sink: IConsumer, n: int | None = None) -> Deferred[int]:
         """Move the next `n` body bytes, or all that is left, into `sink`.

@@ -64,21 +64,23 @@ class Http1Exchange:
         self.delimited = not framing.by_close
         self.timings = timings
         self.reused = connection.served > 1
+        self.moved = 0
         self._connection: Connection | None = connection
         self._held: deque[bytes] = deque()
         self._ended = False
         self._error: SourceError | None = None
         self._sink: IConsumer | None = None
-        self._wanted: int | None = None
-        self._moved = 0
+        self._goal: int | None = None
+        self._start = 0
         self._pumped: Deferred[int] | None = None
         self._paused = False
 
     def pump(self, sink: IConsumer, n: int | None = None) -> Deferred[int]:
         assert self._pumped is None, "one pump at a time"
-        pumped: Deferred[int] = Deferred(lambda _: self.abort())
-        self._sink, self._wanted, self._moved, self._paused = sink, n, 0, False
-        self._pumped = pumped
+        pumped: Deferred[int] = Deferred(lambda _: self._cancelled())
+        self._sink, self._paused, self._pumped = sink, False, pumped
+        self._start = self.moved
+        self._goal = None if n is None else self.moved + n
         sink.registerProducer(self, True)
         self._flush()
         if self._pumped is not None and self._connection is not None:
@@ -91,6 +93,12 @@ class Http1Exchange:
         if connection is not None:
             self.failed(BodyBroken("stopped by the proxy itself"))
             connection.abandon()
+
+    def _cancelled(self) -> None:
+        sink, self._sink, self._pumped = self._sink, None, None
+        if sink is not None:
+            sink.unregisterProducer()
+        self.abort()
 
     # What the connection says.
 
@@ -118,7 +126,7 @@ class Http1Exchange:
     def _flush(self) -> None:
         """Write what is held, as far as it is wanted; tell the pump when that was all."""
         while self._pumped is not None and self._sink is not None:
-            left = None if self._wanted is None else self._wanted - self._moved
+            left = None if self._goal is None else self._goal - self.moved
             if left == 0:
                 self._finish_pump()
             elif self._paused and not self._error:
@@ -134,7 +142,7 @@ class Http1Exchange:
         if left is not None and len(data) > left:
             self._held.appendleft(data[left:])
             data = data[:left]
-        self._moved += len(data)
+        self.moved += len(data)
         sink.write(data)
 
     def _finish_pump(self) -> None:
@@ -142,11 +150,10 @@ class Http1Exchange:
         sink, self._sink = self._sink, None
         assert pumped is not None and sink is not None
         sink.unregisterProducer()
-        complete = self._wanted is not None and self._moved == self._wanted
-        if self._error is not None and not complete:
+        if self._error is not None and self.moved != self._goal:
             pumped.errback(self._error)
         else:
-            pumped.callback(self._moved)
+            pumped.callback(self.moved - self._start)
 
     # What the consumer says.
 
@@ -217,7 +224,7 @@ class Connection(Protocol):
         self._request = request
         self._interims = 0
         self._asked = self._clock.seconds()
-        self._answered = Deferred(lambda _: self.abandon())
+        self._answered = Deferred(lambda _: self._cancelled())
         self.read_on()
         lines = [b"%s %s HTTP/1.1\r\n" % (request.method, request.target)]
         lines += [b"%s: %s\r\n" % pair for pair in request.fields.pairs]
@@ -226,10 +233,15 @@ class Connection(Protocol):
         transport.write(b"".join(lines))
         self._watchdog.expect(request.timeouts.first_byte)
         if request.body is not None:
+            request.body.seek(0)
             self._sending = True
             sender = FileSender().beginFileTransfer(request.body, transport)
             sender.addCallbacks(self._sent, lambda _: None)
         return self._answered
+
+    def _cancelled(self) -> None:
+        self._answered = None
+        self.abandon()
 
     def _sent(self, _: object) -> None:
         self._sending = False

@@ -1,0 +1,229 @@
+"""From what a client asked and what an upstream answered: what the client is to get.
+
+Pure. `wanted` says which range to ask the upstream for, `decide` makes the plan. The rules, in
+this order: an answer that can't be what was asked for is refused; preconditions come before
+If-Range, If-Range before ranges (RFC 9110 section 13.2.2); ranges are resolved against the
+complete length that the answer gives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from aprp.core.fields import Fields
+from aprp.core.ranges import ContentRange, FromTo, Range, Spec, covers_too_much
+from aprp.core.validators import IfRange, Validators, precondition
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A GET or HEAD, as far as it decides which bytes are meant.
+
+    `header` holds the specs of a Range that is to be obeyed, None where there is none or it is
+    ignored; `path` the range asked in the path. `fields` are looked at for preconditions.
+    """
+
+    fields: Fields
+    head: bool = False
+    header: tuple[Spec, ...] | None = None
+    if_range: IfRange | None = None
+    path: Spec | None = None
+
+    @property
+    def wanted(self) -> Spec | None:
+        """The range to ask an upstream for; None: the whole."""
+        if self.head:
+            return None
+        if self.path is not None:
+            return self.path
+        return self.header[0] if self.header else None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An upstream's answer, as far as it decides. `length` is its Content-Length."""
+
+    status: int
+    length: int | None
+    validators: Validators
+    content_range: ContentRange | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """Hand the answer on as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """200 with all of the file; `complete` is its length where known."""
+
+    complete: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """206 with one range. `complete` is None where the upstream doesn't know it."""
+
+    range: Range
+    complete: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """206 with several ranges, in the order asked for."""
+
+    ranges: tuple[Range, ...]
+    complete: int
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional:
+    """304 or 412, by a precondition."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unsatisfiable:
+    """416; `complete` goes into its Content-Range."""
+
+    complete: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AskAgain:
+    """This answer is of no use: ask for `spec` instead, or for the whole where it is None."""
+
+    spec: Spec | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The answer can't be trusted; `reason` says why."""
+
+    reason: str
+
+
+Plan = Relay | Whole | Part | Parts | Conditional | Unsatisfiable | AskAgain | Refuse
+
+
+def decide(asked: Asked, sent: Spec | None, answer: Answer) -> Plan:
+    """The plan for an answer to a request that carried the range `sent` (None: no Range)."""
+    if answer.status == 206:
+        return _after_part(asked, sent, answer)
+    if answer.status == 200:
+        return _conditional(asked, answer) or _after_whole(asked, answer)
+    if answer.status == 416 and sent is not None:
+        return _after_unsatisfiable(asked, sent, answer)
+    return Relay()
+
+
+def held_range(sent: Spec, answer: Answer) -> Range | str:
+    """Which bytes a 206 holds, or why it isn't an answer to `sent`.
+
+    A valid part may begin where it was asked to and be shorter; the rest can be asked for.
+    """
+    said = answer.content_range
+    if said is None or said.range is None:
+        return "a 206 without a valid Content-Range"
+    held = said.range
+    if answer.length is not None and answer.length != held.length:
+        return "a 206 whose Content-Length and Content-Range differ"
+    if said.complete is not None:
+        meant = sent.resolve(said.complete)
+        fits = meant is not None and held.start == meant.start and held.stop <= meant.stop
+    elif isinstance(sent, FromTo):
+        fits = held.start == sent.start and (sent.stop is None or held.stop <= sent.stop)
+    else:
+        fits = held.length <= sent.length
+    return held if fits else "a 206 with another range than the one asked for"
+
+
+def _conditional(asked: Asked, answer: Answer) -> Conditional | None:
+    status = precondition(asked.fields, answer.validators)
+    return None if status is None else Conditional(status)
+
+
+def _after_part(asked: Asked, sent: Spec | None, answer: Answer) -> Plan:
+    if sent is None:
+        return Refuse("a 206 though no range was asked for")
+    held = held_range(sent, answer)
+    if isinstance(held, str):
+        return Refuse(held)
+    if (conditional := _conditional(asked, answer)) is not None:
+        return conditional
+    if not _if_range_holds(asked, answer):
+        if asked.path is None:
+            return AskAgain(None)
+        asked = replace(asked, header=None)
+    complete = answer.content_range.complete if answer.content_range else None
+    if complete is not None:
+        plan = _resolve(asked, complete)
+        return AskAgain(None) if isinstance(plan, Whole) else plan
+    if asked.path is not None and asked.header is not None and asked.header != (asked.path,):
+        return Unsatisfiable(None)
+    if asked.path is None and asked.header is not None and len(asked.header) > 1:
+        return AskAgain(None)
+    return Part(held, None)
+
+
+def _if_range_holds(asked: Asked, answer: Answer) -> bool:
+    """Whether the Range field may be obeyed, by If-Range.
+
+    A 206 need not repeat the Last-Modified that it was compared with (RFC 9110 section 15.3.7):
+    with nothing to compare, the upstream's own comparison stands.
+    """
+    if asked.if_range is None:
+        return True
+    current = answer.validators
+    compared = current.etag if asked.if_range.etag is not None else current.last_modified
+    if answer.status == 206 and compared is None:
+        return True
+    return asked.if_range.matches(current)
+
+
+def _after_whole(asked: Asked, answer: Answer) -> Plan:
+    ranged = asked.header is not None and _if_range_holds(asked, answer)
+    if asked.path is None and not ranged:
+        return Whole(answer.length)
+    if answer.length is None:
+        if asked.path is None:
+            return Whole(None)
+        return Refuse("no length is given, so the range in the path can't be placed")
+    if not ranged:
+        asked = replace(asked, header=None)
+    plan = _resolve(asked, answer.length)
+    if isinstance(plan, Parts) and any(a.stop > b.start for a, b in pairwise(plan.ranges)):
+        return Whole(answer.length)  # one pass over the whole answer can't serve them
+    return plan
+
+
+def _after_unsatisfiable(asked: Asked, sent: Spec, answer: Answer) -> Plan:
+    if asked.if_range is not None and asked.path is None:
+        return AskAgain(None)
+    said = answer.content_range
+    complete = said.complete if said is not None and said.range is None else None
+    if complete is None or sent.resolve(complete) is not None:
+        return Unsatisfiable(complete)
+    for spec in asked.header or ():
+        if asked.path is None and spec.resolve(complete) is not None:
+            return AskAgain(spec)
+    return Unsatisfiable(complete)
+
+
+def _resolve(asked: Asked, complete: int) -> Plan:
+    ranges = [found for spec in asked.header or () if (found := spec.resolve(complete))]
+    if asked.path is not None:
+        meant = asked.path.resolve(complete)
+        if meant is None or (asked.header is not None and ranges != [meant]):
+            return Unsatisfiable(complete)
+        return Part(meant, complete)
+    if not ranges:
+        return Unsatisfiable(complete)
+    if len(ranges) == 1:
+        return Part(ranges[0], complete)
+    if covers_too_much(ranges, complete):
+        return Whole(complete)
+    return Parts(tuple(ranges), complete)

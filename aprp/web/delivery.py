@@ -1,0 +1,78 @@
+"""How body bytes travel from an exchange to a client: the one place that decides it.
+
+The client's socket paces everything: when its buffer is full the source's socket isn't read. A
+client that takes nothing for `send_timeout` is cut.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import struct
+import termios
+from typing import Any
+
+from twisted.internet.interfaces import IConsumer, IPushProducer
+from zope.interface import implementer
+
+from aprp.upstream.watchdog import Watchdog
+from aprp.web.request import ProxyRequest
+
+
+@implementer(IConsumer, IPushProducer)
+class ClientSink:
+    """A client as a consumer: stands between its request and whatever produces the body."""
+
+    def __init__(self, request: ProxyRequest, clock: Any, send_timeout: float) -> None:
+        self._request = request
+        self._send_timeout = send_timeout
+        self._watchdog = Watchdog(clock, self._stuck)
+        self._producer: Any = None
+        self._unsent: int | None = None
+
+    def close(self) -> None:
+        """No more will be written."""
+        self._watchdog.close()
+
+    def write(self, data: bytes) -> None:
+        self._request.write(data)
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        self._producer = producer
+        self._request.registerProducer(self, True)
+
+    def unregisterProducer(self) -> None:
+        self._producer = None
+        self._watchdog.rest()
+        if self._request.channel is not None:
+            self._request.unregisterProducer()
+
+    def pauseProducing(self) -> None:
+        self._unsent = self._in_kernel()
+        self._watchdog.expect(self._send_timeout)
+        self._producer.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        self._watchdog.rest()
+        self._producer.resumeProducing()
+
+    def stopProducing(self) -> None:
+        self._watchdog.rest()
+        self._producer.stopProducing()
+
+    def _stuck(self) -> None:
+        """The buffer hasn't emptied in time; a slow client may still be taking bytes of it."""
+        unsent = self._in_kernel()
+        if unsent is not None and unsent != self._unsent:
+            self._unsent = unsent
+            self._watchdog.expect(self._send_timeout)
+        else:
+            self._request.error = "connection_write_timeout"
+            self._request.cut()
+
+    def _in_kernel(self) -> int | None:
+        """Bytes of the kernel's buffer that the client hasn't acknowledged (SIOCOUTQ)."""
+        handle = getattr(self._request.transport, "getHandle", lambda: None)()
+        if not isinstance(handle, socket.socket) or handle.fileno() < 0:
+            return None
+        return int(struct.unpack("i", fcntl.ioctl(handle, termios.TIOCOUTQ, b"\0\0\0\0"))[0])

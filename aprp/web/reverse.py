@@ -1,0 +1,233 @@
+"""The reverse proxy: one upstream, whose answers are checked, sliced and resumed.
+
+GET and HEAD go by the plan of `aprp.core.answer`; everything else is handed on as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.ssl import Certificate, trustRootFromCertificates
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http_headers import Headers
+from twisted.web.server import NOT_DONE_YET
+
+from aprp.config import UpstreamRoute
+from aprp.core.answer import AskAgain, Plan, Refuse, Relay, Whole, decide
+from aprp.core.fields import Fields
+from aprp.core.forwarding import (
+    end_to_end,
+    hops_left,
+    rewrite_location,
+    with_forwarded,
+    with_own,
+    with_via,
+)
+from aprp.core.head import ResponseHead
+from aprp.core.ranges import Range, Spec
+from aprp.core.resume import Version
+from aprp.core.targets import under
+from aprp.upstream.agent import Agent
+from aprp.upstream.errors import SourceError, SourceLied
+from aprp.upstream.exchange import Exchange, Origin, SourceRequest, Timeouts
+from aprp.upstream.stream import Stream, answer_of
+from aprp.web.asking import Wish, read_wish
+from aprp.web.delivery import ClientSink
+from aprp.web.failures import Refusal
+from aprp.web.request import ProxyRequest
+from aprp.web.sending import send
+from aprp.web.tree import Capabilities, RouteResource
+
+MOST_TRIES = 3
+"""Requests for one plan: a range, another one after a 416, the whole."""
+
+
+class ReverseProxy(RouteResource):
+    """The leaf of an `upstream:` route."""
+
+    def __init__(self, route: UpstreamRoute, agent: Agent, clock: Any) -> None:
+        super().__init__(route.path, route.max_body)
+        url = route.upstream
+        trust = None if route.tls.ca is None else _trust(route.tls.ca.read_bytes())
+        self.settings = route
+        self.agent = agent
+        self.clock = clock
+        self.origin = Origin(url.scheme, url.host, url.port, trust)
+        self.url_origin = url.origin.encode("ascii")
+        self.base = url.path.encode("ascii")
+        self.stem = self.base.rstrip(b"/")
+        self.host = (route.host or url.authority).encode("ascii")
+        self.own = tuple((n.encode("latin-1"), v.encode("latin-1")) for n, v in route.headers)
+        self.timeouts = Timeouts(
+            route.connect_timeout, route.first_byte_timeout, route.between_bytes_timeout
+        )
+
+    def render(self, request: ProxyRequest) -> int:
+        if request.method == b"OPTIONS" and hops_left(request.fields) == 0:
+            return Capabilities().render(request)
+        visit = Visit(self, request)
+        work = Deferred.fromCoroutine(visit.serve())
+        request.notifyFinish().addErrback(lambda _: work.cancel())
+        work.addErrback(visit.failed)
+        return NOT_DONE_YET
+
+
+def _trust(pem: bytes) -> Any:
+    marker = b"-----BEGIN CERTIFICATE-----"
+    return trustRootFromCertificates(
+        [Certificate.loadPEM(marker + each) for each in pem.split(marker)[1:]]
+    )
+
+
+class Visit:
+    """One request on its way to the upstream and back."""
+
+    _log = Logger()
+
+    def __init__(self, proxy: ReverseProxy, request: ProxyRequest) -> None:
+        self._proxy = proxy
+        self._request = request
+        self._fields = end_to_end(request.fields)
+        self._sink = ClientSink(request, proxy.clock, proxy.settings.send_timeout)
+        request.upstream = str(proxy.origin)
+
+    async def serve(self) -> None:
+        try:
+            if self._request.method in (b"GET", b"HEAD"):
+                await self._serve_ranges()
+            else:
+                path = under(self._proxy.prefix, self._request.target.path) or b""
+                await self._relay(await self._proxy.agent.open(self._outgoing(path)))
+        finally:
+            self._sink.close()
+        self._request.finish()
+
+    def failed(self, failure: Failure) -> None:
+        """Tell the client, unless it was the client who left."""
+        error = failure.value
+        if isinstance(error, CancelledError):
+            return
+        if not isinstance(error, (SourceError, Refusal)):
+            self._log.failure("serving {uri}", failure, uri=self._request.uri)
+        assert error is not None
+        self._request.fail(error)
+
+    async def _serve_ranges(self) -> None:
+        route = self._proxy.settings
+        rest = under(self._proxy.prefix, self._request.target.path) or b""
+        head = self._request.method == b"HEAD"
+        wish = read_wish(self._fields, head, rest, route.path_ranges, route.max_ranges)
+        self._request.range = wish.text
+        outgoing = self._outgoing(wish.path)
+        spec = wish.asked.wanted
+        for _ in range(MOST_TRIES):
+            exchange = await self._proxy.agent.open(_with_range(outgoing, spec, wish))
+            try:
+                plan = decide(wish.asked, spec, answer_of(exchange.head))
+                if not isinstance(plan, AskAgain):
+                    await self._carry_out(plan, exchange, outgoing, spec)
+                    return
+                spec = plan.spec
+            finally:
+                exchange.abort()
+        raise SourceLied(f"{self._proxy.origin} keeps answering with what wasn't asked for")
+
+    async def _carry_out(
+        self, plan: Plan, exchange: Exchange, outgoing: SourceRequest, spec: Spec | None
+    ) -> None:
+        if isinstance(plan, Refuse):
+            raise SourceLied(f"{self._proxy.origin} gave {plan.reason}")
+        if isinstance(plan, Relay) or plan == Whole(None):
+            await self._relay(exchange)
+            return
+        answer = answer_of(exchange.head)
+        ranged = answer.content_range if answer.status == 206 else None
+        complete = answer.length if ranged is None else ranged.complete
+        carries = Range(0, complete or 0) if ranged is None else ranged.range
+        assert carries is not None
+        stream = Stream(
+            self._proxy.agent,
+            self._proxy.clock,
+            outgoing,
+            exchange,
+            carries,
+            None if complete is None else Version(answer.validators, complete),
+            self._proxy.settings.resume_for,
+        )
+        try:
+            await send(self._request, plan, self._incoming(exchange.head), stream, self._sink)
+        finally:
+            self._request.resumes = stream.resumes
+            stream.abort()
+
+    async def _relay(self, exchange: Exchange) -> None:
+        """The answer as it is, up to what belongs to the connection."""
+        head, fields = exchange.head, self._incoming(exchange.head)
+        if head.status == 204:
+            fields = fields.without((b"content-length",))
+        elif exchange.length is not None and self._request.method != b"HEAD" and head.status != 304:
+            length = (b"Content-Length", b"%d" % exchange.length)
+            fields = fields.without((b"content-length",)).adding(length)
+        self._request.begin(head.status, head.reason, fields)
+        await exchange.pump(self._sink)
+
+    def _outgoing(self, path: bytes) -> SourceRequest:
+        """The request as it goes to the upstream, its `path` being relative to the route."""
+        request, proxy = self._request, self._proxy
+        fields = self._fields.without((b"host", b"content-length", b"expect"))
+        hops = hops_left(fields)
+        if hops is not None and request.method == b"OPTIONS":
+            fields = fields.without((b"max-forwards",))
+            fields = fields.adding((b"Max-Forwards", b"%d" % max(0, hops - 1)))
+        fields = with_via(fields, request.minor)
+        scheme = b"https" if request.isSecure() else b"http"
+        client = request.client_host.encode("ascii")
+        fields = with_forwarded(fields, client, scheme, request.authority)
+        has_body = request.body_length > 0
+        if has_body or b"content-length" in request.fields:
+            fields = fields.adding((b"Content-Length", b"%d" % request.body_length))
+        return SourceRequest(
+            request.method,
+            proxy.origin,
+            (proxy.stem + path or b"/") + request.target.query,
+            Fields(((b"Host", proxy.host), *with_own(fields, proxy.own))),
+            proxy.timeouts,
+            request.content if has_body else None,
+            self._interim,
+        )
+
+    def _incoming(self, head: ResponseHead) -> Fields:
+        """The fields of an answer as they go to the client."""
+        proxy = self._proxy
+        fields = with_via(end_to_end(head.fields), head.minor)
+        if b"location" not in fields:
+            return fields
+        return Fields(
+            (name, rewrite_location(value, proxy.url_origin, proxy.base, proxy.prefix))
+            if name.lower() == b"location"
+            else (name, value)
+            for name, value in fields
+        )
+
+    def _interim(self, head: ResponseHead) -> None:
+        """Hand a 1xx on (RFC 9110 section 15.2); the client had its 100 from us."""
+        channel = self._request.channel
+        if channel is None or self._request.minor == 0 or head.status == 100:
+            return
+        headers = Headers()
+        for name, value in self._incoming(head):
+            headers.addRawHeader(name, value)
+        channel.writeHeaders(b"HTTP/1.1", b"%d" % head.status, head.reason, headers)
+
+
+def _with_range(outgoing: SourceRequest, spec: Spec | None, wish: Wish) -> SourceRequest:
+    """The request asking for `spec`, by the client's If-Range where it is the client's Range."""
+    fields = outgoing.fields.without((b"range", b"if-range"))
+    if spec is not None:
+        fields = fields.adding((b"Range", spec.header()))
+        if wish.asked.path is None and wish.if_range is not None:
+            fields = fields.adding((b"If-Range", wish.if_range))
+    return replace(outgoing, fields=fields)

@@ -1,0 +1,65 @@
+"""The site: strict channels for clients in front of the tree of routes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.web.server import Site
+
+from aprp.config import Settings, UpstreamRoute
+from aprp.upstream.agent import Agent
+from aprp.web.channel import Limits, StrictChannel
+from aprp.web.record import AccessRecord
+from aprp.web.reverse import ReverseProxy
+from aprp.web.tree import RouteTree
+
+
+class ProxySite(Site):
+    """Builds the channels. Clients are spoken to in HTTP/1.1."""
+
+    def __init__(
+        self,
+        tree: RouteTree,
+        observe: Callable[[AccessRecord], None],
+        reactor: Any,
+        limits: Limits | None = None,
+    ) -> None:
+        super().__init__(tree, reactor=reactor, parsePOSTFormSubmission=False)
+        self.observe = observe
+        self._tree = tree
+        self._limits = limits or Limits()
+        self._reactor = reactor
+
+    def buildProtocol(self, addr: object) -> StrictChannel:
+        channel = StrictChannel()
+        channel.site = self
+        channel.reactor = self._reactor
+        channel.limits = self._limits
+        channel.callLater = self._reactor.callLater
+        channel.timeOut = self._limits.idle_seconds
+        return channel
+
+    def acceptableProtocols(self) -> list[bytes]:
+        return [b"http/1.1"]
+
+    def body_limit(self, path: bytes) -> int:
+        """The most bytes of request body that are taken for a path."""
+        route = self._tree.find(path)
+        return 0 if route is None else route.max_body
+
+
+def make_site(
+    settings: Settings,
+    agent: Agent,
+    observe: Callable[[AccessRecord], None],
+    reactor: Any,
+    limits: Limits | None = None,
+) -> ProxySite:
+    """The site that serves the routes of the settings."""
+    routes = [
+        ReverseProxy(route, agent, reactor)
+        for route in settings.routes
+        if isinstance(route, UpstreamRoute)
+    ]
+    return ProxySite(RouteTree(routes), observe, reactor, limits)

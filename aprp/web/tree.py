@@ -1,0 +1,77 @@
+"""The tree of resources: one leaf for each route, the longest path that fits is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+
+from aprp.core.fields import Fields
+from aprp.core.targets import climbs, under
+from aprp.web.channel import ALLOWED
+from aprp.web.failures import Refusal
+from aprp.web.request import ProxyRequest
+
+
+class RouteResource(Resource):
+    """A leaf for everything under `path`."""
+
+    isLeaf = True
+
+    def __init__(self, path: str, max_body: int) -> None:
+        super().__init__()
+        self.path = path
+        self.prefix = path.encode("ascii")
+        self.max_body = max_body
+
+
+class Refused(Resource):
+    """Answers with one refusal."""
+
+    isLeaf = True
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__()
+        self._refusal = refusal
+
+    def render(self, request: ProxyRequest) -> int:
+        request.fail(self._refusal)
+        return NOT_DONE_YET
+
+
+class RouteTree(Resource):
+    """The root: its children are the routes, found by the path's bytes as they came."""
+
+    def __init__(self, routes: Sequence[RouteResource]) -> None:
+        super().__init__()
+        self._routes = sorted(routes, key=lambda route: -len(route.prefix))
+
+    def find(self, path: bytes) -> RouteResource | None:
+        """The route with the longest prefix that `path` is under, in whole segments."""
+        return next(
+            (route for route in self._routes if under(route.prefix, path) is not None), None
+        )
+
+    def getChildWithDefault(self, name: bytes, request: ProxyRequest) -> Resource:
+        path = request.target.path
+        if path == b"*":
+            return Capabilities()
+        route = self.find(path)
+        if route is None:
+            return Refused(Refusal(404, "no route has this path", "destination_not_found"))
+        request.route = route.path
+        if climbs(under(route.prefix, path) or b""):
+            return Refused(Refusal(400, "the path climbs out of its route"))
+        return route
+
+
+class Capabilities(Resource):
+    """Answers OPTIONS for the proxy itself (RFC 9110 section 9.3.7)."""
+
+    isLeaf = True
+
+    def render(self, request: ProxyRequest) -> int:
+        request.begin(204, b"No Content", Fields(((b"Allow", ALLOWED),)))
+        request.finish()
+        return NOT_DONE_YET
