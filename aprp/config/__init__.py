@@ -1,6 +1,9 @@
 """The configuration: a YAML file, or the few words of a quick start, as frozen settings."""
 
 from aprp.config.faults import ConfigFaults, Fault, Place
+from aprp.config.load import Loaded, find, load
+from aprp.config.quick import for_sources, for_upstream
+from aprp.config.schema import json_schema
 from aprp.config.settings import (
     AccessFormat,
     Compare,
@@ -31,6 +34,7 @@ __all__ = [
     "Duplicate",
     "Fault",
     "Level",
+    "Loaded",
     "LogSettings",
     "PathRanges",
     "Place",
@@ -46,4 +50,9 @@ __all__ = [
     "TransferSettings",
     "UpstreamRoute",
     "Url",
+    "find",
+    "for_sources",
+    "for_upstream",
+    "json_schema",
+    "load",
 ]

@@ -37,7 +37,7 @@ from aprp.config.network import (
     QueryName,
     RoutePath,
 )
-from aprp.config.scalars import KIB, MIB, CaFile, Choice, Count, Duration, OutputFile, Size
+from aprp.config.scalars import EMPTY, KIB, MIB, CaFile, Choice, Count, Duration, OutputFile, Size
 from aprp.core.url import Url
 
 
@@ -108,15 +108,11 @@ class Duplicate(StrEnum):
 
 
 def _pairs(value: object) -> object:
+    if value is None:
+        raise ValueError(EMPTY)
+    if isinstance(value, str | list):
+        raise ValueError("must be a mapping of names and values, as {X-Token: abc}")
     return tuple(value.items()) if isinstance(value, Mapping) else value
-
-
-def _unlike(pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    names = [name.lower() for name, _ in pairs]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice:
-        raise ValueError(f"gives {twice} more than once; case makes no difference in field names")
-    return pairs
 
 
 Header = tuple[Annotated[str, FieldName()], Annotated[str, FieldValue()]]
@@ -197,11 +193,6 @@ class RouteSettings(_Model):
     redirects: Annotated[Redirects, Choice(Redirects)] = Redirects.SAME_HOST
     """Where a source's redirects may lead; upstream routes pass redirects on to the client."""
 
-    @field_validator("headers")
-    @classmethod
-    def _no_twins(cls, value: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-        return _unlike(value)
-
 
 class UpstreamRoute(RouteSettings):
     """A reverse proxy for one upstream."""
@@ -261,15 +252,6 @@ class SourcesRoute(TransferSettings):
     """The mirrors."""
     path_ranges: Annotated[PathRanges, Choice(PathRanges)] = PathRanges.OFF
     """Whether /name/START/END asks for a range, and whether END is a position or a length."""
-
-    @field_validator("sources")
-    @classmethod
-    def _differ(cls, value: tuple[SourceSettings, ...]) -> tuple[SourceSettings, ...]:
-        urls = [str(source.url) for source in value]
-        twice = next((url for url in urls if urls.count(url) > 1), None)
-        if twice:
-            raise ValueError(f"names {twice} more than once; raise its connections instead")
-        return value
 
 
 class QueryRoute(TransferSettings):
