@@ -1,0 +1,75 @@
+"""The command ``aprp``: what can be done without starting the daemon."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from aprp import __version__
+from aprp.config import ConfigFaults, find, json_schema, load
+
+Run = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 done, 1 faults found, 2 not understood."""
+    parsed = _parser().parse_args(arguments)
+    run: Run = parsed.run
+    return run(parsed)
+
+
+def check(parsed: argparse.Namespace) -> int:
+    """Print what is wrong with a configuration, a line for each fault, or that nothing is."""
+    if parsed.schema:
+        print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+        return 0
+    try:
+        loaded = load(parsed.config or find())
+    except ConfigFaults as faults:
+        print(faults)
+        return 1
+    for warning in loaded.warnings:
+        print(warning)
+    print(f"{loaded.path}: no faults")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="aprp",
+        description="Tools of the range proxy. The daemon itself is started with: twistd -n aprp",
+    )
+    parser.add_argument("--version", action="version", version=f"aprp {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_check(commands.add_parser("check", help="say what is wrong with a configuration"))
+    if _importable("aprp.simulator.command"):
+        command = importlib.import_module("aprp.simulator.command")
+        simulate = commands.add_parser("simulate", help="compare the scheduler's policies")
+        command.add_arguments(simulate)
+        simulate.set_defaults(run=command.run)
+    return parser
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="the file to check; otherwise etc/aprp.yaml, then /etc/aprp/aprp.yaml",
+    )
+    what.add_argument(
+        "--schema", action="store_true", help="print a JSON Schema of the file, for editors"
+    )
+    parser.set_defaults(run=check)
+
+
+def _importable(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False

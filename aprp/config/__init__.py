@@ -1,0 +1,58 @@
+"""The configuration: a YAML file, or the few words of a quick start, as frozen settings."""
+
+from aprp.config.faults import ConfigFaults, Fault, Place
+from aprp.config.load import Loaded, find, load
+from aprp.config.quick import for_sources, for_upstream
+from aprp.config.schema import json_schema
+from aprp.config.settings import (
+    AccessFormat,
+    Compare,
+    Delay,
+    Duplicate,
+    Level,
+    LogSettings,
+    PathRanges,
+    QueryRoute,
+    Redirects,
+    Route,
+    RouteSettings,
+    Same,
+    Settings,
+    SourceSettings,
+    SourcesRoute,
+    TlsSettings,
+    TransferSettings,
+    UpstreamRoute,
+)
+from aprp.core.url import Url
+
+__all__ = [
+    "AccessFormat",
+    "Compare",
+    "ConfigFaults",
+    "Delay",
+    "Duplicate",
+    "Fault",
+    "Level",
+    "Loaded",
+    "LogSettings",
+    "PathRanges",
+    "Place",
+    "QueryRoute",
+    "Redirects",
+    "Route",
+    "RouteSettings",
+    "Same",
+    "Settings",
+    "SourceSettings",
+    "SourcesRoute",
+    "TlsSettings",
+    "TransferSettings",
+    "UpstreamRoute",
+    "Url",
+    "find",
+    "for_sources",
+    "for_upstream",
+    "json_schema",
+    "load",
+]

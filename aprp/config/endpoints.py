@@ -1,0 +1,163 @@
+"""The syntax of Twisted's server endpoint strings, checked without making an endpoint.
+
+Making one may already open something (``systemd:`` takes over a socket, ``ssl:`` reads a key), so
+the strings are only taken apart, by the rules of twisted.internet.endpoints: arguments between
+colons, ``name=value`` for those with a name, and a backslash before a colon, an equals sign or a
+backslash that belongs to a value.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from aprp.config.faults import listed, nearest, shown
+
+_DIGITS = re.compile(r"[0-9]{1,9}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """Arguments in the order in which they may stand without a name, and the one that is needed."""
+
+    arguments: tuple[str, ...]
+    needed: str | None = None
+
+
+_KINDS = {
+    "tcp": _Kind(("port", "interface", "backlog"), "port"),
+    "tcp6": _Kind(("port", "backlog", "interface"), "port"),
+    "ssl": _Kind(
+        (
+            "port",
+            "privateKey",
+            "certKey",
+            "sslmethod",
+            "interface",
+            "backlog",
+            "extraCertChain",
+            "dhParameters",
+        ),
+        "port",
+    ),
+    "unix": _Kind(("address", "mode", "backlog", "lockfile"), "address"),
+    "systemd": _Kind(("domain", "index", "name")),
+}
+_EXAMPLES = {
+    "tcp": "tcp:8000:interface=127.0.0.1",
+    "tcp6": r"tcp6:8000:interface=\:\:1",
+    "ssl": "ssl:8443:privateKey=/etc/aprp/key.pem:certKey=/etc/aprp/cert.pem",
+    "unix": "unix:/run/aprp/aprp.sock",
+    "systemd": "systemd:domain=INET:name=aprp",
+}
+_DOMAINS = ("INET", "INET6", "UNIX")
+
+
+def check_endpoint(text: str) -> None:
+    """Raise ValueError, with what to do, unless the text is a server endpoint string."""
+    name, colon, rest = text.partition(":")
+    if name == "haproxy":
+        check_endpoint(rest)
+        return
+    if name not in _KINDS:
+        _check_foreign(text, name, bool(colon))
+        return
+    given = _arguments(text, name, rest)
+    if name == "systemd":
+        _check_systemd(given)
+    if name == "unix":
+        _check_unix(given)
+    for what, most in (("port", 65535), ("backlog", 2**31 - 1), ("index", 1023)):
+        if what in given:
+            _check_number(given[what], what, most)
+
+
+def same_socket(one: str, other: str) -> bool:
+    """Whether both strings certainly ask for the same socket; port 0 is a new one each time."""
+    return one == other and not re.match(r"(?:haproxy:)?(?:tcp6?|ssl):(?:port=)?0+(?::|$)", one)
+
+
+def _arguments(text: str, name: str, rest: str) -> dict[str, str]:
+    """The arguments by name, held to those that this kind of endpoint has."""
+    kind = _KINDS[name]
+    given: dict[str, str] = {}
+    unnamed = iter(kind.arguments)
+    for key, value in _split(rest):
+        if key is None:
+            key = next(unnamed, None)
+        elif key not in kind.arguments:
+            meant = nearest(key, kind.arguments)
+            hint = f"; did you mean {meant}=?" if meant else ""
+            raise ValueError(f"has the argument {shown(key)}, which {name}: doesn't know{hint}")
+        if key is None or key in given:
+            what = f"gives {key} twice" if key else f"has more arguments than {name}: takes"
+            raise ValueError(rf"{what}; write a colon that belongs to a value as \:")
+        given[key] = value
+    if kind.needed is not None and not given.get(kind.needed):
+        raise ValueError(f"{shown(text)} names no {kind.needed}; write it as {_EXAMPLES[name]}")
+    return given
+
+
+def _split(rest: str) -> list[tuple[str | None, str]]:
+    """(name or None, value) of each argument."""
+    if not rest:
+        return []
+    found: list[tuple[str | None, str]] = []
+    name: str | None = None
+    current = ""
+    characters = iter(rest)
+    for character in characters:
+        if character == "\\":
+            try:
+                current += next(characters)
+            except StopIteration:
+                raise ValueError("ends in a backslash; leave it out") from None
+        elif character == "=" and name is None:
+            name, current = current, ""
+        elif character == ":":
+            found.append((name, current))
+            name, current = None, ""
+        else:
+            current += character
+    found.append((name, current))
+    return found
+
+
+def _check_systemd(given: dict[str, str]) -> None:
+    if given.get("domain") not in _DOMAINS:
+        raise ValueError(f"needs a domain ({listed(_DOMAINS)}); write it as {_EXAMPLES['systemd']}")
+    if ("index" in given) == ("name" in given):
+        raise ValueError(
+            "needs either name= (FileDescriptorName= in the socket unit) or index=, and not both"
+        )
+
+
+def _check_unix(given: dict[str, str]) -> None:
+    if not re.fullmatch("[0-7]{1,4}", given.get("mode", "666")):
+        raise ValueError("has a mode that isn't octal digits; write it as mode=660")
+    if given.get("lockfile", "1") not in ("0", "1"):
+        raise ValueError("has a lockfile that is neither 0 nor 1")
+
+
+def _check_number(text: str, what: str, most: int) -> None:
+    if not _DIGITS.fullmatch(text) or int(text) > most:
+        raise ValueError(f"has the {what} {shown(text)}; write a number from 0 to {most}")
+
+
+def _check_foreign(text: str, name: str, colon: bool) -> None:
+    """A kind that isn't Twisted's own may be an installed plugin's."""
+    if not colon and name.isdigit():
+        raise ValueError(f"{shown(text)} is a port alone; write it as tcp:{name}")
+    known = {*_KINDS, *_plugins()}
+    if name in known:
+        return
+    meant = nearest(name, known)
+    hint = f"did you mean {meant}:?" if meant else f"write it as {_EXAMPLES['tcp']}"
+    raise ValueError(f"{shown(text)} is not an endpoint that Twisted knows; {hint}")
+
+
+def _plugins() -> list[str]:
+    from twisted.internet.interfaces import IStreamServerEndpointStringParser
+    from twisted.plugin import getPlugins
+
+    return [plugin.prefix for plugin in getPlugins(IStreamServerEndpointStringParser)]

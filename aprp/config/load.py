@@ -1,0 +1,90 @@
+"""A configuration file, read and checked: settings, or every fault of it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from aprp.config.advice import warnings
+from aprp.config.faults import ConfigFaults, Fault, Place
+from aprp.config.messages import explain
+from aprp.config.settings import Settings
+from aprp.config.text import Problem, Unreadable, parse, place_in, plain
+from aprp.config.twins import twins
+
+PLACES = (Path("etc/aprp.yaml"), Path("/etc/aprp/aprp.yaml"))
+"""Where a configuration is looked for when none is named."""
+
+_MOST_BYTES = 1024 * 1024
+_START = Place(1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A file without faults. Warnings are for people: the settings can be used as they are."""
+
+    path: Path
+    settings: Settings
+    warnings: tuple[Fault, ...]
+
+
+def find() -> Path:
+    """The file that is read when none is named; ConfigFaults where there is none."""
+    for path in PLACES:
+        if path.exists():
+            return path
+    message = f"there is no such file, and no {PLACES[1]} either; name one with --config"
+    raise ConfigFaults([Fault(str(PLACES[0]), _START, "file", message)])
+
+
+def load(path: Path | str) -> Loaded:
+    """The settings in the file; ConfigFaults with all that is wrong in it."""
+    path = Path(path)
+    try:
+        tree, problems = parse(_read(path))
+    except Unreadable as error:
+        raise ConfigFaults(_named(path, [error.problem])) from None
+    settings: Settings | None = None
+    try:
+        context = {"folder": path.absolute().parent}
+        settings = Settings.model_validate(plain(tree), context=context)
+    except ValidationError as error:
+        problems += explain(tree, error)
+    problems += twins(tree)
+    if settings is None or problems:
+        raise ConfigFaults(_named(path, problems))
+    return Loaded(path, settings, tuple(_named(path, warnings(tree, settings))))
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise _unreadable(f"can't be read: {error.strerror or error}") from None
+    except ValueError:
+        raise _unreadable("can't be read: there is a NUL in its name") from None
+    if len(content) > _MOST_BYTES:
+        raise _unreadable("is larger than 1MiB; that can't be a configuration")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        readable = content[: error.start].decode("utf-8-sig")
+        message = f"has the byte 0x{content[error.start]:02X}, which isn't UTF-8; save it as UTF-8"
+        raise _unreadable(message, place_in(readable, len(readable))) from None
+
+
+def _unreadable(message: str, place: Place = _START) -> Unreadable:
+    return Unreadable(Problem(place, "file", message))
+
+
+def _named(path: Path, problems: list[Problem]) -> Iterator[Fault]:
+    """Faults in the order of the file, one for each key at most in one place."""
+    seen: set[tuple[Place, str]] = set()
+    for problem in sorted(problems, key=lambda each: each.place):
+        if (problem.place, problem.key) not in seen:
+            seen.add((problem.place, problem.key))
+            yield Fault(str(path), problem.place, problem.key, problem.message)

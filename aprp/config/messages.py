@@ -1,0 +1,143 @@
+"""What pydantic found, as sentences about the file: where it is and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from aprp.config.faults import listed, nearest
+from aprp.config.scalars import EMPTY
+from aprp.config.settings import (
+    KINDS,
+    LogSettings,
+    Settings,
+    SourceSettings,
+    TlsSettings,
+)
+from aprp.config.text import Entries, Items, Location, Problem, Text, Tree, locate
+
+_MODELS: dict[tuple[str, ...], type[BaseModel]] = {
+    (): Settings,
+    ("log",): LogSettings,
+    ("routes", "tls"): TlsSettings,
+    ("routes", "sources"): SourceSettings,
+}
+_HOMES = (
+    ("the top level", Settings),
+    ("log:", LogSettings),
+    ("tls:", TlsSettings),
+    ("an item of sources:", SourceSettings),
+    ("an upstream: route", KINDS["upstream"]),
+    ("a sources: route", KINDS["sources"]),
+    ("a query: route", KINDS["query"]),
+)
+_ONE_KIND = "a route has exactly one of upstream:, sources: and query:"
+
+
+def explain(tree: Tree, error: ValidationError) -> Iterator[Problem]:
+    """One problem for each thing that pydantic found wrong."""
+    for found in error.errors(include_url=False):
+        location, kind = _without_tag(found["loc"])
+        problem = _problem(tree, location, kind, found)
+        if problem is not None:
+            yield problem
+
+
+def _without_tag(location: Location) -> tuple[tuple[str | int, ...], str | None]:
+    """A location in the file, and the kind of the route that it lies in."""
+    whole = tuple(location)
+    if len(whole) > 2 and whole[0] == "routes":
+        return whole[:2] + whole[3:], str(whole[2])
+    return whole, None
+
+
+def _problem(
+    tree: Tree, location: tuple[str | int, ...], kind: str | None, found: Any
+) -> Problem | None:
+    what = found["type"]
+    if what == "extra_forbidden":
+        return _unknown_key(tree, location, kind)
+    if what == "missing":
+        return _missing_key(tree, location, kind)
+    place, path, here = locate(tree, location)
+    if what == "value_error":
+        return Problem(place, path, str(found["ctx"]["error"]))
+    if isinstance(here, Text) and here.value is None:
+        return Problem(place, path, EMPTY)
+    if what == "tuple_type":
+        message = (
+            f"must be a list, each item on a line of its own behind a dash, not {_shape(here)}"
+        )
+        return Problem(place, path, message)
+    if what == "too_short":  # said too where all items have faults of their own
+        empty = isinstance(here, Items) and not here.items
+        return Problem(place, path, "needs at least one item") if empty else None
+    if what in ("model_type", "model_attributes_type", "union_tag_not_found"):
+        keys = ", ".join([*_model(location, kind).model_fields][:3])
+        return Problem(place, path, f"must be a mapping ({keys}, ...), not {_shape(here)}")
+    return Problem(place, path, found["msg"])
+
+
+def _unknown_key(tree: Tree, location: tuple[str | int, ...], kind: str | None) -> Problem | None:
+    *within, last = location
+    place, path, _ = locate(tree, location, at_key=True)
+    key = str(last)
+    holder = locate(tree, within)[2]
+    if _is_route(location):
+        if key in KINDS:
+            first = locate(tree, (*within, str(kind)), at_key=True)[0]
+            message = f"{_ONE_KIND}; this one has {kind}: on line {first.line} already"
+            return Problem(place, path, message)
+        owners = [name for name, model in KINDS.items() if key in model.model_fields]
+        if owners:
+            if _kinds_of(holder) == []:
+                return None
+            names = " and ".join(f"{name}:" for name in owners)
+            message = f"is for {names} routes, and this is one with {kind}:; leave it out"
+            return Problem(place, path, message)
+    known = _model(tuple(within), kind).model_fields
+    meant = nearest(key, known)
+    homes = [home for home, model in _HOMES if key in model.model_fields]
+    if meant is not None:
+        hint = f"did you mean {meant}?"
+    elif homes:
+        hint = f"it belongs in {listed(homes)}"
+    else:
+        hint = f"known here: {', '.join(known)}"
+    return Problem(place, path, f"is not a known key; {hint}")
+
+
+def _missing_key(tree: Tree, location: tuple[str | int, ...], kind: str | None) -> Problem:
+    *within, last = location
+    if _is_route(location) and last in KINDS:
+        place, path, _ = locate(tree, within)
+        return Problem(place, path, f"{_ONE_KIND}; this one has none of them")
+    place, path, _ = locate(tree, location)
+    description = _model(tuple(within), kind).model_fields[str(last)].description or ""
+    return Problem(place, path, f"is missing. {description}")
+
+
+def _model(location: tuple[str | int, ...], kind: str | None) -> type[BaseModel]:
+    """The model of the mapping at a location."""
+    names = tuple(step for step in location if isinstance(step, str))
+    if names == ("routes",):
+        return KINDS[kind or "upstream"]
+    return _MODELS[names]
+
+
+def _is_route(location: Location) -> bool:
+    """Whether the location is that of a route's own key."""
+    return len(location) == 3 and location[0] == "routes"
+
+
+def _kinds_of(tree: Tree) -> list[str]:
+    entries = tree.entries if isinstance(tree, Entries) else ()
+    return [str(name.value) for name, _ in entries if name.value in KINDS]
+
+
+def _shape(tree: Tree) -> str:
+    if isinstance(tree, Text):
+        return "a single value"
+    return "a list" if isinstance(tree, Items) else "a mapping"

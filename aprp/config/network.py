@@ -1,0 +1,203 @@
+"""Values that name something on the network: URLs, paths, hosts, networks, fields, endpoints."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Any
+
+from aprp.config.endpoints import check_endpoint
+from aprp.config.faults import shown
+from aprp.config.scalars import Scalar
+from aprp.core.url import Url, parse_authority
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@-]+")
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_FIELD_VALUE = re.compile(r"(?:[!-~](?:[ \t!-~]*[!-~])?)?")
+_QUERY_NAME = re.compile(r"[A-Za-z0-9._~-]+")
+_GLOB = re.compile(r"[a-z0-9*_-]+(?:\.[a-z0-9*_-]+)*")
+
+_HOP_BY_HOP = {
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+}
+_OURS = {
+    "content-length",
+    "expect",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "max-forwards",
+    "range",
+    "via",
+}
+
+
+class HttpUrl(Scalar):
+    """An absolute http or https URL."""
+
+    types = (Url,)
+
+    def __init__(self, query: bool) -> None:
+        self.query = query
+
+    def read(self, text: str) -> Url:
+        return Url.parse(text)
+
+    def bound(self, value: Url) -> None:
+        if value.query is not None and not self.query:
+            raise ValueError("has a query (?...), but it is a prefix; leave it out")
+        if any(segment in (".", "..") for segment in _plain_dots(value.path).split("/")):
+            raise ValueError("has a . or .. segment in its path; write the path that is meant")
+
+    def json_schema(self) -> dict[str, Any]:
+        end = "" if self.query else "?"
+        return {"type": "string", "pattern": rf"^[Hh][Tt][Tt][Pp][Ss]?://[^/@#{end}][^@#{end}]*$"}
+
+
+class RoutePath(Scalar):
+    """The path of a route: whole plain segments, so that it can be written in one way only."""
+
+    def bound(self, value: str) -> None:
+        if not value.startswith("/"):
+            raise ValueError("must begin with a slash, as /films/")
+        if "?" in value or "#" in value:
+            raise ValueError("is a path alone; leave out what begins with ? or #")
+        if "%" in value:
+            raise ValueError("can't have percent-encoding: a path must be written in one way only")
+        segments = value[1:].removesuffix("/").split("/") if value != "/" else []
+        for segment in segments:
+            if segment in (".", ".."):
+                raise ValueError("has a . or .. segment; write the path that is meant")
+            if not segment:
+                raise ValueError("has two slashes in a row; write one")
+            if not _SEGMENT.fullmatch(segment):
+                raise ValueError(
+                    f"has the segment {shown(segment)}; "
+                    "letters, digits and -._~!$&'()*+,;=:@ can be used"
+                )
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": "^/[^?#%]*$"}
+
+
+class Authority(Scalar):
+    """A host, with a port or without, as it stands in a Host field."""
+
+    def bound(self, value: str) -> None:
+        if re.search(r"[^!-~]|[/?#@\\]", value):
+            raise ValueError("must be a host, or host:port, and nothing else")
+        parse_authority(value, "http")
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": "^[^/?#@\\s]+$"}
+
+
+class FieldName(Scalar):
+    """The name of a field that may be added to requests upstream (RFC 9110 §5.1, §7.6.1)."""
+
+    def bound(self, value: str) -> None:
+        if not _TOKEN.fullmatch(value):
+            raise ValueError(f"{shown(value)} can't be the name of a field (RFC 9110 §5.1)")
+        name = value.lower()
+        if name == "host":
+            raise ValueError("is set with the route's own key host:")
+        if name in _HOP_BY_HOP:
+            raise ValueError("belongs to a single connection (RFC 9110 §7.6.1); leave it out")
+        if name in _OURS:
+            raise ValueError("is written by the proxy itself; leave it out")
+
+
+class FieldValue(Scalar):
+    """The value of a field (RFC 9110 §5.5), visible ASCII with spaces between."""
+
+    def bound(self, value: str) -> None:
+        if not _FIELD_VALUE.fullmatch(value):
+            raise ValueError(
+                f"{shown(value)} can't be the value of a field: "
+                "visible ASCII, spaces only between (RFC 9110 §5.5)"
+            )
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": ["string", "number", "boolean"]}
+
+
+class QueryName(Scalar):
+    """The name of a parameter in a query."""
+
+    def bound(self, value: str) -> None:
+        if not _QUERY_NAME.fullmatch(value):
+            raise ValueError(
+                f"{shown(value)} can't be the name of a parameter; "
+                "letters, digits and -._~ can be used"
+            )
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{_QUERY_NAME.pattern}$"}
+
+
+class HostGlob(Scalar):
+    """A host, in lower case, in which ``*`` stands for any characters; or an IPv6 address."""
+
+    def read(self, text: str) -> str:
+        if "/" in text or "@" in text:
+            raise ValueError(f"{shown(text)} is more than a host; write a host, as *.example.org")
+        if ":" in text:
+            return _ipv6_host(text)
+        if not text.isascii():
+            raise ValueError("isn't ASCII; write the host in its A-label form (xn--...)")
+        glob = text.lower()
+        if not _GLOB.fullmatch(glob):
+            raise ValueError(
+                f"{shown(text)} is not a host; letters, digits, hyphens and dots can be used, "
+                "and * for any of them"
+            )
+        return glob
+
+
+class NetworkBlock(Scalar):
+    """A network or a single address: ``10.1.0.0/16``, ``fd00::/8``, ``192.0.2.7``."""
+
+    types = (ipaddress.IPv4Network, ipaddress.IPv6Network)
+
+    def read(self, text: str) -> Network:
+        try:
+            return ipaddress.ip_network(text)
+        except ValueError:
+            pass
+        try:
+            meant = ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            raise ValueError(
+                f"{shown(text)} is not a network; write it as 10.1.0.0/16 or fd00::/8"
+            ) from None
+        raise ValueError(f"{shown(text)} has bits set behind its prefix; did you mean {meant}?")
+
+
+class Endpoint(Scalar):
+    """A Twisted server endpoint string."""
+
+    def bound(self, value: str) -> None:
+        check_endpoint(value)
+
+
+def _plain_dots(path: str) -> str:
+    return path.replace("%2e", ".").replace("%2E", ".")
+
+
+def _ipv6_host(text: str) -> str:
+    try:
+        return ipaddress.IPv6Address(text.removeprefix("[").removesuffix("]")).compressed
+    except ValueError:
+        raise ValueError(f"{shown(text)} has a port; write the host alone") from None

@@ -1,0 +1,58 @@
+"""Settings without a file: one upstream or a few mirrors on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pydantic import ValidationError
+
+from aprp.config.settings import (
+    PathRanges,
+    Route,
+    Settings,
+    SourceSettings,
+    SourcesRoute,
+    UpstreamRoute,
+)
+from aprp.core.url import Url
+
+DEFAULT_PORT = 8000
+
+
+def for_upstream(url: str, port: int = DEFAULT_PORT) -> Settings:
+    """A reverse proxy for the URL at ``/``, on loopback. ValueError for what can't be served."""
+    try:
+        route = UpstreamRoute(path="/", upstream=Url.parse(url), path_ranges=PathRanges.END)
+    except ValueError as error:
+        raise ValueError(f"{url}: {_sentence(error)}") from None
+    return _on_loopback(route, port)
+
+
+def for_sources(urls: Iterable[str], port: int = DEFAULT_PORT) -> Settings:
+    """All the URLs as sources of the same files at ``/``, on loopback. ValueError as above."""
+    sources = []
+    for url in urls:
+        try:
+            sources.append(SourceSettings(url=Url.parse(url)))
+        except ValueError as error:
+            raise ValueError(f"{url}: {_sentence(error)}") from None
+    try:
+        route = SourcesRoute(path="/", sources=tuple(sources), path_ranges=PathRanges.END)
+    except ValueError as error:
+        raise ValueError(f"the sources: {_sentence(error)}") from None
+    return _on_loopback(route, port)
+
+
+def _on_loopback(route: Route, port: int) -> Settings:
+    try:
+        return Settings(listen=(f"tcp:{port}:interface=127.0.0.1",), routes=(route,))
+    except ValueError as error:
+        raise ValueError(f"the port: {_sentence(error)}") from None
+
+
+def _sentence(error: ValueError) -> str:
+    """What is wrong, in one sentence."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    return str(first.get("ctx", {}).get("error", first["msg"]))

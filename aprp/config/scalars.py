@@ -1,0 +1,268 @@
+"""Single values: how the text of one is read, bounded, written back and told to editors.
+
+A ``Scalar`` stands in the annotation of a setting (``Annotated[int, Size(least=1)]``). It reads
+text, as every value of a file is, and takes values that already have their type, as code gives
+them; both are held to the same bounds. What it raises is a ValueError whose sentence goes on
+from the key's name: "has no unit; ...".
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Mapping
+from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic_core import CoreSchema, core_schema
+
+from aprp.config.faults import listed, nearest, shown
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+EMPTY = "is empty; give it a value, or leave the key out"
+
+_UNITS_OF_SIZE = {
+    "B": 1,
+    "kB": 1000,
+    "KB": 1000,
+    "MB": 1000**2,
+    "GB": 1000**3,
+    "TB": 1000**4,
+    "KiB": KIB,
+    "MiB": MIB,
+    "GiB": GIB,
+    "TiB": 1024 * GIB,
+}
+_UNITS_OF_TIME = {
+    "ms": Fraction(1, 1000),
+    "s": Fraction(1),
+    "m": Fraction(60),
+    "h": Fraction(3600),
+}
+_AMOUNT = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)([A-Za-z]+)")
+_DIGITS = re.compile(r"0*([0-9]{1,18})")
+
+
+class Scalar:
+    """The base of all readers: a subclass says how text becomes a value of its ``types``."""
+
+    types: ClassVar[tuple[type, ...]] = (str,)
+
+    def read(self, text: str) -> Any:
+        """The value that the text stands for; ValueError where it stands for none."""
+        return text
+
+    def bound(self, value: Any) -> None:
+        """Raise ValueError for a value of the right type that can't be used."""
+
+    def write(self, value: Any) -> str:
+        """The value as a person would write it in a file."""
+        return str(value)
+
+    def json_schema(self) -> dict[str, Any]:
+        """What an editor may accept here, as YAML reads it."""
+        return {"type": "string"}
+
+    def _validate(self, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, str):
+            value = self.read_in(value, info)
+        elif value is None:
+            raise ValueError(EMPTY)
+        elif isinstance(value, list | tuple | Mapping):
+            shape = "a mapping" if isinstance(value, Mapping) else "a list"
+            raise ValueError(f"must be a single value, not {shape}")
+        if isinstance(value, self.types):
+            self.bound(value)
+        return value
+
+    def read_in(self, text: str, info: ValidationInfo) -> Any:
+        """As ``read``, for those that need to know which file they were written in."""
+        return self.read(text)
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        typed = core_schema.is_instance_schema(self.types)
+        return core_schema.with_info_before_validator_function(self._validate, typed)
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return self.json_schema()
+
+
+class Size(Scalar):
+    """Bytes: ``512KiB``, ``1MiB``, ``10MB``."""
+
+    types = (int,)
+
+    def __init__(self, least: int = 1, most: int = 2**62) -> None:
+        self.least, self.most = least, most
+
+    def read(self, text: str) -> int:
+        advice = "write digits and a unit, as 512KiB, 1MiB or 10MB"
+        amount = _read_amount(text, _UNITS_OF_SIZE, "size", advice)
+        if amount.denominator != 1:
+            raise ValueError(f"{shown(text)} isn't a whole number of bytes")
+        return int(amount)
+
+    def bound(self, value: int) -> None:
+        if value < self.least:
+            raise ValueError(f"must be at least {self.write(self.least)}")
+        if value > self.most:
+            raise ValueError(f"must be at most {self.write(self.most)}")
+
+    def write(self, value: int) -> str:
+        for unit in ("GiB", "MiB", "KiB", "GB", "MB", "kB"):
+            if value and value % _UNITS_OF_SIZE[unit] == 0:
+                return f"{value // _UNITS_OF_SIZE[unit]}{unit}"
+        return f"{value}B"
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": _pattern(_UNITS_OF_SIZE), "examples": ["512KiB"]}
+
+
+class Duration(Scalar):
+    """Seconds, as a float: ``500ms``, ``5s``, ``2m``."""
+
+    types = (float, int)
+
+    def __init__(self, least: float = 0.001, most: float = 86400.0) -> None:
+        self.least, self.most = least, most
+
+    def read(self, text: str) -> float:
+        advice = "write digits and a unit, as 500ms, 5s or 2m"
+        return float(_read_amount(text, _UNITS_OF_TIME, "time", advice))
+
+    def bound(self, value: float) -> None:
+        if value < self.least:
+            raise ValueError(f"must be at least {self.write(self.least)}")
+        if value > self.most:
+            raise ValueError(f"must be at most {self.write(self.most)}")
+
+    def write(self, value: float) -> str:
+        for unit in ("h", "m", "s"):
+            if value and value % float(_UNITS_OF_TIME[unit]) == 0:
+                return f"{value / float(_UNITS_OF_TIME[unit]):g}{unit}"
+        return f"{value * 1000:g}ms" if value else "0s"
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": _pattern(_UNITS_OF_TIME), "examples": ["5s"]}
+
+
+class Count(Scalar):
+    """A whole number, digits only."""
+
+    types = (int,)
+
+    def __init__(self, least: int, most: int) -> None:
+        self.least, self.most = least, most
+
+    def read(self, text: str) -> int:
+        found = _DIGITS.fullmatch(text)
+        if found is None:
+            raise ValueError(
+                f"{shown(text)} is not a whole number; "
+                f"write digits, from {self.least} to {self.most}"
+            )
+        return int(found[1])
+
+    def bound(self, value: int) -> None:
+        if not self.least <= value <= self.most:
+            raise ValueError(f"must be a whole number from {self.least} to {self.most}")
+
+    def json_schema(self) -> dict[str, Any]:
+        bounds = {"minimum": self.least, "maximum": self.most}
+        return {"type": ["integer", "string"], "pattern": "^[0-9]+$", **bounds}
+
+
+class Choice(Scalar):
+    """One word of an enumeration."""
+
+    def __init__(self, words: type[StrEnum]) -> None:
+        self.words = words
+
+    def read(self, text: str) -> StrEnum:
+        try:
+            return self.words(text)
+        except ValueError:
+            known = [str(word) for word in self.words]
+            meant = nearest(text, known)
+            hint = f"did you mean {meant}?" if meant else f"write {listed(known)}"
+            if meant and len(known) > 2:
+                hint += f" ({listed(known)})"
+            raise ValueError(f"{shown(text)} is not known here; {hint}") from None
+
+    def json_schema(self) -> dict[str, Any]:
+        words: list[str | bool] = [str(word) for word in self.words]
+        return {"enum": [*words, False] if "off" in words else words}
+
+
+class OutputFile(Scalar):
+    """A file to be written, relative to the configuration's folder; ``-`` where told."""
+
+    types = (Path, str)
+
+    def __init__(self, dash: bool = False) -> None:
+        self.dash = dash
+
+    def read_in(self, text: str, info: ValidationInfo) -> Path | str:
+        if text == "-" and self.dash:
+            return text
+        if text in ("", "-"):
+            raise ValueError("is not the name of a file")
+        return _resolved(text, info)
+
+
+class CaFile(Scalar):
+    """A file of CA certificates in PEM, relative to the configuration's folder."""
+
+    types = (Path,)
+
+    def read_in(self, text: str, info: ValidationInfo) -> Path:
+        path = _resolved(text, info)
+        _load_certificates(path)
+        return path
+
+
+def _resolved(text: str, info: ValidationInfo) -> Path:
+    if "\0" in text:
+        raise ValueError("has a NUL in the name of a file")
+    folder = info.context["folder"] if info.context else Path()
+    return Path(folder, text)
+
+
+def _load_certificates(path: Path) -> None:
+    try:
+        path.read_bytes()
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except ssl.SSLError:
+        raise ValueError(f"{path} holds no certificates in PEM") from None
+    except OSError as error:
+        raise ValueError(f"{path} can't be read: {error.strerror}") from None
+
+
+def _read_amount(
+    text: str, units: Mapping[str, Fraction | int], what: str, advice: str
+) -> Fraction:
+    found = _AMOUNT.fullmatch(text)
+    if found is not None and found[2] in units:
+        return Fraction(found[1]) * units[found[2]]
+    if _DIGITS.fullmatch(text):
+        raise ValueError(f"{shown(text)} has no unit; {advice}")
+    if found is not None:
+        meant = nearest(found[2], units)
+        if meant is not None:
+            advice = f"did you mean {found[1]}{meant}?"
+        raise ValueError(f"{shown(text)} has a unit that isn't known; {advice}")
+    raise ValueError(f"{shown(text)} is not a {what}; {advice}")
+
+
+def _pattern(units: Mapping[str, object]) -> str:
+    return rf"^[0-9]+(\.[0-9]+)?({'|'.join(units)})$"

@@ -1,0 +1,303 @@
+"""The settings, as frozen values with their defaults.
+
+One class for each mapping of the file, and its fields are the file's keys. They are typed the
+same whether a file or a program makes them: text is read, values of the right type are taken as
+they are, and both are held to the same bounds. Sizes are bytes, times are seconds. The sentence
+under a field is what an editor shows of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
+
+from aprp.config.network import (
+    Authority,
+    Endpoint,
+    FieldName,
+    FieldValue,
+    HostGlob,
+    HttpUrl,
+    Network,
+    NetworkBlock,
+    QueryName,
+    RoutePath,
+)
+from aprp.config.scalars import EMPTY, KIB, MIB, CaFile, Choice, Count, Duration, OutputFile, Size
+from aprp.core.url import Url
+
+
+class Level(StrEnum):
+    """The least severity that is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARN = "warn"
+    ERROR = "error"
+
+
+class AccessFormat(StrEnum):
+    """How a line of the access log is written."""
+
+    COMBINED = "combined"
+    JSON = "json"
+
+
+class PathRanges(StrEnum):
+    """What the second number of ``/name/START/END`` is, where a path may ask for a range."""
+
+    END = "end"
+    LENGTH = "length"
+    OFF = "off"
+
+
+class Redirects(StrEnum):
+    """Where a source's redirects may lead."""
+
+    SAME_HOST = "same-host"
+    PUBLIC = "public"
+    OFF = "off"
+
+
+class Same(StrEnum):
+    """What makes two sources' copies the same file."""
+
+    MODIFIED = "modified"
+    LENGTH = "length"
+    DIGEST = "digest"
+
+
+class Compare(StrEnum):
+    """Whether a further source is first asked for a few bytes that are already held."""
+
+    OFF = "off"
+    SAMPLE = "sample"
+
+
+class Delay(StrEnum):
+    """How far ahead a slower source is given its block."""
+
+    ADAPTIVE = "adaptive"
+    NORMAL = "normal"
+    DIFF = "diff"
+    INV = "inv"
+    STATIC = "static"
+
+
+class Duplicate(StrEnum):
+    """When a late block is asked for a second time."""
+
+    ADAPTIVE = "adaptive"
+    NIBIB = "nibib"
+    IBRC = "ibrc"
+    OFF = "off"
+
+
+def _pairs(value: object) -> object:
+    if value is None:
+        raise ValueError(EMPTY)
+    if isinstance(value, str | list):
+        raise ValueError("must be a mapping of names and values, as {X-Token: abc}")
+    return tuple(value.items()) if isinstance(value, Mapping) else value
+
+
+Header = tuple[Annotated[str, FieldName()], Annotated[str, FieldValue()]]
+Headers = Annotated[
+    tuple[Header, ...],
+    BeforeValidator(_pairs),
+    WithJsonSchema(
+        {"type": "object", "additionalProperties": FieldValue().json_schema(), "default": {}}
+    ),
+]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        arbitrary_types_allowed=True,
+        use_attribute_docstrings=True,
+    )
+
+
+class LogSettings(_Model):
+    """What is written down, and where."""
+
+    level: Annotated[Level, Choice(Level)] = Level.INFO
+    """The least severity that is logged."""
+    file: Annotated[Path, OutputFile()] | None = None
+    """The log's file; null: standard error."""
+    access: Annotated[Path | str, OutputFile(dash=True)] | None = None
+    """The access log's file; "-": standard output; null: none."""
+    access_format: Annotated[AccessFormat, Choice(AccessFormat)] = AccessFormat.COMBINED
+    """How a line of the access log is written."""
+    max_size: Annotated[int, Size()] = 100 * MIB
+    """Each of the two files is rotated when it would grow over this."""
+    keep: Annotated[int, Count(1, 1000)] = 5
+    """How many rotated files are kept of each."""
+
+    @field_validator("access")
+    @classmethod
+    def _not_the_log(cls, value: Path | str | None, info: ValidationInfo) -> Path | str | None:
+        if value is not None and value == info.data.get("file"):
+            raise ValueError("is the same file as log.file; name another")
+        return value
+
+
+class TlsSettings(_Model):
+    """How upstreams are believed over TLS. They are always verified."""
+
+    ca: Annotated[Path, CaFile()] | None = None
+    """A PEM file of the certificates to trust; null: the system's."""
+
+
+class RouteSettings(_Model):
+    """What all kinds of routes have."""
+
+    path: Annotated[str, RoutePath()]
+    """The URL prefix, in whole segments. The longest that matches is taken."""
+    connect_timeout: Annotated[float, Duration()] = 5.0
+    """How long a connection upstream may take, TLS included."""
+    first_byte_timeout: Annotated[float, Duration()] = 10.0
+    """How long an upstream may take to answer once it has the request."""
+    between_bytes_timeout: Annotated[float, Duration()] = 10.0
+    """How long an upstream may stay silent in the middle of an answer."""
+    send_timeout: Annotated[float, Duration()] = 60.0
+    """How long a client may take nothing, or send nothing of its request."""
+    resume_for: Annotated[float, Duration(least=0.0)] = 30.0
+    """How long a broken answer is asked for again without progress; 0s: not at all."""
+    max_ranges: Annotated[int, Count(1, 1000)] = 16
+    """A request for more ranges than this is answered with the whole file."""
+    max_body: Annotated[int, Size()] = 64 * MIB
+    """The largest request body that is taken."""
+    host: Annotated[str, Authority()] | None = None
+    """The Host field sent upstream; null: the upstream's own."""
+    headers: Headers = ()
+    """Fields added to each request upstream."""
+    tls: TlsSettings = TlsSettings()
+    """How upstreams are believed over TLS."""
+    redirects: Annotated[Redirects, Choice(Redirects)] = Redirects.SAME_HOST
+    """Where a source's redirects may lead; upstream routes pass redirects on to the client."""
+
+
+class UpstreamRoute(RouteSettings):
+    """A reverse proxy for one upstream."""
+
+    upstream: Annotated[Url, HttpUrl(query=False)]
+    """The URL that takes the place of the route's path."""
+    path_ranges: Annotated[PathRanges, Choice(PathRanges)] = PathRanges.OFF
+    """Whether /name/START/END asks for a range, and whether END is a position or a length."""
+    first_byte_timeout: Annotated[float, Duration()] = 60.0
+    """How long the upstream may take to answer once it has the request."""
+    between_bytes_timeout: Annotated[float, Duration()] = 60.0
+    """How long the upstream may stay silent in the middle of an answer."""
+
+
+class TransferSettings(RouteSettings):
+    """What the kinds of routes have that fetch one file from several sources."""
+
+    same: Annotated[Same, Choice(Same)] = Same.MODIFIED
+    """What makes two copies the same file: length and Last-Modified, length alone, or a digest."""
+    compare: Annotated[Compare, Choice(Compare)] = Compare.OFF
+    """sample: a further source is first asked for a few bytes that are held, to compare them."""
+    block_size: Annotated[int, Size(64 * KIB, 8 * MIB)] = MIB
+    """The bytes of one range request; a hint only where delay and duplicate are adaptive."""
+    window: Annotated[int, Size()] = 32 * MIB
+    """Bytes in flight or waiting, at most, for one client."""
+    delay: Annotated[Delay, Choice(Delay)] = Delay.ADAPTIVE
+    """How far ahead a slower source is given its block."""
+    duplicate: Annotated[Duplicate, Choice(Duplicate)] = Duplicate.ADAPTIVE
+    """When a late block is asked for a second time."""
+    duplicate_threshold: Annotated[int, Count(0, 100_000)] = 20
+    """For nibib and ibrc: their count must be over this."""
+
+    @field_validator("window")
+    @classmethod
+    def _holds_a_block(cls, value: int, info: ValidationInfo) -> int:
+        block_size = info.data.get("block_size")
+        if block_size is not None and value < block_size:
+            raise ValueError(f"must be at least block_size, {Size().write(block_size)}")
+        return value
+
+
+class SourceSettings(_Model):
+    """One place that has the files of a route."""
+
+    url: Annotated[Url, HttpUrl(query=True)]
+    """The URL that takes the place of the route's path, or that of a single file."""
+    connections: Annotated[int, Count(1, 1000)] = 4
+    """Connections to this source at once, over the whole daemon."""
+    static_delay: Annotated[int, Count(0, 100_000)] = 0
+    """For delay: static, how many blocks ahead this source is given its own."""
+
+
+class SourcesRoute(TransferSettings):
+    """The same files on several mirrors, fetched from all of them at once."""
+
+    sources: Annotated[tuple[SourceSettings, ...], Field(min_length=1)]
+    """The mirrors."""
+    path_ranges: Annotated[PathRanges, Choice(PathRanges)] = PathRanges.OFF
+    """Whether /name/START/END asks for a range, and whether END is a position or a length."""
+
+
+class QueryRoute(TransferSettings):
+    """Sources that the client names: /proxy?host=URL,URL,..."""
+
+    query: Annotated[str, QueryName()]
+    """The query parameter that lists the URLs."""
+    allow: tuple[Annotated[str, HostGlob()], ...] = ()
+    """The hosts that may be named, * standing for anything; what isn't listed is refused."""
+    allow_addresses: tuple[Annotated[Network, NetworkBlock()], ...] = ()
+    """Networks that may be reached though they are private."""
+
+
+KINDS: dict[str, type[RouteSettings]] = {
+    "upstream": UpstreamRoute,
+    "sources": SourcesRoute,
+    "query": QueryRoute,
+}
+"""The key that makes a route what it is, and what it then is."""
+
+
+def kind_of(route: Any) -> str | None:
+    """The key in KINDS that a route has first; ``upstream`` for one that has none yet."""
+    if isinstance(route, Mapping):
+        return next((key for key in route if key in KINDS), "upstream")
+    return next((key for key, kind in KINDS.items() if isinstance(route, kind)), None)
+
+
+Route = Annotated[
+    Annotated[UpstreamRoute, Tag("upstream")]
+    | Annotated[SourcesRoute, Tag("sources")]
+    | Annotated[QueryRoute, Tag("query")],
+    Discriminator(kind_of),
+]
+
+
+class Settings(_Model):
+    """The whole configuration of one daemon."""
+
+    listen: Annotated[tuple[Annotated[str, Endpoint()], ...], Field(min_length=1)]
+    """Twisted endpoint strings to listen on for clients."""
+    admin: Annotated[str, Endpoint()] | None = None
+    """An endpoint string for the status page, /metrics and /healthz; null: no admin port."""
+    log: LogSettings = LogSettings()
+    """What is written down, and where."""
+    memory: Annotated[int, Size(least=64 * KIB)] = 512 * MIB
+    """Bytes waiting for clients, over all transfers. When it is short, windows narrow."""
+    routes: Annotated[tuple[Route, ...], Field(min_length=1)]
+    """Which paths are served from where."""

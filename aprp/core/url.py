@@ -1,0 +1,154 @@
+"""http and https URLs as values: what a request needs to know of where it goes.
+
+Rules kept here:
+
+- Path and query stay byte for byte as they were written (``%2F`` stays ``%2F``). Only scheme and
+  host are put in lower case, and an empty path is ``/`` (RFC 9110 §4.2.3).
+- Userinfo and fragments are refused, and so is any character that could end a request line.
+- A host means one thing to everyone: a registered name in ASCII, a dotted IPv4 address of four
+  decimal numbers, or an IPv6 address in brackets. Forms that only some resolvers read as an
+  address (``127.1``, ``0x7f000001``, ``2130706433``, ``0177.0.0.1``) are refused.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Self
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_FORBIDDEN = re.compile(r'[^!-~]|["<>\\]')
+_BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9A-Fa-f]*)")
+_PORT = re.compile(r"0*([0-9]{1,5})")
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """One http or https URL.
+
+    ``host`` is in lower case and without brackets, ``port`` is always given, ``path`` begins with
+    a slash, ``query`` is None where there is no question mark.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    query: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The URL that is written in the text; ValueError with a sentence where it isn't one."""
+        _refuse_characters(text)
+        found = _SCHEME.match(text)
+        if found is None:
+            raise ValueError("is not an absolute URL; write it as http://host/path")
+        scheme = found[1].lower()
+        if scheme not in DEFAULT_PORTS:
+            raise ValueError(f"has the scheme {scheme}, but only http and https are spoken")
+        rest = text[found.end() :]
+        if "#" in rest:
+            raise ValueError("has a fragment (#...), which is never sent; leave it out")
+        before_query, question, query = rest.partition("?")
+        authority, slash, path = before_query.partition("/")
+        if "@" in authority:
+            raise ValueError("has a user or password before the host; leave them out")
+        host, port = parse_authority(authority, scheme)
+        return cls(scheme, host, port, slash + path or "/", query if question else None)
+
+    @property
+    def authority(self) -> str:
+        """The value of a Host field (RFC 9110 §7.2): the port only where it isn't the default."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def origin(self) -> str:
+        """Scheme and authority, as ``http://host:port`` without a slash at the end."""
+        return f"{self.scheme}://{self.authority}"
+
+    @property
+    def target(self) -> str:
+        """The request target in origin form (RFC 9112 §3.2.1): path and query."""
+        return self.path if self.query is None else f"{self.path}?{self.query}"
+
+    def __str__(self) -> str:
+        return self.origin + self.target
+
+
+def parse_authority(text: str, scheme: str) -> tuple[str, int]:
+    """Host (lower case, no brackets) and port of ``host``, ``host:port`` or ``[address]:port``."""
+    if text.startswith("["):
+        inside, bracket, after = text[1:].partition("]")
+        if not bracket or (after and not after.startswith(":")):
+            raise ValueError("has a bracket in its host that isn't closed before the port")
+        return _ipv6(inside), _port(after[1:], scheme)
+    host, _, port = text.partition(":")
+    if ":" in port:
+        raise ValueError("has an IPv6 address without brackets; write it as [::1]")
+    return parse_host(host), _port(port, scheme)
+
+
+def parse_host(text: str) -> str:
+    """A registered name or a dotted IPv4 address, in lower case."""
+    if not text:
+        raise ValueError("has no host")
+    if not text.isascii():
+        raise ValueError("has a host that isn't ASCII; write it in its A-label form (xn--...)")
+    if _ENDS_IN_NUMBER.fullmatch(text):
+        try:
+            return str(ipaddress.IPv4Address(text))
+        except ValueError:
+            raise ValueError(
+                f"has the host {text[:40]}, which some read as an IPv4 address; "
+                "write four decimal numbers, as 192.0.2.1"
+            ) from None
+    if text.endswith("."):
+        raise ValueError("has a dot at the end of its host; leave it out")
+    if len(text) > 253 or not all(_LABEL.fullmatch(label) for label in text.split(".")):
+        raise ValueError(
+            "has a host that isn't a name: letters, digits and hyphens, "
+            "63 at most between dots, 253 in all"
+        )
+    return text.lower()
+
+
+def _ipv6(text: str) -> str:
+    if "%" in text:
+        raise ValueError("has a zone (%...) in its IPv6 address; leave it out")
+    try:
+        return ipaddress.IPv6Address(text).compressed
+    except ValueError:
+        raise ValueError("has brackets around something that isn't an IPv6 address") from None
+
+
+def _port(text: str, scheme: str) -> int:
+    if not text:
+        return DEFAULT_PORTS[scheme]
+    found = _PORT.fullmatch(text)
+    if found is None or not 1 <= int(found[1]) <= 65535:
+        raise ValueError("has a port that isn't a number from 1 to 65535")
+    return int(found[1])
+
+
+def _refuse_characters(text: str) -> None:
+    if not text:
+        raise ValueError("is empty")
+    found = _FORBIDDEN.search(text)
+    if found is not None:
+        character = found[0]
+        if not character.isascii():
+            raise ValueError(
+                f"has the character {character!a}, which isn't ASCII; write a host in its A-label "
+                "form (xn--...) and percent-encode the rest (%C3%A9)"
+            )
+        raise ValueError(
+            f"has the character {character!a}; percent-encode it (%{ord(character):02X})"
+        )
+    if _BAD_PERCENT.search(text):
+        raise ValueError("has a % that isn't followed by two hexadecimal digits; write it as %25")
