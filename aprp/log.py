@@ -17,6 +17,8 @@ from typing import BinaryIO, Protocol
 from twisted.logger import ILogObserver, LogEvent, LogLevel, eventAsText, formatTime
 from zope.interface import implementer
 
+from aprp.config import LogSettings
+
 LEVELS = {
     "debug": LogLevel.debug,
     "info": LogLevel.info,
@@ -177,3 +179,34 @@ def _harmless(text: str) -> str:
         for character in text
     )
     return shown.rstrip("\n").replace("\n", "\n\t")
+
+
+class Logs:
+    """The log and the access log of a daemon, as its settings have them. Opening raises OSError.
+
+    `access` is where the lines of the access log go, None where there is none.
+    """
+
+    def __init__(self, settings: LogSettings) -> None:
+        def file(path: Path) -> RotatingFile:
+            return RotatingFile(path, settings.max_size, settings.keep)
+
+        self.on_standard_error = settings.file is None
+        self._log: Sink = standard_error() if settings.file is None else file(settings.file)
+        self.access: Sink | None = None
+        if settings.access == "-":
+            self.access = standard_output()
+        elif settings.access is not None:
+            self.access = file(Path(settings.access))
+        self.observer = LogWriter(self._log, settings.level)
+
+    def reopen(self) -> None:
+        """Open the files anew, for those who rotate them from outside."""
+        self._log.reopen()
+        if self.access is not None:
+            self.access.reopen()
+
+    def close(self) -> None:
+        self._log.close()
+        if self.access is not None:
+            self.access.close()
