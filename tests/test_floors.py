@@ -18,6 +18,7 @@ FLOORS = (
     ("aprp.upstream",),
     ("aprp.web",),
     ("aprp.downloader", "aprp.demo"),
+    ("aprp.log", "aprp.notify", "aprp.listener", "aprp.options"),
     ("aprp.service",),
     ("aprp.cli", "aprp.__main__"),
 )

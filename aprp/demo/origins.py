@@ -1,0 +1,152 @@
+"""Mirrors on loopback that send no faster than they are told to.
+
+Each is a small HTTP server of its own on a free port. Its speed is a token bucket that all of
+its connections share, as they would share a line.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.interfaces import IListeningPort, IPushProducer
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request, Site
+from zope.interface import implementer
+
+from aprp.core.fields import Fields
+from aprp.demo.files import File, answer
+
+TICK = 0.02
+"""Seconds between two looks into the bucket."""
+
+
+class Bucket:
+    """Tokens, one for each byte: `rate` a second, saved up for no longer than `burst` seconds."""
+
+    def __init__(self, rate: float, now: float, burst: float = 0.1) -> None:
+        self._rate = rate
+        self._most = rate * burst
+        self._tokens = self._most
+        self._at = now
+
+    def take(self, wanted: int, now: float) -> int:
+        """How many of the `wanted` bytes may be sent at `now` (seconds)."""
+        self._tokens = min(self._most, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        taken = min(wanted, int(self._tokens))
+        self._tokens -= taken
+        return taken
+
+
+@implementer(IPushProducer)
+class PacedBody:
+    """Sends bytes to a request as fast as the bucket gives and the client takes, then ends it."""
+
+    def __init__(self, request: Request, body: memoryview, bucket: Bucket, reactor: Any) -> None:
+        self._request: Any = request
+        self._body = body
+        self._bucket = bucket
+        self._reactor = reactor
+        self._call: Any = None
+        request.registerProducer(self, True)
+        self.resumeProducing()
+
+    def resumeProducing(self) -> None:
+        if self._call is None and self._request is not None:
+            self._send()
+
+    def pauseProducing(self) -> None:
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+
+    def stopProducing(self) -> None:
+        self.pauseProducing()
+        self._request = None
+
+    def _send(self) -> None:
+        self._call = self._reactor.callLater(TICK, self._send)
+        allowed = self._bucket.take(len(self._body), self._reactor.seconds())
+        piece, self._body = self._body[:allowed], self._body[allowed:]
+        request = self._request
+        if not self._body:
+            self.stopProducing()
+        if piece:
+            request.write(bytes(piece))
+        if not self._body and not request.finished:
+            request.unregisterProducer()
+            request.finish()
+
+
+class Mirror(Resource):
+    """The files of one mirror, by their whole path."""
+
+    isLeaf = True
+
+    def __init__(self, files: Mapping[str, File], rate: float, reactor: Any) -> None:
+        super().__init__()
+        self._files = files
+        self._reactor = reactor
+        self._bucket = Bucket(rate, reactor.seconds())
+
+    def render_GET(self, request: Request) -> bytes | int:
+        file = self._files.get(request.path.decode("latin-1"))
+        if file is None:
+            request.setResponseCode(404)
+            return b"not found\n"
+        asked = Fields(
+            (name, value)
+            for name, values in request.requestHeaders.getAllRawHeaders()
+            for value in values
+        )
+        found = answer(file, request.method, asked, int(time.time()))
+        request.setResponseCode(found.status)
+        for name, value in found.fields:
+            request.setHeader(name, value)
+        if found.status == 304:
+            return b""
+        request.setHeader("Content-Length", b"%d" % found.part.length)
+        if request.method == b"HEAD" or not found.part.length:
+            return b""
+        body = memoryview(file.content)[found.part.start : found.part.stop]
+        PacedBody(request, body, self._bucket, self._reactor)
+        return NOT_DONE_YET
+
+
+class Mirrors(Service):
+    """Servers of the same files on loopback, one for each rate in bytes a second.
+
+    Their ports are taken at once, so `urls` (without a slash at the end) are good before the
+    service starts; connections wait until it does. Raises OSError.
+    """
+
+    def __init__(self, files: Mapping[str, File], rates: Sequence[float], reactor: Any) -> None:
+        self._files = files
+        self._reactor = reactor
+        self._waiting = [(socket.create_server(("127.0.0.1", 0)), rate) for rate in rates]
+        self._ports: list[IListeningPort] = []
+        self.urls = tuple(
+            f"http://127.0.0.1:{listener.getsockname()[1]}" for listener, _ in self._waiting
+        )
+
+    def startService(self) -> None:
+        super().startService()
+        for listener, rate in self._waiting:
+            site = Site(Mirror(self._files, rate, self._reactor), parsePOSTFormSubmission=False)
+            site.noisy = False
+            listener.setblocking(False)
+            with listener:
+                port = self._reactor.adoptStreamPort(listener.fileno(), socket.AF_INET, site)
+            self._ports.append(port)
+        self._waiting.clear()
+
+    def stopService(self) -> Deferred[Any]:
+        super().stopService()
+        for listener, _ in self._waiting:
+            listener.close()
+        return gatherResults([maybeDeferred(port.stopListening) for port in self._ports])

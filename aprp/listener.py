@@ -1,0 +1,98 @@
+"""Listening on what an endpoint string names, and saying plainly why that can't be done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+
+class CannotServe(Exception):
+    """What the daemon can't do without isn't to be had; the text says what, and what to do."""
+
+
+class Listener(Service):
+    """Listens while it runs. Making it and starting it raise `CannotServe`.
+
+    An endpoint that fails later (those of Twisted itself never do) ends the reactor.
+    """
+
+    _log = Logger()
+
+    def __init__(self, where: str, factory: IProtocolFactory, reactor: Any, advice: str) -> None:
+        self._where = where
+        self._factory = factory
+        self._reactor = reactor
+        self._advice = advice
+        self._port: Deferred[IListeningPort | None] | None = None
+        self.address = where
+        """Where it listens: host and port once they are known."""
+        with self._plainly():
+            self._endpoint = serverFromString(reactor, where)
+
+    def privilegedStartService(self) -> None:
+        super().privilegedStartService()
+        failed: list[Failure] = []
+        self._port = self._endpoint.listen(self._factory)
+        self._port.addCallbacks(self._listening, failed.append)
+        if failed:
+            with self._plainly():
+                failed[0].raiseException()
+        self._port.addErrback(self._failed_late)
+
+    def startService(self) -> None:
+        super().startService()
+        if self._port is None:
+            self.privilegedStartService()
+
+    def _listening(self, port: IListeningPort) -> IListeningPort:
+        host = port.getHost()
+        if isinstance(host, IPv4Address):
+            self.address = f"{host.host}:{host.port}"
+        elif isinstance(host, IPv6Address):
+            self.address = f"[{host.host}]:{host.port}"
+        return port
+
+    def _failed_late(self, failure: Failure) -> None:
+        if self.running:
+            self._log.critical(
+                "can't listen on {where}: {why}", where=self._where, why=failure.value
+            )
+            self._reactor.stop()
+
+    def stopService(self) -> Deferred[None]:
+        """Fires when nothing is accepted any more."""
+        super().stopService()
+        if self._port is None:
+            return succeed(None)
+        self._port.cancel()
+        return self._port.addCallback(_close)
+
+    @contextmanager
+    def _plainly(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            message = f"can't listen on {self._where}: {self._reason(error)}"
+            raise CannotServe(message) from error
+
+    def _reason(self, error: Exception) -> str:
+        if isinstance(error, LookupError) and self._where.startswith("systemd:"):
+            return "this process was given no such socket; start it through its socket unit"
+        if isinstance(error, CannotListenError):
+            reason = getattr(error.socketError, "strerror", None) or error.socketError
+            return f"{reason}; {self._advice}"
+        return str(error) or type(error).__name__
+
+
+def _close(port: Any) -> Deferred[None]:
+    return succeed(None) if port is None else maybeDeferred(port.stopListening)

@@ -1,0 +1,75 @@
+"""The words of ``twistd aprp``: a file, or a quick start without one."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from twisted.python.usage import Options as TwistedOptions
+from twisted.python.usage import UsageError
+
+from aprp.config import Settings, for_sources, for_upstream
+
+DEFAULT_PORT = 8000
+
+WAYS = ("config", "upstream", "source", "demo")
+"""What there is to serve is said in one of these ways."""
+
+
+class Options(TwistedOptions):
+    """What the command line said: one of `WAYS` at most.
+
+    `quick` holds the settings of a quick start for an upstream or for sources.
+    """
+
+    synopsis = "[--config FILE | --upstream URL | --source URL ... | --demo] [--port PORT]"
+    longdesc = (
+        "Without any of these, etc/aprp.yaml in the working directory is read, "
+        "then /etc/aprp/aprp.yaml. What is started without a file listens on 127.0.0.1."
+    )
+    optFlags: ClassVar = [
+        ["demo", None, "Play a clip from embedded mirrors; nothing else is needed."]
+    ]
+    optParameters: ClassVar = [
+        ["config", "c", None, "Read this configuration file."],
+        ["upstream", None, None, "Without a file: a reverse proxy for this URL."],
+        ["port", "p", None, f"Without a file: listen here ({DEFAULT_PORT} unless told)."],
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["source"] = []
+        self.quick: Settings | None = None
+
+    def opt_source(self, url: str) -> None:
+        """Without a file: fetch from this URL and the others named so, all at once."""
+        self["source"].append(url)
+
+    def parseArgs(self, *others: str) -> None:
+        if others:
+            raise UsageError(f"{others[0]!r} is neither an option nor the value of one")
+
+    def postOptions(self) -> None:
+        named = [way for way in WAYS if self[way]]
+        if len(named) > 1:
+            raise UsageError(f"--{named[0]} and --{named[1]} can't be given together")
+        if self["port"] is not None and (not named or named == ["config"]):
+            raise UsageError(
+                "--port goes with --upstream, --source or --demo; "
+                "a configuration file has `listen:` instead"
+            )
+        self["port"] = self._port()
+        try:
+            if self["upstream"]:
+                self.quick = for_upstream(self["upstream"], self["port"])
+            elif self["source"]:
+                self.quick = for_sources(self["source"], self["port"])
+        except ValueError as error:
+            raise UsageError(f"--{named[0]}: {error}") from None
+
+    def _port(self) -> int:
+        text = DEFAULT_PORT if self["port"] is None else self["port"]
+        if not (str(text).isascii() and str(text).isdigit() and len(str(text)) <= 5):
+            raise UsageError(f"--port {text} is not a number from 0 to 65535")
+        if int(text) > 65535:
+            raise UsageError(f"--port {text} is over 65535, the highest there is")
+        return int(text)

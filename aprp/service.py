@@ -1,0 +1,189 @@
+"""The daemon: listening ports, the admin port and the logs around the proxy, as one service.
+
+What can be wrong is told before anything is served, in plain words and with exit status 1: faults
+of the configuration, files that can't be opened, ports that can't be had. SIGHUP opens the log
+files anew. To stop, the ports are closed first, then every connection to a source; clients that
+were still being served are cut.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import IService, IServiceCollection, MultiService
+from twisted.internet.defer import Deferred
+from twisted.logger import ILogObserver, Logger
+from twisted.python.components import Componentized
+
+from aprp.config import ConfigFaults, Fault, Settings, find, load
+from aprp.demo.files import demo_files
+from aprp.demo.origins import Mirrors
+from aprp.demo.settings import RATES, demo_settings
+from aprp.listener import CannotServe, Listener
+from aprp.log import Logs, standard_output
+from aprp.notify import notify
+from aprp.options import Options
+from aprp.upstream.agent import Agent
+from aprp.web.access_log import AccessLog
+from aprp.web.admin import Health, admin_site
+from aprp.web.metrics import Metrics
+from aprp.web.record import AccessRecord
+from aprp.web.site import make_site
+
+__all__ = ["Daemon", "Options", "makeService"]
+
+_NO_TWISTD: Mapping[str, Any] = {}
+OTHER_PORT = "end what holds the port, or choose another with --port"
+
+
+class Daemon(MultiService):
+    """All of aprp for these settings. Making it and starting it raise `CannotServe`.
+
+    `advice` is said where a port can't be had. Warnings are logged once it serves.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        settings: Settings,
+        reactor: Any,
+        logs: Logs,
+        advice: str = "end what holds the port, or name another in the configuration",
+        warnings: tuple[Fault, ...] = (),
+    ) -> None:
+        super().__init__()
+        self._settings = settings
+        self._logs = logs
+        self._reactor = reactor
+        self._warnings = warnings
+        self._access: AccessLog | None = None
+        if logs.access is not None:
+            self._access = AccessLog(logs.access.write, settings.log.access_format)
+        self._health = Health()
+        self._metrics = Metrics()
+        self._agent = Agent(reactor)
+        self._hang_up_before: Any = None
+        site = make_site(settings, self._agent, self._observe, reactor)
+        ports = [(where, site) for where in settings.listen]
+        if settings.admin is not None:
+            ports.append((settings.admin, admin_site(self._health, self._metrics)))
+        self._listeners = [Listener(*port, reactor, advice) for port in ports]
+        for listener in self._listeners:
+            listener.setServiceParent(self)
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens, for clients and for its admin: host and port, or an endpoint string."""
+        return [listener.address for listener in self._listeners]
+
+    def _observe(self, record: AccessRecord) -> None:
+        self._metrics.observe(record)
+        if self._access is not None:
+            self._access(record)
+
+    def setServiceParent(self, parent: IServiceCollection | Componentized) -> None:
+        """Under twistd, also has the log written as the settings say."""
+        if isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._logs.observer)
+        super().setServiceParent(parent)
+
+    def privilegedStartService(self) -> None:
+        try:
+            super().privilegedStartService()
+        except CannotServe as error:
+            self._log.critical("{reason}", reason=str(error))
+            if not self._logs.on_standard_error:
+                print(f"aprp: {error}", file=sys.__stderr__)
+            sys.excepthook = _already_told
+            raise
+
+    def startService(self) -> None:
+        super().startService()
+        self._hang_up_before = signal.signal(signal.SIGHUP, self._hang_up)
+        self._reactor.callWhenRunning(self._serving)
+
+    def _serving(self) -> None:
+        for warning in self._warnings:
+            self._log.warn("{warning}", warning=str(warning))
+        self._health.state = "serving"
+        where = ", ".join(self.addresses[: len(self._settings.listen)])
+        self._log.info("serving on {where}", where=where)
+        notify("READY=1", f"STATUS=serving on {where}")
+
+    def _hang_up(self, *_: object) -> None:
+        self._reactor.callFromThread(self._reopen)
+
+    def _reopen(self) -> None:
+        self._logs.reopen()
+        self._log.info("log files opened anew")
+
+    def stopService(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        self._health.state = "stopping"
+        notify("STOPPING=1", "STATUS=stopping")
+        await super().stopService()
+        await self._agent.close()
+        if self._hang_up_before is not None:
+            signal.signal(signal.SIGHUP, self._hang_up_before)
+
+
+def _already_told(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """An excepthook: what the daemon ends with has been said, and needs no traceback."""
+    if not isinstance(error, CannotServe):
+        sys.__excepthook__(kind, error, trace)
+
+
+def makeService(options: Options) -> IService:
+    """The daemon as the command line has it; ends the process where it can't be made."""
+    from twisted.internet import reactor
+
+    twistd: Mapping[str, Any] = options.parent or {}
+    try:
+        if options["demo"]:
+            return make_demo(reactor, options["port"], twistd)
+        if options.quick is not None:
+            return Daemon(options.quick, reactor, _open(options.quick, twistd), OTHER_PORT)
+        loaded = load(options["config"] or find())
+        logs = _open(loaded.settings, twistd)
+        return Daemon(loaded.settings, reactor, logs, warnings=loaded.warnings)
+    except ConfigFaults as faults:
+        sys.exit(str(faults))
+    except CannotServe as error:
+        sys.exit(f"aprp: {error}")
+
+
+def make_demo(reactor: Any, port: int, twistd: Mapping[str, Any] = _NO_TWISTD) -> Daemon:
+    """Embedded mirrors of a clip and the proxy in front, at `port` of loopback."""
+    mirrors = Mirrors(demo_files(), RATES, reactor)
+    settings = demo_settings(mirrors.urls, port)
+    daemon = Daemon(settings, reactor, _open(settings, twistd), OTHER_PORT)
+    mirrors.setServiceParent(daemon)
+    out = standard_output()
+
+    def invite() -> None:
+        where = daemon.addresses[0]
+        out.write(f"Open http://{where}/ in a browser (Control-C ends the demo)\n".encode())
+
+    reactor.callWhenRunning(invite)
+    return daemon
+
+
+def _open(settings: Settings, twistd: Mapping[str, Any]) -> Logs:
+    """The logs, as the settings and twistd's own options have them.
+
+    In the background there is no standard error: as with twistd, it is twistd.log then.
+    """
+    log = settings.log
+    if log.file is None and twistd and not twistd["nodaemon"]:
+        log = log.model_copy(update={"file": Path("twistd.log")})
+    try:
+        return Logs(log)
+    except OSError as error:
+        raise CannotServe(f"can't open the log {error.filename}: {error.strerror}") from None

@@ -1,0 +1,116 @@
+"""Access log lines: their two formats, and that nothing a client sends can forge one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from aprp.web.access_log import AccessLog, as_json, combined, escape
+from aprp.web.record import AccessRecord
+from tests.records import PLAIN
+
+# Whatever bytes a client may send, as they look once decoded.
+wild = st.text(st.characters(max_codepoint=0x2FFF, exclude_categories=())) | st.binary().map(
+    lambda raw: raw.decode("utf-8", "surrogateescape")
+)
+
+
+class EscapeTests(SynchronousTestCase):
+    def test_cases(self) -> None:
+        for text, shown in (
+            ("plain /path?q=1", "plain /path?q=1"),
+            ("é中", "é中"),
+            ('a"b', '\\"'.join("ab")),
+            ("a\\b", "a\\\\b"),
+            ("a\r\nb\t", "a\\x0d\\x0ab\\x09"),
+            ("\x1b[31m\x7f\x85", "\\x1b[31m\\x7f\\x85"),
+            (b"\xff\xc3".decode("utf-8", "surrogateescape"), "\\xff\\xc3"),
+            ("\u2028\u202e", "\\u2028\\u202e"),
+        ):
+            self.assertEqual(escape(text), shown)
+
+
+class CombinedTests(SynchronousTestCase):
+    def test_whole_line(self) -> None:
+        record = replace(PLAIN, referer="https://site.example/", user_agent="player/1")
+        self.assertEqual(
+            combined(record),
+            '192.0.2.7 - - [31/Dec/2025:23:59:59 +0000] "GET /films/a.mp4 HTTP/1.1" 206 1000 '
+            '"https://site.example/" "player/1" '
+            '"bytes=0-999" 0.123 a.example:443 "complete" 0',
+        )
+
+    def test_what_is_missing_is_a_dash(self) -> None:
+        record = replace(PLAIN, range=None, upstream=None, status=0, bytes_sent=0, ended="cut")
+        self.assertTrue(combined(record).endswith(' 000 0 "-" "-" "-" 0.123 - "cut" 0'))
+
+    def test_a_forged_line_stays_inside_its_field(self) -> None:
+        forged = 'x" 200 5 "-" "-"\r\n10.0.0.1 - - [now] "GET /'
+        line = combined(replace(PLAIN, user_agent=forged))
+        self.assertNotIn("\n", line)
+        self.assertIn('"x\\" 200 5 \\"-\\" \\"-\\"\\x0d\\x0a10.0.0.1 - - [now] \\"GET /"', line)
+
+    @given(wild, wild, wild, wild)
+    @settings(deadline=None, derandomize=True)
+    def test_any_text_leaves_one_line_of_ten_fields(
+        self, target: str, agent: str, upstream: str, asked: str
+    ) -> None:
+        record = replace(PLAIN, target=target, user_agent=agent, upstream=upstream, range=asked)
+        line = combined(record)
+        self.assertTrue(line.isprintable())
+        bare = line.replace("\\\\", "").replace('\\"', "")
+        self.assertEqual(bare.count('"'), 10)
+        seconds, shown_upstream = bare.split('"')[8].split()
+        self.assertEqual((seconds, bool(shown_upstream)), ("0.123", True))
+
+
+class JsonTests(SynchronousTestCase):
+    def test_every_field_is_there(self) -> None:
+        line = as_json(PLAIN)
+        self.assertEqual(
+            json.loads(line),
+            {
+                "time": "2025-12-31T23:59:59.250+00:00",
+                "client": "192.0.2.7",
+                "method": "GET",
+                "target": "/films/a.mp4",
+                "version": "HTTP/1.1",
+                "status": 206,
+                "bytes_sent": 1000,
+                "seconds": 0.12345,
+                "host": "proxy.example",
+                "range": "bytes=0-999",
+                "route": "/films/",
+                "upstream": "a.example:443",
+                "ended": "complete",
+                "error": None,
+                "resumes": 0,
+                "referer": None,
+                "user_agent": None,
+            },
+        )
+
+    @given(wild)
+    @settings(deadline=None, derandomize=True)
+    def test_any_text_leaves_one_ascii_line(self, text: str) -> None:
+        line = as_json(replace(PLAIN, target=text, user_agent=text))
+        self.assertTrue(line.isascii() and line.isprintable())
+        json.loads(line)["target"].encode("utf-8")
+
+
+class AccessLogTests(SynchronousTestCase):
+    def written(self, record: AccessRecord, name: str) -> bytes:
+        lines: list[bytes] = []
+        AccessLog(lines.append, name)(record)
+        return b"".join(lines)
+
+    def test_one_line_for_each_record(self) -> None:
+        for name, line in (("combined", combined(PLAIN)), ("json", as_json(PLAIN))):
+            self.assertEqual(self.written(PLAIN, name), line.encode() + b"\n")
+
+    def test_unknown_format_is_refused_at_once(self) -> None:
+        self.assertRaises(KeyError, AccessLog, print, "xml")

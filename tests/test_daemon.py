@@ -1,0 +1,181 @@
+"""The daemon as a process: how it starts, says that it serves, logs, reloads and ends."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.running import ROOT, TWISTD, Running, get
+
+CONFIG = """\
+listen: [{listen}]
+admin: tcp:0:interface=127.0.0.1
+log: {log}
+routes:
+  - path: /
+    upstream: http://127.0.0.1:9/
+"""
+
+
+class DaemonCase(SynchronousTestCase):
+    def config(self, log: str = "{}", listen: str = "tcp:0:interface=127.0.0.1") -> str:
+        path = Path(self.mktemp()).absolute()
+        path.write_text(CONFIG.format(log=log, listen=listen))
+        return str(path)
+
+    def taken_port(self) -> int:
+        holder = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(holder.close)
+        port: int = holder.getsockname()[1]
+        return port
+
+
+class StartTests(DaemonCase):
+    def test_faults_of_the_file_are_printed_and_nothing_starts(self) -> None:
+        path = Path(self.mktemp()).absolute()
+        path.write_text("listen: [nonsense]\nroutes:\n  - path: x\n    upstream: ftp://h/\n")
+        daemon = Running(self, "--config", str(path))
+        self.assertEqual(daemon.ended(), 1)
+        lines = daemon.err.splitlines()
+        self.assertGreater(len(lines), 2)
+        self.assertEqual([line for line in lines if not line.startswith(f"{path}:")], [])
+
+    def test_a_file_that_is_missing(self) -> None:
+        daemon = Running(self, "--config", "missing.yaml")
+        self.assertEqual(daemon.ended(), 1)
+        self.assertIn("missing.yaml", daemon.err)
+        self.assertEqual(len(daemon.err.splitlines()), 1)
+
+    def test_a_usage_error(self) -> None:
+        daemon = Running(self, "--port", "80")
+        self.assertEqual(daemon.ended(), 1)
+        self.assertIn("--port goes with", daemon.out)
+        self.assertNotIn("Traceback", daemon.out + daemon.err)
+
+    def test_a_port_that_is_taken(self) -> None:
+        port = self.taken_port()
+        daemon = Running(self, "--demo", "--port", str(port))
+        self.assertEqual(daemon.ended(), 1)
+        last = daemon.err.splitlines()[-1]
+        self.assertIn(f"can't listen on tcp:{port}:", last)
+        self.assertIn("Address already in use", last)
+        self.assertIn("--port", last)
+        self.assertNotIn("Traceback", daemon.out + daemon.err)
+
+    def test_a_port_that_is_taken_is_told_on_standard_error_beside_a_log_file(self) -> None:
+        listen = f"tcp:{self.taken_port()}:interface=127.0.0.1"
+        log = Path(self.mktemp()).absolute()
+        daemon = Running(self, "--config", self.config(f"{{file: {log}}}", listen))
+        self.assertEqual(daemon.ended(), 1)
+        self.assertTrue(daemon.err.startswith(f"aprp: can't listen on {listen}: "), daemon.err)
+        self.assertEqual(len(daemon.err.splitlines()), 1)
+        self.assertIn("can't listen", log.read_text())
+
+    def test_a_log_that_cannot_be_opened(self) -> None:
+        daemon = Running(self, "--config", self.config("{file: /missing/folder/log}"))
+        self.assertEqual(daemon.ended(), 1)
+        self.assertEqual(len(daemon.err.splitlines()), 1)
+        self.assertIn("/missing/folder/log", daemon.err)
+
+    def test_a_socket_that_was_not_passed(self) -> None:
+        listen = "systemd:domain=INET:name=aprp"
+        daemon = Running(self, "--config", self.config(listen=listen))
+        self.assertEqual(daemon.ended(), 1)
+        self.assertIn(f"aprp: can't listen on {listen}: ", daemon.err)
+        self.assertIn("socket unit", daemon.err)
+
+
+class LifeTests(DaemonCase):
+    def test_ready_when_it_serves_and_stopping_when_it_ends(self) -> None:
+        daemon = Running(self, "--config", self.config())
+        host, _, port = daemon.ready().rpartition(":")
+        socket.create_connection((host, int(port))).close()
+        daemon.process.send_signal(signal.SIGTERM)
+        daemon.told("STOPPING=1")
+        self.assertIn(daemon.ended(), (0, -signal.SIGTERM))
+
+    def test_a_socket_passed_by_the_service_manager(self) -> None:
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        fd = listener.fileno()
+        # What a service manager does: the socket as descriptor 3, and the pid of what it starts.
+        shell = 'exec 3<&"$1"; shift; export LISTEN_PID=$$; exec "$@"'
+        daemon = Running(
+            self,
+            "--config",
+            self.config(listen="systemd:domain=INET:name=aprp"),
+            command=("bash", "-c", shell, "bash", str(fd), *TWISTD, "aprp"),
+            environ={"LISTEN_FDS": "1", "LISTEN_FDNAMES": "aprp"},
+            pass_fds=(fd,),
+        )
+        host, port = listener.getsockname()
+        address = f"{host}:{port}"
+        self.assertEqual(daemon.ready(), address)
+        self.assertEqual(get(address, "/x")[0], 502)
+
+    def test_standard_error_has_each_line_once(self) -> None:
+        daemon = Running(self, "--config", self.config())
+        daemon.ready()
+        daemon.stop()
+        self.assertEqual(daemon.out, "")
+        self.assertEqual(daemon.err.count(" info aprp.service.Daemon: serving on "), 1)
+
+    def test_a_log_file_has_all_lines_and_standard_error_none(self) -> None:
+        path = Path(self.mktemp()).absolute()
+        daemon = Running(self, "--config", self.config(f"{{file: {path}}}"))
+        daemon.ready()
+        daemon.stop()
+        self.assertEqual((daemon.out, daemon.err), ("", ""))
+        self.assertEqual(path.read_text().count("serving on "), 1)
+
+    def test_levels(self) -> None:
+        daemon = Running(self, "--config", self.config("{level: warn}"))
+        daemon.ready()
+        daemon.stop()
+        self.assertEqual(daemon.err, "")
+
+    def test_the_access_log_goes_where_it_is_told(self) -> None:
+        path = Path(self.mktemp()).absolute()
+        for log, where in (("{access: '-'}", None), (f"{{access: {path}}}", path)):
+            daemon = Running(self, "--config", self.config(log))
+            get(daemon.ready(), '/a"b')
+            daemon.stop()
+            lines = daemon.out if where is None else where.read_text()
+            self.assertEqual(len(lines.splitlines()), 1)
+            self.assertIn('"GET /a\\"b HTTP/1.1" 502 ', lines)
+
+    def test_hang_up_opens_the_files_anew_and_nothing_else(self) -> None:
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        log, access = folder / "log", folder / "access"
+        daemon = Running(self, "--config", self.config(f"{{file: {log}, access: {access}}}"))
+        address = daemon.ready()
+        get(address, "/before")
+        for path in (log, access):
+            path.rename(path.with_suffix(".moved"))
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait_for("opened anew", str(log))
+        get(address, "/after")
+        daemon.stop()
+        self.assertIn("/before", access.with_suffix(".moved").read_text())
+        self.assertIn("/after", access.read_text())
+        self.assertNotIn("/after", access.with_suffix(".moved").read_text())
+
+
+class DemoTests(DaemonCase):
+    def test_it_invites_and_plays(self) -> None:
+        clip = (ROOT / "aprp/demo/clip.mp4").read_bytes()
+        daemon = Running(self, "--demo", "--port", "0")
+        address = daemon.ready()
+        self.assertIn(f"Open http://{address}/ ", daemon.wait_for("Open ", "out"))
+        status, fields, page = get(address, "/")
+        self.assertEqual((status, fields["Content-Type"]), (200, "text/html; charset=utf-8"))
+        self.assertIn(b"/films/clip.mp4", page)
+        status, fields, part = get(address, "/films/clip.mp4", {"Range": "bytes=1000000-1019999"})
+        self.assertEqual((status, fields["Content-Type"]), (206, "video/mp4"))
+        self.assertEqual(fields["Content-Range"], f"bytes 1000000-1019999/{len(clip)}")
+        self.assertEqual(part, clip[1_000_000:1_020_000])
+        self.assertEqual(get(address, "/films/clip.mp4/1000/1999")[2], clip[1000:2000])

@@ -1,0 +1,62 @@
+"""The words of `twistd aprp`, and what is said of those that make no sense."""
+
+from __future__ import annotations
+
+from twisted.python.usage import UsageError
+from twisted.trial.unittest import SynchronousTestCase
+
+from aprp.config import SourcesRoute
+from aprp.options import Options
+
+
+def parsed(*words: str) -> Options:
+    options = Options()
+    options.parseOptions(list(words))
+    return options
+
+
+class OptionsTests(SynchronousTestCase):
+    def test_nothing_named_means_a_file_that_is_looked_for(self) -> None:
+        options = parsed()
+        self.assertEqual((options["config"], options["demo"], options.quick), (None, 0, None))
+
+    def test_a_file(self) -> None:
+        self.assertEqual(parsed("--config", "x.yaml")["config"], "x.yaml")
+        self.assertEqual(parsed("-c", "x.yaml")["config"], "x.yaml")
+
+    def test_demo(self) -> None:
+        options = parsed("--demo", "--port", "8123")
+        self.assertEqual((options["demo"], options["port"]), (1, 8123))
+        self.assertEqual(parsed("--demo")["port"], 8000)
+
+    def test_an_upstream(self) -> None:
+        settings = parsed("--upstream", "http://a.example/films/", "--port", "8123").quick
+        assert settings is not None
+        self.assertEqual(settings.listen, ("tcp:8123:interface=127.0.0.1",))
+        self.assertEqual([route.path for route in settings.routes], ["/"])
+
+    def test_sources(self) -> None:
+        settings = parsed("--source", "http://a.example/", "--source", "http://b.example/").quick
+        assert settings is not None
+        self.assertEqual(settings.listen, ("tcp:8000:interface=127.0.0.1",))
+        route = settings.routes[0]
+        assert isinstance(route, SourcesRoute)
+        self.assertEqual(len(route.sources), 2)
+
+    def test_usage_errors_name_the_words_they_are_about(self) -> None:
+        for words, named in (
+            (("--demo", "--config", "x"), ("--config", "--demo")),
+            (("--upstream", "http://a/", "--source", "http://b/"), ("--upstream", "--source")),
+            (("--port", "80"), ("--port", "--upstream")),
+            (("--config", "x", "--port", "80"), ("--port", "listen")),
+            (("--demo", "--port", "x"), ("--port x",)),
+            (("--demo", "--port", "+80"), ("--port +80",)),
+            (("--demo", "--port", "65536"), ("--port 65536",)),
+            (("--demo", "--port", "9" * 5000), ("--port 999",)),
+            (("--upstream", "ftp://a.example/"), ("--upstream", "ftp://a.example/")),
+            (("--source", "a.example"), ("--source", "a.example")),
+            (("x.yaml",), ("x.yaml",)),
+        ):
+            error = self.assertRaises(UsageError, parsed, *words)
+            for word in named:
+                self.assertIn(word, str(error))
