@@ -18,6 +18,7 @@ from twisted.application.service import IService, IServiceCollection, MultiServi
 from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
+from twisted.web.server import Site
 
 from aprp.config import ConfigFaults, Fault, Settings, find, load
 from aprp.demo.files import demo_files
@@ -69,7 +70,7 @@ class Daemon(MultiService):
         self._agent = Agent(reactor)
         self._hang_up_before: Any = None
         site = make_site(settings, self._agent, self._observe, reactor)
-        ports = [(where, site) for where in settings.listen]
+        ports: list[tuple[str, Site]] = [(where, site) for where in settings.listen]
         if settings.admin is not None:
             ports.append((settings.admin, admin_site(self._health, self._metrics)))
         self._listeners = [Listener(*port, reactor, advice) for port in ports]

@@ -77,6 +77,7 @@ class Agent:
     async def _connect(self, request: SourceRequest) -> Connection:
         origin = request.origin
         factory = Factory.forProtocol(lambda: self._connection(origin))
+        factory.noisy = False
         try:
             connection = await self._endpoint(origin, request.timeouts.connect).connect(factory)
         except Exception as reason:

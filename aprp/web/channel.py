@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from time import time
 from typing import Any
 
-from twisted.internet.interfaces import IHalfCloseableDescriptor
+from twisted.internet.interfaces import ITCPTransport
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 
 from aprp.core.fields import TOKEN, Fields
@@ -123,6 +125,7 @@ class StrictChannel(HTTPChannel):
     """One connection of a client. Its factory sets `site`, `reactor` and `limits`."""
 
     site: Any
+    transport: Any
     reactor: Any
     limits: Limits
     requestFactory = ProxyRequest
@@ -250,7 +253,7 @@ class StrictChannel(HTTPChannel):
         self._observe(failure.status, len(failure.body), failure.kind)
         self.requests.clear()
         self._watchdog.expect(self.limits.linger_seconds)
-        if IHalfCloseableDescriptor.providedBy(self.transport):
+        if ITCPTransport.providedBy(self.transport):
             self.transport.loseWriteConnection()
         else:
             self.loseConnection()
@@ -274,6 +277,6 @@ class StrictChannel(HTTPChannel):
             )
         )
 
-    def connectionLost(self, reason: Any) -> None:
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._watchdog.close()
         super().connectionLost(reason)

@@ -17,7 +17,7 @@ from twisted.web.server import Request
 
 from aprp.core.fields import Fields
 from aprp.core.targets import Target
-from aprp.web.failures import Failure, Refusal, failure_of
+from aprp.web.failures import Failure, Refusal, failure_of, reason_phrase
 from aprp.web.record import AccessRecord
 
 
@@ -25,6 +25,9 @@ class ProxyRequest(Request):
     """A request as the strict channel hands it on; `site` resources render it."""
 
     defaultContentType = None
+    channel: Any
+    site: Any
+    transport: Any
     target: Target
     fields: Fields
     """The request's fields as they came."""
@@ -77,14 +80,17 @@ class ProxyRequest(Request):
         """Bytes of body that came with the request."""
         return self._received
 
-    def begin(self, status: int, reason: bytes, fields: Fields) -> None:
-        """Send the head of the answer; the body's bytes follow by `write`."""
+    def begin(self, status: int, fields: Fields, reason: bytes = b"") -> None:
+        """Send the head of the answer; the body's bytes follow by `write`.
+
+        Without a `reason` the status has its usual phrase.
+        """
         headers = self.responseHeaders = Headers()
         for name, value in fields.pairs:
             headers.addRawHeader(name, value)
         if b"date" not in fields:
             headers.setRawHeaders(b"Date", [datetimeToString()])
-        self.setResponseCode(status, reason)
+        self.setResponseCode(status, reason or reason_phrase(status).encode())
         self._keep_or_close(status, b"content-length" in fields)
         self.write(b"")
 
@@ -103,7 +109,7 @@ class ProxyRequest(Request):
     def answer(self, failure: Failure) -> None:
         """The whole of an answer that aprp makes itself."""
         self.error = self.error or failure.kind
-        self.begin(failure.status, b"", failure.head())
+        self.begin(failure.status, failure.head())
         self.write(failure.body)
         self.finish()
 

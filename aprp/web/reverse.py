@@ -171,7 +171,7 @@ class Visit:
         elif exchange.length is not None and self._request.method != b"HEAD" and head.status != 304:
             length = (b"Content-Length", b"%d" % exchange.length)
             fields = fields.without((b"content-length",)).adding(length)
-        self._request.begin(head.status, head.reason, fields)
+        self._request.begin(head.status, fields, head.reason)
         await exchange.pump(self._sink)
 
     def _outgoing(self, path: bytes) -> SourceRequest:

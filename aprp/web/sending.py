@@ -38,7 +38,7 @@ async def send(
     head_only = request.method == b"HEAD"
     if isinstance(plan, Conditional):
         kept = fields.without(OF_THE_CONTENT | {b"content-type"})
-        request.begin(plan.status, b"", kept if plan.status == 304 else _empty(kept))
+        request.begin(plan.status, kept if plan.status == 304 else _empty(kept))
     elif isinstance(plan, Unsatisfiable):
         _refuse_range(request, plan.complete)
     elif isinstance(plan, Parts):
@@ -48,14 +48,14 @@ async def send(
             (b"Content-Range", plan.range.content_range(plan.complete)),
             (b"Content-Length", b"%d" % plan.range.length),
         )
-        request.begin(206, b"", _sliced(fields).adding(*lines))
+        request.begin(206, _sliced(fields).adding(*lines))
         if not head_only:
             await supply.send(plan.range, sink)
     else:
         assert isinstance(plan, Whole) and plan.complete is not None
         length = (b"Content-Length", b"%d" % plan.complete)
         kept = fields.without((b"accept-ranges", b"content-length"))
-        request.begin(200, b"", kept.adding((b"Accept-Ranges", b"bytes"), length))
+        request.begin(200, kept.adding((b"Accept-Ranges", b"bytes"), length))
         if not head_only:
             await supply.send(Range(0, plan.complete), sink)
 
@@ -69,11 +69,10 @@ def _empty(fields: Fields) -> Fields:
 
 
 def _refuse_range(request: ProxyRequest, complete: int | None) -> None:
-    size = b"*" if complete is None else b"%d" % complete
     text = "the file has no bytes in the range asked for"
-    lines = () if complete is None else ((b"Content-Range", b"bytes */" + size),)
+    lines = () if complete is None else ((b"Content-Range", b"bytes */%d" % complete),)
     failure = Failure(416, "http_request_error", text, lines)
-    request.begin(416, b"", failure.head().without((b"proxy-status",)))
+    request.begin(416, failure.head().without((b"proxy-status",)))
     request.write(failure.body)
 
 
@@ -86,7 +85,7 @@ async def _send_parts(
         (b"Content-Type", frame.content_type),
         (b"Content-Length", b"%d" % frame.length),
     )
-    request.begin(206, b"", _sliced(fields).without((b"content-type",)).adding(*lines))
+    request.begin(206, _sliced(fields).without((b"content-type",)).adding(*lines))
     if request.method == b"HEAD":
         return
     for introduction, each in frame.parts():

@@ -18,6 +18,8 @@ from aprp.web.tree import RouteTree
 class ProxySite(Site):
     """Builds the channels. Clients are spoken to in HTTP/1.1."""
 
+    noisy = False
+
     def __init__(
         self,
         tree: RouteTree,
@@ -31,8 +33,8 @@ class ProxySite(Site):
         self._limits = limits or Limits()
         self._reactor = reactor
 
-    def buildProtocol(self, addr: object) -> StrictChannel:
-        channel = StrictChannel()
+    def buildProtocol(self, addr: object) -> Any:
+        channel: Any = StrictChannel()
         channel.site = self
         channel.reactor = self._reactor
         channel.limits = self._limits

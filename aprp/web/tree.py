@@ -72,6 +72,6 @@ class Capabilities(Resource):
     isLeaf = True
 
     def render(self, request: ProxyRequest) -> int:
-        request.begin(204, b"No Content", Fields(((b"Allow", ALLOWED),)))
+        request.begin(204, Fields(((b"Allow", ALLOWED),)))
         request.finish()
         return NOT_DONE_YET
