@@ -1,0 +1,155 @@
+"""What the process knows of each source, kept beyond the transfer that learned it.
+
+Rules:
+- a rate is decayed bytes over decayed busy time (time constant DECAY), updated with every chunk;
+  busy is the time in which a body was coming, so waiting for a response doesn't lower the rate;
+- a latency is the time from the request to the response head on a warm connection, with its mean
+  deviation (smoothed as in RFC 6298, section 2); the time to connect is kept apart;
+- how many connections a source is worth is learned: a further one counts only if the source as a
+  whole became faster while it was streaming;
+- every method takes ``now`` or a duration; times are seconds, sizes bytes, rates bytes a second.
+"""
+
+from __future__ import annotations
+
+from math import exp
+
+DECAY = 0.25
+"""Seconds of busy time after which a measurement weighs 1/e."""
+
+_LEARN = 0.12  # seconds of streaming needed before two numbers of connections are compared
+_WORTH = 0.5  # of a connection's share: what a further one must add to be used
+_AGAIN = 10.0  # seconds until another connection is tried again; doubles with each failure
+
+
+class Meter:
+    """Decayed bytes over decayed time."""
+
+    __slots__ = ("_bytes", "_seconds", "total")
+
+    def __init__(self) -> None:
+        self._bytes = 0.0
+        self._seconds = 0.0
+        self.total = 0.0
+
+    def add(self, count: int, seconds: float) -> None:
+        """``count`` bytes came within ``seconds``."""
+        keep = exp(-seconds / DECAY)
+        self._bytes = self._bytes * keep + count
+        self._seconds = self._seconds * keep + seconds
+        self.total += seconds
+
+    def scale(self, factor: float) -> None:
+        """From now on the rate is ``factor`` times what was measured."""
+        self._bytes *= factor
+
+    @property
+    def rate(self) -> float | None:
+        """Bytes a second, or None while nothing was measured."""
+        return self._bytes / self._seconds if self._seconds > 0 else None
+
+
+class Rating:
+    """One source. ``lanes`` is how many connections at once make it faster."""
+
+    def __init__(self) -> None:
+        self.latency: float | None = None
+        self.deviation = 0.0
+        self.connect: float | None = None
+        self.outstanding = 0
+        self.warm = 0
+        self.failures = 0
+        self.parked_until = 0.0
+        self.lanes = 1
+        self._meter = Meter()
+        self._levels: dict[int, Meter] = {}
+        self._try_more_at = 0.0
+        self._tries = 0
+
+    @property
+    def rate(self) -> float | None:
+        """Bytes a second over all of ``lanes`` connections; None: never measured."""
+        return self._meter.rate
+
+    @property
+    def lane_rate(self) -> float | None:
+        """Bytes a second that one of ``lanes`` connections gets; None: never measured."""
+        rate = self._meter.rate
+        return None if rate is None else rate / self.lanes
+
+    def came(self, count: int, seconds: float, streams: int, now: float) -> None:
+        """``count`` bytes came from ``streams`` >= 1 bodies within ``seconds`` > 0."""
+        self._meter.add(count, seconds * min(streams, self.lanes) / self.lanes)
+        self._levels.setdefault(streams, Meter()).add(count, seconds)
+        if streams > self.lanes:
+            self._compare(now)
+        elif streams == self.lanes > 1:
+            self._reconsider()
+
+    def answered(self, seconds: float, connect: float | None) -> None:
+        """A response head came ``seconds`` after its request, ``connect`` of which went into
+        connecting (None: the connection was reused)."""
+        if connect is not None:
+            self.connect = connect
+        sample = max(0.0, seconds - (connect or 0.0))
+        if self.latency is None:
+            self.latency, self.deviation = sample, 0.0
+        else:
+            self.deviation += (abs(sample - self.latency) - self.deviation) / 4
+            self.latency += (sample - self.latency) / 8
+        self.failures = 0
+
+    def failed(self, now: float, parked: float = 0.0) -> None:
+        """An attempt failed through the source's fault; it's left alone for ``parked``."""
+        self.failures += 1
+        self.parked_until = max(self.parked_until, now + parked)
+
+    def first_byte(self, warm: bool) -> float | None:
+        """Seconds from a request to its first byte; None: never measured."""
+        if self.latency is None:
+            return None
+        if warm:
+            return self.latency
+        return self.latency + (self.latency if self.connect is None else self.connect)
+
+    def may_try_more(self, now: float) -> bool:
+        """Whether one connection more than ``lanes`` is worth a try."""
+        level = self._levels.get(self.lanes)
+        return level is not None and level.total >= _LEARN and now >= self._try_more_at
+
+    def _compare(self, now: float) -> None:
+        more, these = self._levels.get(self.lanes + 1), self._levels.get(self.lanes)
+        if more is None or these is None or more.total < _LEARN or these.total < _LEARN:
+            return
+        before, after = these.rate or 0.0, more.rate or 0.0
+        if after > before * (1 + _WORTH / self.lanes):
+            self.lanes += 1
+            self._meter.scale(after / before if before else 1.0)
+            self._tries = 0
+            self._try_more_at = now
+        else:
+            self._tries += 1
+            self._try_more_at = now + _AGAIN * 2 ** min(self._tries, 6)
+            del self._levels[self.lanes + 1]
+
+    def _reconsider(self) -> None:
+        these, fewer = self._levels.get(self.lanes), self._levels.get(self.lanes - 1)
+        if these is None or fewer is None or these.total < _LEARN:
+            return
+        if (these.rate or 0.0) < (fewer.rate or 0.0) * (1 + _WORTH / 2 / (self.lanes - 1)):
+            del self._levels[self.lanes]
+            self.lanes -= 1
+
+
+class Ratings:
+    """The ratings of all sources of the process, by the name of the source."""
+
+    def __init__(self) -> None:
+        self._ratings: dict[str, Rating] = {}
+
+    def of(self, source: str) -> Rating:
+        """The rating of a source, a blank one if it was never met."""
+        return self._ratings.setdefault(source, Rating())
+
+    def __iter__(self) -> object:
+        return iter(sorted(self._ratings.items()))
