@@ -74,7 +74,8 @@ class FloorTests(SynchronousTestCase):
             f"{module_name(path)} imports {name}"
             for path in (PACKAGE / "core").rglob("*.py")
             for name in imports_of(path)
-            if not name.startswith("aprp.core") and name.split(".")[0] not in sys.stdlib_module_names
+            if not name.startswith("aprp.core")
+            and name.split(".")[0] not in sys.stdlib_module_names
         ]
         self.assertEqual(foreign, [])
 
