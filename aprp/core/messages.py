@@ -243,14 +243,5 @@ class Fail:
 
 
 Action = (
-    WantSlot
-    | WithdrawWant
-    | ReleaseSlot
-    | Fetch
-    | Shorten
-    | Abandon
-    | Keep
-    | Forget
-    | Done
-    | Fail
+    WantSlot | WithdrawWant | ReleaseSlot | Fetch | Shorten | Abandon | Keep | Forget | Done | Fail
 )

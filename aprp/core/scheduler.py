@@ -60,8 +60,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from aprp.core import messages as m
+from aprp.core.blocks import EDGE
+from aprp.core.board import ENDLESS, Attempt, Board, Place
 from aprp.core.messages import MIB, Action, Event, Source
+from aprp.core.pace import KEPT, Pace
+from aprp.core.policies import DELAYS, DUPLICATES
 from aprp.core.ratings import Ratings
+from aprp.core.rescue import Second
+from aprp.core.trouble import Trouble
+
+_QUIET = 0.005
+"""Seconds between two plans when nothing but bytes came."""
+
+_STEP = 0.001
+"""Seconds that the next deadline is ahead of now, at least."""
+
+_PATIENCE = (1.0, 2.0, 4.0)
+"""Seconds until the only source left, silent, is asked again; by how often it fell silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +114,7 @@ class Scheduler:
         length: complete length of the file, if it's known from before.
 
     Raises:
-        ValueError: no sources, two of one name, or an empty range.
+        ValueError: no sources, two of one name, an empty range, or an unknown policy.
     """
 
     def __init__(
@@ -110,37 +126,355 @@ class Scheduler:
         settings: Settings | None = None,
         length: int | None = None,
     ) -> None:
-        raise NotImplementedError
+        settings = settings or Settings()
+        end = min(ENDLESS if stop is None else stop, ENDLESS if length is None else length)
+        if not 0 <= start < end:
+            raise ValueError(f"the range [{start}, {end}) holds no byte to fetch")
+        if not sources or len({source.name for source in sources}) < len(sources):
+            raise ValueError("a transfer needs at least one source, and each under its own name")
+        if settings.delay not in DELAYS or settings.duplicate not in DUPLICATES:
+            raise ValueError(
+                f"no policy delay: {settings.delay}, duplicate: {settings.duplicate}; there are "
+                f"{', '.join(DELAYS)} and {', '.join(DUPLICATES)}"
+            )
+        self._places = [Place(s, ratings.of(s.name), n) for n, s in enumerate(sources)]
+        self._board = Board(self._places, start, end)
+        self._length = length
+        self._delay = DELAYS[settings.delay](settings.block_size)
+        self._duplicate = DUPLICATES[settings.duplicate](
+            settings.duplicate_threshold, settings.block_size
+        )
+        self._pace = Pace(settings.window, len(sources))
+        self._trouble = Trouble(self._places, settings.resume_for)
+        self._actions: list[Action] = []
+        self._wake: float | None = None
+        self._planned = -1.0
+        self._over = False
 
     def handle(self, now: float, event: Event) -> list[Action]:
         """Take one event at ``now`` and return what has to be done, in order."""
-        raise NotImplementedError
+        if self._over:
+            return [m.ReleaseSlot(event.source)] if isinstance(event, m.Granted) else []
+        self._actions = []
+        if self._take(now, event) and not self._over:
+            self._plan(now)
+        return self._actions
 
     def next_deadline(self) -> float | None:
         """When TimePassed must be sent if nothing else happens before."""
-        raise NotImplementedError
+        return None if self._over else self._wake
 
     @property
     def taken(self) -> int:
         """Offset of the next byte owed to the client."""
-        raise NotImplementedError
+        return self._board.taken
 
     @property
     def ready(self) -> int:
         """Every byte of ``[taken, ready)`` is in the store."""
-        raise NotImplementedError
+        return self._board.ready
 
     @property
     def stop(self) -> int | None:
         """End of the range; None while it isn't known."""
-        raise NotImplementedError
+        return self._board.stop if self._board.known else None
+
+    @property
+    def length(self) -> int | None:
+        """Complete length of the file; None while it isn't known."""
+        return self._length
 
     @property
     def buffered(self) -> int:
         """Bytes kept and not yet taken."""
-        raise NotImplementedError
+        return self._board.buffered()
 
     @property
     def in_flight(self) -> int:
         """Bytes asked for and not yet here."""
-        raise NotImplementedError
+        return self._board.in_flight()
+
+    @property
+    def window(self) -> int:
+        """Bytes that may be in flight or waiting now, as the client's pace has it."""
+        return self._pace.window
+
+    def _take(self, now: float, event: Event) -> bool:
+        """Take in what happened; whether it's worth planning anew."""
+        match event:
+            case m.Granted(source):
+                self._granted(self._board.places[source], now)
+            case m.HeadCame():
+                self._head_came(event, now)
+            case m.BytesCame(number, count):
+                attempt = self._board.attempts.get(number)
+                return attempt is not None and self._bytes_came(attempt, count, now)
+            case m.Ended():
+                return self._ended(event, now)
+            case m.ClientTook(count):
+                self._client_took(count, now)
+                return self._is_time(now)
+            case m.WindowChanged(size):
+                self._pace.resize(size)
+            case m.Stopped():
+                self._finish(None)
+            case m.Started() | m.TimePassed():
+                pass
+        return True
+
+    def _is_time(self, now: float) -> bool:
+        """Bytes come often; plans needn't be made more often than they can differ."""
+        if now >= self._planned + _QUIET or (self._wake is not None and now >= self._wake):
+            return True
+        later = self._planned + _QUIET
+        self._wake = later if self._wake is None else min(self._wake, later)
+        return False
+
+    # What happens to attempts
+
+    def _granted(self, place: Place, now: float) -> None:
+        place.wanted = None
+        picked = self._pick(place, now)
+        if picked is None:
+            self._actions.append(m.ReleaseSlot(place.name))
+            return
+        if picked.first is not None:
+            self._cut(picked.first, picked.start)
+        self._make_room(picked.start, picked.stop)
+        warm = place.rating.warm > 0
+        place.rating.warm -= warm
+        place.seen = sum(other.blocks for other in self._places)
+        attempt = self._board.begin(place, picked.start, picked.stop, now, warm=warm)
+        self._actions.append(m.Fetch(attempt.number, place.name, attempt.start, attempt.stop))
+
+    def _make_room(self, start: int, stop: int) -> None:
+        """At most two attempts cover a byte: the oldest silent one goes."""
+        board = self._board
+        while board.covered(start, stop) > 1:
+            over = [a for a in board.attempts.values() if a.at < stop and start < a.stop]
+            self._abandon(min(over, key=lambda a: (not a.doubted, a.number)))
+
+    def _head_came(self, event: m.HeadCame, now: float) -> None:
+        attempt = self._board.attempts.get(event.attempt)
+        if attempt is None:
+            return
+        place = self._board.places[attempt.source]
+        if not place.streaming:
+            place.chunk_at, place.carry = None, 0
+        attempt.began = attempt.life = now
+        attempt.wire_stop = event.stop
+        place.rating.answered(now - attempt.since, event.connect)
+        if event.connect is not None and attempt.warm:
+            place.rating.warm = 0
+        self._trouble.answered()
+        self._alive(place, attempt)
+        self._learn_length(event.length)
+        if attempt.number in self._board.attempts and event.stop < attempt.stop:
+            self._board.cut(attempt, max(attempt.at, event.stop))
+
+    def _bytes_came(self, attempt: Attempt, count: int, now: float) -> bool:
+        board, place = self._board, self._board.places[attempt.source]
+        self._rate(place, count, now)
+        ready = board.ready
+        fresh = board.receive(attempt, count)
+        attempt.life = now
+        self._actions += [m.Keep(attempt.number, low, high) for low, high in fresh]
+        self._alive(place, attempt)
+        for low, high in fresh:
+            place.failures = place.rating.failures = 0
+            self._trouble.gained(high - low, whole=not board.missing)
+            for other in board.others_over(attempt, low, high):
+                self._trim(other)
+        if attempt.at < attempt.wire_stop:
+            self._trim(attempt)
+        if board.ready > board.taken:
+            self._pace.offered(now)
+        return self._is_time(now) or (ready < board.ready and board.unasked.holds(board.ready))
+
+    def _rate(self, place: Place, count: int, now: float) -> None:
+        """The first chunk after an idle time only starts the clock: it may have waited."""
+        if place.chunk_at is not None:
+            place.carry += count
+            if now > place.chunk_at:
+                streams = max(1, place.streaming)
+                place.rating.came(place.carry, now - place.chunk_at, streams, now)
+                place.carry = 0
+        place.chunk_at = now
+
+    def _alive(self, place: Place, attempt: Attempt) -> None:
+        place.silences = 0
+        if attempt.doubted:
+            self._board.believe(attempt)
+            self._trim(attempt)
+
+    def _trim(self, attempt: Attempt) -> None:
+        """Of an attempt, keep no more than is still missing."""
+        stop = self._board.trim(attempt)
+        if stop < attempt.stop or attempt.at >= attempt.stop:
+            self._cut(attempt, stop)
+
+    def _cut(self, attempt: Attempt, stop: int) -> None:
+        if stop <= attempt.at:
+            self._abandon(attempt)
+        else:
+            self._board.cut(attempt, stop)
+            self._actions.append(m.Shorten(attempt.number, stop))
+
+    def _abandon(self, attempt: Attempt) -> None:
+        self._over_with(attempt)
+        self._actions.append(m.Abandon(attempt.number))
+
+    def _over_with(self, attempt: Attempt) -> None:
+        self._board.end(attempt)
+        place = self._board.places[attempt.source]
+        if not place.streaming:
+            place.chunk_at, place.carry = None, 0
+
+    def _ended(self, event: m.Ended, now: float) -> bool:
+        attempt = self._board.attempts.get(event.attempt)
+        if attempt is None:
+            return False
+        place = self._board.places[attempt.source]
+        self._over_with(attempt)
+        match event.end:
+            case m.End.COMPLETED:
+                place.blocks += 1
+                place.rating.warm = min(place.rating.warm + 1, place.source.connections)
+                self._duplicate.arrived(self._board, self._board.ready >= attempt.stop)
+            case m.End.STALE:
+                place.rating.warm = 0
+            case m.End.BEYOND if event.length is not None and event.length <= attempt.start:
+                self._learn_length(event.length)
+            case _:
+                self._trouble.blame(place, event, now)
+        return True
+
+    def _learn_length(self, length: int) -> None:
+        board = self._board
+        if self._length is not None:
+            return
+        self._length = length
+        if length >= board.stop:
+            return
+        if length <= board.start:
+            self._finish(
+                m.Fail(tuple((p.name, "the file ends before the range") for p in self._places))
+            )
+            return
+        board.limit(length)
+        for attempt in list(board.attempts.values()):
+            if attempt.stop > length:
+                attempt.stop = length
+                self._trim(attempt)
+
+    def _client_took(self, count: int, now: float) -> None:
+        board = self._board
+        if count < 0 or board.taken + count > board.ready:
+            raise ValueError(
+                f"the client can't have taken {count} bytes of {board.ready - board.taken} ready"
+            )
+        board.taken += count
+        self._pace.took(count, now, more=board.ready > board.taken)
+        if board.taken == board.stop:
+            self._finish(m.Done())
+
+    # What to do next
+
+    def _plan(self, now: float) -> None:
+        board = self._board
+        self._planned = now
+        self._let_go(now)
+        self._look_ahead()
+        for attempt in self._duplicate.doubtful(board, now):
+            board.doubt(attempt)
+            board.places[attempt.source].silences += 1
+        for attempt, stop in self._duplicate.overlong(board, now):
+            self._cut(attempt, stop)
+        if self._trouble.hopeless(now, bool(board.attempts)):
+            self._finish(m.Fail(self._trouble.reasons()))
+            return
+        for place in sorted(self._places, key=self._preference):
+            picked = self._pick(place, now)
+            if picked is not None:
+                self._want(place, picked)
+            elif place.wanted is not None:
+                place.wanted = None
+                self._actions.append(m.WithdrawWant(place.name))
+        self._set_wake(now)
+
+    def _look_ahead(self) -> None:
+        board = self._board
+        board.window = self._pace.window
+        board.edge = min(board.stop, board.taken + board.window)
+        if board.edge < board.stop and board.edge // EDGE * EDGE > board.taken:
+            board.edge = board.edge // EDGE * EDGE
+        board.slack = (board.ready - board.taken) / self._pace.rate
+
+    def _preference(self, place: Place) -> tuple[bool, float, int]:
+        rating = place.rating
+        rate, first = rating.lane_rate, rating.first_byte(warm=rating.warm > 0)
+        if rate is None or first is None:
+            return (bool(place.failures), 0.0, place.order)
+        return (bool(place.failures), first + EDGE / max(rate, 1.0), place.order)
+
+    def _want(self, place: Place, picked: Second) -> None:
+        urgency = m.Urgency.HEAD if picked.start <= self._board.ready else m.Urgency.AHEAD
+        if place.wanted is not urgency:
+            place.wanted = urgency
+            self._actions.append(m.WantSlot(place.name, urgency))
+
+    def _pick(self, place: Place, now: float) -> Second | None:
+        """What the place should be asked for, if a slot is there."""
+        if len(place.attempts) >= place.source.connections or not self._may_ask(place, now):
+            return None
+        second = self._duplicate.choose(self._board, place, now)
+        if second is not None:
+            return second
+        block = self._delay.choose(self._board, place, now)
+        return None if block is None else Second(*block)
+
+    def _may_ask(self, place: Place, now: float) -> bool:
+        if place.barred or place.retry_at > now:
+            return False
+        return not place.silent or now >= self._ask_again_at(place, now)
+
+    def _ask_again_at(self, place: Place, now: float) -> float:
+        """A silent source is asked again only if there's no other, after some patience."""
+        if any(other.usable(now) for other in self._places):
+            return now + _PATIENCE[0]
+        last = max(attempt.since for attempt in place.attempts)
+        return last + _PATIENCE[min(place.silences, len(_PATIENCE)) - 1]
+
+    def _let_go(self, now: float) -> None:
+        when = self._pace.let_go_at()
+        if when is None or now < when:
+            return
+        board = self._board
+        self._pace.asleep = True
+        for attempt in list(board.attempts.values()):
+            self._abandon(attempt)
+        for low, high in board.forget(board.taken + KEPT, board.stop):
+            self._actions.append(m.Forget(low, high))
+
+    def _set_wake(self, now: float) -> None:
+        board = self._board
+        times = [self._duplicate.wake(board, now), self._pace.let_go_at()]
+        times += self._trouble.wake(now)
+        for place in self._places:
+            if place.silent:
+                times.append(self._ask_again_at(place, now))
+            elif place.wanted is None and self._may_ask(place, now):
+                times.append(self._delay.due(board, place, now))
+        coming = [time for time in times if time is not None and time > now]
+        self._wake = max(min(coming), now + _STEP) if coming else None
+
+    def _finish(self, last: Action | None) -> None:
+        for attempt in list(self._board.attempts.values()):
+            self._abandon(attempt)
+        for place in self._places:
+            if place.wanted is not None:
+                place.wanted = None
+                self._actions.append(m.WithdrawWant(place.name))
+        self._over = True
+        if last is not None:
+            self._actions.append(last)
