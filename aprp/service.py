@@ -29,6 +29,7 @@ from aprp.log import Logs, standard_output
 from aprp.notify import notify
 from aprp.options import Options
 from aprp.upstream.agent import Agent
+from aprp.upstream.hub import Hub
 from aprp.web.access_log import AccessLog
 from aprp.web.admin import Health, admin_site
 from aprp.web.metrics import Metrics
@@ -69,7 +70,8 @@ class Daemon(MultiService):
         self._metrics = Metrics()
         self._agent = Agent(reactor)
         self._hang_up_before: Any = None
-        site = make_site(settings, self._agent, self._observe, reactor)
+        hub = Hub(self._agent, reactor, settings.memory)
+        site = make_site(settings, hub, self._observe, reactor)
         ports: list[tuple[str, Site]] = [(where, site) for where in settings.listen]
         if settings.admin is not None:
             ports.append((settings.admin, admin_site(self._health, self._metrics)))
