@@ -25,7 +25,7 @@ class Attempt:
     """One fetch of ``[start, stop)``; ``wire_stop`` is the end that was asked of the source.
 
     ``at`` is the next byte to come, ``since`` when it was asked, ``began`` when its head came,
-    ``life`` its last sign of life. A doubted attempt has been silent for too long: its bytes are
+    ``life`` its last sign of life. A ``second`` one took over a part of another. A doubted attempt has been silent for too long: its bytes are
     in the pool again, though they are still taken if they come.
     """
 
@@ -146,14 +146,10 @@ class Board:
         spans = Spans(*((a.at, a.stop) for a in self.attempts.values()))
         return sum(self.missing.count(start, stop) for start, stop in spans)
 
-    def begin(
-        self, place: Place, start: int, stop: int, now: float, *, warm: bool, second: bool = False
-    ) -> Attempt:
+    def begin(self, place: Place, start: int, stop: int, now: float, *, warm: bool) -> Attempt:
         """A new attempt at ``[start, stop)``."""
         self._numbers += 1
-        attempt = Attempt(
-            self._numbers, place.name, start, stop, stop, start, now, now, warm, second=second
-        )
+        attempt = Attempt(self._numbers, place.name, start, stop, stop, start, now, now, warm)
         self.attempts[attempt.number] = attempt
         place.attempts.append(attempt)
         self.unasked.remove(start, stop)

@@ -245,6 +245,7 @@ class Scheduler:
         place.rating.warm -= warm
         place.seen = sum(other.blocks for other in self._places)
         attempt = self._board.begin(place, picked.start, picked.stop, now, warm=warm)
+        attempt.second = picked.first is not None
         self._actions.append(m.Fetch(attempt.number, place.name, attempt.start, attempt.stop))
 
     def _make_room(self, start: int, stop: int) -> None:

@@ -145,7 +145,8 @@ class Simulation:
             for action in self._scheduler.handle(self._now, self._queue[0]):
                 self._do(action)
             self._queue.popleft()
-            self._client()
+            if not self._queue:
+                self._client()
         self._arm()
 
     def _arm(self) -> None:
