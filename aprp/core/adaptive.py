@@ -22,6 +22,11 @@ from aprp.core.bound import water_level
 from aprp.core.messages import KIB, MIB
 
 OPENING = MIB
+MOST_OPENING = 4 * MIB
+GUESS = 16e6
+"""Bytes of a first block per second of the time it took to connect: a far source needs more to
+do until it can be told what to do next."""
+
 _SMALLEST_OPENING = 256 * KIB
 _PROVING_DISTANCE = MIB
 
@@ -50,10 +55,10 @@ class Adaptive:
 
     def _open(self, board: Board, place: Place, now: float) -> tuple[int, int] | None:
         others = [p for p in board.places.values() if p is not place and p.usable(now)]
-        size = self._opening
+        size = max(self._opening, min(MOST_OPENING, int(GUESS * (place.rating.connect or 0.0))))
         if board.known:
-            size = blocks.edge_after((board.stop - board.start) / len(board.places))
-        size = min(size, self._opening, blocks.edge_before(board.window / (len(others) + 1)))
+            size = min(size, blocks.edge_after((board.stop - board.start) / len(board.places)))
+        size = min(size, blocks.edge_before(board.window / (len(others) + 1)))
         size = max(size, min(_SMALLEST_OPENING, blocks.edge_before(board.window)))
         near = board.ready
         if any(other.rating.rate is not None for other in others):

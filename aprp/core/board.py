@@ -25,8 +25,9 @@ class Attempt:
     """One fetch of ``[start, stop)``; ``wire_stop`` is the end that was asked of the source.
 
     ``at`` is the next byte to come, ``since`` when it was asked, ``began`` when its head came,
-    ``life`` its last sign of life. A ``second`` one took over a part of another. A doubted attempt has been silent for too long: its bytes are
-    in the pool again, though they are still taken if they come.
+    ``life`` its last sign of life. A ``second`` one took over a part of another. A doubted one
+    has been silent for too long: its bytes are in the pool again, though they are still taken if
+    they come.
     """
 
     number: int
@@ -52,12 +53,14 @@ class Attempt:
 class Place:
     """What this transfer knows of one of its sources.
 
-    ``failures`` counts those since its last byte, ``silences`` the attempts doubted since then;
+    ``wanted`` is how badly a slot is wanted and ``wanted_since`` when first, ``in_hand`` that an
+    open connection is waiting to be told what to fetch.
+    ``failures`` counts those since its last byte, ``silences`` the attempts doubted since then,
     ``lasting`` marks one that lied or hasn't the file, ``barred`` that others are left beside it,
     ``parked`` that it named the time ``retry_at``, before which no failing source is asked.
-    ``chunk_at`` and ``carry`` are the time and the bytes not yet counted in its rate. ``blocks``
-    and ``seen`` are for the older policies: blocks it delivered, and blocks that all had
-    delivered when it last asked.
+    ``chunk_at`` and ``carry`` are the time and the bytes not yet counted in its rate.
+    ``blocks`` and ``seen`` are for the older policies: blocks it delivered, and blocks that all
+    had delivered when it last asked.
     """
 
     source: Source
@@ -65,6 +68,8 @@ class Place:
     order: int
     attempts: list[Attempt] = field(default_factory=list)
     wanted: Urgency | None = None
+    wanted_since: float = 0.0
+    in_hand: bool = False
     failures: int = 0
     silences: int = 0
     lasting: bool = False

@@ -34,20 +34,23 @@ def lane_rate(board: Board, place: Place) -> float:
     return max(known[len(known) // 2], 1.0) if known else UNKNOWN_RATE
 
 
-def first_byte(board: Board, place: Place) -> float:
-    """Seconds from a request made now to its first byte."""
-    measured = place.rating.first_byte(warm=place.rating.warm > 0)
+def first_byte(board: Board, place: Place, now: float) -> float:
+    """Seconds from a request wanted now to its first byte."""
+    warm = place.in_hand or place.rating.warm > 0
+    measured = place.rating.first_byte(warm)
     if measured is not None:
-        return measured
+        if place.wanted is None or warm:
+            return measured
+        return max(measured - (now - place.wanted_since), place.rating.first_byte(True) or 0.0)
     known = [
         other.rating.latency for other in board.places.values() if other.rating.latency is not None
     ]
     return 2 * max(known, default=UNKNOWN_LATENCY)
 
 
-def lead(board: Board, place: Place) -> float:
+def lead(board: Board, place: Place, now: float) -> float:
     """How long before a lane is free its next request has to go out."""
-    return first_byte(board, place) + 2 * place.rating.deviation + MARGIN
+    return first_byte(board, place, now) + 2 * place.rating.deviation + MARGIN
 
 
 def left(attempt: Attempt, rate: float, now: float) -> float:
@@ -63,7 +66,9 @@ def begins(board: Board, place: Place, attempt: Attempt, now: float) -> float:
     if attempt.began is not None:
         return now
     measured = place.rating.first_byte(attempt.warm)
-    return max(now, attempt.since + (first_byte(board, place) if measured is None else measured))
+    return max(
+        now, attempt.since + (first_byte(board, place, now) if measured is None else measured)
+    )
 
 
 def finishes(board: Board, place: Place, now: float) -> dict[int, float]:
@@ -89,7 +94,7 @@ def lane_free(board: Board, place: Place, now: float) -> float:
 
 def free_at(board: Board, place: Place, now: float) -> float:
     """When the first byte of a further block could come from the place."""
-    return max(now + first_byte(board, place), lane_free(board, place, now))
+    return max(now + first_byte(board, place, now), lane_free(board, place, now))
 
 
 def due(board: Board, place: Place, now: float) -> float | None:
@@ -102,4 +107,4 @@ def due(board: Board, place: Place, now: float) -> float | None:
         return now
     if place.rating.rate is None or live > place.rating.lanes:
         return None
-    return lane_free(board, place, now) - lead(board, place)
+    return lane_free(board, place, now) - lead(board, place, now)

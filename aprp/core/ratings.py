@@ -99,15 +99,22 @@ class Rating:
             self.latency += (sample - self.latency) / 8
         self.failures = 0
 
+    def connected(self, seconds: float) -> None:
+        """A connection was opened, which took so long."""
+        self.connect = seconds
+
     def failed(self, now: float, parked: float = 0.0) -> None:
         """An attempt failed through the source's fault; it's left alone for ``parked``."""
         self.failures += 1
         self.parked_until = max(self.parked_until, now + parked)
 
     def first_byte(self, warm: bool) -> float | None:
-        """Seconds from a request to its first byte; None: never measured."""
+        """Seconds from a request to its first byte; None: never measured. Connecting takes one
+        round trip, and so does a request, if there's nothing better to go by."""
         if self.latency is None:
-            return None
+            if self.connect is None:
+                return None
+            return self.connect if warm else 2 * self.connect
         if warm:
             return self.latency
         return self.latency + (self.latency if self.connect is None else self.connect)

@@ -145,7 +145,11 @@ class AdaptiveRescue:
         )
 
     def _arrival(self, board: Board, place: Place, now: float) -> float:
-        return now + forecast.first_byte(board, place) + 2 * blocks.EDGE / self._rate(board, place)
+        return (
+            now
+            + forecast.first_byte(board, place, now)
+            + 2 * blocks.EDGE / self._rate(board, place)
+        )
 
     def _rate(self, board: Board, place: Place) -> float:
         rate = forecast.lane_rate(board, place)
@@ -175,7 +179,7 @@ class AdaptiveRescue:
             return None
         theirs, ours = forecast.lane_rate(board, holder), self._rate(board, place)
         if late:
-            mine = now + forecast.first_byte(board, place)
+            mine = now + forecast.first_byte(board, place, now)
         else:
             mine = forecast.free_at(board, place, now)
         begins = ends - forecast.left(first, theirs, now) / theirs

@@ -16,8 +16,13 @@ Every ``handle`` returns actions, to be done in their order, at once. The caller
 ``handle`` from within the doing of an action: it queues what follows (a grant, say) as the next
 event, with the same ``now`` or a later one.
 
-- WantSlot: ``arbiter.want(transfer, source, urgency)``; when the Grant comes (often at once), send
-  Granted. The answer to Granted has either Fetch for that source, or ReleaseSlot.
+- WantSlot: ``arbiter.want(transfer, source, urgency)``. When the Grant comes (often at once), open
+  a connection if the pool has none idle, then send Granted(source, ready=True, connect=seconds or
+  None); or ConnectFailed, with the slot given back. (A caller that can't open connections apart
+  from requests sends Granted(source) at once; it works the same, but the first byte may come
+  later than the nearest source would have it.) The answer to Granted has either Fetch for that
+  source, or ReleaseSlot; then the connection is left idle in the pool. WithdrawWant may come while
+  the connection is being opened: it too goes to the pool, and the slot back to the arbiter.
 - Fetch: open ``bytes=start-(stop - 1)`` from the source. A slot carries one attempt. When the
   attempt is over, by Ended from the caller or by Abandon from here, the caller returns the slot
   to the arbiter (before it sends Ended; what the arbiter grants is sent on as Granted events
@@ -60,6 +65,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from aprp.core import forecast
 from aprp.core import messages as m
 from aprp.core.blocks import EDGE
 from aprp.core.board import ENDLESS, Attempt, Board, Place
@@ -75,6 +81,9 @@ _QUIET = 0.005
 
 _STEP = 0.001
 """Seconds that the next deadline is ahead of now, at least."""
+
+_CLAIM = 0.25
+"""Seconds that a source may take to connect before its block is offered to others."""
 
 _PATIENCE = (1.0, 2.0, 4.0)
 """Seconds until the only source left, silent, is asked again; by how often it fell silent."""
@@ -202,8 +211,12 @@ class Scheduler:
     def _take(self, now: float, event: Event) -> bool:
         """Take in what happened; whether it's worth planning anew."""
         match event:
-            case m.Granted(source):
-                self._granted(self._board.places[source], now)
+            case m.Granted():
+                self._granted(event, now)
+            case m.ConnectFailed(source, reason):
+                place = self._board.places[source]
+                place.wanted = None
+                self._trouble.blame(place, m.Ended(0, m.End.UNREACHABLE, reason), now)
             case m.HeadCame():
                 self._head_came(event, now)
             case m.BytesCame(number, count):
@@ -232,21 +245,33 @@ class Scheduler:
 
     # What happens to attempts
 
-    def _granted(self, place: Place, now: float) -> None:
-        place.wanted = None
-        picked = self._pick(place, now)
+    def _granted(self, event: m.Granted, now: float) -> None:
+        place = self._board.places[event.source]
+        wanted, place.wanted = place.wanted, None
+        warm = self._count_connection(place, event)
+        place.in_hand = event.ready
+        picked = None if wanted is None else self._pick(place, now)
+        place.in_hand = False
         if picked is None:
+            place.rating.warm += event.ready
             self._actions.append(m.ReleaseSlot(place.name))
             return
         if picked.first is not None:
             self._cut(picked.first, picked.start)
         self._make_room(picked.start, picked.stop)
-        warm = place.rating.warm > 0
-        place.rating.warm -= warm
         place.seen = sum(other.blocks for other in self._places)
         attempt = self._board.begin(place, picked.start, picked.stop, now, warm=warm)
         attempt.second = picked.first is not None
         self._actions.append(m.Fetch(attempt.number, place.name, attempt.start, attempt.stop))
+
+    def _count_connection(self, place: Place, event: m.Granted) -> bool:
+        """Whether the attempt will find its connection open; the pool has one idle less."""
+        if event.connect is not None:
+            place.rating.connected(event.connect)
+            return True
+        warm = event.ready or place.rating.warm > 0
+        place.rating.warm = max(0, place.rating.warm - 1)
+        return warm
 
     def _make_room(self, start: int, stop: int) -> None:
         """At most two attempts cover a byte: the oldest silent one goes."""
@@ -394,10 +419,13 @@ class Scheduler:
         if self._trouble.hopeless(now, bool(board.attempts)):
             self._finish(m.Fail(self._trouble.reasons()))
             return
+        room = board.unasked.count(board.ready, board.edge)
         for place in sorted(self._places, key=self._preference):
             picked = self._pick(place, now)
-            if picked is not None:
-                self._want(place, picked)
+            if picked is not None and (room > 0 or picked.first is not None):
+                self._want(place, picked, now)
+                if picked.first is None and now < self._claimed_until(place, now):
+                    room -= picked.stop - picked.start
             elif place.wanted is not None:
                 place.wanted = None
                 self._actions.append(m.WithdrawWant(place.name))
@@ -411,14 +439,20 @@ class Scheduler:
             board.edge = board.edge // EDGE * EDGE
         board.slack = (board.ready - board.taken) / self._pace.rate
 
-    def _preference(self, place: Place) -> tuple[bool, float, int]:
-        rating = place.rating
+    def _preference(self, place: Place) -> tuple[bool, bool, float, int]:
+        rating, doubtful, idle = place.rating, bool(place.failures), place.wanted is None
         rate, first = rating.lane_rate, rating.first_byte(warm=rating.warm > 0)
         if rate is None or first is None:
-            return (bool(place.failures), 0.0, place.order)
-        return (bool(place.failures), first + EDGE / max(rate, 1.0), place.order)
+            return (doubtful, idle, 0.0, place.order)
+        return (doubtful, idle, first + EDGE / max(rate, 1.0), place.order)
 
-    def _want(self, place: Place, picked: Second) -> None:
+    def _claimed_until(self, place: Place, now: float) -> float:
+        """Until when others leave the place what it's waiting to ask for."""
+        return place.wanted_since + max(_CLAIM, 2 * forecast.first_byte(self._board, place, now))
+
+    def _want(self, place: Place, picked: Second, now: float) -> None:
+        if place.wanted is None:
+            place.wanted_since = now
         urgency = m.Urgency.HEAD if picked.start <= self._board.ready else m.Urgency.AHEAD
         if place.wanted is not urgency:
             place.wanted = urgency
@@ -462,9 +496,11 @@ class Scheduler:
         times = [self._duplicate.wake(board, now), self._pace.let_go_at()]
         times += self._trouble.wake(now)
         for place in self._places:
-            if place.silent:
+            if place.wanted is not None:
+                times.append(self._claimed_until(place, now))
+            elif place.silent:
                 times.append(self._ask_again_at(place, now))
-            elif place.wanted is None and self._may_ask(place, now):
+            elif self._may_ask(place, now):
                 times.append(self._delay.due(board, place, now))
         coming = [time for time in times if time is not None and time > now]
         self._wake = max(min(coming), now + _STEP) if coming else None
