@@ -75,7 +75,10 @@ class Adaptive:
         others = [
             _Other(board, other, now)
             for other in board.places.values()
-            if other is not place and other.rating.rate is not None and other.usable(now)
+            if other is not place
+            and other.rating.rate is not None
+            and other.usable(now)
+            and not other.failures
         ]
         all_rates = rate * place.rating.lanes + sum(other.rate * other.lanes for other in others)
         size = blocks.wanted_size(rate, all_rates, latency, board.window)
@@ -118,7 +121,7 @@ class Adaptive:
             if any(other.began + rest / other.rate < mine for other in others):
                 return 0
             return blocks.EDGE
-        return blocks.tail_size(size, share, floor)
+        return blocks.tail_size(size, share, floor, rate)
 
     def _wait_for_window(self, board: Board, span: tuple[int, int], size: int) -> bool:
         """Only a sliver of the window is free: wait until it's worth a request."""

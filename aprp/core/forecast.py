@@ -34,6 +34,11 @@ def lane_rate(board: Board, place: Place) -> float:
     return max(known[len(known) // 2], 1.0) if known else UNKNOWN_RATE
 
 
+def all_rates(board: Board, now: float) -> float:
+    """Bytes a second of all sources that were measured and may be asked, together."""
+    return sum(place.rating.rate or 0.0 for place in board.places.values() if place.usable(now))
+
+
 def first_byte(board: Board, place: Place, now: float) -> float:
     """Seconds from a request wanted now to its first byte."""
     warm = place.in_hand or place.rating.warm > 0

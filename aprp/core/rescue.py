@@ -26,9 +26,9 @@ LATE = 0.3
 SILENT = 0.15
 UNKNOWN_SILENT = 0.75
 UNANSWERED = 3.0
-_OVERLONG = 2 * blocks.HORIZON
+_OVERLONG = 2
 _CHUNK = 16 * KIB
-_GAIN = 0.02
+_GAIN = 0.005
 _SOON = 0.05
 
 
@@ -70,17 +70,18 @@ class AdaptiveRescue:
 
     def overlong(self, board: Board, now: float) -> list[tuple[Attempt, int]]:
         """Attempts to be cut back, and to where."""
+        rates = forecast.all_rates(board, now)
         cuts = []
         for place in board.places.values():
             others = any(o is not place and o.usable(now) for o in board.places.values())
             if place.rating.rate is None or not others:
                 continue
             rate = forecast.lane_rate(board, place)
+            size = blocks.wanted_size(rate, rates, place.rating.latency or 0.0, board.window)
             for attempt in place.attempts:
-                if attempt.began is None or attempt.doubted or attempt.left < _OVERLONG * rate:
+                if attempt.began is None or attempt.doubted or attempt.left < _OVERLONG * size:
                     continue
-                keep = max(rate * blocks.HORIZON, rate * (place.rating.latency or 0.0))
-                stop = blocks.edge_after(attempt.at + keep)
+                stop = blocks.edge_after(attempt.at + size)
                 if stop + 2 * blocks.EDGE <= attempt.stop:
                     cuts.append((attempt, stop))
         return cuts

@@ -21,8 +21,9 @@ event, with the same ``now`` or a later one.
   None); or ConnectFailed, with the slot given back. (A caller that can't open connections apart
   from requests sends Granted(source) at once; it works the same, but the first byte may come
   later than the nearest source would have it.) The answer to Granted has either Fetch for that
-  source, or ReleaseSlot; then the connection is left idle in the pool. WithdrawWant may come while
-  the connection is being opened: it too goes to the pool, and the slot back to the arbiter.
+  source, or ReleaseSlot; then the connection is left idle in the pool. While a connection is
+  being opened for a grant, WantSlot and WithdrawWant for its source only say whether it's still
+  wanted when it is open; if not, it goes to the pool and the slot back, and no Granted is sent.
 - Fetch: open ``bytes=start-(stop - 1)`` from the source. A slot carries one attempt. When the
   attempt is over, by Ended from the caller or by Abandon from here, the caller returns the slot
   to the arbiter (before it sends Ended; what the arbiter grants is sent on as Granted events

@@ -98,6 +98,7 @@ class Simulation:
         self._idle: dict[str, list[Connection]] = {mirror.name: [] for mirror in mirrors}
         self._streams: dict[int, Stream] = {}
         self._attempts: dict[int, tuple[Mirror, float]] = {}  # number: (mirror, time of its head)
+        self._opening: dict[str, bool] = {}  # connecting for a grant: whether it's still wanted
         self._life: dict[int, float] = {}
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._turns = count()
@@ -168,8 +169,13 @@ class Simulation:
     def _do(self, action: m.Action) -> None:
         match action:
             case m.WantSlot(name, urgency):
-                self._granted(self._arbiter.want(self, self._sources[name], urgency))
+                if name in self._opening:
+                    self._opening[name] = True
+                else:
+                    self._granted(self._arbiter.want(self, self._sources[name], urgency))
             case m.WithdrawWant(name):
+                if name in self._opening:
+                    self._opening[name] = False
                 self._arbiter.withdraw(self, name)
             case m.ReleaseSlot(name):
                 self._granted(self._arbiter.release(self, name))
@@ -199,16 +205,21 @@ class Simulation:
             dead = self._now >= mirror.dies_at
             when = (self._now if dead else mirror.speaks_at(self._now)) + took
             when = min(when, self._now + CONNECT_TIMEOUT)
+            self._opening[mirror.name] = True
             self._at(when, partial(self._connected, mirror, when - self._now))
 
     def _connected(self, mirror: Mirror, took: float) -> None:
-        if self._now >= mirror.dies_at or took >= CONNECT_TIMEOUT:
-            grants = self._arbiter.release(self, mirror.name)
-            self._send(m.ConnectFailed(mirror.name, "no connection"))
-            self._granted(grants)
+        wanted = self._opening.pop(mirror.name)
+        good = self._now < mirror.dies_at and took < CONNECT_TIMEOUT
+        if good:
+            self._idle[mirror.name].append(Connection(mirror))
+        if good and wanted:
+            self._send(m.Granted(mirror.name, ready=True, connect=took))
             return
-        self._idle[mirror.name].append(Connection(mirror))
-        self._send(m.Granted(mirror.name, ready=True, connect=took))
+        grants = self._arbiter.release(self, mirror.name)
+        if not good:
+            self._send(m.ConnectFailed(mirror.name, "no connection"))
+        self._granted(grants)
 
     def _latency(self, mirror: Mirror) -> float:
         return mirror.latency * (1 + mirror.jitter * self._random.uniform(-1, 1))
