@@ -61,7 +61,7 @@ class Adaptive:
         size = min(size, blocks.edge_before(board.window / (len(others) + 1)))
         size = max(size, min(_SMALLEST_OPENING, blocks.edge_before(board.window)))
         near = board.ready
-        if any(other.rating.rate is not None for other in others):
+        if any(self._is_sooner(board, other, place, now) for other in others):
             near += _PROVING_DISTANCE
         span = board.unasked.first(near, board.edge) or (
             None if near > board.ready and others else board.unasked.first(near, board.edge)
@@ -69,6 +69,14 @@ class Adaptive:
         if span is None:
             return None
         return span[0], _end(span, size)
+
+    def _is_sooner(self, board: Board, other: Place, place: Place, now: float) -> bool:
+        """A measured source would have the next block before this one could begin it."""
+        if other.rating.rate is None or other.failures:
+            return False
+        finish = forecast.free_at(board, other, now)
+        finish += _SMALLEST_OPENING / forecast.lane_rate(board, other)
+        return finish < now + forecast.first_byte(board, place, now) + blocks.HORIZON
 
     def _place_block(self, board: Board, place: Place, now: float) -> tuple[int, int] | None:
         rate, latency = forecast.lane_rate(board, place), place.rating.latency or 0.0

@@ -12,12 +12,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from aprp.core.messages import Source, Urgency
+from aprp.core.messages import KIB, Source, Urgency
 from aprp.core.ratings import Rating
 from aprp.core.spans import Spans
 
 ENDLESS = 1 << 62
 """Stands for the end of a file whose length isn't known."""
+
+
+BASE_WASTE = 128 * KIB
+"""Bytes that may be fetched in vain however little was needed."""
 
 
 @dataclass(slots=True, eq=False)
@@ -108,7 +112,8 @@ class Board:
     ``taken`` is the next byte owed to the client, ``ready`` the first after it that is missing,
     ``edge`` the end of what may be asked now, ``window`` its distance from ``taken`` when nothing
     clips it, ``slack`` the seconds until the client has taken all that is ready. ``returned``
-    counts how often bytes were put back.
+    counts how often bytes were put back, ``vain`` the bytes that came and weren't needed, or were
+    on their way when their attempt was abandoned.
     """
 
     def __init__(self, places: list[Place], start: int, stop: int) -> None:
@@ -124,6 +129,7 @@ class Board:
         self.unasked = Spans((start, stop))
         self.attempts: dict[int, Attempt] = {}
         self.returned = 0
+        self.vain = 0.0
         self._numbers = 0
 
     @property
@@ -192,7 +198,9 @@ class Board:
         """``count`` bytes came; the parts of them that are new."""
         start, attempt.at = attempt.at, attempt.at + count
         fresh = list(self.missing.within(start, min(attempt.at, attempt.stop)))
+        self.vain += count
         for low, high in fresh:
+            self.vain -= high - low
             self.missing.remove(low, high)
             self.unasked.remove(low, high)
         if fresh and fresh[0][0] == self.ready:
@@ -203,6 +211,11 @@ class Board:
         """Find ``ready`` anew."""
         first = self.missing.first(self.taken, self.stop)
         self.ready = self.stop if first is None else first[0]
+
+    def may_waste(self, count: float, part: float) -> bool:
+        """Whether ``count`` bytes more in vain stay within that part of what is held."""
+        held = self.taken - self.start + self.buffered()
+        return self.vain + count <= BASE_WASTE + part * held
 
     def forget(self, start: int, stop: int) -> list[tuple[int, int]]:
         """Of ``[start, stop)`` nothing is held any longer; the parts that were."""

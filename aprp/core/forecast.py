@@ -113,3 +113,12 @@ def due(board: Board, place: Place, now: float) -> float | None:
     if place.rating.rate is None or live > place.rating.lanes:
         return None
     return lane_free(board, place, now) - lead(board, place, now)
+
+
+def under_way(board: Board, attempt: Attempt) -> float:
+    """Bytes that come, or are sent, though the attempt is abandoned now."""
+    if attempt.began is None:
+        return 0.0
+    rating = board.places[attempt.source].rating
+    sent = lane_rate(board, board.places[attempt.source]) * (rating.latency or 0.0)
+    return min(sent, attempt.wire_stop - attempt.at)

@@ -23,6 +23,12 @@ from aprp.core.board import Attempt, Board, Place
 from aprp.core.messages import KIB
 
 LATE = 0.3
+SPARE = 0.004
+"""Part of the bytes held that may be fetched in vain for the sake of speed ..."""
+
+NEED = 0.015
+"""... and of a client that waits."""
+
 SILENT = 0.15
 UNKNOWN_SILENT = 0.75
 UNANSWERED = 3.0
@@ -82,7 +88,8 @@ class AdaptiveRescue:
                 if attempt.began is None or attempt.doubted or attempt.left < _OVERLONG * size:
                     continue
                 stop = blocks.edge_after(attempt.at + size)
-                if stop + 2 * blocks.EDGE <= attempt.stop:
+                waste = rate * (place.rating.latency or 0.0)
+                if stop + 2 * blocks.EDGE <= attempt.stop and board.may_waste(waste, SPARE):
                     cuts.append((attempt, stop))
         return cuts
 
@@ -194,6 +201,7 @@ class AdaptiveRescue:
             return None
         stop = first.at + max(0.0, theirs * (done - begins))
         cut = max(first.at, blocks.edge_before(stop + blocks.EDGE / 2))
-        if cut >= first.stop:
+        waste = min(theirs * (holder.rating.latency or 0.0), first.stop - cut)
+        if cut >= first.stop or not board.may_waste(waste, NEED if late else SPARE):
             return None
         return Second(cut, first.stop, first)

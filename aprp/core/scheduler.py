@@ -348,6 +348,7 @@ class Scheduler:
             self._actions.append(m.Shorten(attempt.number, stop))
 
     def _abandon(self, attempt: Attempt) -> None:
+        self._board.vain += forecast.under_way(self._board, attempt)
         self._over_with(attempt)
         self._actions.append(m.Abandon(attempt.number))
 
