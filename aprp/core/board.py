@@ -20,7 +20,7 @@ ENDLESS = 1 << 62
 """Stands for the end of a file whose length isn't known."""
 
 
-BASE_WASTE = 128 * KIB
+BASE_WASTE = 256 * KIB
 """Bytes that may be fetched in vain however little was needed."""
 
 
@@ -57,8 +57,9 @@ class Attempt:
 class Place:
     """What this transfer knows of one of its sources.
 
-    ``wanted`` is how badly a slot is wanted and ``wanted_since`` when first, ``in_hand`` that an
-    open connection is waiting to be told what to fetch.
+    ``wanted`` is how badly a slot is wanted and ``wanted_since`` when first,
+    ``claim_until`` how long others leave it a block meanwhile, ``in_hand`` that an open
+    connection is waiting to be told what to fetch.
     ``failures`` counts those since its last byte, ``silences`` the attempts doubted since then,
     ``lasting`` marks one that lied or hasn't the file, ``barred`` that others are left beside it,
     ``parked`` that it named the time ``retry_at``, before which no failing source is asked.
@@ -73,6 +74,7 @@ class Place:
     attempts: list[Attempt] = field(default_factory=list)
     wanted: Urgency | None = None
     wanted_since: float = 0.0
+    claim_until: float = 0.0
     in_hand: bool = False
     failures: int = 0
     silences: int = 0
@@ -102,7 +104,9 @@ class Place:
         return sum(attempt.began is not None for attempt in self.attempts)
 
     def usable(self, now: float) -> bool:
-        """It may be asked now, as far as its failures go."""
+        """It may be asked now, and others may count on it."""
+        if self.wanted is not None and now >= self.claim_until:
+            return False
         return self.retry_at <= now and not self.silent and not self.barred
 
 

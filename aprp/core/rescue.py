@@ -23,7 +23,7 @@ from aprp.core.board import Attempt, Board, Place
 from aprp.core.messages import KIB
 
 LATE = 0.3
-SPARE = 0.004
+SPARE = 0.003
 """Part of the bytes held that may be fetched in vain for the sake of speed ..."""
 
 NEED = 0.015

@@ -258,7 +258,7 @@ class Scheduler:
             self._actions.append(m.ReleaseSlot(place.name))
             return
         if picked.first is not None:
-            self._cut(picked.first, picked.start)
+            self._cut(picked.first, picked.start, now)
         self._make_room(picked.start, picked.stop)
         place.seen = sum(other.blocks for other in self._places)
         attempt = self._board.begin(place, picked.start, picked.stop, now, warm=warm)
@@ -294,8 +294,8 @@ class Scheduler:
         if event.connect is not None and attempt.warm:
             place.rating.warm = 0
         self._trouble.answered()
-        self._alive(place, attempt)
-        self._learn_length(event.length)
+        self._alive(place, attempt, now)
+        self._learn_length(event.length, now)
         if attempt.number in self._board.attempts and event.stop < attempt.stop:
             self._board.cut(attempt, max(attempt.at, event.stop))
 
@@ -306,14 +306,14 @@ class Scheduler:
         fresh = board.receive(attempt, count)
         attempt.life = now
         self._actions += [m.Keep(attempt.number, low, high) for low, high in fresh]
-        self._alive(place, attempt)
+        self._alive(place, attempt, now)
         for low, high in fresh:
             place.failures = place.rating.failures = 0
             self._trouble.gained(high - low, whole=not board.missing)
             for other in board.others_over(attempt, low, high):
-                self._trim(other)
-        if attempt.at < attempt.wire_stop:
-            self._trim(attempt)
+                self._trim(other, now)
+        if attempt.number in board.attempts and attempt.at < attempt.wire_stop:
+            self._trim(attempt, now)
         if board.ready > board.taken:
             self._pace.offered(now)
         return self._is_time(now) or (ready < board.ready and board.unasked.holds(board.ready))
@@ -328,20 +328,23 @@ class Scheduler:
                 place.carry = 0
         place.chunk_at = now
 
-    def _alive(self, place: Place, attempt: Attempt) -> None:
+    def _alive(self, place: Place, attempt: Attempt, now: float) -> None:
         place.silences = 0
         if attempt.doubted:
             self._board.believe(attempt)
-            self._trim(attempt)
+            self._trim(attempt, now)
 
-    def _trim(self, attempt: Attempt) -> None:
+    def _trim(self, attempt: Attempt, now: float) -> None:
         """Of an attempt, keep no more than is still missing."""
         stop = self._board.trim(attempt)
         if stop < attempt.stop or attempt.at >= attempt.stop:
-            self._cut(attempt, stop)
+            self._cut(attempt, stop, now)
 
-    def _cut(self, attempt: Attempt, stop: int) -> None:
+    def _cut(self, attempt: Attempt, stop: int, now: float) -> None:
         if stop <= attempt.at:
+            if attempt.doubted:
+                silent = m.Ended(attempt.number, m.End.BROKEN, "fell silent")
+                self._trouble.blame(self._board.places[attempt.source], silent, now)
             self._abandon(attempt)
         else:
             self._board.cut(attempt, stop)
@@ -372,12 +375,12 @@ class Scheduler:
             case m.End.STALE:
                 place.rating.warm = 0
             case m.End.BEYOND if event.length is not None and event.length <= attempt.start:
-                self._learn_length(event.length)
+                self._learn_length(event.length, now)
             case _:
                 self._trouble.blame(place, event, now)
         return True
 
-    def _learn_length(self, length: int) -> None:
+    def _learn_length(self, length: int, now: float) -> None:
         board = self._board
         if self._length is not None:
             return
@@ -393,7 +396,7 @@ class Scheduler:
         for attempt in list(board.attempts.values()):
             if attempt.stop > length:
                 attempt.stop = length
-                self._trim(attempt)
+                self._trim(attempt, now)
 
     def _client_took(self, count: int, now: float) -> None:
         board = self._board
@@ -417,7 +420,7 @@ class Scheduler:
             board.doubt(attempt)
             board.places[attempt.source].silences += 1
         for attempt, stop in self._duplicate.overlong(board, now):
-            self._cut(attempt, stop)
+            self._cut(attempt, stop, now)
         if self._trouble.hopeless(now, bool(board.attempts)):
             self._finish(m.Fail(self._trouble.reasons()))
             return
@@ -426,7 +429,7 @@ class Scheduler:
             picked = self._pick(place, now)
             if picked is not None and (room > 0 or picked.first is not None):
                 self._want(place, picked, now)
-                if picked.first is None and now < self._claimed_until(place, now):
+                if picked.first is None and now < place.claim_until:
                     room -= picked.stop - picked.start
             elif place.wanted is not None:
                 place.wanted = None
@@ -448,13 +451,11 @@ class Scheduler:
             return (doubtful, idle, 0.0, place.order)
         return (doubtful, idle, first + EDGE / max(rate, 1.0), place.order)
 
-    def _claimed_until(self, place: Place, now: float) -> float:
-        """Until when others leave the place what it's waiting to ask for."""
-        return place.wanted_since + max(_CLAIM, 2 * forecast.first_byte(self._board, place, now))
-
     def _want(self, place: Place, picked: Second, now: float) -> None:
         if place.wanted is None:
             place.wanted_since = now
+            patience = max(_CLAIM, 2 * forecast.first_byte(self._board, place, now))
+            place.claim_until = now + patience
         urgency = m.Urgency.HEAD if picked.start <= self._board.ready else m.Urgency.AHEAD
         if place.wanted is not urgency:
             place.wanted = urgency
@@ -499,7 +500,7 @@ class Scheduler:
         times += self._trouble.wake(now)
         for place in self._places:
             if place.wanted is not None:
-                times.append(self._claimed_until(place, now))
+                times.append(place.claim_until)
             elif place.silent:
                 times.append(self._ask_again_at(place, now))
             elif self._may_ask(place, now):
