@@ -108,7 +108,8 @@ class Adaptive:
 
     def _from(self, board: Board, place: Place, others: list[_Other], all_rates: float) -> int:
         if place.failures and others:
-            return int(board.ready + max(_PROVING_DISTANCE, all_rates))
+            distance = min(max(_PROVING_DISTANCE, all_rates), board.window // 2)
+            return blocks.edge_after(board.ready + distance)
         return board.ready
 
     def _tail(

@@ -19,6 +19,8 @@ MARGIN = 0.005
 UNKNOWN_RATE = 1e6
 UNKNOWN_LATENCY = 0.1
 _CHUNK_TIME = 0.05
+_WORTH_ALONE, _WORTH_BESIDE = 2.0, 4.0
+"""Seconds of work that must be left for it to be worth learning about more connections."""
 
 
 def lane_rate(board: Board, place: Place) -> float:
@@ -110,9 +112,24 @@ def due(board: Board, place: Place, now: float) -> float | None:
         return None
     if not live:
         return now
-    if place.rating.rate is None or live > place.rating.lanes:
+    if place.rating.rate is None:
+        return None
+    if live < _lanes_to_try(board, place, now):
+        return now
+    if live > place.rating.lanes:
         return None
     return lane_free(board, place, now) - lead(board, place, now)
+
+
+def _lanes_to_try(board: Board, place: Place, now: float) -> int:
+    """How many requests the place should serve at once to learn from it. While that is tried,
+    its blocks come more slowly: it's not done near the end, nor early beside other sources."""
+    lanes, rate = place.rating.lanes, place.rating.rate or 0.0
+    rates = all_rates(board, now)
+    alone = rate >= rates
+    if board.unasked.size < (_WORTH_ALONE if alone else _WORTH_BESIDE) * rates:
+        return lanes
+    return place.rating.lanes_to_try(place.source.connections, now, at_once=alone)
 
 
 def under_way(board: Board, attempt: Attempt) -> float:

@@ -340,7 +340,7 @@ class Simulation:
         life = self._life[number]
         if number not in self._attempts:
             return
-        if self._now - life >= TIMEOUT:
+        if self._now >= life + TIMEOUT:
             self._end(number, m.End.BROKEN, "timed out")
         else:
             self._at(life + TIMEOUT, lambda: self._watch(number))
