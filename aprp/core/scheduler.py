@@ -83,6 +83,9 @@ _QUIET = 0.005
 _STEP = 0.001
 """Seconds that the next deadline is ahead of now, at least."""
 
+_SHORTEST, _SILENCE = 0.002, 0.25
+"""Seconds between which the time that a chunk took counts in a rate."""
+
 _CLAIM = 0.25
 """Seconds that a source may take to connect before its block is offered to others."""
 
@@ -301,9 +304,9 @@ class Scheduler:
 
     def _bytes_came(self, attempt: Attempt, count: int, now: float) -> bool:
         board, place = self._board, self._board.places[attempt.source]
-        self._rate(place, count, now)
         ready = board.ready
         fresh = board.receive(attempt, count)
+        self._rate(place, attempt, count, now)
         attempt.life = now
         self._actions += [m.Keep(attempt.number, low, high) for low, high in fresh]
         self._alive(place, attempt, now)
@@ -318,13 +321,17 @@ class Scheduler:
             self._pace.offered(now)
         return self._is_time(now) or (ready < board.ready and board.unasked.holds(board.ready))
 
-    def _rate(self, place: Place, count: int, now: float) -> None:
-        """The first chunk after an idle time only starts the clock: it may have waited."""
-        if place.chunk_at is not None:
+    def _rate(self, place: Place, attempt: Attempt, count: int, now: float) -> None:
+        """The first chunk after an idle time may have waited: it only starts the clock, unless
+        it's all there is. A silence isn't a rate."""
+        since = place.chunk_at
+        if since is None and attempt.at >= attempt.wire_stop and attempt.began is not None:
+            since = min(attempt.began, now - _SHORTEST)
+        if since is not None:
             place.carry += count
-            if now > place.chunk_at:
-                streams = max(1, place.streaming)
-                place.rating.came(place.carry, now - place.chunk_at, streams, now)
+            if now > since:
+                seconds = min(now - since, _SILENCE)
+                place.rating.came(place.carry, seconds, max(1, place.streaming), now)
                 place.carry = 0
         place.chunk_at = now
 
