@@ -22,6 +22,11 @@ from aprp.core.bound import water_level
 from aprp.core.messages import KIB, MIB
 
 OPENING = MIB
+MOST_OPENING = 4 * MIB
+GUESS = 16e6
+"""Bytes of a first block per second of the time it took to connect: a far source needs more to
+do until it can be told what to do next."""
+
 _SMALLEST_OPENING = 256 * KIB
 _PROVING_DISTANCE = MIB
 
@@ -50,13 +55,13 @@ class Adaptive:
 
     def _open(self, board: Board, place: Place, now: float) -> tuple[int, int] | None:
         others = [p for p in board.places.values() if p is not place and p.usable(now)]
-        size = self._opening
+        size = max(self._opening, min(MOST_OPENING, int(GUESS * (place.rating.connect or 0.0))))
         if board.known:
-            size = blocks.edge_after((board.stop - board.start) / len(board.places))
-        size = min(size, self._opening, blocks.edge_before(board.window / (len(others) + 1)))
+            size = min(size, blocks.edge_after((board.stop - board.start) / len(board.places)))
+        size = min(size, blocks.edge_before(board.window / (len(others) + 1)))
         size = max(size, min(_SMALLEST_OPENING, blocks.edge_before(board.window)))
         near = board.ready
-        if any(other.rating.rate is not None for other in others):
+        if any(self._is_sooner(board, other, place, now) for other in others):
             near += _PROVING_DISTANCE
         span = board.unasked.first(near, board.edge) or (
             None if near > board.ready and others else board.unasked.first(near, board.edge)
@@ -65,12 +70,23 @@ class Adaptive:
             return None
         return span[0], _end(span, size)
 
+    def _is_sooner(self, board: Board, other: Place, place: Place, now: float) -> bool:
+        """A measured source would have the next block before this one could begin it."""
+        if other.rating.rate is None or other.failures:
+            return False
+        finish = forecast.free_at(board, other, now)
+        finish += _SMALLEST_OPENING / forecast.lane_rate(board, other)
+        return finish < now + forecast.first_byte(board, place, now) + blocks.HORIZON
+
     def _place_block(self, board: Board, place: Place, now: float) -> tuple[int, int] | None:
         rate, latency = forecast.lane_rate(board, place), place.rating.latency or 0.0
         others = [
             _Other(board, other, now)
             for other in board.places.values()
-            if other is not place and other.rating.rate is not None and other.usable(now)
+            if other is not place
+            and other.rating.rate is not None
+            and other.usable(now)
+            and not other.failures
         ]
         all_rates = rate * place.rating.lanes + sum(other.rate * other.lanes for other in others)
         size = blocks.wanted_size(rate, all_rates, latency, board.window)
@@ -92,7 +108,8 @@ class Adaptive:
 
     def _from(self, board: Board, place: Place, others: list[_Other], all_rates: float) -> int:
         if place.failures and others:
-            return int(board.ready + max(_PROVING_DISTANCE, all_rates))
+            distance = min(max(_PROVING_DISTANCE, all_rates), board.window // 2)
+            return blocks.edge_after(board.ready + distance)
         return board.ready
 
     def _tail(
@@ -113,7 +130,7 @@ class Adaptive:
             if any(other.began + rest / other.rate < mine for other in others):
                 return 0
             return blocks.EDGE
-        return blocks.tail_size(size, share, floor)
+        return blocks.tail_size(size, share, floor, rate)
 
     def _wait_for_window(self, board: Board, span: tuple[int, int], size: int) -> bool:
         """Only a sliver of the window is free: wait until it's worth a request."""

@@ -17,6 +17,9 @@ LARGEST = 8 * MIB
 HORIZON = 0.33
 """Seconds that a block takes to come, and the lead another source needs to be left a block."""
 
+OVERTIME = 0.005
+"""Seconds by which one source may be done later than the others, for the sake of whole edges."""
+
 
 def edge_after(offset: float) -> int:
     """The first edge at or after the offset."""
@@ -47,13 +50,14 @@ def smallest_size(rate: float, latency: float) -> int:
     return max(EDGE, edge_after(rate * latency))
 
 
-def tail_size(wanted: int, share: float, floor: int) -> int:
+def tail_size(wanted: int, share: float, floor: int, rate: float) -> int:
     """``wanted``, cut to what the end of the file leaves to the source.
 
     Args:
         wanted: bytes, away from the end.
         share: bytes that the source can deliver until all are done at the same time.
         floor: bytes; a share near this is taken whole.
+        rate: bytes a second of the connection, which may be done a little later than the others.
 
     Returns:
         Bytes; 0 if nothing is left to this source.
@@ -61,5 +65,5 @@ def tail_size(wanted: int, share: float, floor: int) -> int:
     if share <= 0:
         return 0
     if share <= 2 * floor:
-        return min(wanted, max(EDGE, edge_before(share + EDGE / 2)))
+        return min(wanted, edge_before(share + rate * OVERTIME))
     return min(wanted, max(floor, edge_after(share / 2)))

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from aprp.core.messages import Source, Urgency
+from aprp.core.messages import KIB, Source, Urgency
 from aprp.core.ratings import Rating
 from aprp.core.spans import Spans
 
@@ -20,13 +20,18 @@ ENDLESS = 1 << 62
 """Stands for the end of a file whose length isn't known."""
 
 
+BASE_WASTE = 256 * KIB
+"""Bytes that may be fetched in vain however little was needed."""
+
+
 @dataclass(slots=True, eq=False)
 class Attempt:
     """One fetch of ``[start, stop)``; ``wire_stop`` is the end that was asked of the source.
 
     ``at`` is the next byte to come, ``since`` when it was asked, ``began`` when its head came,
-    ``life`` its last sign of life. A doubted attempt has been silent for too long: its bytes are
-    in the pool again, though they are still taken if they come.
+    ``life`` its last sign of life. A ``second`` one took over a part of another. A doubted one
+    has been silent for too long: its bytes are in the pool again, though they are still taken if
+    they come.
     """
 
     number: int
@@ -52,12 +57,15 @@ class Attempt:
 class Place:
     """What this transfer knows of one of its sources.
 
-    ``failures`` counts those since its last byte, ``silences`` the attempts doubted since then;
+    ``wanted`` is how badly a slot is wanted and ``wanted_since`` when first,
+    ``claim_until`` how long others leave it a block meanwhile, ``in_hand`` that an open
+    connection is waiting to be told what to fetch.
+    ``failures`` counts those since its last byte, ``silences`` the attempts doubted since then,
     ``lasting`` marks one that lied or hasn't the file, ``barred`` that others are left beside it,
     ``parked`` that it named the time ``retry_at``, before which no failing source is asked.
-    ``chunk_at`` and ``carry`` are the time and the bytes not yet counted in its rate. ``blocks``
-    and ``seen`` are for the older policies: blocks it delivered, and blocks that all had
-    delivered when it last asked.
+    ``chunk_at`` and ``carry`` are the time and the bytes not yet counted in its rate.
+    ``blocks`` and ``seen`` are for the older policies: blocks it delivered, and blocks that all
+    had delivered when it last asked.
     """
 
     source: Source
@@ -65,6 +73,9 @@ class Place:
     order: int
     attempts: list[Attempt] = field(default_factory=list)
     wanted: Urgency | None = None
+    wanted_since: float = 0.0
+    claim_until: float = 0.0
+    in_hand: bool = False
     failures: int = 0
     silences: int = 0
     lasting: bool = False
@@ -93,7 +104,9 @@ class Place:
         return sum(attempt.began is not None for attempt in self.attempts)
 
     def usable(self, now: float) -> bool:
-        """It may be asked now, as far as its failures go."""
+        """It may be asked now, and others may count on it."""
+        if self.wanted is not None and now >= self.claim_until:
+            return False
         return self.retry_at <= now and not self.silent and not self.barred
 
 
@@ -103,7 +116,8 @@ class Board:
     ``taken`` is the next byte owed to the client, ``ready`` the first after it that is missing,
     ``edge`` the end of what may be asked now, ``window`` its distance from ``taken`` when nothing
     clips it, ``slack`` the seconds until the client has taken all that is ready. ``returned``
-    counts how often bytes were put back.
+    counts how often bytes were put back, ``vain`` the bytes that came and weren't needed, or were
+    on their way when their attempt was abandoned.
     """
 
     def __init__(self, places: list[Place], start: int, stop: int) -> None:
@@ -119,6 +133,7 @@ class Board:
         self.unasked = Spans((start, stop))
         self.attempts: dict[int, Attempt] = {}
         self.returned = 0
+        self.vain = 0.0
         self._numbers = 0
 
     @property
@@ -146,14 +161,10 @@ class Board:
         spans = Spans(*((a.at, a.stop) for a in self.attempts.values()))
         return sum(self.missing.count(start, stop) for start, stop in spans)
 
-    def begin(
-        self, place: Place, start: int, stop: int, now: float, *, warm: bool, second: bool = False
-    ) -> Attempt:
+    def begin(self, place: Place, start: int, stop: int, now: float, *, warm: bool) -> Attempt:
         """A new attempt at ``[start, stop)``."""
         self._numbers += 1
-        attempt = Attempt(
-            self._numbers, place.name, start, stop, stop, start, now, now, warm, second=second
-        )
+        attempt = Attempt(self._numbers, place.name, start, stop, stop, start, now, now, warm)
         self.attempts[attempt.number] = attempt
         place.attempts.append(attempt)
         self.unasked.remove(start, stop)
@@ -191,7 +202,9 @@ class Board:
         """``count`` bytes came; the parts of them that are new."""
         start, attempt.at = attempt.at, attempt.at + count
         fresh = list(self.missing.within(start, min(attempt.at, attempt.stop)))
+        self.vain += count
         for low, high in fresh:
+            self.vain -= high - low
             self.missing.remove(low, high)
             self.unasked.remove(low, high)
         if fresh and fresh[0][0] == self.ready:
@@ -202,6 +215,11 @@ class Board:
         """Find ``ready`` anew."""
         first = self.missing.first(self.taken, self.stop)
         self.ready = self.stop if first is None else first[0]
+
+    def may_waste(self, count: float, part: float) -> bool:
+        """Whether ``count`` bytes more in vain stay within that part of what is held."""
+        held = self.taken - self.start + self.buffered()
+        return self.vain + count <= BASE_WASTE + part * held
 
     def forget(self, start: int, stop: int) -> list[tuple[int, int]]:
         """Of ``[start, stop)`` nothing is held any longer; the parts that were."""

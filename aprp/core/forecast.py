@@ -19,6 +19,8 @@ MARGIN = 0.005
 UNKNOWN_RATE = 1e6
 UNKNOWN_LATENCY = 0.1
 _CHUNK_TIME = 0.05
+_WORTH_ALONE, _WORTH_BESIDE = 2.0, 4.0
+"""Seconds of work that must be left for it to be worth learning about more connections."""
 
 
 def lane_rate(board: Board, place: Place) -> float:
@@ -34,20 +36,28 @@ def lane_rate(board: Board, place: Place) -> float:
     return max(known[len(known) // 2], 1.0) if known else UNKNOWN_RATE
 
 
-def first_byte(board: Board, place: Place) -> float:
-    """Seconds from a request made now to its first byte."""
-    measured = place.rating.first_byte(warm=place.rating.warm > 0)
+def all_rates(board: Board, now: float) -> float:
+    """Bytes a second of all sources that were measured and may be asked, together."""
+    return sum(place.rating.rate or 0.0 for place in board.places.values() if place.usable(now))
+
+
+def first_byte(board: Board, place: Place, now: float) -> float:
+    """Seconds from a request wanted now to its first byte."""
+    warm = place.in_hand or place.rating.warm > 0
+    measured = place.rating.first_byte(warm)
     if measured is not None:
-        return measured
+        if place.wanted is None or warm:
+            return measured
+        return max(measured - (now - place.wanted_since), place.rating.first_byte(True) or 0.0)
     known = [
         other.rating.latency for other in board.places.values() if other.rating.latency is not None
     ]
     return 2 * max(known, default=UNKNOWN_LATENCY)
 
 
-def lead(board: Board, place: Place) -> float:
+def lead(board: Board, place: Place, now: float) -> float:
     """How long before a lane is free its next request has to go out."""
-    return first_byte(board, place) + 2 * place.rating.deviation + MARGIN
+    return first_byte(board, place, now) + 2 * place.rating.deviation + MARGIN
 
 
 def left(attempt: Attempt, rate: float, now: float) -> float:
@@ -63,7 +73,9 @@ def begins(board: Board, place: Place, attempt: Attempt, now: float) -> float:
     if attempt.began is not None:
         return now
     measured = place.rating.first_byte(attempt.warm)
-    return max(now, attempt.since + (first_byte(board, place) if measured is None else measured))
+    return max(
+        now, attempt.since + (first_byte(board, place, now) if measured is None else measured)
+    )
 
 
 def finishes(board: Board, place: Place, now: float) -> dict[int, float]:
@@ -89,7 +101,7 @@ def lane_free(board: Board, place: Place, now: float) -> float:
 
 def free_at(board: Board, place: Place, now: float) -> float:
     """When the first byte of a further block could come from the place."""
-    return max(now + first_byte(board, place), lane_free(board, place, now))
+    return max(now + first_byte(board, place, now), lane_free(board, place, now))
 
 
 def due(board: Board, place: Place, now: float) -> float | None:
@@ -100,6 +112,30 @@ def due(board: Board, place: Place, now: float) -> float | None:
         return None
     if not live:
         return now
-    if place.rating.rate is None or live > place.rating.lanes:
+    if place.rating.rate is None:
         return None
-    return lane_free(board, place, now) - lead(board, place)
+    if live < _lanes_to_try(board, place, now):
+        return now
+    if live > place.rating.lanes:
+        return None
+    return lane_free(board, place, now) - lead(board, place, now)
+
+
+def _lanes_to_try(board: Board, place: Place, now: float) -> int:
+    """How many requests the place should serve at once to learn from it. While that is tried,
+    its blocks come more slowly: it's not done near the end, nor early beside other sources."""
+    lanes, rate = place.rating.lanes, place.rating.rate or 0.0
+    rates = all_rates(board, now)
+    alone = rate >= rates
+    if board.unasked.size < (_WORTH_ALONE if alone else _WORTH_BESIDE) * rates:
+        return lanes
+    return place.rating.lanes_to_try(place.source.connections, now, at_once=alone)
+
+
+def under_way(board: Board, attempt: Attempt) -> float:
+    """Bytes that come, or are sent, though the attempt is abandoned now."""
+    if attempt.began is None:
+        return 0.0
+    rating = board.places[attempt.source].rating
+    sent = lane_rate(board, board.places[attempt.source]) * (rating.latency or 0.0)
+    return min(sent, attempt.wire_stop - attempt.at)

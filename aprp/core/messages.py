@@ -65,9 +65,30 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """The arbiter gave the slot that WantSlot asked for. It is good for one attempt."""
+    """The arbiter gave the slot that WantSlot asked for. It is good for one attempt.
+
+    What is asked on it is decided now. So it's best passed on when its connection is open: then
+    the nearest source gets the head block, whatever their order. A connection that turns out not
+    to be needed (ReleaseSlot) goes to the pool.
+
+    Args:
+        source: its name.
+        ready: an open connection waits for the request. False: it's opened for Fetch.
+        connect: with ready: seconds it took to open it for this grant; None: it was idle.
+    """
 
     source: str
+    ready: bool = False
+    connect: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectFailed:
+    """The connection for a granted slot couldn't be opened before Granted was sent; the slot is
+    the arbiter's again."""
+
+    source: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +166,7 @@ class Stopped:
 Event = (
     Started
     | Granted
+    | ConnectFailed
     | HeadCame
     | BytesCame
     | Ended

@@ -23,7 +23,7 @@ KEPT = EDGE
 
 SMALLEST_WINDOW = 4 * EDGE
 
-_FIRST = 4 * MIB
+_FIRST = 8 * MIB
 _LEAST = MIB
 _DECAY = 5.0
 
@@ -38,7 +38,7 @@ class Pace:
 
     def __init__(self, window: int, sources: int) -> None:
         self._window = max(window, SMALLEST_WINDOW)
-        self._first = max(_FIRST, (sources + 1) * MIB)
+        self._first = max(_FIRST, 2 * (sources + 1) * MIB)
         self._grown = self._first
         self._bytes = 0.0
         self._seconds = 0.0

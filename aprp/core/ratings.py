@@ -3,6 +3,7 @@
 Rules:
 - a rate is decayed bytes over decayed busy time (time constant DECAY), updated with every chunk;
   busy is the time in which a body was coming, so waiting for a response doesn't lower the rate;
+  when the last few hundredths of a second say something quite different, they are believed;
 - a latency is the time from the request to the response head on a warm connection, with its mean
   deviation (smoothed as in RFC 6298, section 2); the time to connect is kept apart;
 - how many connections a source is worth is learned: a further one counts only if the source as a
@@ -17,7 +18,11 @@ from math import exp
 DECAY = 0.25
 """Seconds of busy time after which a measurement weighs 1/e."""
 
-_LEARN = 0.12  # seconds of streaming needed before two numbers of connections are compared
+_QUICK = 0.04  # seconds: time constant of a second measurement, which notices sudden changes
+_SUDDEN = 1.8  # how many times more or less it must be to be believed at once
+
+_LEARN = 0.06  # seconds of streaming needed before two numbers of connections are compared
+_SETTLED = 0.5  # the same where there's no hurry
 _WORTH = 0.5  # of a connection's share: what a further one must add to be used
 _AGAIN = 10.0  # seconds until another connection is tried again; doubles with each failure
 
@@ -25,23 +30,24 @@ _AGAIN = 10.0  # seconds until another connection is tried again; doubles with e
 class Meter:
     """Decayed bytes over decayed time."""
 
-    __slots__ = ("_bytes", "_seconds", "total")
+    __slots__ = ("_bytes", "_decay", "_seconds", "total")
 
-    def __init__(self) -> None:
+    def __init__(self, decay: float = DECAY) -> None:
+        self._decay = decay
         self._bytes = 0.0
         self._seconds = 0.0
         self.total = 0.0
 
     def add(self, count: int, seconds: float) -> None:
         """``count`` bytes came within ``seconds``."""
-        keep = exp(-seconds / DECAY)
+        keep = exp(-seconds / self._decay)
         self._bytes = self._bytes * keep + count
         self._seconds = self._seconds * keep + seconds
         self.total += seconds
 
-    def scale(self, factor: float) -> None:
-        """From now on the rate is ``factor`` times what was measured."""
-        self._bytes *= factor
+    def set(self, rate: float, seconds: float) -> None:
+        """As if ``rate`` was all that was measured, over so many seconds."""
+        self._bytes, self._seconds = rate * seconds, seconds
 
     @property
     def rate(self) -> float | None:
@@ -62,6 +68,7 @@ class Rating:
         self.parked_until = 0.0
         self.lanes = 1
         self._meter = Meter()
+        self._quick = Meter(_QUICK)
         self._levels: dict[int, Meter] = {}
         self._try_more_at = 0.0
         self._tries = 0
@@ -79,10 +86,13 @@ class Rating:
 
     def came(self, count: int, seconds: float, streams: int, now: float) -> None:
         """``count`` bytes came from ``streams`` >= 1 bodies within ``seconds`` > 0."""
-        self._meter.add(count, seconds * min(streams, self.lanes) / self.lanes)
+        busy = seconds * min(streams, self.lanes) / self.lanes
+        self._meter.add(count, busy)
+        self._quick.add(count, busy)
+        self._notice()
         self._levels.setdefault(streams, Meter()).add(count, seconds)
         if streams > self.lanes:
-            self._compare(now)
+            self._compare(streams, now)
         elif streams == self.lanes > 1:
             self._reconsider()
 
@@ -99,42 +109,64 @@ class Rating:
             self.latency += (sample - self.latency) / 8
         self.failures = 0
 
+    def connected(self, seconds: float) -> None:
+        """A connection was opened, which took so long."""
+        self.connect = seconds
+
     def failed(self, now: float, parked: float = 0.0) -> None:
         """An attempt failed through the source's fault; it's left alone for ``parked``."""
         self.failures += 1
         self.parked_until = max(self.parked_until, now + parked)
 
     def first_byte(self, warm: bool) -> float | None:
-        """Seconds from a request to its first byte; None: never measured."""
+        """Seconds from a request to its first byte; None: never measured. Connecting takes one
+        round trip, and so does a request, if there's nothing better to go by."""
         if self.latency is None:
-            return None
+            if self.connect is None:
+                return None
+            return self.connect if warm else 2 * self.connect
         if warm:
             return self.latency
         return self.latency + (self.latency if self.connect is None else self.connect)
 
-    def may_try_more(self, now: float) -> bool:
-        """Whether one connection more than ``lanes`` is worth a try."""
+    def lanes_to_try(self, most: int, now: float, *, at_once: bool) -> int:
+        """How many connections should stream at once to learn whether they make it faster: twice
+        as many as do, at most ``most``; ``lanes`` itself when there's nothing to learn now."""
         level = self._levels.get(self.lanes)
-        return level is not None and level.total >= _LEARN and now >= self._try_more_at
+        enough = _LEARN if at_once else _SETTLED
+        if level is None or level.total < enough or now < self._try_more_at:
+            return self.lanes
+        return min(2 * self.lanes, max(most, self.lanes))
 
-    def _compare(self, now: float) -> None:
-        more, these = self._levels.get(self.lanes + 1), self._levels.get(self.lanes)
-        if more is None or these is None or more.total < _LEARN or these.total < _LEARN:
+    def _notice(self) -> None:
+        """A rate that became quite another isn't waited for."""
+        usual, quick = self._meter.rate, self._quick.rate
+        if usual is None or quick is None or self._quick.total < _QUICK:
             return
-        before, after = these.rate or 0.0, more.rate or 0.0
-        if after > before * (1 + _WORTH / self.lanes):
-            self.lanes += 1
-            self._meter.scale(after / before if before else 1.0)
+        if not usual / _SUDDEN < quick < usual * _SUDDEN:
+            self._meter.set(quick, _QUICK)
+
+    def _compare(self, streams: int, now: float) -> None:
+        """Was the source faster with ``streams`` connections than with ``lanes``?"""
+        more, these = self._levels.get(streams), self._levels.get(self.lanes)
+        if more is None or these is None or min(more.total, these.total) < _LEARN:
+            return
+        before, after = these.rate or 1.0, more.rate or 0.0
+        gain, added = after / before, streams - self.lanes
+        if gain > 1 + _WORTH * added / self.lanes:
+            self.lanes = min(streams, max(self.lanes + 1, round(gain * self.lanes)))
+            self._meter.set(after, _QUICK)
+            self._quick.set(after, _QUICK)
             self._tries = 0
-            self._try_more_at = now
-        else:
+        elif now >= self._try_more_at:
             self._tries += 1
             self._try_more_at = now + _AGAIN * 2 ** min(self._tries, 6)
-            del self._levels[self.lanes + 1]
+            del self._levels[streams]
 
     def _reconsider(self) -> None:
+        """Is the source as fast with fewer connections? Overlaps of requests tell by the way."""
         these, fewer = self._levels.get(self.lanes), self._levels.get(self.lanes - 1)
-        if these is None or fewer is None or these.total < _LEARN:
+        if these is None or fewer is None or min(these.total, fewer.total) < _LEARN:
             return
         if (these.rate or 0.0) < (fewer.rate or 0.0) * (1 + _WORTH / 2 / (self.lanes - 1)):
             del self._levels[self.lanes]

@@ -23,12 +23,18 @@ from aprp.core.board import Attempt, Board, Place
 from aprp.core.messages import KIB
 
 LATE = 0.3
+SPARE = 0.003
+"""Part of the bytes held that may be fetched in vain for the sake of speed ..."""
+
+NEED = 0.015
+"""... and of a client that waits."""
+
 SILENT = 0.15
 UNKNOWN_SILENT = 0.75
 UNANSWERED = 3.0
-_OVERLONG = 2 * blocks.HORIZON
+_OVERLONG = 2
 _CHUNK = 16 * KIB
-_GAIN = 0.02
+_GAIN = 0.005
 _SOON = 0.05
 
 
@@ -70,18 +76,20 @@ class AdaptiveRescue:
 
     def overlong(self, board: Board, now: float) -> list[tuple[Attempt, int]]:
         """Attempts to be cut back, and to where."""
+        rates = forecast.all_rates(board, now)
         cuts = []
         for place in board.places.values():
             others = any(o is not place and o.usable(now) for o in board.places.values())
             if place.rating.rate is None or not others:
                 continue
             rate = forecast.lane_rate(board, place)
+            size = blocks.wanted_size(rate, rates, place.rating.latency or 0.0, board.window)
             for attempt in place.attempts:
-                if attempt.began is None or attempt.doubted or attempt.left < _OVERLONG * rate:
+                if attempt.began is None or attempt.doubted or attempt.left < _OVERLONG * size:
                     continue
-                keep = max(rate * blocks.HORIZON, rate * (place.rating.latency or 0.0))
-                stop = blocks.edge_after(attempt.at + keep)
-                if stop + 2 * blocks.EDGE <= attempt.stop:
+                stop = blocks.edge_after(attempt.at + size)
+                waste = rate * (place.rating.latency or 0.0)
+                if stop + 2 * blocks.EDGE <= attempt.stop and board.may_waste(waste, SPARE):
                     cuts.append((attempt, stop))
         return cuts
 
@@ -145,7 +153,11 @@ class AdaptiveRescue:
         )
 
     def _arrival(self, board: Board, place: Place, now: float) -> float:
-        return now + forecast.first_byte(board, place) + 2 * blocks.EDGE / self._rate(board, place)
+        return (
+            now
+            + forecast.first_byte(board, place, now)
+            + 2 * blocks.EDGE / self._rate(board, place)
+        )
 
     def _rate(self, board: Board, place: Place) -> float:
         rate = forecast.lane_rate(board, place)
@@ -171,11 +183,11 @@ class AdaptiveRescue:
         ends = forecast.finishes(board, holder, now)[first.number]
         if first.doubted or (late and ends - now - board.slack <= LATE):
             return None
-        if board.covered(first.at, first.stop) > 1:
+        if board.covered(first.at, first.stop) > 1 or (first.second and first.began is None):
             return None
         theirs, ours = forecast.lane_rate(board, holder), self._rate(board, place)
         if late:
-            mine = now + forecast.first_byte(board, place)
+            mine = now + forecast.first_byte(board, place, now)
         else:
             mine = forecast.free_at(board, place, now)
         begins = ends - forecast.left(first, theirs, now) / theirs
@@ -189,6 +201,7 @@ class AdaptiveRescue:
             return None
         stop = first.at + max(0.0, theirs * (done - begins))
         cut = max(first.at, blocks.edge_before(stop + blocks.EDGE / 2))
-        if cut >= first.stop:
+        waste = min(theirs * (holder.rating.latency or 0.0), first.stop - cut)
+        if cut >= first.stop or not board.may_waste(waste, NEED if late else SPARE):
             return None
         return Second(cut, first.stop, first)

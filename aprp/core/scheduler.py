@@ -16,8 +16,14 @@ Every ``handle`` returns actions, to be done in their order, at once. The caller
 ``handle`` from within the doing of an action: it queues what follows (a grant, say) as the next
 event, with the same ``now`` or a later one.
 
-- WantSlot: ``arbiter.want(transfer, source, urgency)``; when the Grant comes (often at once), send
-  Granted. The answer to Granted has either Fetch for that source, or ReleaseSlot.
+- WantSlot: ``arbiter.want(transfer, source, urgency)``. When the Grant comes (often at once), open
+  a connection if the pool has none idle, then send Granted(source, ready=True, connect=seconds or
+  None); or ConnectFailed, with the slot given back. (A caller that can't open connections apart
+  from requests sends Granted(source) at once; it works the same, but the first byte may come
+  later than the nearest source would have it.) The answer to Granted has either Fetch for that
+  source, or ReleaseSlot; then the connection is left idle in the pool. While a connection is
+  being opened for a grant, WantSlot and WithdrawWant for its source only say whether it's still
+  wanted when it is open; if not, it goes to the pool and the slot back, and no Granted is sent.
 - Fetch: open ``bytes=start-(stop - 1)`` from the source. A slot carries one attempt. When the
   attempt is over, by Ended from the caller or by Abandon from here, the caller returns the slot
   to the arbiter (before it sends Ended; what the arbiter grants is sent on as Granted events
@@ -60,6 +66,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from aprp.core import forecast
 from aprp.core import messages as m
 from aprp.core.blocks import EDGE
 from aprp.core.board import ENDLESS, Attempt, Board, Place
@@ -75,6 +82,12 @@ _QUIET = 0.005
 
 _STEP = 0.001
 """Seconds that the next deadline is ahead of now, at least."""
+
+_SHORTEST, _SILENCE = 0.002, 0.25
+"""Seconds between which the time that a chunk took counts in a rate."""
+
+_CLAIM = 0.25
+"""Seconds that a source may take to connect before its block is offered to others."""
 
 _PATIENCE = (1.0, 2.0, 4.0)
 """Seconds until the only source left, silent, is asked again; by how often it fell silent."""
@@ -202,8 +215,12 @@ class Scheduler:
     def _take(self, now: float, event: Event) -> bool:
         """Take in what happened; whether it's worth planning anew."""
         match event:
-            case m.Granted(source):
-                self._granted(self._board.places[source], now)
+            case m.Granted():
+                self._granted(event, now)
+            case m.ConnectFailed(source, reason):
+                place = self._board.places[source]
+                place.wanted = None
+                self._trouble.blame(place, m.Ended(0, m.End.UNREACHABLE, reason), now)
             case m.HeadCame():
                 self._head_came(event, now)
             case m.BytesCame(number, count):
@@ -232,20 +249,33 @@ class Scheduler:
 
     # What happens to attempts
 
-    def _granted(self, place: Place, now: float) -> None:
-        place.wanted = None
-        picked = self._pick(place, now)
+    def _granted(self, event: m.Granted, now: float) -> None:
+        place = self._board.places[event.source]
+        wanted, place.wanted = place.wanted, None
+        warm = self._count_connection(place, event)
+        place.in_hand = event.ready
+        picked = None if wanted is None else self._pick(place, now)
+        place.in_hand = False
         if picked is None:
+            place.rating.warm += event.ready
             self._actions.append(m.ReleaseSlot(place.name))
             return
         if picked.first is not None:
-            self._cut(picked.first, picked.start)
+            self._cut(picked.first, picked.start, now)
         self._make_room(picked.start, picked.stop)
-        warm = place.rating.warm > 0
-        place.rating.warm -= warm
         place.seen = sum(other.blocks for other in self._places)
         attempt = self._board.begin(place, picked.start, picked.stop, now, warm=warm)
+        attempt.second = picked.first is not None
         self._actions.append(m.Fetch(attempt.number, place.name, attempt.start, attempt.stop))
+
+    def _count_connection(self, place: Place, event: m.Granted) -> bool:
+        """Whether the attempt will find its connection open; the pool has one idle less."""
+        if event.connect is not None:
+            place.rating.connected(event.connect)
+            return True
+        warm = event.ready or place.rating.warm > 0
+        place.rating.warm = max(0, place.rating.warm - 1)
+        return warm
 
     def _make_room(self, start: int, stop: int) -> None:
         """At most two attempts cover a byte: the oldest silent one goes."""
@@ -267,60 +297,68 @@ class Scheduler:
         if event.connect is not None and attempt.warm:
             place.rating.warm = 0
         self._trouble.answered()
-        self._alive(place, attempt)
-        self._learn_length(event.length)
+        self._alive(place, attempt, now)
+        self._learn_length(event.length, now)
         if attempt.number in self._board.attempts and event.stop < attempt.stop:
             self._board.cut(attempt, max(attempt.at, event.stop))
 
     def _bytes_came(self, attempt: Attempt, count: int, now: float) -> bool:
         board, place = self._board, self._board.places[attempt.source]
-        self._rate(place, count, now)
         ready = board.ready
         fresh = board.receive(attempt, count)
+        self._rate(place, attempt, count, now)
         attempt.life = now
         self._actions += [m.Keep(attempt.number, low, high) for low, high in fresh]
-        self._alive(place, attempt)
+        self._alive(place, attempt, now)
         for low, high in fresh:
             place.failures = place.rating.failures = 0
             self._trouble.gained(high - low, whole=not board.missing)
             for other in board.others_over(attempt, low, high):
-                self._trim(other)
-        if attempt.at < attempt.wire_stop:
-            self._trim(attempt)
+                self._trim(other, now)
+        if attempt.number in board.attempts and attempt.at < attempt.wire_stop:
+            self._trim(attempt, now)
         if board.ready > board.taken:
             self._pace.offered(now)
         return self._is_time(now) or (ready < board.ready and board.unasked.holds(board.ready))
 
-    def _rate(self, place: Place, count: int, now: float) -> None:
-        """The first chunk after an idle time only starts the clock: it may have waited."""
-        if place.chunk_at is not None:
+    def _rate(self, place: Place, attempt: Attempt, count: int, now: float) -> None:
+        """The first chunk after an idle time may have waited: it only starts the clock, unless
+        it's all there is. A silence isn't a rate."""
+        since = place.chunk_at
+        if since is None and attempt.at >= attempt.wire_stop and attempt.began is not None:
+            since = min(attempt.began, now - _SHORTEST)
+        if since is not None:
             place.carry += count
-            if now > place.chunk_at:
-                streams = max(1, place.streaming)
-                place.rating.came(place.carry, now - place.chunk_at, streams, now)
+            if now > since:
+                seconds = min(now - since, _SILENCE)
+                place.rating.came(place.carry, seconds, max(1, place.streaming), now)
                 place.carry = 0
         place.chunk_at = now
 
-    def _alive(self, place: Place, attempt: Attempt) -> None:
+    def _alive(self, place: Place, attempt: Attempt, now: float) -> None:
         place.silences = 0
         if attempt.doubted:
             self._board.believe(attempt)
-            self._trim(attempt)
+            self._trim(attempt, now)
 
-    def _trim(self, attempt: Attempt) -> None:
+    def _trim(self, attempt: Attempt, now: float) -> None:
         """Of an attempt, keep no more than is still missing."""
         stop = self._board.trim(attempt)
         if stop < attempt.stop or attempt.at >= attempt.stop:
-            self._cut(attempt, stop)
+            self._cut(attempt, stop, now)
 
-    def _cut(self, attempt: Attempt, stop: int) -> None:
+    def _cut(self, attempt: Attempt, stop: int, now: float) -> None:
         if stop <= attempt.at:
+            if attempt.doubted:
+                silent = m.Ended(attempt.number, m.End.BROKEN, "fell silent")
+                self._trouble.blame(self._board.places[attempt.source], silent, now)
             self._abandon(attempt)
         else:
             self._board.cut(attempt, stop)
             self._actions.append(m.Shorten(attempt.number, stop))
 
     def _abandon(self, attempt: Attempt) -> None:
+        self._board.vain += forecast.under_way(self._board, attempt)
         self._over_with(attempt)
         self._actions.append(m.Abandon(attempt.number))
 
@@ -344,12 +382,12 @@ class Scheduler:
             case m.End.STALE:
                 place.rating.warm = 0
             case m.End.BEYOND if event.length is not None and event.length <= attempt.start:
-                self._learn_length(event.length)
+                self._learn_length(event.length, now)
             case _:
                 self._trouble.blame(place, event, now)
         return True
 
-    def _learn_length(self, length: int) -> None:
+    def _learn_length(self, length: int, now: float) -> None:
         board = self._board
         if self._length is not None:
             return
@@ -365,7 +403,7 @@ class Scheduler:
         for attempt in list(board.attempts.values()):
             if attempt.stop > length:
                 attempt.stop = length
-                self._trim(attempt)
+                self._trim(attempt, now)
 
     def _client_took(self, count: int, now: float) -> None:
         board = self._board
@@ -389,14 +427,17 @@ class Scheduler:
             board.doubt(attempt)
             board.places[attempt.source].silences += 1
         for attempt, stop in self._duplicate.overlong(board, now):
-            self._cut(attempt, stop)
+            self._cut(attempt, stop, now)
         if self._trouble.hopeless(now, bool(board.attempts)):
             self._finish(m.Fail(self._trouble.reasons()))
             return
+        room = board.unasked.count(board.ready, board.edge)
         for place in sorted(self._places, key=self._preference):
             picked = self._pick(place, now)
-            if picked is not None:
-                self._want(place, picked)
+            if picked is not None and (room > 0 or picked.first is not None):
+                self._want(place, picked, now)
+                if picked.first is None and now < place.claim_until:
+                    room -= picked.stop - picked.start
             elif place.wanted is not None:
                 place.wanted = None
                 self._actions.append(m.WithdrawWant(place.name))
@@ -410,14 +451,18 @@ class Scheduler:
             board.edge = board.edge // EDGE * EDGE
         board.slack = (board.ready - board.taken) / self._pace.rate
 
-    def _preference(self, place: Place) -> tuple[bool, float, int]:
-        rating = place.rating
+    def _preference(self, place: Place) -> tuple[bool, bool, float, int]:
+        rating, doubtful, idle = place.rating, bool(place.failures), place.wanted is None
         rate, first = rating.lane_rate, rating.first_byte(warm=rating.warm > 0)
         if rate is None or first is None:
-            return (bool(place.failures), 0.0, place.order)
-        return (bool(place.failures), first + EDGE / max(rate, 1.0), place.order)
+            return (doubtful, idle, 0.0, place.order)
+        return (doubtful, idle, first + EDGE / max(rate, 1.0), place.order)
 
-    def _want(self, place: Place, picked: Second) -> None:
+    def _want(self, place: Place, picked: Second, now: float) -> None:
+        if place.wanted is None:
+            place.wanted_since = now
+            patience = max(_CLAIM, 2 * forecast.first_byte(self._board, place, now))
+            place.claim_until = now + patience
         urgency = m.Urgency.HEAD if picked.start <= self._board.ready else m.Urgency.AHEAD
         if place.wanted is not urgency:
             place.wanted = urgency
@@ -461,9 +506,11 @@ class Scheduler:
         times = [self._duplicate.wake(board, now), self._pace.let_go_at()]
         times += self._trouble.wake(now)
         for place in self._places:
-            if place.silent:
+            if place.wanted is not None:
+                times.append(place.claim_until)
+            elif place.silent:
                 times.append(self._ask_again_at(place, now))
-            elif place.wanted is None and self._may_ask(place, now):
+            elif self._may_ask(place, now):
                 times.append(self._delay.due(board, place, now))
         coming = [time for time in times if time is not None and time > now]
         self._wake = max(min(coming), now + _STEP) if coming else None

@@ -56,7 +56,7 @@ class Spans:
     def within(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
         """The parts of the set that lie in ``[start, stop)``, in order."""
         index = bisect_right(self._stops, start)
-        while index < len(self._starts) and self._starts[index] < stop:
+        while start < stop and index < len(self._starts) and self._starts[index] < stop:
             yield max(start, self._starts[index]), min(stop, self._stops[index])
             index += 1
 
@@ -67,7 +67,7 @@ class Spans:
     def last(self, start: int, stop: int) -> tuple[int, int] | None:
         """The last part of the set in ``[start, stop)``."""
         index = bisect_left(self._starts, stop) - 1
-        if index < 0 or self._stops[index] <= start:
+        if start >= stop or index < 0 or self._stops[index] <= start:
             return None
         return max(start, self._starts[index]), min(stop, self._stops[index])
 

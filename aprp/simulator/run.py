@@ -9,18 +9,20 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from math import inf
 from random import Random
 
 from aprp.core import messages as m
-from aprp.core.arbiter import Arbiter
+from aprp.core.arbiter import Arbiter, Grant
 from aprp.core.messages import KIB
 from aprp.core.ratings import Ratings
 from aprp.core.scheduler import Scheduler, Settings
 from aprp.core.spans import Spans
 from aprp.simulator.mirror import Connection, Mirror, Pipe, Stream
 
+CONNECT_TIMEOUT = 5.0
 TIMEOUT = 10.0
 """Seconds of silence after which the driver ends an attempt, as the daemon does."""
 
@@ -96,6 +98,7 @@ class Simulation:
         self._idle: dict[str, list[Connection]] = {mirror.name: [] for mirror in mirrors}
         self._streams: dict[int, Stream] = {}
         self._attempts: dict[int, tuple[Mirror, float]] = {}  # number: (mirror, time of its head)
+        self._opening: dict[str, bool] = {}  # connecting for a grant: whether it's still wanted
         self._life: dict[int, float] = {}
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._turns = count()
@@ -115,9 +118,9 @@ class Simulation:
         """
         for mirror in self._mirrors.values():
             for time, _ in mirror.changes:
-                self._at(time, lambda m=mirror: self._changed(m))  # type: ignore[misc]
+                self._at(time, partial(self._changed, mirror))
             if mirror.dies_at < inf:
-                self._at(mirror.dies_at, lambda m=mirror: self._dies(m))  # type: ignore[misc]
+                self._at(mirror.dies_at, partial(self._dies, mirror))
         self._send(m.Started())
         while self._heap and not self._over:
             time, _, act = heapq.heappop(self._heap)
@@ -145,7 +148,8 @@ class Simulation:
             for action in self._scheduler.handle(self._now, self._queue[0]):
                 self._do(action)
             self._queue.popleft()
-            self._client()
+            if not self._queue:
+                self._client()
         self._arm()
 
     def _arm(self) -> None:
@@ -165,8 +169,13 @@ class Simulation:
     def _do(self, action: m.Action) -> None:
         match action:
             case m.WantSlot(name, urgency):
-                self._granted(self._arbiter.want(self, self._sources[name], urgency))
+                if name in self._opening:
+                    self._opening[name] = True
+                else:
+                    self._granted(self._arbiter.want(self, self._sources[name], urgency))
             case m.WithdrawWant(name):
+                if name in self._opening:
+                    self._opening[name] = False
                 self._arbiter.withdraw(self, name)
             case m.ReleaseSlot(name):
                 self._granted(self._arbiter.release(self, name))
@@ -185,9 +194,35 @@ class Simulation:
             case m.Shorten():
                 pass
 
-    def _granted(self, grants: Sequence[object]) -> None:
+    def _granted(self, grants: Sequence[Grant]) -> None:
+        """Open a connection where none is idle, then pass the grant on."""
         for grant in grants:
-            self._queue.append(m.Granted(grant.source))  # type: ignore[attr-defined]
+            mirror = self._mirrors[grant.source]
+            if self._idle[mirror.name]:
+                self._send(m.Granted(mirror.name, ready=True))
+                continue
+            took = self._latency(mirror)
+            dead = self._now >= mirror.dies_at
+            when = (self._now if dead else mirror.speaks_at(self._now)) + took
+            when = min(when, self._now + CONNECT_TIMEOUT)
+            self._opening[mirror.name] = True
+            self._at(when, partial(self._connected, mirror, when - self._now))
+
+    def _connected(self, mirror: Mirror, took: float) -> None:
+        wanted = self._opening.pop(mirror.name)
+        good = self._now < mirror.dies_at and took < CONNECT_TIMEOUT
+        if good:
+            self._idle[mirror.name].append(Connection(mirror))
+        if good and wanted:
+            self._send(m.Granted(mirror.name, ready=True, connect=took))
+            return
+        grants = self._arbiter.release(self, mirror.name)
+        if not good:
+            self._send(m.ConnectFailed(mirror.name, "no connection"))
+        self._granted(grants)
+
+    def _latency(self, mirror: Mirror) -> float:
+        return mirror.latency * (1 + mirror.jitter * self._random.uniform(-1, 1))
 
     # Requests and responses
 
@@ -195,27 +230,19 @@ class Simulation:
         mirror = self._mirrors[fetch.source]
         self.trace.requests += 1
         self.trace.lines[fetch.attempt] = Line(fetch.source, [(self._now, fetch.start)])
-        latency = mirror.latency * (1 + mirror.jitter * self._random.uniform(-1, 1))
-        idle = self._idle[mirror.name]
-        connection = idle.pop() if idle else None
-        connect = None if connection else latency
-        head = mirror.speaks_at(self._now) + latency + (connect or 0.0)
+        connection = self._idle[mirror.name].pop()
+        latency = self._latency(mirror)
+        head = mirror.speaks_at(self._now) + latency
         if mirror.speaks_at(head) > head:
             head = mirror.speaks_at(head) + latency
         self._attempts[fetch.attempt] = (mirror, head)
         self._life[fetch.attempt] = self._now
-        if self._now >= mirror.dies_at:
-            self._at(
-                self._now + latency, lambda: self._end(fetch.attempt, m.End.UNREACHABLE, "refused")
-            )
-            return
         if head < inf:
-            held = connection or Connection(mirror)
-            self._at(head, lambda: self._head(fetch, held, connect))
+            self._at(head, lambda: self._head(fetch, connection))
         if mirror.changes:
             self._at(self._now + TIMEOUT, lambda: self._watch(fetch.attempt))
 
-    def _head(self, fetch: m.Fetch, connection: Connection, connect: float | None) -> None:
+    def _head(self, fetch: m.Fetch, connection: Connection) -> None:
         number = fetch.attempt
         if number not in self._attempts:
             return
@@ -234,7 +261,7 @@ class Simulation:
         self._streams[number] = stream
         self._pipe(mirror).add(stream, self._now)
         self._schedule(mirror)
-        self._send(m.HeadCame(number, fetch.start, stop, self._size, connect))
+        self._send(m.HeadCame(number, fetch.start, stop, self._size))
 
     def _chunk(self, stream: Stream, size: int) -> None:
         number, mirror = stream.attempt, stream.connection.mirror
@@ -268,8 +295,7 @@ class Simulation:
         grants = self._arbiter.release(self, mirror.name)
         if event is not None:
             self._send(event)
-        for grant in grants:
-            self._send(m.Granted(grant.source))
+        self._granted(grants)
 
     def _keep(self, number: int, start: int, stop: int) -> None:
         if self._kept.count(start, stop):
@@ -314,7 +340,7 @@ class Simulation:
         life = self._life[number]
         if number not in self._attempts:
             return
-        if self._now - life >= TIMEOUT:
+        if self._now >= life + TIMEOUT:
             self._end(number, m.End.BROKEN, "timed out")
         else:
             self._at(life + TIMEOUT, lambda: self._watch(number))
