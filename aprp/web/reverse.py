@@ -16,7 +16,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.server import NOT_DONE_YET
 
 from aprp.config import UpstreamRoute
-from aprp.core.answer import AskAgain, Plan, Refuse, Relay, Whole, decide
+from aprp.core.answer import Answer, AskAgain, Plan, Refuse, Relay, Whole, decide
 from aprp.core.fields import Fields
 from aprp.core.forwarding import (
     end_to_end,
@@ -126,9 +126,10 @@ class Visit:
         for _ in range(MOST_TRIES):
             exchange = await self._proxy.agent.open(_with_range(outgoing, spec, wish))
             try:
-                plan = decide(wish.asked, spec, answer_of(exchange.head))
+                answer = answer_of(exchange.head)
+                plan = decide(wish.asked, spec, answer)
                 if not isinstance(plan, AskAgain):
-                    await self._carry_out(plan, exchange, outgoing, spec)
+                    await self._carry_out(plan, answer, exchange, outgoing)
                     return
                 spec = plan.spec
             finally:
@@ -136,14 +137,13 @@ class Visit:
         raise SourceLied(f"{self._proxy.origin} keeps answering with what wasn't asked for")
 
     async def _carry_out(
-        self, plan: Plan, exchange: Exchange, outgoing: SourceRequest, spec: Spec | None
+        self, plan: Plan, answer: Answer, exchange: Exchange, outgoing: SourceRequest
     ) -> None:
         if isinstance(plan, Refuse):
             raise SourceLied(f"{self._proxy.origin} gave {plan.reason}")
         if isinstance(plan, Relay) or plan == Whole(None):
             await self._relay(exchange)
             return
-        answer = answer_of(exchange.head)
         ranged = answer.content_range if answer.status == 206 else None
         complete = answer.length if ranged is None else ranged.complete
         carries = Range(0, complete or 0) if ranged is None else ranged.range
