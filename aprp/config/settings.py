@@ -119,9 +119,7 @@ Header = tuple[Annotated[str, FieldName()], Annotated[str, FieldValue()]]
 Headers = Annotated[
     tuple[Header, ...],
     BeforeValidator(_pairs),
-    WithJsonSchema(
-        {"type": "object", "additionalProperties": FieldValue().json_schema(), "default": {}}
-    ),
+    WithJsonSchema({"type": "object", "additionalProperties": FieldValue().json_schema()}),
 ]
 
 
@@ -296,6 +294,7 @@ class Settings(_Model):
     admin: Annotated[str, Endpoint()] | None = None
     """An endpoint string for the status page, /metrics and /healthz; null: no admin port."""
     log: LogSettings = LogSettings()
+    """The log and the access log."""
     """What is written down, and where."""
     memory: Annotated[int, Size(least=64 * KIB)] = 512 * MIB
     """Bytes waiting for clients, over all transfers. When it is short, windows narrow."""
