@@ -133,6 +133,16 @@ class ProcessTests(SynchronousTestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("etc/aprp.yaml:1:9: listen: must be a list", done.stdout)
 
+    def test_names_of_files_may_be_any_bytes(self) -> None:
+        done = subprocess.run(
+            [sys.executable.encode(), b"-m", b"aprp", b"check", b"--config", b"\xff.yaml"],
+            cwd=ROOT,
+            capture_output=True,
+            timeout=60,
+        )
+        self.assertEqual((done.returncode, done.stderr), (1, b""))
+        self.assertIn(b"\\udcff.yaml:1:1: file: can't be read", done.stdout)
+
     def test_checking_does_not_load_a_reactor(self) -> None:
         program = "import sys, aprp.config; print('twisted.internet.reactor' in sys.modules)"
         done = subprocess.run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from unittest import mock
 
 from aprp.config import (
     ConfigFaults,
@@ -115,6 +116,8 @@ class FileTests(ConfigCase):
         self.assertEqual(find(), self.folder / "two")
         (self.folder / "one").touch()
         self.assertEqual(find(), self.folder / "one")
+        with mock.patch.object(Path, "exists", side_effect=PermissionError):
+            self.assertEqual(find(), self.folder / "one")
 
 
 def all_settings() -> list[str]:

@@ -135,7 +135,7 @@ class RouteFaultTests(ConfigCase):
         fault = self.fault(LEAST + "log: {file: a, access: a}\n")
         self.assertIn("log.access: is the same file", fault)
         self.assertIn("log.file: is not the name", self.fault(LEAST + 'log: {file: "-"}\n'))
-        self.assertIn("log.keep: ", self.fault(LEAST + "log: {keep: 0}\n"))
+        self.assertIn("log.keep: ", self.fault(LEAST + "log: {keep: 1001}\n"))
 
 
 def self_signed() -> str:
