@@ -138,7 +138,7 @@ class ProxiedCase(TestCase):
         async def end() -> None:
             await port.stopListening()
             for protocol in made:
-                transport = protocol.transport
+                transport = getattr(protocol, "transport", None)
                 if transport is not None and getattr(transport, "connected", False):
                     transport.abortConnection()
             await deferLater(reactor, 0.01)
