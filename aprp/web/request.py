@@ -61,6 +61,7 @@ class ProxyRequest(Request):
 
     def process(self) -> None:
         self.site = self.channel.site
+        self.site.in_flight.add(self)
         self.prepath, self.postpath = [], [self.target.path]
         try:
             self.site.getResourceFor(self).render(self)
@@ -169,6 +170,7 @@ class ProxyRequest(Request):
             referer=_text(self.fields.get(b"referer")),
             user_agent=_text(self.fields.get(b"user-agent")),
         )
+        self.site.in_flight.discard(self)
         self.site.observe(record)
 
 
