@@ -143,7 +143,8 @@ class ProxyRequest(Request):
     def connectionLost(self, reason: Any) -> None:
         self.ended = self.ended or "client left"
         super().connectionLost(reason)
-        self._record()
+        if self.site is not None:  # else the client left before its request had come
+            self._record()
 
     def finish(self) -> None:
         super().finish()
