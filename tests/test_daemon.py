@@ -194,6 +194,8 @@ class DemoTests(DaemonCase):
         self.assertEqual(fields["Content-Range"], f"bytes 1000000-1019999/{len(clip)}")
         self.assertEqual(part, clip[1_000_000:1_020_000])
         self.assertEqual(get(address, "/films/clip.mp4/1000/1999")[2], clip[1000:2000])
+        self.assertEqual(len(daemon.out.splitlines()), 4)
+        self.assertNotIn("GET", daemon.err)
 
     def test_a_client_still_being_served_at_the_end_is_cut(self) -> None:
         daemon = Running(self, "--demo", "--port", "0")
