@@ -241,6 +241,10 @@ class Driver:
                 self._handle(*self._queue.popleft())
                 if not self._queue:
                     self._hand_on()
+        except Exception as error:
+            self._log.failure("a transfer ends by a fault of its own")
+            self._failure = error
+            self._finish()
         finally:
             self._busy = False
         self._arm()

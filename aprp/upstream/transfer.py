@@ -161,10 +161,10 @@ class Transfer:
             return facts
         raise TransferFailed(facts, self._remotes)
 
-    def _failed(self, failure: Exception | None) -> SourceError:
+    def _failed(self, failure: Exception | None) -> Exception:
         if isinstance(failure, Exhausted):
             return TransferFailed(failure.reasons, self._remotes)
-        assert isinstance(failure, SourceError)
+        assert failure is not None
         return failure
 
     # What the driver tells

@@ -12,7 +12,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.server import NOT_DONE_YET
 
 from aprp.config import UpstreamRoute
-from aprp.core.answer import AskAgain, Plan, Refuse, Relay, Whole, decide
+from aprp.core.answer import Answer, AskAgain, Plan, Refuse, Relay, Whole, decide
 from aprp.core.fields import Fields
 from aprp.core.forwarding import (
     end_to_end,
@@ -52,10 +52,11 @@ class ReverseProxy(RouteResource):
         self.agent = agent
         self.clock = clock
         self.origin = Origin(url.scheme, url.host, url.port, trust_of(route.tls))
-        self.url_origin = url.origin.encode("ascii")
         self.base = url.path.encode("ascii")
         self.stem = self.base.rstrip(b"/")
         self.host = (route.host or url.authority).encode("ascii")
+        calls = (url.origin, f"{url.scheme}://{route.host or url.authority}")
+        self.origins = frozenset(each.lower().encode("ascii") for each in calls)
         self.own = tuple((n.encode("latin-1"), v.encode("latin-1")) for n, v in route.headers)
         self.timeouts = Timeouts(
             route.connect_timeout, route.first_byte_timeout, route.between_bytes_timeout
@@ -93,16 +94,20 @@ class Visit:
         route = self._proxy.settings
         rest = under(self._proxy.prefix, self._request.target.path) or b""
         head = self._request.method == b"HEAD"
-        wish = read_wish(self._fields, head, rest, route.path_ranges, route.max_ranges)
+        one_file = not route.path.endswith("/")
+        wish = read_wish(self._fields, head, rest, route.path_ranges, route.max_ranges, one_file)
         self._request.range = wish.text
         outgoing = self._outgoing(wish.path)
+        if wish.asked.path is not None:
+            outgoing = _uncoded(outgoing)
         spec = wish.asked.wanted
         for _ in range(MOST_TRIES):
             exchange = await self._proxy.agent.open(_with_range(outgoing, spec, wish))
             try:
-                plan = decide(wish.asked, spec, answer_of(exchange.head))
+                answer = self._answer(exchange)
+                plan = decide(wish.asked, spec, answer)
                 if not isinstance(plan, AskAgain):
-                    await self._carry_out(plan, exchange, outgoing, spec)
+                    await self._carry_out(plan, answer, exchange, outgoing)
                     return
                 spec = plan.spec
             finally:
@@ -110,14 +115,13 @@ class Visit:
         raise SourceLied(f"{self._proxy.origin} keeps answering with what wasn't asked for")
 
     async def _carry_out(
-        self, plan: Plan, exchange: Exchange, outgoing: SourceRequest, spec: Spec | None
+        self, plan: Plan, answer: Answer, exchange: Exchange, outgoing: SourceRequest
     ) -> None:
         if isinstance(plan, Refuse):
             raise SourceLied(f"{self._proxy.origin} gave {plan.reason}")
         if isinstance(plan, Relay) or plan == Whole(None):
             await self._relay(exchange)
             return
-        answer = answer_of(exchange.head)
         ranged = answer.content_range if answer.status == 206 else None
         complete = answer.length if ranged is None else ranged.complete
         carries = Range(0, complete or 0) if ranged is None else ranged.range
@@ -137,6 +141,14 @@ class Visit:
             self._request.resumes = stream.resumes
             stream.abort()
 
+    def _answer(self, exchange: Exchange) -> Answer:
+        """What came, dated by its receipt where it has no date (RFC 9110 section 6.6.1)."""
+        answer = answer_of(exchange.head)
+        if answer.validators.date is not None:
+            return answer
+        now = int(self._proxy.clock.seconds())
+        return replace(answer, validators=replace(answer.validators, date=now))
+
     async def _relay(self, exchange: Exchange) -> None:
         """The answer as it is, up to what belongs to the connection."""
         head, fields = exchange.head, self._incoming(exchange.head)
@@ -146,7 +158,8 @@ class Visit:
             length = (b"Content-Length", b"%d" % exchange.length)
             fields = fields.without((b"content-length",)).adding(length)
         self._request.begin(head.status, fields, head.reason)
-        await exchange.pump(self._sink)
+        if self._request.method != b"HEAD":
+            await exchange.pump(self._sink)
 
     def _outgoing(self, path: bytes) -> SourceRequest:
         """The request as it goes to the upstream, its `path` being relative to the route."""
@@ -180,7 +193,7 @@ class Visit:
         if b"location" not in fields:
             return fields
         return Fields(
-            (name, rewrite_location(value, proxy.url_origin, proxy.base, proxy.prefix))
+            (name, rewrite_location(value, proxy.origins, proxy.base, proxy.prefix))
             if name.lower() == b"location"
             else (name, value)
             for name, value in fields
@@ -197,11 +210,18 @@ class Visit:
         channel.writeHeaders(b"HTTP/1.1", b"%d" % head.status, head.reason, headers)
 
 
+def _uncoded(outgoing: SourceRequest) -> SourceRequest:
+    """The same request for the file as it is: a range in the path is one of no coded form."""
+    fields = outgoing.fields.without((b"accept-encoding",))
+    return replace(outgoing, fields=fields.adding((b"Accept-Encoding", b"identity")))
+
+
 def _with_range(outgoing: SourceRequest, spec: Spec | None, wish: Wish) -> SourceRequest:
-    """The request asking for `spec`, by the client's If-Range where it is the client's Range."""
+    """The GET for `spec`, by the client's If-Range where it is the client's Range."""
     fields = outgoing.fields.without((b"range", b"if-range"))
     if spec is not None:
         fields = fields.adding((b"Range", spec.header()))
         if wish.asked.path is None and wish.if_range is not None:
             fields = fields.adding((b"If-Range", wish.if_range))
-    return replace(outgoing, fields=fields)
+    method = outgoing.method if spec is None else b"GET"
+    return replace(outgoing, method=method, fields=fields)

@@ -12,6 +12,7 @@ from aprp.upstream.hub import Hub
 from aprp.web.channel import Limits, StrictChannel
 from aprp.web.multi import MultiSource
 from aprp.web.record import AccessRecord
+from aprp.web.request import ProxyRequest
 from aprp.web.reverse import ReverseProxy
 from aprp.web.tree import RouteResource, RouteTree
 
@@ -30,6 +31,8 @@ class ProxySite(Site):
     ) -> None:
         super().__init__(tree, reactor=reactor, parsePOSTFormSubmission=False)
         self.observe = observe
+        self.in_flight: set[ProxyRequest] = set()
+        """Requests that have begun to be answered and have not ended."""
         self._tree = tree
         self._limits = limits or Limits()
         self._reactor = reactor

@@ -31,4 +31,5 @@ def _failed(request: ProxyRequest, failure: Failure) -> None:
     if not isinstance(error, (SourceError, Refusal)):
         _log.failure("serving {uri}", failure, uri=request.uri)
     assert error is not None
-    request.fail(error)
+    if request.channel is not None:
+        request.fail(error)
