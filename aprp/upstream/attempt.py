@@ -82,7 +82,7 @@ class Attempt:
         if body is None:
             if self._work is not None:
                 self._work.cancel()
-        elif self._whole and not body.ended:
+        elif self._whole and body.begun:
             self.remote.keep(body)
         else:
             body.leave()
@@ -146,9 +146,8 @@ class Attempt:
         body = self._body = Body(exchange, good.body, self._clock)
         if self._listener is not None:
             self._listener.head_came(self, good, good.body.stop, connect)
-        if self._body is not body:
-            return
-        body.begin(response, self, self.start)
+        if self._body is body:
+            body.begin(response, self, self.start)
 
     def _go_on(self, body: Body) -> None:
         """Read on what an earlier attempt left of a whole answer."""

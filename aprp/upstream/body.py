@@ -36,7 +36,7 @@ class Receiver(Protocol):
 class Body(TwistedProtocol):
     """The bytes `held` of the file, `at` is the next one to come.
 
-    Its receiver may be changed while it's under way, so that a body can go on for another who
+    `begun` tells that bytes may come, `ended` that no more will. Its receiver may be changed while it's under way, so that a body can go on for another who
     wants what follows.
     """
 
@@ -48,22 +48,25 @@ class Body(TwistedProtocol):
         self._clock = clock
         self._receiver: Receiver | None = None
         self._wanted_from = held.start
+        self.begun = False
+        self._waits = False
         self._patience: IDelayedCall | None = None
 
     def begin(self, response: IResponse, receiver: Receiver, start: int) -> None:
         """Bring the receiver what comes from the offset `start` on."""
-        self._receiver, self._wanted_from = receiver, start
+        self._receiver, self._wanted_from, self.begun = receiver, start, True
         response.deliverBody(self)
 
     def go_on(self, receiver: Receiver, start: int) -> None:
         """The same for the next receiver, after `wait`."""
         self._receiver, self._wanted_from = receiver, start
-        self._producer().resumeProducing()
+        self._resume()
 
     def wait(self) -> None:
         """Nobody wants more for now: the source is held up."""
         self._receiver = None
-        if not self.ended:
+        if self.begun and not self.ended:
+            self._waits = True
             self._producer().pauseProducing()
 
     def leave(self) -> None:
@@ -72,11 +75,16 @@ class Body(TwistedProtocol):
         self._receiver = None
         if self.ended:
             return
-        if self._exchange.length is not None and self.stop - self.at <= LITTLE:
+        if self.begun and self._exchange.length is not None and self.stop - self.at <= LITTLE:
             self._patience = self._clock.callLater(LITTLE_TIME, self._exchange.abort)
-            self._producer().resumeProducing()
+            self._resume()
         else:
             self._exchange.abort()
+
+    def _resume(self) -> None:
+        if self._waits:
+            self._waits = False
+            self._producer().resumeProducing()
 
     def dataReceived(self, data: bytes) -> None:
         surplus = len(data) > self.stop - self.at

@@ -178,6 +178,7 @@ class Driver:
         ready = self._scheduler.ready
         while at < ready and not self._paused and not self._over:
             piece = self._store.take(at)
+            assert piece, f"the bytes at {at} are said to be ready, but aren't held"
             at += len(piece)
             sink.write(piece)
         if at > self._scheduler.taken and not self._over:
