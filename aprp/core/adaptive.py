@@ -23,7 +23,7 @@ from aprp.core.messages import KIB, MIB
 
 OPENING = MIB
 MOST_OPENING = 4 * MIB
-GUESS = 16e6
+GUESS = 12e6
 """Bytes of a first block per second of the time it took to connect: a far source needs more to
 do until it can be told what to do next."""
 

@@ -14,7 +14,7 @@ from aprp.core.messages import KIB, MIB
 
 EDGE = 64 * KIB
 LARGEST = 8 * MIB
-HORIZON = 0.33
+HORIZON = 0.25
 """Seconds that a block takes to come, and the lead another source needs to be left a block."""
 
 OVERTIME = 0.005

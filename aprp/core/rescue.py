@@ -26,7 +26,7 @@ LATE = 0.3
 SPARE = 0.003
 """Part of the bytes held that may be fetched in vain for the sake of speed ..."""
 
-NEED = 0.015
+NEED = 0.02
 """... and of a client that waits."""
 
 SILENT = 0.15
@@ -89,7 +89,8 @@ class AdaptiveRescue:
                     continue
                 stop = blocks.edge_after(attempt.at + size)
                 waste = rate * (place.rating.latency or 0.0)
-                if stop + 2 * blocks.EDGE <= attempt.stop and board.may_waste(waste, SPARE):
+                part = NEED if attempt is board.head else SPARE
+                if stop + 2 * blocks.EDGE <= attempt.stop and board.may_waste(waste, part):
                     cuts.append((attempt, stop))
         return cuts
 

@@ -8,7 +8,7 @@ slowly. Sources that share a bottleneck count once, from the first of their a_i.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import exp, inf, log
 
 from aprp.core.bound import least_time
@@ -33,7 +33,7 @@ def bound(mirrors: Sequence[Mirror], size: int, drain: float = inf) -> float:
     for mirror in mirrors:
         groups.setdefault(mirror.bottleneck or mirror.name, []).append(mirror)
     firsts = [min(group, key=first_possible) for group in groups.values()]
-    if not any(m.changes or m.slow_start or m.dies_at < inf for m in firsts):
+    if not any(m.changes or m.slow_start or min(m.dies_at, m.lies_at) < inf for m in firsts):
         return least_time(size, [(_limit(m, m.rate), first_possible(m)) for m in firsts], drain)
     least = _search(lambda time: sum(capacity(m, time) for m in firsts) >= size)
     return max(least, nearest(mirrors) + size / drain)
@@ -42,7 +42,7 @@ def bound(mirrors: Sequence[Mirror], size: int, drain: float = inf) -> float:
 def capacity(mirror: Mirror, until: float) -> float:
     """The most bytes that the source can have delivered at that time."""
     start = first_possible(mirror)
-    until = min(until, mirror.dies_at)
+    until = min(until, mirror.dies_at, mirror.lies_at)
     if until <= start:
         return 0.0
     if mirror.slow_start and not mirror.changes:
@@ -68,8 +68,7 @@ def _ramp(mirror: Mirror, seconds: float) -> float:
     return INITIAL_WINDOW / GROWTH * (exp(growth * ramp) - 1) + mirror.rate * (seconds - ramp)
 
 
-def _search(enough: object) -> float:
-    assert callable(enough)
+def _search(enough: Callable[[float], bool]) -> float:
     high = 1.0
     while not enough(high):
         high *= 2

@@ -29,6 +29,12 @@ TIMEOUT = 10.0
 _TAKE = 32 * KIB
 
 
+def static_delay(mirror: Mirror, mirrors: Sequence[Mirror]) -> int:
+    """Blocks that a careful user of ``delay: static`` would give for the mirror: those that the
+    fastest delivers while this one delivers one."""
+    return min(20, int(max(other.rate for other in mirrors) / mirror.rate - 1))
+
+
 @dataclass(slots=True)
 class Line:
     """What became of one attempt: (time, offset) as its bytes came."""
@@ -78,7 +84,12 @@ class Simulation:
     ) -> None:
         self._mirrors = {mirror.name: mirror for mirror in mirrors}
         self._sources = {
-            mirror.name: m.Source(mirror.name, connections=mirror.connections) for mirror in mirrors
+            mirror.name: m.Source(
+                mirror.name,
+                connections=mirror.connections,
+                static_delay=static_delay(mirror, mirrors),
+            )
+            for mirror in mirrors
         }
         self._scheduler = Scheduler(
             list(self._sources.values()),
