@@ -2,8 +2,8 @@
 
 What can be wrong is told before anything is served, in plain words and with exit status 1: faults
 of the configuration, files that can't be opened, ports that can't be had. SIGHUP opens the log
-files anew. To stop, the ports are closed first, then every connection to a source; clients that
-were still being served are cut.
+files anew. To stop, the ports are closed first, then clients that are still being served are cut,
+then connections to sources end.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from aprp.log import Logs, standard_output
 from aprp.notify import notify
 from aprp.options import Options
 from aprp.upstream.agent import Agent
+from aprp.upstream.hub import Hub
 from aprp.web.access_log import AccessLog
 from aprp.web.admin import Health, admin_site
 from aprp.web.metrics import Metrics
@@ -69,7 +70,9 @@ class Daemon(MultiService):
         self._metrics = Metrics()
         self._agent = Agent(reactor)
         self._hang_up_before: Any = None
-        site = make_site(settings, self._agent, self._observe, reactor)
+        hub = Hub(self._agent, reactor, settings.memory)
+        self._site = site = make_site(settings, hub, self._observe, reactor)
+        self._metrics.in_flight.set_function(lambda: len(site.in_flight))
         ports: list[tuple[str, Site]] = [(where, site) for where in settings.listen]
         if settings.admin is not None:
             ports.append((settings.admin, admin_site(self._health, self._metrics)))
@@ -112,9 +115,11 @@ class Daemon(MultiService):
         for warning in self._warnings:
             self._log.warn("{warning}", warning=str(warning))
         self._health.state = "serving"
-        where = ", ".join(self.addresses[: len(self._settings.listen)])
-        self._log.info("serving on {where}", where=where)
-        notify("READY=1", f"STATUS=serving on {where}")
+        count = len(self._settings.listen)
+        where = "serving on " + ", ".join(self.addresses[:count])
+        where += "".join(f"; admin on {address}" for address in self.addresses[count:])
+        self._log.info("{where}", where=where)
+        notify("READY=1", f"STATUS={where}")
 
     def _hang_up(self, *_: object) -> None:
         self._reactor.callFromThread(self._reopen)
@@ -130,6 +135,8 @@ class Daemon(MultiService):
         self._health.state = "stopping"
         notify("STOPPING=1", "STATUS=stopping")
         await super().stopService()
+        for request in tuple(self._site.in_flight):
+            request.cut()
         await self._agent.close()
         if self._hang_up_before is not None:
             signal.signal(signal.SIGHUP, self._hang_up_before)

@@ -57,6 +57,8 @@ class Running:
                 stderr=err,
                 pass_fds=pass_fds,
             )
+        self.admin: str | None = None
+        """Host and port of the admin port, once it is ready and if it has one."""
         case.addCleanup(self._end)
 
     def _end(self) -> None:
@@ -88,8 +90,11 @@ class Running:
 
     def ready(self) -> str:
         """Host and port it serves on, once it does."""
-        match = re.search(r"STATUS=serving on ([^\s,]+)", self.told("READY=1"))
+        match = re.search(
+            r"STATUS=serving on ([^\s,;]+)(?:.*; admin on (\S+))?", self.told("READY=1")
+        )
         assert match is not None
+        self.admin = match[2]
         return match[1]
 
     def wait_for(self, text: str, where: str = "err") -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import signal
 import socket
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.running import ROOT, TWISTD, Running, get
+from tests.running import PATIENCE, ROOT, TWISTD, Running, get
 
 CONFIG = """\
 listen: [{listen}]
@@ -116,6 +117,20 @@ class LifeTests(DaemonCase):
         self.assertEqual(daemon.ready(), address)
         self.assertEqual(get(address, "/x")[0], 502)
 
+    def test_the_admin_port_tells_of_health_and_of_what_was_served(self) -> None:
+        daemon = Running(self, "--config", self.config())
+        address = daemon.ready()
+        assert daemon.admin is not None
+        self.assertEqual(get(daemon.admin, "/healthz")[0], 200)
+        self.assertEqual(get(address, "/x")[0], 502)
+        metrics = get(daemon.admin, "/metrics")[2].decode()
+        for line in (
+            'aprp_requests_total{route="/",status="502"} 1.0',
+            'aprp_upstream_errors_total{kind="connection_refused",route="/"} 1.0',
+            "aprp_requests_in_flight 0.0",
+        ):
+            self.assertIn(line + "\n", metrics)
+
     def test_standard_error_has_each_line_once(self) -> None:
         daemon = Running(self, "--config", self.config())
         daemon.ready()
@@ -179,3 +194,34 @@ class DemoTests(DaemonCase):
         self.assertEqual(fields["Content-Range"], f"bytes 1000000-1019999/{len(clip)}")
         self.assertEqual(part, clip[1_000_000:1_020_000])
         self.assertEqual(get(address, "/films/clip.mp4/1000/1999")[2], clip[1000:2000])
+        self.assertEqual(len(daemon.out.splitlines()), 4)
+        self.assertNotIn("GET", daemon.err)
+
+    def test_a_client_still_being_served_at_the_end_is_cut(self) -> None:
+        daemon = Running(self, "--demo", "--port", "0")
+        host, _, port = daemon.ready().rpartition(":")
+        connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
+        self.addCleanup(connection.close)
+        connection.request("GET", "/films/clip.mp4")
+        response = connection.getresponse()
+        response.read(1000)
+        daemon.stop()
+        self.assertRaises((http.client.IncompleteRead, ConnectionResetError), response.read)
+        self.assertIn(' "cut" 0\n', daemon.out)
+        self.assertNotIn("Traceback", daemon.err)
+
+    def test_a_client_that_leaves_in_the_middle_of_its_request_is_no_error(self) -> None:
+        daemon = Running(self, "--demo", "--port", "0")
+        address = daemon.ready()
+        host, _, port = address.rpartition(":")
+        for begun in (
+            b"GET /",
+            b"GET / HTTP/1.1\r\nHos",
+            b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nab",
+        ):
+            with socket.create_connection((host, int(port))) as client:
+                client.sendall(begun)
+        get(address, "/")
+        daemon.stop()
+        self.assertEqual(len(daemon.out.splitlines()), 2)
+        self.assertNotIn("Traceback", daemon.err)

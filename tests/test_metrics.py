@@ -53,8 +53,8 @@ class MetricsTests(SynchronousTestCase):
         self.assertEqual(self.value("aprp_request_seconds_sum", route="/films/"), 0.12345)
 
     def test_in_flight(self) -> None:
-        self.metrics.in_flight.inc()
-        self.assertEqual(self.value("aprp_requests_in_flight"), 1)
+        self.metrics.in_flight.set_function(lambda: 3)
+        self.assertEqual(self.value("aprp_requests_in_flight"), 3)
 
     def test_version_and_process(self) -> None:
         self.assertEqual(self.value("aprp_build_info", version=aprp.__version__), 1)

@@ -5,24 +5,26 @@ from aprp.config.load import Loaded, find, load
 from aprp.config.quick import for_sources, for_upstream
 from aprp.config.schema import json_schema
 from aprp.config.settings import (
-    AccessFormat,
-    Compare,
-    Delay,
-    Duplicate,
-    Level,
     LogSettings,
-    PathRanges,
     QueryRoute,
-    Redirects,
     Route,
     RouteSettings,
-    Same,
     Settings,
     SourceSettings,
     SourcesRoute,
     TlsSettings,
     TransferSettings,
     UpstreamRoute,
+)
+from aprp.config.words import (
+    AccessFormat,
+    Compare,
+    Delay,
+    Duplicate,
+    Level,
+    PathRanges,
+    Redirects,
+    Same,
 )
 from aprp.core.url import Url
 

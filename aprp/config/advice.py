@@ -6,8 +6,6 @@ from collections.abc import Iterator
 
 from aprp.config.scalars import Size
 from aprp.config.settings import (
-    Delay,
-    Duplicate,
     QueryRoute,
     Settings,
     SourcesRoute,
@@ -15,8 +13,9 @@ from aprp.config.settings import (
     UpstreamRoute,
 )
 from aprp.config.text import Location, Problem, Text, Tree, locate, walk
+from aprp.config.words import Delay, Duplicate
 
-NOT_YET: frozenset[str] = frozenset({"routes.sources", "routes.query"})
+NOT_YET: frozenset[str] = frozenset({"routes.query"})
 """Keys (or single values, as ``routes.same=digest``) that are accepted but have no effect yet."""
 
 Steps = tuple[str | int, ...]

@@ -62,7 +62,7 @@ def check_endpoint(text: str) -> None:
     if name not in _KINDS:
         _check_foreign(text, name, bool(colon))
         return
-    given = _arguments(text, name, rest)
+    given = _arguments(text, name, _split(rest) if colon else [])
     if name == "systemd":
         _check_systemd(given)
     if name == "unix":
@@ -77,12 +77,12 @@ def same_socket(one: str, other: str) -> bool:
     return one == other and not re.match(r"(?:haproxy:)?(?:tcp6?|ssl):(?:port=)?0+(?::|$)", one)
 
 
-def _arguments(text: str, name: str, rest: str) -> dict[str, str]:
+def _arguments(text: str, name: str, arguments: list[tuple[str | None, str]]) -> dict[str, str]:
     """The arguments by name, held to those that this kind of endpoint has."""
     kind = _KINDS[name]
     given: dict[str, str] = {}
     unnamed = iter(kind.arguments)
-    for key, value in _split(rest):
+    for key, value in arguments:
         if key is None:
             key = next(unnamed, None)
         elif key not in kind.arguments:
@@ -100,8 +100,6 @@ def _arguments(text: str, name: str, rest: str) -> dict[str, str]:
 
 def _split(rest: str) -> list[tuple[str | None, str]]:
     """(name or None, value) of each argument."""
-    if not rest:
-        return []
     found: list[tuple[str | None, str]] = []
     name: str | None = None
     current = ""

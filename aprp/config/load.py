@@ -34,7 +34,11 @@ class Loaded:
 def find() -> Path:
     """The file that is read when none is named; ConfigFaults where there is none."""
     for path in PLACES:
-        if path.exists():
+        try:
+            found = path.exists()
+        except OSError:
+            found = True  # it may well be there: reading it will say what is in the way
+        if found:
             return path
     message = f"there is no such file, and no {PLACES[1]} either; name one with --config"
     raise ConfigFaults([Fault(str(PLACES[0]), _START, "file", message)])

@@ -100,10 +100,10 @@ def _unknown_key(tree: Tree, location: tuple[str | int, ...], kind: str | None) 
     known = _model(tuple(within), kind).model_fields
     meant = nearest(key, known)
     homes = [home for home, model in _HOMES if key in model.model_fields]
-    if meant is not None:
-        hint = f"did you mean {meant}?"
-    elif homes:
+    if homes:
         hint = f"it belongs in {listed(homes)}"
+    elif meant is not None:
+        hint = f"did you mean {meant}?"
     else:
         hint = f"known here: {', '.join(known)}"
     return Problem(place, path, f"is not a known key; {hint}")

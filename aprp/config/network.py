@@ -62,8 +62,8 @@ class HttpUrl(Scalar):
             raise ValueError("has a . or .. segment in its path; write the path that is meant")
 
     def json_schema(self) -> dict[str, Any]:
-        end = "" if self.query else "?"
-        return {"type": "string", "pattern": rf"^[Hh][Tt][Tt][Pp][Ss]?://[^/@#{end}][^@#{end}]*$"}
+        rest = "([/?][^#]*)?" if self.query else "(/[^?#]*)?"
+        return {"type": "string", "pattern": rf"^[Hh][Tt][Tt][Pp][Ss]?://[^/@?#]+{rest}$"}
 
 
 class RoutePath(Scalar):

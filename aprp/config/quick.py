@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from pydantic import ValidationError
 
 from aprp.config.settings import (
-    PathRanges,
     Route,
     Settings,
     SourceSettings,
     SourcesRoute,
     UpstreamRoute,
 )
+from aprp.config.words import PathRanges
 from aprp.core.url import Url
 
 DEFAULT_PORT = 8000

@@ -61,7 +61,7 @@ class Scalar:
     def bound(self, value: Any) -> None:
         """Raise ValueError for a value of the right type that can't be used."""
 
-    def write(self, value: Any) -> str:
+    def write(self, value: Any) -> str | int:
         """The value as a person would write it in a file."""
         return str(value)
 
@@ -125,7 +125,7 @@ class Size(Scalar):
         return f"{value}B"
 
     def json_schema(self) -> dict[str, Any]:
-        return {"type": "string", "pattern": _pattern(_UNITS_OF_SIZE), "examples": ["512KiB"]}
+        return {"type": "string", "pattern": _pattern(_UNITS_OF_SIZE)}
 
 
 class Duration(Scalar):
@@ -147,13 +147,13 @@ class Duration(Scalar):
             raise ValueError(f"must be at most {self.write(self.most)}")
 
     def write(self, value: float) -> str:
-        for unit in ("h", "m", "s"):
-            if value and value % float(_UNITS_OF_TIME[unit]) == 0:
-                return f"{value / float(_UNITS_OF_TIME[unit]):g}{unit}"
-        return f"{value * 1000:g}ms" if value else "0s"
+        for unit, seconds in (("h", 3600), ("m", 60)):
+            if value > seconds and value % seconds == 0:
+                return f"{value / seconds:g}{unit}"
+        return f"{value:g}s" if value == int(value) else f"{value * 1000:g}ms"
 
     def json_schema(self) -> dict[str, Any]:
-        return {"type": "string", "pattern": _pattern(_UNITS_OF_TIME), "examples": ["5s"]}
+        return {"type": "string", "pattern": _pattern(_UNITS_OF_TIME)}
 
 
 class Count(Scalar):
@@ -176,6 +176,9 @@ class Count(Scalar):
     def bound(self, value: int) -> None:
         if not self.least <= value <= self.most:
             raise ValueError(f"must be a whole number from {self.least} to {self.most}")
+
+    def write(self, value: int) -> int:
+        return value
 
     def json_schema(self) -> dict[str, Any]:
         bounds = {"minimum": self.least, "maximum": self.most}

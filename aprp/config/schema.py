@@ -11,29 +11,56 @@ from typing import Any
 from pydantic import BaseModel
 
 from aprp.config.scalars import Scalar
-from aprp.config.settings import KINDS, LogSettings, Settings, SourceSettings
+from aprp.config.settings import KINDS, LogSettings, Settings, SourceSettings, TlsSettings
 
-_WITH_DEFAULTS: tuple[type[BaseModel], ...] = (LogSettings, SourceSettings, *KINDS.values())
+_MODELS: tuple[type[BaseModel], ...] = (
+    LogSettings,
+    SourceSettings,
+    TlsSettings,
+    *KINDS.values(),
+)
+_EXAMPLES: dict[str, list[Any]] = {
+    "access": ["access.log", "-"],
+    "admin": ["tcp:8001:interface=127.0.0.1"],
+    "allow": [["*.example.org", "media.example.net"]],
+    "allow_addresses": [["10.1.0.0/16"]],
+    "ca": ["upstream-ca.pem"],
+    "file": ["aprp.log"],
+    "headers": [{"X-Token": "abc"}],
+    "host": ["media.example.org"],
+    "listen": [["tcp:8000:interface=127.0.0.1"], ["systemd:domain=INET:name=aprp"]],
+    "log": [{"level": "warn", "file": "aprp.log"}],
+    "path": ["/films/"],
+    "query": ["host"],
+    "routes": [[{"path": "/films/", "upstream": "https://a.example/films/"}]],
+    "sources": [[{"url": "https://a.example/pub/"}, {"url": "https://b.example/pub/"}]],
+    "tls": [{"ca": "upstream-ca.pem"}],
+    "upstream": ["https://a.example/films/"],
+    "url": ["https://a.example/pub/"],
+}
 
 
 def json_schema() -> dict[str, Any]:
     """The schema as plain dicts and lists."""
     schema = Settings.model_json_schema()
-    models = schema["$defs"]
-    for model in _WITH_DEFAULTS:
-        _write_defaults(model, models[model.__name__]["properties"])
-    _write_defaults(Settings, schema["properties"])
+    for model in _MODELS:
+        _finish(model, schema["$defs"][model.__name__]["properties"])
+    _finish(Settings, schema["properties"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
         "title": "aprp configuration",
-        **{key: value for key, value in schema.items() if key != "title"},
     }
 
 
-def _write_defaults(model: type[BaseModel], properties: dict[str, Any]) -> None:
-    """Put each default as it would be written in a file: ``1MiB`` and not 1048576."""
+def _finish(model: type[BaseModel], properties: dict[str, Any]) -> None:
+    """Write defaults as they stand in a file (``1MiB`` and not 1048576), and give examples."""
     for name, field in model.model_fields.items():
+        about = properties[name]
+        default = about.pop("default", None)
         scalar = next((each for each in field.metadata if isinstance(each, Scalar)), None)
         if scalar is not None and not field.is_required():
-            properties[name]["default"] = scalar.write(field.default)
-        properties[name].pop("title", None)
+            default = scalar.write(field.default)
+            about["default"] = default
+        about["examples"] = _EXAMPLES.get(name, [default])
+        about.pop("title", None)

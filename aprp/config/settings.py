@@ -9,7 +9,6 @@ under a field is what an editor shows of it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,73 +37,17 @@ from aprp.config.network import (
     RoutePath,
 )
 from aprp.config.scalars import EMPTY, KIB, MIB, CaFile, Choice, Count, Duration, OutputFile, Size
+from aprp.config.words import (
+    AccessFormat,
+    Compare,
+    Delay,
+    Duplicate,
+    Level,
+    PathRanges,
+    Redirects,
+    Same,
+)
 from aprp.core.url import Url
-
-
-class Level(StrEnum):
-    """The least severity that is logged."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARN = "warn"
-    ERROR = "error"
-
-
-class AccessFormat(StrEnum):
-    """How a line of the access log is written."""
-
-    COMBINED = "combined"
-    JSON = "json"
-
-
-class PathRanges(StrEnum):
-    """What the second number of ``/name/START/END`` is, where a path may ask for a range."""
-
-    END = "end"
-    LENGTH = "length"
-    OFF = "off"
-
-
-class Redirects(StrEnum):
-    """Where a source's redirects may lead."""
-
-    SAME_HOST = "same-host"
-    PUBLIC = "public"
-    OFF = "off"
-
-
-class Same(StrEnum):
-    """What makes two sources' copies the same file."""
-
-    MODIFIED = "modified"
-    LENGTH = "length"
-    DIGEST = "digest"
-
-
-class Compare(StrEnum):
-    """Whether a further source is first asked for a few bytes that are already held."""
-
-    OFF = "off"
-    SAMPLE = "sample"
-
-
-class Delay(StrEnum):
-    """How far ahead a slower source is given its block."""
-
-    ADAPTIVE = "adaptive"
-    NORMAL = "normal"
-    DIFF = "diff"
-    INV = "inv"
-    STATIC = "static"
-
-
-class Duplicate(StrEnum):
-    """When a late block is asked for a second time."""
-
-    ADAPTIVE = "adaptive"
-    NIBIB = "nibib"
-    IBRC = "ibrc"
-    OFF = "off"
 
 
 def _pairs(value: object) -> object:
@@ -119,9 +62,7 @@ Header = tuple[Annotated[str, FieldName()], Annotated[str, FieldValue()]]
 Headers = Annotated[
     tuple[Header, ...],
     BeforeValidator(_pairs),
-    WithJsonSchema(
-        {"type": "object", "additionalProperties": FieldValue().json_schema(), "default": {}}
-    ),
+    WithJsonSchema({"type": "object", "additionalProperties": FieldValue().json_schema()}),
 ]
 
 
@@ -147,8 +88,8 @@ class LogSettings(_Model):
     """How a line of the access log is written."""
     max_size: Annotated[int, Size()] = 100 * MIB
     """Each of the two files is rotated when it would grow over this."""
-    keep: Annotated[int, Count(1, 1000)] = 5
-    """How many rotated files are kept of each."""
+    keep: Annotated[int, Count(0, 1000)] = 5
+    """How many rotated files are kept of each; 0: none."""
 
     @field_validator("access")
     @classmethod
@@ -177,7 +118,7 @@ class RouteSettings(_Model):
     between_bytes_timeout: Annotated[float, Duration()] = 10.0
     """How long an upstream may stay silent in the middle of an answer."""
     send_timeout: Annotated[float, Duration()] = 60.0
-    """How long a client may take nothing, or send nothing of its request."""
+    """How long a client may take nothing of an answer that waits for it."""
     resume_for: Annotated[float, Duration(least=0.0)] = 30.0
     """How long a broken answer is asked for again without progress; 0s: not at all."""
     max_ranges: Annotated[int, Count(1, 1000)] = 16
@@ -296,6 +237,7 @@ class Settings(_Model):
     admin: Annotated[str, Endpoint()] | None = None
     """An endpoint string for the status page, /metrics and /healthz; null: no admin port."""
     log: LogSettings = LogSettings()
+    """The log and the access log."""
     """What is written down, and where."""
     memory: Annotated[int, Size(least=64 * KIB)] = 512 * MIB
     """Bytes waiting for clients, over all transfers. When it is short, windows narrow."""

@@ -9,11 +9,18 @@ complete length that the answer gives.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 from aprp.core.fields import Fields
-from aprp.core.ranges import ContentRange, FromTo, Range, Spec, covers_too_much
-from aprp.core.validators import IfRange, Validators, precondition
+from aprp.core.ranges import (
+    NOTHING,
+    ContentRange,
+    FromTo,
+    Range,
+    Spec,
+    covers_too_much,
+    in_one_pass,
+)
+from aprp.core.validators import IfRange, Validators, is_conditional, precondition
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +39,24 @@ class Asked:
 
     @property
     def wanted(self) -> Spec | None:
-        """The range to ask an upstream for; None: the whole."""
-        if self.head:
-            return None
+        """The range to ask an upstream for; None: the whole, or a HEAD."""
+        return None if self.head else self.probe
+
+    @property
+    def probe(self) -> Spec | None:
+        """The range whose answer tells the length, for a HEAD too; None: no range is asked.
+
+        What no file satisfies isn't sent, since many servers misread it: one byte will tell.
+        """
+        specs = (self.header or ()) if self.path is None else (self.path,)
+        return next((spec for spec in specs if spec != NOTHING), FromTo(0, 1)) if specs else None
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether no file, however long, satisfies any of the ranges."""
         if self.path is not None:
-            return self.path
-        return self.header[0] if self.header else None
+            return self.path == NOTHING
+        return self.header is not None and all(spec == NOTHING for spec in self.header)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +113,7 @@ class Unsatisfiable:
 
 @dataclass(frozen=True, slots=True)
 class AskAgain:
-    """This answer is of no use: ask for `spec` instead, or for the whole where it is None."""
+    """This answer is of no use: GET `spec` instead, or the whole where it is None."""
 
     spec: Spec | None
 
@@ -114,10 +133,23 @@ def decide(asked: Asked, sent: Spec | None, answer: Answer) -> Plan:
     if answer.status == 206:
         return _after_part(asked, sent, answer)
     if answer.status == 200:
-        return _conditional(asked, answer) or _after_whole(asked, answer)
+        return _conditional(asked, answer) or _after_whole(asked, sent, answer)
     if answer.status == 416 and sent is not None:
         return _after_unsatisfiable(asked, sent, answer)
     return Relay()
+
+
+def plan_for(asked: Asked, complete: int, current: Validators) -> Plan:
+    """The plan where every byte of the file can be had, and all is known of it."""
+    answer = Answer(200, complete, current)
+    conditional = _conditional(asked, answer)
+    if conditional is not None:
+        return conditional
+    if not _if_range_holds(asked, answer):
+        asked = replace(asked, header=None)
+    if asked.header is None and asked.path is None:
+        return Whole(complete)
+    return _resolve(asked, complete)
 
 
 def held_range(sent: Spec, answer: Answer) -> Range | str:
@@ -137,7 +169,7 @@ def held_range(sent: Spec, answer: Answer) -> Range | str:
     elif isinstance(sent, FromTo):
         fits = held.start == sent.start and (sent.stop is None or held.stop <= sent.stop)
     else:
-        fits = held.length <= sent.length
+        fits = held.length == sent.length or (held.length < sent.length and held.start == 0)
     return held if fits else "a 206 with another range than the one asked for"
 
 
@@ -159,56 +191,79 @@ def _after_part(asked: Asked, sent: Spec | None, answer: Answer) -> Plan:
             return AskAgain(None)
         asked = replace(asked, header=None)
     complete = answer.content_range.complete if answer.content_range else None
-    if complete is not None:
-        plan = _resolve(asked, complete)
-        return AskAgain(None) if isinstance(plan, Whole) else plan
-    if asked.path is not None and asked.header is not None and asked.header != (asked.path,):
-        return Unsatisfiable(None)
-    if asked.path is None and asked.header is not None and len(asked.header) > 1:
+    if complete is None:
+        return _part_of_unknown(asked, sent, held)
+    plan = _resolve(asked, complete)
+    if isinstance(plan, Whole) or not (_reachable(plan, held, answer.validators) or asked.head):
         return AskAgain(None)
-    return Part(held, None)
+    return plan
+
+
+def _part_of_unknown(asked: Asked, sent: Spec, held: Range) -> Plan:
+    """With no complete length nothing can be resolved: only what was sent can be answered."""
+    meant = asked.header if asked.path is None else (asked.path,)
+    if asked.hopeless or (asked.path is not None and asked.header not in (None, meant)):
+        return Unsatisfiable(None)
+    return Part(held, None) if meant == (sent,) else AskAgain(None)
+
+
+def _reachable(plan: Plan, held: Range, validators: Validators) -> bool:
+    """Whether the plan's bytes can all be had: here, or by asking on for the same version."""
+    if validators.strong() is not None or not isinstance(plan, Part | Parts):
+        return True
+    return (
+        isinstance(plan, Part) and held.start <= plan.range.start and plan.range.stop <= held.stop
+    )
 
 
 def _if_range_holds(asked: Asked, answer: Answer) -> bool:
     """Whether the Range field may be obeyed, by If-Range.
 
-    A 206 need not repeat the Last-Modified that it was compared with (RFC 9110 section 15.3.7):
-    with nothing to compare, the upstream's own comparison stands.
+    That an upstream answered 206 proves nothing: there are those that don't know If-Range.
     """
-    if asked.if_range is None:
-        return True
-    current = answer.validators
-    compared = current.etag if asked.if_range.etag is not None else current.last_modified
-    if answer.status == 206 and compared is None:
-        return True
-    return asked.if_range.matches(current)
+    return asked.if_range is None or asked.if_range.matches(answer.validators)
 
 
-def _after_whole(asked: Asked, answer: Answer) -> Plan:
+def _after_whole(asked: Asked, sent: Spec | None, answer: Answer) -> Plan:
     ranged = asked.header is not None and _if_range_holds(asked, answer)
     if asked.path is None and not ranged:
         return Whole(answer.length)
     if answer.length is None:
-        if asked.path is None:
-            return Whole(None)
-        return Refuse("no length is given, so the range in the path can't be placed")
+        return _whole_of_unknown(asked, sent)
     if not ranged:
         asked = replace(asked, header=None)
     plan = _resolve(asked, answer.length)
-    if isinstance(plan, Parts) and any(a.stop > b.start for a, b in pairwise(plan.ranges)):
-        return Whole(answer.length)  # one pass over the whole answer can't serve them
-    return plan
+    if not isinstance(plan, Parts):
+        return plan
+    ranges = in_one_pass(plan.ranges)
+    return Part(ranges[0], plan.complete) if len(ranges) == 1 else Parts(ranges, plan.complete)
+
+
+def _whole_of_unknown(asked: Asked, sent: Spec | None) -> Plan:
+    if asked.hopeless:
+        return Unsatisfiable(None)
+    if asked.path is None:
+        return Whole(None)
+    if asked.head and sent is None:
+        return AskAgain(asked.probe)
+    return Refuse("a whole file of unknown length, in which the path's range can't be placed")
 
 
 def _after_unsatisfiable(asked: Asked, sent: Spec, answer: Answer) -> Plan:
-    if asked.if_range is not None and asked.path is None:
-        return AskAgain(None)
+    """A 416 shows no validators and may be mistaken: it stands where its length bears it out."""
     said = answer.content_range
     complete = said.complete if said is not None and said.range is None else None
-    if complete is None or sent.resolve(complete) is not None:
+    believed = complete is not None and sent.resolve(complete) is None
+    if asked.head:
+        return Unsatisfiable(complete if believed else None)
+    if complete is None or not believed or is_conditional(asked.fields):
+        return AskAgain(None)
+    if asked.path is not None:
         return Unsatisfiable(complete)
+    if asked.if_range is not None:
+        return AskAgain(None)
     for spec in asked.header or ():
-        if asked.path is None and spec.resolve(complete) is not None:
+        if spec.resolve(complete) is not None:
             return AskAgain(spec)
     return Unsatisfiable(complete)
 

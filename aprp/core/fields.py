@@ -22,14 +22,21 @@ Pairs = tuple[tuple[bytes, bytes], ...]
 class Fields:
     """The field lines of one message, in order."""
 
-    __slots__ = ("_values", "pairs")
+    __slots__ = ("_index", "pairs")
 
     def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self.pairs: Pairs = tuple(pairs)
-        values: dict[bytes, list[bytes]] = {}
-        for name, value in self.pairs:
-            values.setdefault(name.lower(), []).append(value)
-        self._values = values
+        self._index: dict[bytes, list[bytes]] | None = None
+
+    @property
+    def _values(self) -> dict[bytes, list[bytes]]:
+        """Values by lower-case name, made when first looked into: many stages only pass on."""
+        if self._index is None:
+            index: dict[bytes, list[bytes]] = {}
+            for name, value in self.pairs:
+                index.setdefault(name.lower(), []).append(value)
+            self._index = index
+        return self._index
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         return iter(self.pairs)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Container
+
 from aprp.core.fields import Fields
 from aprp.core.ranges import number
 from aprp.core.targets import under
@@ -23,6 +26,7 @@ HOP_BY_HOP = frozenset(
 NEVER_NOMINATED = frozenset((b"content-length", b"host", b"via"))
 """Fields that a Connection field can't take away: framing, routing and the trace."""
 PSEUDONYM = b"aprp"
+_ABSOLUTE = re.compile(rb"(https?)://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 CONDITIONS = frozenset(
     (
         b"if-match",
@@ -69,16 +73,21 @@ def hops_left(fields: Fields) -> int | None:
     return None if value is None else number(value)
 
 
-def rewrite_location(value: bytes, origin: bytes, base: bytes, prefix: bytes) -> bytes:
+def rewrite_location(value: bytes, origins: Container[bytes], base: bytes, prefix: bytes) -> bytes:
     """A Location that points into the upstream, as the client has to ask for it.
 
-    `origin` is the upstream's `scheme://authority`, `base` the path of its URL, `prefix` the path
-    of the route. What points elsewhere stays as it is.
+    `origins` are the `scheme://authority` by which the upstream may call itself, in lower case and
+    without a default port; `base` is the path of its URL, `prefix` that of the route. What points
+    elsewhere stays as it is.
     """
     path = value
-    if value[: len(origin)].lower() == origin.lower():
-        path = value[len(origin) :] or b"/"
-    if not path.startswith(b"/") or path.startswith(b"//"):
+    if (absolute := _ABSOLUTE.fullmatch(value)) is not None:
+        scheme, authority = absolute[1].lower(), absolute[2].lower()
+        authority = authority.removesuffix(b":80" if scheme == b"http" else b":443")
+        if scheme + b"://" + authority not in origins:
+            return value
+        path = absolute[3] if absolute[3].startswith(b"/") else b"/" + absolute[3]
+    elif not path.startswith(b"/") or path.startswith(b"//"):
         return value
     end = min((at for at in (path.find(b"?"), path.find(b"#")) if at >= 0), default=len(path))
     rest = under(base, path[:end])

@@ -51,7 +51,8 @@ class FromTo:
         return Range(self.start, complete if self.stop is None else min(self.stop, complete))
 
     def header(self) -> bytes:
-        return b"bytes=%d-" % self.start + (b"" if self.stop is None else b"%d" % (self.stop - 1))
+        last = b"" if self.stop is None or self.stop > MAX else b"%d" % (self.stop - 1)
+        return b"bytes=%d-%s" % (self.start, last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +72,16 @@ class Suffix:
 
 Spec = FromTo | Suffix
 
+NOTHING = Suffix(0)
+"""What no file satisfies."""
+
 
 def number(digits: bytes) -> int | None:
     """A non-negative number of ASCII digits and nothing else; huge ones saturate at `MAX`."""
     if _DIGITS.fullmatch(digits) is None:
         return None
     significant = digits.lstrip(b"0")
-    return MAX if len(significant) > 18 else int(significant or b"0")
+    return MAX if len(significant) > 19 else min(int(significant or b"0"), MAX)
 
 
 def parse_range(value: bytes) -> tuple[Spec, ...] | None:
@@ -127,6 +131,20 @@ def parse_content_range(value: bytes) -> ContentRange | None:
     if last < first or (complete is not None and last >= complete):
         return None
     return ContentRange(Range(first, last + 1), complete)
+
+
+def in_one_pass(ranges: Sequence[Range]) -> tuple[Range, ...]:
+    """The same bytes in ascending order, each once: ranges that overlap become one.
+
+    Section 15.3.7.2 lets a server coalesce and, where it must, reorder.
+    """
+    merged: list[Range] = []
+    for each in sorted(ranges, key=lambda each: each.start):
+        if merged and each.start < merged[-1].stop:
+            merged[-1] = Range(merged[-1].start, max(merged[-1].stop, each.stop))
+        else:
+            merged.append(each)
+    return tuple(merged)
 
 
 def covers_too_much(ranges: Sequence[Range], complete: int) -> bool:

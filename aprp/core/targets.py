@@ -19,8 +19,8 @@ _HOST = re.compile(
     rb"(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+(?::[0-9]*)?"
     rb"|\[[0-9A-Fa-f:.]+\](?::[0-9]*)?"
 )
-_TWO_NUMBERS = re.compile(rb"(.*[^/])/([0-9]+)/([0-9]*)", re.DOTALL)
-_ONE_NUMBER = re.compile(rb"(.*[^/])/([0-9]+)", re.DOTALL)
+_TWO_NUMBERS = re.compile(rb"(|.*[^/])/([0-9]+)/([0-9]*)", re.DOTALL)
+_ONE_NUMBER = re.compile(rb"(|.*[^/])/([0-9]+)", re.DOTALL)
 _SEPARATORS = re.compile(rb"/|\\|%2f|%5c", re.IGNORECASE)
 _ESCAPED_DOT = re.compile(rb"%2e", re.IGNORECASE)
 
@@ -104,12 +104,14 @@ class PathRange:
     spec: FromTo | None
 
 
-def split_path_range(path: bytes, meaning: PathMeaning) -> PathRange | None:
+def split_path_range(path: bytes, meaning: PathMeaning, nameless: bool = False) -> PathRange | None:
     """The range that the end of `path` asks for, None if it asks for none.
 
-    `end` reads the second number as the last position, `length` as a count of bytes.
+    `end` reads the second number as the last position, `length` as a count of bytes. Only where
+    it may be `nameless` can the range be all of the path.
     """
-    match = _TWO_NUMBERS.fullmatch(path) or _ONE_NUMBER.fullmatch(path)
+    matches = (pattern.fullmatch(path) for pattern in (_TWO_NUMBERS, _ONE_NUMBER))
+    match = next((found for found in matches if found and (found[1] or nameless)), None)
     if match is None:
         return None
     start = number(match[2])

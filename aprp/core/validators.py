@@ -10,7 +10,7 @@ import datetime
 import re
 from dataclasses import dataclass
 
-from aprp.core.fields import Fields, split_list
+from aprp.core.fields import Fields
 
 _ETAG = re.compile(rb'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _MONTHS = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
@@ -137,11 +137,14 @@ def _any_matches(value: bytes, etag: ETag | None, strongly: bool) -> bool:
         return True
     if etag is None:
         return False
-    tags = [parse_etag(item) for item in split_list(value)]
-    return any(
-        tag is not None and (tag.same_strongly(etag) if strongly else tag.same_weakly(etag))
-        for tag in tags
-    )
+    tags = (ETag(match[2], match[1] is not None) for match in _ETAG.finditer(value))
+    return any(tag.same_strongly(etag) if strongly else tag.same_weakly(etag) for tag in tags)
+
+
+def is_conditional(request: Fields) -> bool:
+    """Whether a precondition field is there."""
+    names = (b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since")
+    return any(name in request for name in names)
 
 
 def precondition(request: Fields, current: Validators) -> int | None:

@@ -15,11 +15,12 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.interfaces import IListeningPort, IPushProducer
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request, Site
+from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
 from aprp.core.fields import Fields
 from aprp.demo.files import File, answer
+from aprp.web.quiet import QuietSite
 
 TICK = 0.02
 """Seconds between two looks into the bucket."""
@@ -137,8 +138,8 @@ class Mirrors(Service):
     def startService(self) -> None:
         super().startService()
         for listener, rate in self._waiting:
-            site = Site(Mirror(self._files, rate, self._reactor), parsePOSTFormSubmission=False)
-            site.noisy = False
+            mirror = Mirror(self._files, rate, self._reactor)
+            site = QuietSite(mirror, parsePOSTFormSubmission=False)
             listener.setblocking(False)
             with listener:
                 port = self._reactor.adoptStreamPort(listener.fileno(), socket.AF_INET, site)

@@ -15,6 +15,7 @@ from twisted.web.server import Request, Site
 
 import aprp
 from aprp.web.metrics import CONTENT_TYPE, Metrics
+from aprp.web.quiet import QuietSite
 
 IDLE_SECONDS = 60
 
@@ -102,11 +103,9 @@ def admin_resource(health: Health, metrics: Metrics) -> Resource:
 def admin_site(health: Health, metrics: Metrics, reactor: IReactorTime | None = None) -> Site:
     """The admin port's factory."""
     options: dict[str, Any] = {} if reactor is None else {"reactor": reactor}
-    site = Site(
+    return QuietSite(
         admin_resource(health, metrics),
         timeout=IDLE_SECONDS,
         parsePOSTFormSubmission=False,
         **options,
     )
-    site.noisy = False
-    return site

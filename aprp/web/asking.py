@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from aprp.config import PathRanges
 from aprp.core.answer import Asked
 from aprp.core.fields import Fields
-from aprp.core.ranges import Spec, Suffix, parse_range
-from aprp.core.targets import split_path_range
+from aprp.core.ranges import NOTHING, Spec, parse_range
+from aprp.core.targets import PathMeaning, split_path_range
 from aprp.core.validators import IfRange
 
 
@@ -26,15 +26,21 @@ class Wish:
 
 
 def read_wish(
-    fields: Fields, head: bool, path: bytes, meaning: PathRanges, max_ranges: int
+    fields: Fields,
+    head: bool,
+    path: bytes,
+    meaning: PathRanges,
+    max_ranges: int,
+    one_file: bool = False,
 ) -> Wish:
-    """Reads a GET or HEAD; `path` is relative to its route."""
+    """Reads a GET or HEAD; `path` is relative to its route, which may be that of `one_file`."""
     in_path, text = None, None
     if meaning != PathRanges.OFF:
-        split = split_path_range(path, "end" if meaning == PathRanges.END else "length")
+        second: PathMeaning = "end" if meaning == PathRanges.END else "length"
+        split = split_path_range(path, second, nameless=one_file)
         if split is not None:
             text, path = path[len(split.name) + 1 :], split.name
-            in_path = split.spec or Suffix(0)  # a range that no file satisfies
+            in_path = split.spec or NOTHING
     header = None if head and in_path is None else _specs(fields, max_ranges)
     if_range = fields.get(b"if-range") if header is not None else None
     condition = None if if_range is None else IfRange.parse(if_range)

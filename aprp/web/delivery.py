@@ -57,8 +57,11 @@ class ClientSink:
         self._producer.resumeProducing()
 
     def stopProducing(self) -> None:
+        """The client is gone: whoever serves it hears so next, and ends the work as one who left.
+
+        To stop the producer here would look like a broken source, which is asked again.
+        """
         self._watchdog.rest()
-        self._producer.stopProducing()
 
     def _stuck(self) -> None:
         """The buffer hasn't emptied in time; a slow client may still be taking bytes of it."""

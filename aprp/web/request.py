@@ -61,6 +61,7 @@ class ProxyRequest(Request):
 
     def process(self) -> None:
         self.site = self.channel.site
+        self.site.in_flight.add(self)
         self.prepath, self.postpath = [], [self.target.path]
         try:
             self.site.getResourceFor(self).render(self)
@@ -142,7 +143,8 @@ class ProxyRequest(Request):
     def connectionLost(self, reason: Any) -> None:
         self.ended = self.ended or "client left"
         super().connectionLost(reason)
-        self._record()
+        if self.site is not None:  # else the client left before its request had come
+            self._record()
 
     def finish(self) -> None:
         super().finish()
@@ -169,6 +171,7 @@ class ProxyRequest(Request):
             referer=_text(self.fields.get(b"referer")),
             user_agent=_text(self.fields.get(b"user-agent")),
         )
+        self.site.in_flight.discard(self)
         self.site.observe(record)
 
 

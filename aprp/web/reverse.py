@@ -8,15 +8,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.ssl import Certificate, trustRootFromCertificates
-from twisted.logger import Logger
-from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 from twisted.web.server import NOT_DONE_YET
 
 from aprp.config import UpstreamRoute
-from aprp.core.answer import AskAgain, Plan, Refuse, Relay, Whole, decide
+from aprp.core.answer import Answer, AskAgain, Plan, Refuse, Relay, Whole, decide
 from aprp.core.fields import Fields
 from aprp.core.forwarding import (
     end_to_end,
@@ -31,15 +27,16 @@ from aprp.core.ranges import Range, Spec
 from aprp.core.resume import Version
 from aprp.core.targets import under
 from aprp.upstream.agent import Agent
-from aprp.upstream.errors import SourceError, SourceLied
+from aprp.upstream.errors import SourceLied
 from aprp.upstream.exchange import Exchange, Origin, SourceRequest, Timeouts
 from aprp.upstream.stream import Stream, answer_of
+from aprp.upstream.trust import trust_of
 from aprp.web.asking import Wish, read_wish
 from aprp.web.delivery import ClientSink
-from aprp.web.failures import Refusal
 from aprp.web.request import ProxyRequest
 from aprp.web.sending import send
 from aprp.web.tree import Capabilities, RouteResource
+from aprp.web.working import work_on
 
 MOST_TRIES = 3
 """Requests for one plan: a range, another one after a 416, the whole."""
@@ -51,15 +48,15 @@ class ReverseProxy(RouteResource):
     def __init__(self, route: UpstreamRoute, agent: Agent, clock: Any) -> None:
         super().__init__(route.path, route.max_body)
         url = route.upstream
-        trust = None if route.tls.ca is None else _trust(route.tls.ca.read_bytes())
         self.settings = route
         self.agent = agent
         self.clock = clock
-        self.origin = Origin(url.scheme, url.host, url.port, trust)
-        self.url_origin = url.origin.encode("ascii")
+        self.origin = Origin(url.scheme, url.host, url.port, trust_of(route.tls))
         self.base = url.path.encode("ascii")
         self.stem = self.base.rstrip(b"/")
         self.host = (route.host or url.authority).encode("ascii")
+        calls = (url.origin, f"{url.scheme}://{route.host or url.authority}")
+        self.origins = frozenset(each.lower().encode("ascii") for each in calls)
         self.own = tuple((n.encode("latin-1"), v.encode("latin-1")) for n, v in route.headers)
         self.timeouts = Timeouts(
             route.connect_timeout, route.first_byte_timeout, route.between_bytes_timeout
@@ -68,24 +65,12 @@ class ReverseProxy(RouteResource):
     def render(self, request: ProxyRequest) -> int:
         if request.method == b"OPTIONS" and hops_left(request.fields) == 0:
             return Capabilities().render(request)
-        visit = Visit(self, request)
-        work = Deferred.fromCoroutine(visit.serve())
-        request.notifyFinish().addErrback(lambda _: work.cancel())
-        work.addErrback(visit.failed)
+        work_on(request, Visit(self, request).serve())
         return NOT_DONE_YET
-
-
-def _trust(pem: bytes) -> Any:
-    marker = b"-----BEGIN CERTIFICATE-----"
-    return trustRootFromCertificates(
-        [Certificate.loadPEM(marker + each) for each in pem.split(marker)[1:]]
-    )
 
 
 class Visit:
     """One request on its way to the upstream and back."""
-
-    _log = Logger()
 
     def __init__(self, proxy: ReverseProxy, request: ProxyRequest) -> None:
         self._proxy = proxy
@@ -105,30 +90,24 @@ class Visit:
             self._sink.close()
         self._request.finish()
 
-    def failed(self, failure: Failure) -> None:
-        """Tell the client, unless it was the client who left."""
-        error = failure.value
-        if isinstance(error, CancelledError):
-            return
-        if not isinstance(error, (SourceError, Refusal)):
-            self._log.failure("serving {uri}", failure, uri=self._request.uri)
-        assert error is not None
-        self._request.fail(error)
-
     async def _serve_ranges(self) -> None:
         route = self._proxy.settings
         rest = under(self._proxy.prefix, self._request.target.path) or b""
         head = self._request.method == b"HEAD"
-        wish = read_wish(self._fields, head, rest, route.path_ranges, route.max_ranges)
+        one_file = not route.path.endswith("/")
+        wish = read_wish(self._fields, head, rest, route.path_ranges, route.max_ranges, one_file)
         self._request.range = wish.text
         outgoing = self._outgoing(wish.path)
+        if wish.asked.path is not None:
+            outgoing = _uncoded(outgoing)
         spec = wish.asked.wanted
         for _ in range(MOST_TRIES):
             exchange = await self._proxy.agent.open(_with_range(outgoing, spec, wish))
             try:
-                plan = decide(wish.asked, spec, answer_of(exchange.head))
+                answer = self._answer(exchange)
+                plan = decide(wish.asked, spec, answer)
                 if not isinstance(plan, AskAgain):
-                    await self._carry_out(plan, exchange, outgoing, spec)
+                    await self._carry_out(plan, answer, exchange, outgoing)
                     return
                 spec = plan.spec
             finally:
@@ -136,14 +115,13 @@ class Visit:
         raise SourceLied(f"{self._proxy.origin} keeps answering with what wasn't asked for")
 
     async def _carry_out(
-        self, plan: Plan, exchange: Exchange, outgoing: SourceRequest, spec: Spec | None
+        self, plan: Plan, answer: Answer, exchange: Exchange, outgoing: SourceRequest
     ) -> None:
         if isinstance(plan, Refuse):
             raise SourceLied(f"{self._proxy.origin} gave {plan.reason}")
         if isinstance(plan, Relay) or plan == Whole(None):
             await self._relay(exchange)
             return
-        answer = answer_of(exchange.head)
         ranged = answer.content_range if answer.status == 206 else None
         complete = answer.length if ranged is None else ranged.complete
         carries = Range(0, complete or 0) if ranged is None else ranged.range
@@ -163,6 +141,14 @@ class Visit:
             self._request.resumes = stream.resumes
             stream.abort()
 
+    def _answer(self, exchange: Exchange) -> Answer:
+        """What came, dated by its receipt where it has no date (RFC 9110 section 6.6.1)."""
+        answer = answer_of(exchange.head)
+        if answer.validators.date is not None:
+            return answer
+        now = int(self._proxy.clock.seconds())
+        return replace(answer, validators=replace(answer.validators, date=now))
+
     async def _relay(self, exchange: Exchange) -> None:
         """The answer as it is, up to what belongs to the connection."""
         head, fields = exchange.head, self._incoming(exchange.head)
@@ -172,7 +158,8 @@ class Visit:
             length = (b"Content-Length", b"%d" % exchange.length)
             fields = fields.without((b"content-length",)).adding(length)
         self._request.begin(head.status, fields, head.reason)
-        await exchange.pump(self._sink)
+        if self._request.method != b"HEAD":
+            await exchange.pump(self._sink)
 
     def _outgoing(self, path: bytes) -> SourceRequest:
         """The request as it goes to the upstream, its `path` being relative to the route."""
@@ -206,7 +193,7 @@ class Visit:
         if b"location" not in fields:
             return fields
         return Fields(
-            (name, rewrite_location(value, proxy.url_origin, proxy.base, proxy.prefix))
+            (name, rewrite_location(value, proxy.origins, proxy.base, proxy.prefix))
             if name.lower() == b"location"
             else (name, value)
             for name, value in fields
@@ -223,11 +210,18 @@ class Visit:
         channel.writeHeaders(b"HTTP/1.1", b"%d" % head.status, head.reason, headers)
 
 
+def _uncoded(outgoing: SourceRequest) -> SourceRequest:
+    """The same request for the file as it is: a range in the path is one of no coded form."""
+    fields = outgoing.fields.without((b"accept-encoding",))
+    return replace(outgoing, fields=fields.adding((b"Accept-Encoding", b"identity")))
+
+
 def _with_range(outgoing: SourceRequest, spec: Spec | None, wish: Wish) -> SourceRequest:
-    """The request asking for `spec`, by the client's If-Range where it is the client's Range."""
+    """The GET for `spec`, by the client's If-Range where it is the client's Range."""
     fields = outgoing.fields.without((b"range", b"if-range"))
     if spec is not None:
         fields = fields.adding((b"Range", spec.header()))
         if wish.asked.path is None and wish.if_range is not None:
             fields = fields.adding((b"If-Range", wish.if_range))
-    return replace(outgoing, fields=fields)
+    method = outgoing.method if spec is None else b"GET"
+    return replace(outgoing, method=method, fields=fields)

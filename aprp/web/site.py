@@ -7,12 +7,14 @@ from typing import Any
 
 from twisted.web.server import Site
 
-from aprp.config import Settings, UpstreamRoute
-from aprp.upstream.agent import Agent
+from aprp.config import Settings, SourcesRoute, UpstreamRoute
+from aprp.upstream.hub import Hub
 from aprp.web.channel import Limits, StrictChannel
+from aprp.web.multi import MultiSource
 from aprp.web.record import AccessRecord
+from aprp.web.request import ProxyRequest
 from aprp.web.reverse import ReverseProxy
-from aprp.web.tree import RouteTree
+from aprp.web.tree import RouteResource, RouteTree
 
 
 class ProxySite(Site):
@@ -29,6 +31,8 @@ class ProxySite(Site):
     ) -> None:
         super().__init__(tree, reactor=reactor, parsePOSTFormSubmission=False)
         self.observe = observe
+        self.in_flight: set[ProxyRequest] = set()
+        """Requests that have begun to be answered and have not ended."""
         self._tree = tree
         self._limits = limits or Limits()
         self._reactor = reactor
@@ -53,15 +57,16 @@ class ProxySite(Site):
 
 def make_site(
     settings: Settings,
-    agent: Agent,
+    hub: Hub,
     observe: Callable[[AccessRecord], None],
     reactor: Any,
     limits: Limits | None = None,
 ) -> ProxySite:
     """The site that serves the routes of the settings."""
-    routes = [
-        ReverseProxy(route, agent, reactor)
-        for route in settings.routes
-        if isinstance(route, UpstreamRoute)
-    ]
+    routes: list[RouteResource] = []
+    for route in settings.routes:
+        if isinstance(route, UpstreamRoute):
+            routes.append(ReverseProxy(route, hub.agent, reactor))
+        elif isinstance(route, SourcesRoute):
+            routes.append(MultiSource(route, hub, reactor))
     return ProxySite(RouteTree(routes), observe, reactor, limits)

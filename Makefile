@@ -1,0 +1,58 @@
+# Two commands do all the set-up on Debian or Ubuntu with Python 3.11 or newer:
+#   make demo    the daemon with embedded mirrors; it prints the URL to open
+#   make test    all tests, then ruff and mypy
+
+PYTHON ?= python3
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+# "compat" puts the checkout itself on the path, which is where Twisted looks for plugins.
+EDITABLE := install --quiet --config-settings editable_mode=compat --editable
+METADATA := pyproject.toml setup.py
+
+.PHONY: demo test check bench clip clean
+
+demo: $(VENV)/.installed
+	$(BIN)/twistd -n --pidfile= aprp --demo --port $(PORT)
+
+test: $(VENV)/.developing
+	$(BIN)/python -m twisted.trial $(or $(TESTS),tests)
+	$(MAKE) --no-print-directory check
+
+check: $(VENV)/.developing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.developing
+	$(BIN)/python -m benchmarks
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "aprp needs Python 3.11 or newer; name one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "Python can't make virtual environments here; as root: apt install python3-venv" >&2; \
+	  exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python $(METADATA)
+	$(BIN)/python -m pip $(EDITABLE) .
+	@touch $@
+
+$(VENV)/.developing: $(VENV)/bin/python $(METADATA)
+	$(BIN)/python -m pip $(EDITABLE) '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+# The demonstration's clip: ffmpeg's test picture and a beep each second, a minute long. A key
+# frame each second makes seeking quick; the index at the start lets it play before it is there.
+clip:
+	ffmpeg -hide_banner -loglevel error -y \
+	  -f lavfi -i testsrc2=size=640x360:rate=24:duration=60 \
+	  -f lavfi -i sine=frequency=220:beep_factor=4:sample_rate=44100:duration=60,volume=0.2 \
+	  -map_metadata -1 -fflags +bitexact -flags:v +bitexact -flags:a +bitexact \
+	  -c:v libx264 -profile:v baseline -level 3.0 -pix_fmt yuv420p -preset slow -threads 1 \
+	  -b:v 360k -maxrate 500k -bufsize 1000k -g 24 -c:a aac -b:a 48k -ac 1 \
+	  -movflags +faststart aprp/demo/clip.mp4
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info _trial_temp* .hypothesis .mypy_cache .ruff_cache

@@ -1,0 +1,15 @@
+"""A site that leaves no lines of its own in the log."""
+
+from __future__ import annotations
+
+from twisted.web.http import Request
+from twisted.web.server import Site
+
+
+class QuietSite(Site):
+    """For what aprp serves of itself: neither starts nor requests are worth a line."""
+
+    noisy = False
+
+    def log(self, request: Request) -> None:
+        """Nothing, where Twisted would write an access line."""

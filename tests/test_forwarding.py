@@ -1,0 +1,120 @@
+"""Fields on their way through, and Location."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from aprp.core.fields import Fields
+from aprp.core.forwarding import (
+    end_to_end,
+    hops_left,
+    rewrite_location,
+    with_forwarded,
+    with_own,
+    with_via,
+)
+
+
+class HopTests(SynchronousTestCase):
+    def test_what_is_for_the_next_hop_only_is_left_out(self) -> None:
+        kept = (
+            (b"Host", b"h"),
+            (b"Content-Length", b"3"),
+            (b"X-Kept", b"1"),
+            (b"Content-Encoding", b"gzip"),
+            (b"Authorization", b"Basic x"),
+        )
+        gone = tuple(
+            (name, b"x")
+            for name in (
+                b"Keep-Alive",
+                b"Proxy-Connection",
+                b"Proxy-Authorization",
+                b"Proxy-Authenticate",
+                b"TE",
+                b"Trailer",
+                b"Transfer-Encoding",
+                b"Upgrade",
+                b"HTTP2-Settings",
+                b"X-Named",
+            )
+        )
+        named = ((b"Connection", b"close, x-named"), (b"connection", b"X-Absent"))
+        self.assertEqual(end_to_end(Fields(gone + kept + named)).pairs, kept)
+
+    def test_framing_and_routing_cannot_be_taken_away(self) -> None:
+        fields = Fields(((b"Host", b"h"), (b"Via", b"1.1 a"), (b"Content-Length", b"3")))
+        named = fields.adding((b"Connection", b"host, via, content-length"))
+        self.assertEqual(end_to_end(named), fields)
+
+    def test_via(self) -> None:
+        self.assertEqual(with_via(Fields(), 0).pairs, ((b"Via", b"1.0 aprp"),))
+        earlier = Fields(((b"via", b"1.1 a"), (b"Via", b"1.0 b")))
+        self.assertEqual(with_via(earlier, 1).pairs, ((b"Via", b"1.1 a, 1.0 b, 1.1 aprp"),))
+
+    def test_forwarded(self) -> None:
+        sent = Fields(((b"X-Forwarded-For", b"10.0.0.1"), (b"X-Forwarded-Proto", b"lies")))
+        self.assertEqual(
+            with_forwarded(sent, b"127.0.0.1", b"http", b"h:8").pairs,
+            (
+                (b"X-Forwarded-For", b"10.0.0.1, 127.0.0.1"),
+                (b"X-Forwarded-Proto", b"http"),
+                (b"X-Forwarded-Host", b"h:8"),
+            ),
+        )
+        alone = with_forwarded(Fields(), b"::1", b"https", b"")
+        self.assertEqual(
+            alone.pairs, ((b"X-Forwarded-For", b"::1"), (b"X-Forwarded-Proto", b"https"))
+        )
+
+    def test_own(self) -> None:
+        fields = Fields(((b"x-token", b"theirs"), (b"A", b"1")))
+        own = with_own(fields, ((b"X-Token", b"ours"),))
+        self.assertEqual(own.pairs, ((b"A", b"1"), (b"X-Token", b"ours")))
+
+    def test_max_forwards(self) -> None:
+        for value, hops in ((b"0", 0), (b"12", 12), (b"-1", None), (b"x", None), (b"1, 1", None)):
+            self.assertEqual(hops_left(Fields(((b"Max-Forwards", value),))), hops, value)
+        self.assertIsNone(hops_left(Fields()))
+
+
+class LocationTests(SynchronousTestCase):
+    origins = frozenset((b"http://a.example:81", b"http://films.example"))
+
+    def test_table(self) -> None:
+        for value, expected in (
+            (b"http://a.example:81/pub/x?y#z", b"/films/x?y#z"),
+            (b"HTTP://A.Example:81/pub/x", b"/films/x"),
+            (b"http://films.example/pub/x", b"/films/x"),
+            (b"http://films.example:80/pub/x", b"/films/x"),
+            (b"http://a.example:81/pub", b"/films"),
+            (b"http://a.example:81/pub?x", b"/films?x"),
+            (b"/pub/x", b"/films/x"),
+            (b"/pub/", b"/films/"),
+            (b"/pub", b"/films"),
+            (b"/pub/x?to=/pub/y", b"/films/x?to=/pub/y"),
+            (b"/public/x", b"/public/x"),
+            (b"/other", b"/other"),
+            (b"x", b"x"),
+            (b"../x", b"../x"),
+            (b"?x", b"?x"),
+            (b"", b""),
+            (b"//a.example:81/pub/x", b"//a.example:81/pub/x"),
+            (b"http://a.example/pub/x", b"http://a.example/pub/x"),
+            (b"https://a.example:81/pub/x", b"https://a.example:81/pub/x"),
+            (b"http://a.example:811/pub/x", b"http://a.example:811/pub/x"),
+            (b"http://a.example:81.evil/pub/x", b"http://a.example:81.evil/pub/x"),
+            (b"http://a.example:81/other", b"http://a.example:81/other"),
+        ):
+            found = rewrite_location(value, self.origins, b"/pub/", b"/films/")
+            self.assertEqual(found, expected, value)
+
+    def test_at_the_root(self) -> None:
+        for value, base, prefix, expected in (
+            (b"http://films.example", b"/", b"/", b"/"),
+            (b"http://films.example?x", b"/", b"/", b"/?x"),
+            (b"http://films.example/a", b"/", b"/films/", b"/films/a"),
+            (b"/a/b", b"/a", b"/", b"/b"),
+            (b"/a", b"/a", b"/", b"/"),
+        ):
+            self.assertEqual(rewrite_location(value, self.origins, base, prefix), expected, value)
