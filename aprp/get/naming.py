@@ -17,17 +17,20 @@ class CannotWrite(Exception):
     """The destination can't be used; the text says which, why, and what to do."""
 
 
-def destination(urls: tuple[Url, ...], output: str | None, folder: Path | None) -> Path | None:
+def destination(
+    urls: tuple[Url, ...], output: str | None, folder: Path | None, go_on: bool = False
+) -> Path | None:
     """The path to write, or None for standard output (``-``).
 
-    A name that is asked for is replaced if it exists; one that is made up isn't. Links are
+    A file whose name is asked for is replaced; one whose name is made up isn't, unless to go on
+    with it. Links are
     followed, so that what they point to is replaced and not they.
     """
     if output == "-":
         return None
     if output is None:
         path = (folder or Path()) / _made_up(urls[0])
-        if path.exists():
+        if path.exists() and not go_on:
             raise CannotWrite(f"{path} exists already; go on with -c, or name a file with -o")
     else:
         path = (folder or Path()) / output
