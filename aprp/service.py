@@ -29,7 +29,6 @@ from aprp.log import Logs, standard_output
 from aprp.notify import notify
 from aprp.options import Options
 from aprp.upstream.agent import Agent
-from aprp.upstream.hub import Hub
 from aprp.web.access_log import AccessLog
 from aprp.web.admin import Health, admin_site
 from aprp.web.metrics import Metrics
@@ -70,8 +69,7 @@ class Daemon(MultiService):
         self._metrics = Metrics()
         self._agent = Agent(reactor)
         self._hang_up_before: Any = None
-        hub = Hub(self._agent, reactor, settings.memory)
-        self._site = site = make_site(settings, hub, self._observe, reactor)
+        self._site = site = make_site(settings, self._agent, self._observe, reactor)
         self._metrics.in_flight.set_function(lambda: len(site.in_flight))
         ports: list[tuple[str, Site]] = [(where, site) for where in settings.listen]
         if settings.admin is not None:
