@@ -84,8 +84,9 @@ class AnswerTests(MirroredCase):
         origins = await self.mirrors(honest)
         port = self.in_front_of(origins)
         for method in ("POST", "PUT", "DELETE", "OPTIONS"):
-            got = await self.ask(port, "/f", method=method)
-            self.assertEqual((got.status, got.fields["Allow"]), (405, "GET, HEAD"))
+            for body in (b"", b"some"):
+                got = await self.ask(port, "/f", method=method, body=body)
+                self.assertEqual((got.status, got.fields["Allow"]), (405, "GET, HEAD"))
         self.assertEqual(origins[0].requests, [])
 
     async def test_a_small_range_fetches_little_more_than_itself(self) -> None:
