@@ -36,8 +36,8 @@ class Receiver(Protocol):
 class Body(TwistedProtocol):
     """The bytes `held` of the file, `at` is the next one to come.
 
-    `begun` tells that bytes may come, `ended` that no more will. Its receiver may be changed while it's under way, so that a body can go on for another who
-    wants what follows.
+    `begun` tells that bytes may come, `ended` that no more will. The receiver may be changed on
+    the way, so that a body can go on for another who wants what follows.
     """
 
     def __init__(self, exchange: Exchange, held: Range, clock: Any) -> None:

@@ -49,7 +49,7 @@ from twisted.logger import Logger
 
 from aprp.core.copies import Facts
 from aprp.core.messages import End, Ended
-from aprp.core.ranges import Range, Spec, Suffix
+from aprp.core.ranges import FromTo, Range, Spec, Suffix
 from aprp.upstream.attempt import Attempt
 from aprp.upstream.driver import Driver, Exhausted
 from aprp.upstream.errors import SourceError
@@ -113,17 +113,21 @@ class Transfer:
     async def begin(self, spec: Spec | None) -> Facts:
         if spec is None or isinstance(spec, Suffix):
             return await self._inquire()
-        self._drive(spec.start, spec.stop)
+        await self._learn(spec)
+        if self.facts is None and any(remote.ignores_ranges for remote in self._remotes):
+            await self._learn(spec)  # now they are read from their beginning
+        if self.facts is not None:
+            return self.facts
+        if any(remote.beyond for remote in self._remotes):
+            return await self._inquire()
+        raise self._failed(None if self._driver is None else self._driver.failure)
+
+    async def _learn(self, spec: FromTo) -> None:
+        """Begin to fetch, until the facts are known or no source can tell them."""
         self._knowing = Deferred(lambda _: self.abort())
+        self._drive(spec.start, spec.stop)
         self._known()
         await self._knowing
-        if self.facts is None:
-            failure = self._driver.failure if self._driver is not None else None
-            beyond = any(remote.beyond for remote in self._remotes)
-            if beyond:
-                return await self._inquire()
-            raise self._failed(failure)
-        return self.facts
 
     async def send(self, wanted: Range, sink: IConsumer) -> None:
         if wanted.start >= wanted.stop:

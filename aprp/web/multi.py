@@ -43,7 +43,7 @@ class MultiSource(RouteResource):
     """The leaf of a `sources:` route."""
 
     def __init__(self, route: SourcesRoute, hub: Hub, clock: Any) -> None:
-        super().__init__(route.path, 0)
+        super().__init__(route.path, route.max_body)
         self._route = route
         self._hub = hub
         self._clock = clock

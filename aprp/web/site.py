@@ -8,6 +8,7 @@ from typing import Any
 from twisted.web.server import Site
 
 from aprp.config import QueryRoute, Settings, SourcesRoute, UpstreamRoute
+from aprp.upstream.agent import Agent
 from aprp.upstream.guard import Listening, nowhere
 from aprp.upstream.hub import Hub
 from aprp.web.channel import Limits, StrictChannel
@@ -59,17 +60,18 @@ class ProxySite(Site):
 
 def make_site(
     settings: Settings,
-    hub: Hub,
+    agent: Agent,
     observe: Callable[[AccessRecord], None],
     reactor: Any,
     limits: Limits | None = None,
     listening: Listening = nowhere,
 ) -> ProxySite:
     """The site that serves the routes of the settings; `listening` says which ports are its own."""
+    hub = Hub(agent, reactor, settings.memory)
     routes: list[RouteResource] = []
     for route in settings.routes:
         if isinstance(route, UpstreamRoute):
-            routes.append(ReverseProxy(route, hub.agent, reactor))
+            routes.append(ReverseProxy(route, agent, reactor))
         elif isinstance(route, SourcesRoute):
             routes.append(MultiSource(route, hub, reactor))
         elif isinstance(route, QueryRoute):
