@@ -46,6 +46,8 @@ def _texts(query: str, name: str) -> Iterator[str]:
     for parameter in query.split("&"):
         key, equals, value = parameter.partition("=")
         if key == name and equals:
+            if not value:
+                continue
             ambiguous = ambiguous or ("://" in value and "?" in value)
             for listed in value.split(","):
                 yield from _split(listed)
