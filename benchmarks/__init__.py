@@ -1,0 +1,1 @@
+"""Measurements beside other programs, on the same work in the same run."""
