@@ -21,9 +21,11 @@ from aprp.core.fields import Fields
 from aprp.core.forwarding import (
     end_to_end,
     hops_left,
+    resolve_location,
     rewrite_location,
     with_forwarded,
     with_own,
+    with_range_in_path,
     with_via,
 )
 from aprp.core.head import ResponseHead
@@ -93,6 +95,7 @@ class Visit:
         self._request = request
         self._fields = end_to_end(request.fields)
         self._sink = ClientSink(request, proxy.clock, proxy.settings.send_timeout)
+        self._wish: Wish | None = None
         request.upstream = str(proxy.origin)
 
     async def serve(self) -> None:
@@ -123,6 +126,7 @@ class Visit:
         head = self._request.method == b"HEAD"
         one_file = not route.path.endswith("/")
         wish = read_wish(self._fields, head, rest, route.path_ranges, route.max_ranges, one_file)
+        self._wish = wish
         self._request.range = wish.text
         outgoing = self._outgoing(wish.path)
         if wish.asked.path is not None:
@@ -215,16 +219,22 @@ class Visit:
 
     def _incoming(self, head: ResponseHead) -> Fields:
         """The fields of an answer as they go to the client."""
-        proxy = self._proxy
         fields = with_via(end_to_end(head.fields), head.minor)
         if b"location" not in fields:
             return fields
         return Fields(
-            (name, rewrite_location(value, proxy.origins, proxy.base, proxy.prefix))
-            if name.lower() == b"location"
-            else (name, value)
+            (name, self._location(value) if name.lower() == b"location" else value)
             for name, value in fields
         )
+
+    def _location(self, value: bytes) -> bytes:
+        """As the client has to ask for it: with its range in the path, if it asked so."""
+        proxy, wish = self._proxy, self._wish
+        if wish is None or wish.asked.path is None or wish.text is None:
+            return rewrite_location(value, proxy.origins, proxy.base, proxy.prefix) or value
+        value = resolve_location(value, proxy.stem + wish.path)
+        found = rewrite_location(value, proxy.origins, proxy.base, proxy.prefix)
+        return value if found is None else with_range_in_path(found, wish.text)
 
     def _interim(self, head: ResponseHead) -> None:
         """Hand a 1xx on (RFC 9110 section 15.2); the client had its 100 from us."""
