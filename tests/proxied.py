@@ -11,7 +11,7 @@ from typing import Any
 
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol, wrapClientTLS
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
@@ -122,8 +122,11 @@ class ProxiedCase(TestCase):
             (nginx.www / name.replace("_", ".")).write_bytes(content)
         return nginx
 
-    def serve(self, factory: Any) -> int:
-        """Listens with the factory on loopback until the test ends; gives the port."""
+    def serve(self, factory: Any, context: Any = None) -> int:
+        """Listens with the factory on loopback until the test ends; gives the port.
+
+        With a `context` it speaks TLS.
+        """
         made: list[Any] = []
         build = factory.buildProtocol
 
@@ -133,7 +136,10 @@ class ProxiedCase(TestCase):
             return protocol
 
         factory.buildProtocol = building
-        port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        if context is None:
+            port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        else:
+            port = reactor.listenSSL(0, factory, context, interface="127.0.0.1")
 
         async def end() -> None:
             await port.stopListening()
@@ -148,17 +154,36 @@ class ProxiedCase(TestCase):
         return number
 
     def proxy(
-        self, upstream: str, path: str = "/", limits: Limits | None = None, **options: Any
+        self,
+        upstream: str,
+        path: str = "/",
+        limits: Limits | None = None,
+        context: Any = None,
+        **options: Any,
     ) -> int:
         """A proxy with one route; gives its port."""
         route = UpstreamRoute(path=path, upstream=Url.parse(upstream), **options)
         settings = Settings(listen=("tcp:0",), routes=(route,))
         self.agent = agent = Agent(reactor)
         self.addCleanup(agent.close)
-        return self.serve(make_site(settings, agent, self.records.append, reactor, limits))
+        site = make_site(settings, agent, self.records.append, reactor, limits)
+        return self.serve(site, context)
 
-    async def connect(self, port: int) -> Client:
-        endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port)
+    async def moment(self, seconds: float = 0.05) -> None:
+        await deferLater(reactor, seconds)
+
+    async def eventually(self, holds: Callable[[], bool]) -> None:
+        for _ in range(200):
+            if holds():
+                return
+            await self.moment(0.02)
+        self.fail("it didn't come to that")
+
+    async def connect(self, port: int, tls: Any = None) -> Client:
+        """A connection, over TLS where it is said how (ClientTLSOptions)."""
+        endpoint: Any = TCP4ClientEndpoint(reactor, "127.0.0.1", port)
+        if tls is not None:
+            endpoint = wrapClientTLS(tls, endpoint)
         client = await connectProtocol(endpoint, Client())
 
         async def end() -> None:

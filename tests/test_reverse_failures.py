@@ -5,10 +5,9 @@ from __future__ import annotations
 import socket
 
 from twisted.internet.protocol import Protocol
-from twisted.internet.task import deferLater
 
 from tests.nginx import free_port
-from tests.proxied import Got, ProxiedCase, factory_of, reactor
+from tests.proxied import Got, ProxiedCase, factory_of
 
 
 class Saying(Protocol):
@@ -75,10 +74,10 @@ class FailureTests(ProxiedCase):
         port = self.proxy(self.blackhole(), connect_timeout=30.0)
         client = await self.connect(port)
         client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-        await self.turns()
+        await self.moment()
         client.transport.abortConnection()  # type: ignore[union-attr]
         await client.ended
-        await self.turns()
+        await self.eventually(lambda: bool(self.records))
         self.assertEqual([record.ended for record in self.records], ["client left"])
 
     async def test_no_answer_in_time(self) -> None:
@@ -107,6 +106,3 @@ class FailureTests(ProxiedCase):
             port = self.proxy(self.saying(head + said + b"\r\nabc"))
             got = await self.ask(port, "/", {"Range": "bytes=4-6"})
             self.check(got, 502, "http_protocol_error")
-
-    async def turns(self) -> None:
-        await deferLater(reactor, 0.1)
