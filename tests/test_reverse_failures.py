@@ -7,7 +7,7 @@ import socket
 from twisted.internet.protocol import Protocol
 
 from tests.nginx import free_port
-from tests.proxied import Got, ProxiedCase, factory_of
+from tests.reverse_case import Got, ProxiedCase, factory_of
 
 
 class Saying(Protocol):

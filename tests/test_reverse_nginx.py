@@ -7,7 +7,7 @@ import os
 import random
 
 from tests.nginx import Nginx
-from tests.proxied import Got, ProxiedCase, parts_of
+from tests.reverse_case import Got, ProxiedCase, parts_of
 
 CONTENT = random.Random(1).randbytes(300_000)
 SIZE = len(CONTENT)

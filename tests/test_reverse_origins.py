@@ -9,7 +9,7 @@ from collections.abc import Callable
 from twisted.internet.protocol import Protocol
 
 from aprp.core.validators import format_date
-from tests.proxied import Got, ProxiedCase, factory_of, parts_of, reactor
+from tests.reverse_case import Got, ProxiedCase, factory_of, parts_of, reactor
 
 CONTENT = random.Random(5).randbytes(50_000)
 SIZE = len(CONTENT)

@@ -20,7 +20,7 @@ from twisted.internet.ssl import (
 
 from aprp.config import TlsSettings
 from tests.nginx import Nginx
-from tests.proxied import Client, ProxiedCase, read_answers
+from tests.reverse_case import Client, ProxiedCase, read_answers
 
 SERVER = "ssl_certificate {folder}/server.pem; ssl_certificate_key {folder}/server.key;"
 DAY = datetime.timedelta(days=1)

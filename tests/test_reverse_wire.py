@@ -16,7 +16,7 @@ from twisted.web.server import Request, Site
 from zope.interface import implementer
 
 from aprp.web.channel import Limits
-from tests.proxied import Client, ProxiedCase, factory_of, read_answers
+from tests.reverse_case import Client, ProxiedCase, factory_of, read_answers
 
 MIB = 2**20
 LARGE = 256 * MIB
