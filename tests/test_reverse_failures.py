@@ -89,10 +89,11 @@ class FailureTests(ProxiedCase):
     async def test_silence_within_a_body_cuts_the_client(self) -> None:
         whole = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"
         chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
-        for said in (whole, chunked):
+        for count, said in enumerate((whole, chunked), 1):
             port = self.proxy(self.saying(said), between_bytes_timeout=0.2, resume_for=0.0)
             got = await self.ask(port, "/")
             self.assertEqual((got.status, got.body, got.whole), (200, b"abc", False))
+            await self.eventually(lambda count=count: len(self.records) == count)
             self.assertEqual(self.records[-1].ended, "cut")
             self.assertEqual(self.records[-1].error, "connection_read_timeout")
 
