@@ -161,6 +161,8 @@ def _after_part(asked: Asked, sent: Spec | None, answer: Answer) -> Plan:
     complete = answer.content_range.complete if answer.content_range else None
     if complete is not None:
         plan = _resolve(asked, complete)
+        if isinstance(plan, Parts) and answer.validators.strong() is None:
+            return AskAgain(None)  # the next part could be of another version
         return AskAgain(None) if isinstance(plan, Whole) else plan
     if asked.path is not None and asked.header is not None and asked.header != (asked.path,):
         return Unsatisfiable(None)
