@@ -131,13 +131,13 @@ class ProxyCase(TestCase):
         factory.noisy = False
         client = await TCP4ClientEndpoint(reactor, "127.0.0.1", port).connect(factory)
         assert isinstance(client, Client)
-        self.addCleanup(lambda: Deferred.fromCoroutine(self._end(client)))
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.end(client)))
         return client
 
     async def wait(self, seconds: float) -> None:
         await deferLater(reactor, seconds)
 
-    async def _end(self, client: Client) -> None:
+    async def end(self, client: Client) -> None:
         if client.closed is None:
             client.transport.abortConnection()
             await client.until(lambda: client.closed is not None)
@@ -147,7 +147,7 @@ class ProxyCase(TestCase):
         client = await self.client(port)
         await client.send(request, piece)
         answers = await client.answers([request.split(b" ", 1)[0]])
-        await self._end(client)
+        await self.end(client)
         assert answers, client.data
         return answers[-1]
 

@@ -218,7 +218,11 @@ class Connection(Protocol):
         data, self._buffer = self._buffer, b""
         self._watchdog.rest()
         if data or self._decoder.done:
-            self._body_received(data)
+            try:
+                self._body_received(data)
+            except MalformedMessage:
+                self._answered = answered  # nobody has the exchange yet
+                raise
         answered.callback(exchange)
         self._read_if_hungry()
 
