@@ -137,6 +137,16 @@ class ProxyCase(TestCase):
     async def wait(self, seconds: float) -> None:
         await deferLater(reactor, seconds)
 
+    def seconds(self) -> float:
+        return float(reactor.seconds())
+
+    async def soon(self, condition: Callable[[], bool]) -> None:
+        """Wait for that to become true, which needs no more than what is under way."""
+        deadline = self.seconds() + PATIENCE
+        while not condition():
+            assert self.seconds() < deadline, "it doesn't come"
+            await deferLater(reactor, 0.002)
+
     async def end(self, client: Client) -> None:
         if client.closed is None:
             client.transport.abortConnection()
