@@ -101,10 +101,14 @@ class ProxyCase(TestCase):
         self, answer: Answer, limits: Limits | None = None, path: str = "/", **route: Any
     ) -> tuple[Origin, int]:
         """An origin with that behaviour, and the port of a proxy in front of it."""
+        origin = await self.origin(answer)
+        return origin, await self.proxy(origin, limits, path, **route)
+
+    async def origin(self, answer: Answer) -> Origin:
         origin = Origin(answer)
         await origin.start()
         self.addCleanup(lambda: Deferred.fromCoroutine(origin.stop()))
-        return origin, await self.proxy(origin, limits, path, **route)
+        return origin
 
     async def proxy(
         self,
@@ -162,6 +166,9 @@ class ProxyCase(TestCase):
         return answers[-1]
 
 
+HELLO = Reply(200, ((b"X-Kept", b"yes"),), (b"hello",))
+
+
 def fixed(reply: Reply) -> Answer:
     """Always that answer."""
     return lambda _: reply
@@ -171,3 +178,8 @@ def get(path: bytes = b"/file", *fields: bytes, method: bytes = b"GET") -> bytes
     """A request of HTTP/1.1 with these further field lines."""
     lines = [method + b" " + path + b" HTTP/1.1", b"Host: films.example", *fields, b"", b""]
     return b"\r\n".join(lines)
+
+
+def post(*lines: bytes, body: bytes = b"", method: bytes = b"POST") -> bytes:
+    """A request of HTTP/1.1 with these further field lines, and a body as it stands."""
+    return b"\r\n".join([method + b" /f HTTP/1.1", b"Host: films.example", *lines, b"", body])
