@@ -24,8 +24,10 @@ HOP_BY_HOP = frozenset(
         b"upgrade",
     )
 )
-NEVER_NOMINATED = frozenset((b"content-length", b"host", b"via"))
-"""Fields that a Connection field can't take away: framing, routing and the trace."""
+NEVER_NOMINATED = frozenset(
+    (b"content-encoding", b"content-length", b"content-range", b"content-type", b"host", b"via")
+)
+"""Fields that a Connection field can't take away: framing, meaning, routing and the trace."""
 PSEUDONYM = b"aprp"
 _ABSOLUTE = re.compile(rb"(https?)://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 CONDITIONS = frozenset(

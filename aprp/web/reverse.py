@@ -12,7 +12,6 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.ssl import Certificate, trustRootFromCertificates
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http_headers import Headers
 from twisted.web.server import NOT_DONE_YET
 
 from aprp.config import UpstreamRoute
@@ -28,7 +27,7 @@ from aprp.core.forwarding import (
     with_range_in_path,
     with_via,
 )
-from aprp.core.head import ResponseHead
+from aprp.core.head import ResponseHead, declared_length
 from aprp.core.ranges import Range, Spec
 from aprp.core.resume import Version
 from aprp.core.targets import under
@@ -45,6 +44,10 @@ from aprp.web.tree import Capabilities, RouteResource
 
 MOST_TRIES = 3
 """Requests for one plan: a range, another one after a 416, the whole."""
+
+
+CLOCKS_APART = 60
+"""Seconds that an upstream's clock may differ from ours."""
 
 
 class ReverseProxy(RouteResource):
@@ -173,21 +176,26 @@ class Visit:
             stream.abort()
 
     def _answer(self, exchange: Exchange) -> Answer:
-        """What came, dated by its receipt where it has no date (RFC 9110 section 6.6.1)."""
+        """What came, dated by its receipt where it has no date (RFC 9110 section 6.6.1).
+
+        Our clock isn't the upstream's, so it counts as a minute earlier: a Last-Modified has to
+        be older than that to be a strong validator (section 8.8.2.2).
+        """
         answer = answer_of(exchange.head)
         if answer.validators.date is not None:
             return answer
-        now = int(self._proxy.clock.seconds())
-        return replace(answer, validators=replace(answer.validators, date=now))
+        date = int(self._proxy.clock.seconds()) - CLOCKS_APART
+        return replace(answer, validators=replace(answer.validators, date=date))
 
     async def _relay(self, exchange: Exchange) -> None:
         """The answer as it is, up to what belongs to the connection."""
         head, fields = exchange.head, self._incoming(exchange.head)
-        if head.status == 204:
+        lengths, length = head.fields.all(b"content-length"), declared_length(head.fields)
+        if head.status == 204:  # RFC 9110 section 8.6
             fields = fields.without((b"content-length",))
-        elif exchange.length is not None and self._request.method != b"HEAD" and head.status != 304:
-            length = (b"Content-Length", b"%d" % exchange.length)
-            fields = fields.without((b"content-length",)).adding(length)
+        elif len(lengths) > 1 or b"," in b"".join(lengths):
+            fields = fields.without((b"content-length",))
+            fields = fields.adding((b"Content-Length", b"%d" % (length or 0)))
         self._request.begin(head.status, fields, head.reason)
         if self._request.method != b"HEAD":
             await exchange.pump(self._sink)
@@ -238,13 +246,8 @@ class Visit:
 
     def _interim(self, head: ResponseHead) -> None:
         """Hand a 1xx on (RFC 9110 section 15.2); the client had its 100 from us."""
-        channel = self._request.channel
-        if channel is None or self._request.minor == 0 or head.status == 100:
-            return
-        headers = Headers()
-        for name, value in self._incoming(head):
-            headers.addRawHeader(name, value)
-        channel.writeHeaders(b"HTTP/1.1", b"%d" % head.status, head.reason, headers)
+        if head.status != 100:
+            self._request.interim(head.status, self._incoming(head), head.reason)
 
 
 def _uncoded(outgoing: SourceRequest) -> SourceRequest:
