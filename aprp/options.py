@@ -27,7 +27,8 @@ class Options(TwistedOptions):
         "then /etc/aprp/aprp.yaml. What is started without a file listens on 127.0.0.1."
     )
     optFlags: ClassVar = [
-        ["demo", None, "Play a clip from embedded mirrors; nothing else is needed."]
+        ["demo", None, "Play a clip from embedded mirrors; nothing else is needed."],
+        ["demo-fault", None, "The same, and the fastest mirror dies in the middle of the film."],
     ]
     optParameters: ClassVar = [
         ["config", "c", None, "Read this configuration file."],
@@ -49,6 +50,7 @@ class Options(TwistedOptions):
             raise UsageError(f"{others[0]!r} is neither an option nor the value of one")
 
     def postOptions(self) -> None:
+        self["demo"] = self["demo"] or self["demo-fault"]
         named = [way for way in WAYS if self[way]]
         if len(named) > 1:
             raise UsageError(f"--{named[0]} and --{named[1]} can't be given together")

@@ -21,7 +21,7 @@ from twisted.python.components import Componentized
 from twisted.web.server import Site
 
 from aprp.config import ConfigFaults, Fault, Settings, find, load
-from aprp.demo.files import demo_files
+from aprp.demo.files import CLIP, demo_files
 from aprp.demo.origins import Mirrors
 from aprp.demo.settings import RATES, demo_settings
 from aprp.listener import CannotServe, Listener
@@ -153,7 +153,7 @@ def makeService(options: Options) -> IService:
     twistd: Mapping[str, Any] = options.parent or {}
     try:
         if options["demo"]:
-            return make_demo(reactor, options["port"], twistd)
+            return make_demo(reactor, options["port"], twistd, bool(options["demo-fault"]))
         if options.quick is not None:
             return Daemon(options.quick, reactor, _open(options.quick, twistd), OTHER_PORT)
         loaded = load(options["config"] or find())
@@ -165,13 +165,23 @@ def makeService(options: Options) -> IService:
         sys.exit(f"aprp: {error}")
 
 
-def make_demo(reactor: Any, port: int, twistd: Mapping[str, Any] = _NO_TWISTD) -> Daemon:
-    """Embedded mirrors of a clip and the proxy in front, at `port` of loopback."""
-    mirrors = Mirrors(demo_files(), RATES, reactor)
+def make_demo(
+    reactor: Any, port: int, twistd: Mapping[str, Any] = _NO_TWISTD, fault: bool = False
+) -> Daemon:
+    """Embedded mirrors of a clip and the proxy in front, at `port` of loopback.
+
+    With `fault`, the fastest mirror dies when half of the clip was sent.
+    """
+    files, out = demo_files(), standard_output()
+    half = len(files[CLIP].content) // 2
+
+    def told() -> None:
+        out.write(b"The fastest mirror has died; the film goes on.\n")
+
+    mirrors = Mirrors(files, RATES, reactor, half if fault else None, told)
     settings = demo_settings(mirrors.urls, port)
     daemon = Daemon(settings, reactor, _open(settings, twistd), OTHER_PORT)
     mirrors.setServiceParent(daemon)
-    out = standard_output()
 
     def invite() -> None:
         where = daemon.addresses[0]

@@ -139,6 +139,19 @@ def decide(asked: Asked, sent: Spec | None, answer: Answer) -> Plan:
     return Relay()
 
 
+def plan_for(asked: Asked, complete: int, current: Validators) -> Plan:
+    """The plan where every byte of the file can be had, and all is known of it."""
+    answer = Answer(200, complete, current)
+    conditional = _conditional(asked, answer)
+    if conditional is not None:
+        return conditional
+    if not _if_range_holds(asked, answer):
+        asked = replace(asked, header=None)
+    if asked.header is None and asked.path is None:
+        return Whole(complete)
+    return _resolve(asked, complete)
+
+
 def held_range(sent: Spec, answer: Answer) -> Range | str:
     """Which bytes a 206 holds, or why it isn't an answer to `sent`.
 

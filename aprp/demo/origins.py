@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.application.service import Service
@@ -48,8 +48,16 @@ class Bucket:
 class PacedBody:
     """Sends bytes to a request as fast as the bucket gives and the client takes, then ends it."""
 
-    def __init__(self, request: Request, body: memoryview, bucket: Bucket, reactor: Any) -> None:
+    def __init__(
+        self,
+        request: Request,
+        body: memoryview,
+        bucket: Bucket,
+        reactor: Any,
+        sent: Callable[[int], None] = lambda count: None,
+    ) -> None:
         self._request: Any = request
+        self._sent = sent
         self._body = body
         self._bucket = bucket
         self._reactor = reactor
@@ -82,6 +90,7 @@ class PacedBody:
         if not self._body and not request.finished:
             request.unregisterProducer()
             request.finish()
+        self._sent(len(piece))
 
 
 class Mirror(Resource):
@@ -89,9 +98,16 @@ class Mirror(Resource):
 
     isLeaf = True
 
-    def __init__(self, files: Mapping[str, File], rate: float, reactor: Any) -> None:
+    def __init__(
+        self,
+        files: Mapping[str, File],
+        rate: float,
+        reactor: Any,
+        sent: Callable[[int], None] = lambda count: None,
+    ) -> None:
         super().__init__()
         self._files = files
+        self._sent = sent
         self._reactor = reactor
         self._bucket = Bucket(rate, reactor.seconds())
 
@@ -115,22 +131,53 @@ class Mirror(Resource):
         if request.method == b"HEAD" or not found.part.length:
             return b""
         body = memoryview(file.content)[found.part.start : found.part.stop]
-        PacedBody(request, body, self._bucket, self._reactor)
+        PacedBody(request, body, self._bucket, self._reactor, self._sent)
         return NOT_DONE_YET
+
+
+class _Server(QuietSite):
+    """A site whose connections can be ended."""
+
+    def __init__(self, resource: Resource) -> None:
+        super().__init__(resource, parsePOSTFormSubmission=False)
+        self._channels: list[Any] = []
+
+    def buildProtocol(self, addr: object) -> Any:
+        channel = super().buildProtocol(addr)
+        self._channels.append(channel)
+        return channel
+
+    def end(self) -> None:
+        """Reset every connection."""
+        for channel in self._channels:
+            transport = getattr(channel, "transport", None)
+            if transport is not None:
+                transport.abortConnection()
 
 
 class Mirrors(Service):
     """Servers of the same files on loopback, one for each rate in bytes a second.
 
     Their ports are taken at once, so `urls` (without a slash at the end) are good before the
-    service starts; connections wait until it does. Raises OSError.
+    service starts; connections wait until it does. Once all together have sent `fault_after`
+    bytes, the first of them dies and `on_fault` is called. Raises OSError.
     """
 
-    def __init__(self, files: Mapping[str, File], rates: Sequence[float], reactor: Any) -> None:
+    def __init__(
+        self,
+        files: Mapping[str, File],
+        rates: Sequence[float],
+        reactor: Any,
+        fault_after: int | None = None,
+        on_fault: Callable[[], None] = lambda: None,
+    ) -> None:
         self._files = files
         self._reactor = reactor
         self._waiting = [(socket.create_server(("127.0.0.1", 0)), rate) for rate in rates]
         self._ports: list[IListeningPort] = []
+        self._sites: list[_Server] = []
+        self._fault_in = fault_after
+        self._on_fault = on_fault
         self.urls = tuple(
             f"http://127.0.0.1:{listener.getsockname()[1]}" for listener, _ in self._waiting
         )
@@ -138,13 +185,23 @@ class Mirrors(Service):
     def startService(self) -> None:
         super().startService()
         for listener, rate in self._waiting:
-            mirror = Mirror(self._files, rate, self._reactor)
-            site = QuietSite(mirror, parsePOSTFormSubmission=False)
+            site = _Server(Mirror(self._files, rate, self._reactor, self._sent))
             listener.setblocking(False)
             with listener:
                 port = self._reactor.adoptStreamPort(listener.fileno(), socket.AF_INET, site)
             self._ports.append(port)
+            self._sites.append(site)
         self._waiting.clear()
+
+    def _sent(self, count: int) -> None:
+        if self._fault_in is None:
+            return
+        self._fault_in -= count
+        if self._fault_in <= 0:
+            self._fault_in = None
+            maybeDeferred(self._ports[0].stopListening)
+            self._sites[0].end()
+            self._on_fault()
 
     def stopService(self) -> Deferred[Any]:
         super().stopService()

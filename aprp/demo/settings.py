@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aprp.config import LogSettings, Settings, for_upstream
+from aprp.config import LogSettings, Settings, for_sources
 
-RATES = (600_000.0, 300_000.0, 100_000.0)
-"""Bytes a second of each mirror; the clip needs some 52,000."""
+RATES = (600_000.0, 400_000.0, 200_000.0)
+"""Bytes a second of each mirror, 3 to 2 to 1; the clip needs some 52,000."""
 
 
 def demo_settings(mirrors: Sequence[str], port: int) -> Settings:
     """aprp in front of the mirrors with these URLs, with each request shown as it ends."""
-    settings = for_upstream(f"{mirrors[0]}/", port)
+    settings = for_sources([f"{mirror}/" for mirror in mirrors], port)
     return settings.model_copy(update={"log": LogSettings(access="-")})

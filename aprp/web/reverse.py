@@ -8,10 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.ssl import Certificate, trustRootFromCertificates
-from twisted.logger import Logger
-from twisted.python.failure import Failure
 from twisted.web.server import NOT_DONE_YET
 
 from aprp.config import UpstreamRoute
@@ -32,15 +28,16 @@ from aprp.core.ranges import Range, Spec
 from aprp.core.resume import Version
 from aprp.core.targets import under
 from aprp.upstream.agent import Agent
-from aprp.upstream.errors import SourceError, SourceLied
+from aprp.upstream.errors import SourceLied
 from aprp.upstream.exchange import Exchange, Origin, SourceRequest, Timeouts
 from aprp.upstream.stream import Stream, answer_of
+from aprp.upstream.trust import trust_of
 from aprp.web.asking import Wish, read_wish
 from aprp.web.delivery import ClientSink
-from aprp.web.failures import Refusal
 from aprp.web.request import ProxyRequest
 from aprp.web.sending import send
 from aprp.web.tree import Capabilities, RouteResource
+from aprp.web.working import work_on
 
 MOST_TRIES = 3
 """Requests for one plan: a range, another one after a 416, the whole."""
@@ -56,11 +53,10 @@ class ReverseProxy(RouteResource):
     def __init__(self, route: UpstreamRoute, agent: Agent, clock: Any) -> None:
         super().__init__(route.path, route.max_body)
         url = route.upstream
-        trust = None if route.tls.ca is None else _trust(route.tls.ca.read_bytes())
         self.settings = route
         self.agent = agent
         self.clock = clock
-        self.origin = Origin(url.scheme, url.host, url.port, trust)
+        self.origin = Origin(url.scheme, url.host, url.port, trust_of(route.tls))
         self.base = url.path.encode("ascii")
         self.stem = self.base.rstrip(b"/")
         self.host = (route.host or url.authority).encode("ascii")
@@ -74,24 +70,12 @@ class ReverseProxy(RouteResource):
     def render(self, request: ProxyRequest) -> int:
         if request.method == b"OPTIONS" and hops_left(request.fields) == 0:
             return Capabilities().render(request)
-        visit = Visit(self, request)
-        work = Deferred.fromCoroutine(visit.serve())
-        request.notifyFinish().addErrback(lambda _: work.cancel())
-        work.addErrback(visit.failed)
+        work_on(request, Visit(self, request).serve())
         return NOT_DONE_YET
-
-
-def _trust(pem: bytes) -> Any:
-    marker = b"-----BEGIN CERTIFICATE-----"
-    return trustRootFromCertificates(
-        [Certificate.loadPEM(marker + each) for each in pem.split(marker)[1:]]
-    )
 
 
 class Visit:
     """One request on its way to the upstream and back."""
-
-    _log = Logger()
 
     def __init__(self, proxy: ReverseProxy, request: ProxyRequest) -> None:
         self._proxy = proxy
@@ -111,17 +95,6 @@ class Visit:
         finally:
             self._sink.close()
         self._request.finish()
-
-    def failed(self, failure: Failure) -> None:
-        """Tell the client, unless it was the client who left."""
-        error = failure.value
-        if isinstance(error, CancelledError):
-            return
-        if not isinstance(error, (SourceError, Refusal)):
-            self._log.failure("serving {uri}", failure, uri=self._request.uri)
-        assert error is not None
-        if self._request.channel is not None:
-            self._request.fail(error)
 
     async def _serve_ranges(self) -> None:
         route = self._proxy.settings

@@ -7,15 +7,17 @@ from typing import Any
 
 from twisted.web.server import Site
 
-from aprp.config import Settings, UpstreamRoute
+from aprp.config import Settings, SourcesRoute, UpstreamRoute
 from aprp.core.targets import Target
 from aprp.upstream.agent import Agent
+from aprp.upstream.hub import Hub
 from aprp.web.channel import StrictChannel
+from aprp.web.multi import MultiSource
 from aprp.web.record import AccessRecord
 from aprp.web.request import ProxyRequest
 from aprp.web.reverse import ReverseProxy
 from aprp.web.rules import Limits
-from aprp.web.tree import RouteTree
+from aprp.web.tree import RouteResource, RouteTree
 
 
 class ProxySite(Site):
@@ -63,9 +65,11 @@ def make_site(
     limits: Limits | None = None,
 ) -> ProxySite:
     """The site that serves the routes of the settings."""
-    routes = [
-        ReverseProxy(route, agent, reactor)
-        for route in settings.routes
-        if isinstance(route, UpstreamRoute)
-    ]
+    hub = Hub(agent, reactor, settings.memory)
+    routes: list[RouteResource] = []
+    for route in settings.routes:
+        if isinstance(route, UpstreamRoute):
+            routes.append(ReverseProxy(route, agent, reactor))
+        elif isinstance(route, SourcesRoute):
+            routes.append(MultiSource(route, hub, reactor))
     return ProxySite(RouteTree(routes), observe, reactor, limits)

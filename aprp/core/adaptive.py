@@ -1,0 +1,170 @@
+"""Delay requests, our own: which block a source is asked for next, and when.
+
+Rules:
+- the next request goes out when what is left of the current one takes no longer than the new
+  one's first byte needs, so that the source never idles;
+- a block is what the source delivers in a third of a second (see blocks);
+- it's taken at the first byte nobody was asked for, unless another source would have that block
+  more than a third of a second sooner: then the other is left its block and the next one is
+  looked at (after ECF, Lim et al. 2017, and BLEST, Ferlin et al. 2016, which choose paths for the
+  same reason: a slow one must not hold up what comes in order);
+- near the end, a source takes no more than half of what it could deliver until all sources
+  would be done together; a source that can't deliver any of it in time takes nothing;
+- sources never measured get a modest first block each, side by side;
+- a source that just failed is tried ahead of the head, never at it.
+"""
+
+from __future__ import annotations
+
+from aprp.core import blocks, forecast
+from aprp.core.board import Board, Place
+from aprp.core.bound import water_level
+from aprp.core.messages import KIB, MIB
+
+OPENING = MIB
+MOST_OPENING = 4 * MIB
+GUESS = 12e6
+"""Bytes of a first block per second of the time it took to connect: a far source needs more to
+do until it can be told what to do next."""
+
+_SMALLEST_OPENING = 256 * KIB
+_PROVING_DISTANCE = MIB
+
+
+class Adaptive:
+    """The policy ``delay: adaptive``; see the module for its rules.
+
+    Args:
+        block_size: bytes; the first block of a source never measured.
+    """
+
+    def __init__(self, block_size: int = OPENING) -> None:
+        self._opening = min(max(block_size, _SMALLEST_OPENING), 4 * MIB)
+
+    def choose(self, board: Board, place: Place, now: float) -> tuple[int, int] | None:
+        """The range to ask of the place now; None for nothing."""
+        if (due := self.due(board, place, now)) is None or due > now:
+            return None
+        if place.rating.rate is None:
+            return self._open(board, place, now)
+        return self._place_block(board, place, now)
+
+    def due(self, board: Board, place: Place, now: float) -> float | None:
+        """When the place has to be asked for its next block; None: not before something comes."""
+        return forecast.due(board, place, now)
+
+    def _open(self, board: Board, place: Place, now: float) -> tuple[int, int] | None:
+        others = [p for p in board.places.values() if p is not place and p.usable(now)]
+        size = max(self._opening, min(MOST_OPENING, int(GUESS * (place.rating.connect or 0.0))))
+        if board.known:
+            size = min(size, blocks.edge_after((board.stop - board.start) / len(board.places)))
+        size = min(size, blocks.edge_before(board.window / (len(others) + 1)))
+        size = max(size, min(_SMALLEST_OPENING, blocks.edge_before(board.window)))
+        near = board.ready
+        if any(self._is_sooner(board, other, place, now) for other in others):
+            near += _PROVING_DISTANCE
+        span = board.unasked.first(near, board.edge) or (
+            None if near > board.ready and others else board.unasked.first(near, board.edge)
+        )
+        if span is None:
+            return None
+        return span[0], _end(span, size)
+
+    def _is_sooner(self, board: Board, other: Place, place: Place, now: float) -> bool:
+        """A measured source would have the next block before this one could begin it."""
+        if other.rating.rate is None or other.failures:
+            return False
+        finish = forecast.free_at(board, other, now)
+        finish += _SMALLEST_OPENING / forecast.lane_rate(board, other)
+        return finish < now + forecast.first_byte(board, place, now) + blocks.HORIZON
+
+    def _place_block(self, board: Board, place: Place, now: float) -> tuple[int, int] | None:
+        rate, latency = forecast.lane_rate(board, place), place.rating.latency or 0.0
+        others = [
+            _Other(board, other, now)
+            for other in board.places.values()
+            if other is not place
+            and other.rating.rate is not None
+            and other.usable(now)
+            and not other.failures
+        ]
+        all_rates = rate * place.rating.lanes + sum(other.rate * other.lanes for other in others)
+        size = blocks.wanted_size(rate, all_rates, latency, board.window)
+        free = forecast.free_at(board, place, now)
+        span = board.unasked.first(self._from(board, place, others, all_rates), board.edge)
+        while span is not None:
+            block = min(size, span[1] - span[0])
+            sooner = min(others, key=lambda o: o.free + block / o.rate, default=None)
+            if sooner is None or sooner.finish(block) + blocks.HORIZON >= free + block / rate:
+                break
+            span = board.unasked.first(span[0] + sooner.take(span[1] - span[0]), board.edge)
+        if span is None:
+            return None
+        if board.known:
+            size = self._tail(board, rate, latency, free, size, others)
+        if size <= 0 or self._wait_for_window(board, span, size):
+            return None
+        return span[0], _end(span, size)
+
+    def _from(self, board: Board, place: Place, others: list[_Other], all_rates: float) -> int:
+        if place.failures and others:
+            distance = min(max(_PROVING_DISTANCE, all_rates), board.window // 2)
+            return blocks.edge_after(board.ready + distance)
+        return board.ready
+
+    def _tail(
+        self,
+        board: Board,
+        rate: float,
+        latency: float,
+        free: float,
+        size: int,
+        others: list[_Other],
+    ) -> int:
+        lanes = [(rate, free), *((other.rate * other.lanes, other.began) for other in others)]
+        share = rate * (water_level(board.unasked.size, lanes) - free)
+        floor = blocks.smallest_size(rate, latency)
+        if share < blocks.EDGE:
+            rest = min(board.unasked.size, blocks.EDGE)
+            mine = free + rest / rate
+            if any(other.began + rest / other.rate < mine for other in others):
+                return 0
+            return blocks.EDGE
+        return blocks.tail_size(size, share, floor, rate)
+
+    def _wait_for_window(self, board: Board, span: tuple[int, int], size: int) -> bool:
+        """Only a sliver of the window is free: wait until it's worth a request."""
+        sliver = span[1] == board.edge < board.stop and span[1] - span[0] < size
+        return sliver and bool(board.attempts or board.ready > board.taken)
+
+
+class _Other:
+    """Another source, as it would go on if it were left some blocks."""
+
+    def __init__(self, board: Board, place: Place, now: float) -> None:
+        self.rate = forecast.lane_rate(board, place)
+        self.lanes = place.rating.lanes
+        self.began = self.free = forecast.free_at(board, place, now)
+        self._size = blocks.wanted_size(
+            self.rate, self.rate * self.lanes, place.rating.latency or 0.0, board.window
+        )
+
+    def finish(self, size: int) -> float:
+        """When it would have a block of ``size``."""
+        return self.free + size / self.rate
+
+    def take(self, room: int) -> int:
+        """It's left its next block; the size of that."""
+        size = min(self._size, room)
+        self.free += size / (self.rate * self.lanes)
+        return size
+
+
+def _end(span: tuple[int, int], size: int) -> int:
+    """The end of a block of about ``size`` that begins the span: an edge, or the span's own end
+    where little more would be left of it."""
+    start, stop = span
+    end = blocks.edge_before(start + size)
+    if end <= start:
+        end = blocks.edge_after(start + 1)
+    return stop if end + min(size // 4, blocks.EDGE) >= stop else end

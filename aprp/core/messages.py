@@ -1,0 +1,269 @@
+"""What is said to the scheduler (events) and what it says back (actions).
+
+Every message is a frozen value. Offsets and sizes are bytes of the file; a range is half-open,
+``[start, stop)``; times are float seconds on the caller's one clock. A source is named by a
+string, an attempt by a number that is never used twice in one transfer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+class Urgency(IntEnum):
+    """How badly a slot is wanted; the lower number is served first."""
+
+    HEAD = 0  # the client waits for these bytes
+    AHEAD = 1
+
+
+class End(Enum):
+    """How an attempt ended, when it wasn't the scheduler that gave it up."""
+
+    COMPLETED = "completed"  # every byte that its response head promised came
+    BROKEN = "broken"  # the body was cut short, reset or timed out; what came is kept
+    STALE = "stale"  # a reused connection failed before its first response byte: no one's fault
+    UNREACHABLE = "unreachable"  # no connection, or no response head in time
+    REFUSED = "refused"  # a status that may change: 429, 500, 503; see Ended.retry_after
+    ABSENT = "absent"  # not on this source (404, 410), or another version of it
+    LIED = "lied"  # another range, too many bytes, a coded or unparseable answer
+    BEYOND = "beyond"  # 416: the source's file ends at or before the range; see Ended.length
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One place that has the file, as the configuration names it.
+
+    Args:
+        name: unique within the transfer, and the key of its rating.
+        host: what its connections are counted by; sources may share it.
+        connections: how many may be open to the host at once, over the process.
+        static_delay: for the policy ``static``: how many blocks further ahead it asks.
+    """
+
+    name: str
+    host: str = ""
+    connections: int = 4
+    static_delay: int = 0
+
+    @property
+    def counted_by(self) -> str:
+        return self.host or self.name
+
+
+# Events
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The transfer begins. Sent once, before anything else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The arbiter gave the slot that WantSlot asked for. It is good for one attempt.
+
+    What is asked on it is decided now. So it's best passed on when its connection is open: then
+    the nearest source gets the head block, whatever their order. A connection that turns out not
+    to be needed (ReleaseSlot) goes to the pool.
+
+    Args:
+        source: its name.
+        ready: an open connection waits for the request. False: it's opened for Fetch.
+        connect: with ready: seconds it took to open it for this grant; None: it was idle.
+    """
+
+    source: str
+    ready: bool = False
+    connect: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectFailed:
+    """The connection for a granted slot couldn't be opened before Granted was sent; the slot is
+    the arbiter's again."""
+
+    source: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadCame:
+    """A response head was checked and is good: the body that follows is ``[start, stop)``.
+
+    Args:
+        attempt: the number that Fetch gave.
+        start: first byte of the body; must be the start that Fetch asked for.
+        stop: end of the body; may be less than asked (the rest is asked again) or more (a 200:
+            the attempt is abandoned when the asked end is reached).
+        length: complete length of the file. The caller has compared it with what it knows.
+        connect: seconds spent on connecting (and TLS); None on a reused connection.
+    """
+
+    attempt: int
+    start: int
+    stop: int
+    length: int
+    connect: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BytesCame:
+    """The next ``count`` body bytes of the attempt came, in its order."""
+
+    attempt: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An attempt is over, and so is its slot.
+
+    Args:
+        attempt: the number that Fetch gave; unknown and abandoned ones are ignored.
+        end: how.
+        reason: a few words for people; comes back in Fail.
+        retry_after: for REFUSED: seconds from now in which the source is left alone.
+        length: for BEYOND: the complete length that the 416 named, if it did.
+    """
+
+    attempt: int
+    end: End
+    reason: str = ""
+    retry_after: float | None = None
+    length: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTook:
+    """The client took the next ``count`` bytes; they need no memory any longer."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class WindowChanged:
+    """From now on at most ``size`` bytes may be in flight or waiting. What is already there stays
+    until it is taken; only the asking stops."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    """Nothing happened; ``next_deadline()`` is reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The client is gone or the caller gives up: every attempt is abandoned."""
+
+
+Event = (
+    Started
+    | Granted
+    | ConnectFailed
+    | HeadCame
+    | BytesCame
+    | Ended
+    | ClientTook
+    | WindowChanged
+    | TimePassed
+    | Stopped
+)
+
+
+# Actions
+
+
+@dataclass(frozen=True, slots=True)
+class WantSlot:
+    """Ask the arbiter for a slot. Sent again for the same source, it replaces the urgency; at
+    most one want per source waits at a time."""
+
+    source: str
+    urgency: Urgency
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawWant:
+    """The slot that is waited for isn't wanted any longer."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseSlot:
+    """A granted slot isn't used: give it back to the arbiter."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """On the slot just granted, ask ``source`` for ``[start, stop)`` as attempt ``attempt``."""
+
+    attempt: int
+    source: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shorten:
+    """Bytes of the attempt from ``stop`` on aren't wanted. Nothing has to be done at once: when
+    the attempt gets there, Abandon follows. A caller may use it to read no further."""
+
+    attempt: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Stop the attempt now and release its slot; no event of it is wanted any longer."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Of the bytes that BytesCame just spoke of, ``[start, stop)`` are new: write them. What no
+    Keep names was there already or isn't wanted: drop it."""
+
+    attempt: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """The client has paused for long: drop ``[start, stop)`` from the store. Should it go on,
+    the bytes are fetched again."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Every byte of the range was taken by the client. The last action there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """Nothing can go on. Every attempt was abandoned; the last action there is.
+
+    Args:
+        reasons: (source, why) for every source, in the order they were given.
+    """
+
+    reasons: tuple[tuple[str, str], ...]
+
+
+Action = (
+    WantSlot | WithdrawWant | ReleaseSlot | Fetch | Shorten | Abandon | Keep | Forget | Done | Fail
+)

@@ -1,0 +1,55 @@
+"""The two decisions that can be exchanged, and their names in the configuration.
+
+A delay policy says which block a source is asked for next; a duplicate policy, what is asked
+twice. Everything else (slots, windows, failures, which bytes are new) is the scheduler's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from aprp.core import classic
+from aprp.core.adaptive import Adaptive
+from aprp.core.board import Attempt, Board, Place
+from aprp.core.rescue import AdaptiveRescue, Second
+
+
+class DelayPolicy(Protocol):
+    """Which block next. ``choose`` may be called without its answer being used."""
+
+    def choose(self, board: Board, place: Place, now: float) -> tuple[int, int] | None: ...
+
+    def due(self, board: Board, place: Place, now: float) -> float | None: ...
+
+
+class DuplicatePolicy(Protocol):
+    """What twice. ``choose`` may be called without its answer being used."""
+
+    def choose(self, board: Board, place: Place, now: float) -> Second | None: ...
+
+    def doubtful(self, board: Board, now: float) -> list[Attempt]: ...
+
+    def overlong(self, board: Board, now: float) -> list[tuple[Attempt, int]]: ...
+
+    def wake(self, board: Board, now: float) -> float | None: ...
+
+    def arrived(self, board: Board, advanced: bool) -> None: ...
+
+
+DELAYS: dict[str, Callable[[int], DelayPolicy]] = {
+    "adaptive": Adaptive,
+    "normal": classic.Normal,
+    "diff": classic.Diff,
+    "inv": classic.Inverse,
+    "static": classic.Static,
+}
+"""Name to maker; the argument is the block size in bytes."""
+
+DUPLICATES: dict[str, Callable[[int, int], DuplicatePolicy]] = {
+    "adaptive": lambda threshold, size: AdaptiveRescue(),
+    "nibib": classic.WaitingBlocks,
+    "ibrc": classic.VainReads,
+    "off": lambda threshold, size: classic.NoDuplicates(),
+}
+"""Name to maker; the arguments are the threshold in blocks and the block size in bytes."""

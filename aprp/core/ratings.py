@@ -1,0 +1,187 @@
+"""What the process knows of each source, kept beyond the transfer that learned it.
+
+Rules:
+- a rate is decayed bytes over decayed busy time (time constant DECAY), updated with every chunk;
+  busy is the time in which a body was coming, so waiting for a response doesn't lower the rate;
+  when the last few hundredths of a second say something quite different, they are believed;
+- a latency is the time from the request to the response head on a warm connection, with its mean
+  deviation (smoothed as in RFC 6298, section 2); the time to connect is kept apart;
+- how many connections a source is worth is learned: a further one counts only if the source as a
+  whole became faster while it was streaming;
+- every method takes ``now`` or a duration; times are seconds, sizes bytes, rates bytes a second.
+"""
+
+from __future__ import annotations
+
+from math import exp
+
+DECAY = 0.25
+"""Seconds of busy time after which a measurement weighs 1/e."""
+
+_QUICK = 0.04  # seconds: time constant of a second measurement, which notices sudden changes
+_SUDDEN = 1.8  # how many times more or less it must be to be believed at once
+
+_LEARN = 0.06  # seconds of streaming needed before two numbers of connections are compared
+_SETTLED = 0.5  # the same where there's no hurry
+_WORTH = 0.5  # of a connection's share: what a further one must add to be used
+_AGAIN = 10.0  # seconds until another connection is tried again; doubles with each failure
+
+
+class Meter:
+    """Decayed bytes over decayed time."""
+
+    __slots__ = ("_bytes", "_decay", "_seconds", "total")
+
+    def __init__(self, decay: float = DECAY) -> None:
+        self._decay = decay
+        self._bytes = 0.0
+        self._seconds = 0.0
+        self.total = 0.0
+
+    def add(self, count: int, seconds: float) -> None:
+        """``count`` bytes came within ``seconds``."""
+        keep = exp(-seconds / self._decay)
+        self._bytes = self._bytes * keep + count
+        self._seconds = self._seconds * keep + seconds
+        self.total += seconds
+
+    def set(self, rate: float, seconds: float) -> None:
+        """As if ``rate`` was all that was measured, over so many seconds."""
+        self._bytes, self._seconds = rate * seconds, seconds
+
+    @property
+    def rate(self) -> float | None:
+        """Bytes a second, or None while nothing was measured."""
+        return self._bytes / self._seconds if self._seconds > 0 else None
+
+
+class Rating:
+    """One source. ``lanes`` is how many connections at once make it faster."""
+
+    def __init__(self) -> None:
+        self.latency: float | None = None
+        self.deviation = 0.0
+        self.connect: float | None = None
+        self.outstanding = 0
+        self.warm = 0
+        self.failures = 0
+        self.parked_until = 0.0
+        self.lanes = 1
+        self._meter = Meter()
+        self._quick = Meter(_QUICK)
+        self._levels: dict[int, Meter] = {}
+        self._try_more_at = 0.0
+        self._tries = 0
+
+    @property
+    def rate(self) -> float | None:
+        """Bytes a second over all of ``lanes`` connections; None: never measured."""
+        return self._meter.rate
+
+    @property
+    def lane_rate(self) -> float | None:
+        """Bytes a second that one of ``lanes`` connections gets; None: never measured."""
+        rate = self._meter.rate
+        return None if rate is None else rate / self.lanes
+
+    def came(self, count: int, seconds: float, streams: int, now: float) -> None:
+        """``count`` bytes came from ``streams`` >= 1 bodies within ``seconds`` > 0."""
+        busy = seconds * min(streams, self.lanes) / self.lanes
+        self._meter.add(count, busy)
+        self._quick.add(count, busy)
+        self._notice()
+        self._levels.setdefault(streams, Meter()).add(count, seconds)
+        if streams > self.lanes:
+            self._compare(streams, now)
+        elif streams == self.lanes > 1:
+            self._reconsider()
+
+    def answered(self, seconds: float, connect: float | None) -> None:
+        """A response head came ``seconds`` after its request, ``connect`` of which went into
+        connecting (None: the connection was reused)."""
+        if connect is not None:
+            self.connect = connect
+        sample = max(0.0, seconds - (connect or 0.0))
+        if self.latency is None:
+            self.latency, self.deviation = sample, 0.0
+        else:
+            self.deviation += (abs(sample - self.latency) - self.deviation) / 4
+            self.latency += (sample - self.latency) / 8
+        self.failures = 0
+
+    def connected(self, seconds: float) -> None:
+        """A connection was opened, which took so long."""
+        self.connect = seconds
+
+    def failed(self, now: float, parked: float = 0.0) -> None:
+        """An attempt failed through the source's fault; it's left alone for ``parked``."""
+        self.failures += 1
+        self.parked_until = max(self.parked_until, now + parked)
+
+    def first_byte(self, warm: bool) -> float | None:
+        """Seconds from a request to its first byte; None: never measured. Connecting takes one
+        round trip, and so does a request, if there's nothing better to go by."""
+        if self.latency is None:
+            if self.connect is None:
+                return None
+            return self.connect if warm else 2 * self.connect
+        if warm:
+            return self.latency
+        return self.latency + (self.latency if self.connect is None else self.connect)
+
+    def lanes_to_try(self, most: int, now: float, *, at_once: bool) -> int:
+        """How many connections should stream at once to learn whether they make it faster: twice
+        as many as do, at most ``most``; ``lanes`` itself when there's nothing to learn now."""
+        level = self._levels.get(self.lanes)
+        enough = _LEARN if at_once else _SETTLED
+        if level is None or level.total < enough or now < self._try_more_at:
+            return self.lanes
+        return min(2 * self.lanes, max(most, self.lanes))
+
+    def _notice(self) -> None:
+        """A rate that became quite another isn't waited for."""
+        usual, quick = self._meter.rate, self._quick.rate
+        if usual is None or quick is None or self._quick.total < _QUICK:
+            return
+        if not usual / _SUDDEN < quick < usual * _SUDDEN:
+            self._meter.set(quick, _QUICK)
+
+    def _compare(self, streams: int, now: float) -> None:
+        """Was the source faster with ``streams`` connections than with ``lanes``?"""
+        more, these = self._levels.get(streams), self._levels.get(self.lanes)
+        if more is None or these is None or min(more.total, these.total) < _LEARN:
+            return
+        before, after = these.rate or 1.0, more.rate or 0.0
+        gain, added = after / before, streams - self.lanes
+        if gain > 1 + _WORTH * added / self.lanes:
+            self.lanes = min(streams, max(self.lanes + 1, round(gain * self.lanes)))
+            self._meter.set(after, _QUICK)
+            self._quick.set(after, _QUICK)
+            self._tries = 0
+        elif now >= self._try_more_at:
+            self._tries += 1
+            self._try_more_at = now + _AGAIN * 2 ** min(self._tries, 6)
+            del self._levels[streams]
+
+    def _reconsider(self) -> None:
+        """Is the source as fast with fewer connections? Overlaps of requests tell by the way."""
+        these, fewer = self._levels.get(self.lanes), self._levels.get(self.lanes - 1)
+        if these is None or fewer is None or min(these.total, fewer.total) < _LEARN:
+            return
+        if (these.rate or 0.0) < (fewer.rate or 0.0) * (1 + _WORTH / 2 / (self.lanes - 1)):
+            del self._levels[self.lanes]
+            self.lanes -= 1
+
+
+class Ratings:
+    """The ratings of all sources of the process, by the name of the source."""
+
+    def __init__(self) -> None:
+        self._ratings: dict[str, Rating] = {}
+
+    def of(self, source: str) -> Rating:
+        """The rating of a source, a blank one if it was never met."""
+        return self._ratings.setdefault(source, Rating())
+
+    def __iter__(self) -> object:
+        return iter(sorted(self._ratings.items()))

@@ -1,0 +1,527 @@
+"""In which order which bytes are asked of whom, so that one client gets one range of one file in
+order, early and evenly, from sources that differ and change.
+
+Pure: events in, actions out; it reads no clock and holds no body bytes.
+
+Driving the scheduler
+=====================
+
+One Scheduler serves one ordered delivery of one range ``[start, stop)``. The caller owns the
+sockets, the store and the arbiter; Ratings are shared by all transfers of the process::
+
+    scheduler = Scheduler(sources, start, stop, ratings, settings, length=None)
+    actions = scheduler.handle(now, Started())
+
+Every ``handle`` returns actions, to be done in their order, at once. The caller never calls
+``handle`` from within the doing of an action: it queues what follows (a grant, say) as the next
+event, with the same ``now`` or a later one.
+
+- WantSlot: ``arbiter.want(transfer, source, urgency)``. When the Grant comes (often at once), open
+  a connection if the pool has none idle, then send Granted(source, ready=True, connect=seconds or
+  None); or ConnectFailed, with the slot given back. (A caller that can't open connections apart
+  from requests sends Granted(source) at once; it works the same, but the first byte may come
+  later than the nearest source would have it.) The answer to Granted has either Fetch for that
+  source, or ReleaseSlot; then the connection is left idle in the pool. While a connection is
+  being opened for a grant, WantSlot and WithdrawWant for its source only say whether it's still
+  wanted when it is open; if not, it goes to the pool and the slot back, and no Granted is sent.
+- Fetch: open ``bytes=start-(stop - 1)`` from the source. A slot carries one attempt. When the
+  attempt is over, by Ended from the caller or by Abandon from here, the caller returns the slot
+  to the arbiter (before it sends Ended; what the arbiter grants is sent on as Granted events
+  after it).
+- When the response head has come and was checked (status, coding, Content-Range, validator,
+  length), send HeadCame. A head that fails the check is Ended(LIED), a refusing one
+  Ended(REFUSED or ABSENT), none at all Ended(UNREACHABLE), or Ended(STALE) where a reused
+  connection was closed before its first byte.
+- For every chunk of the body, send BytesCame(attempt, count) and hold the chunk until ``handle``
+  returns. The chunk lies at ``[at, at + count)``, where ``at`` is the attempt's start plus all
+  that came before. Write the parts that Keep names, drop the rest: two attempts may cover the
+  same bytes, and each byte is kept once. Then ``[taken, ready)`` is what can be given to the
+  client, in order; ``ready`` grows while the head block is still coming.
+- After the last byte that the head promised, send Ended(COMPLETED); if fewer came,
+  Ended(BROKEN); if more, keep none of the surplus and send Ended(LIED).
+- Shorten needs nothing; Abandon stops an attempt at once. Events of an abandoned attempt that
+  were already on their way are ignored.
+- When the client (or the transport's buffer, as the caller counts it) took bytes, send
+  ClientTook(count). All asking is bounded by it: a client that takes nothing is asked for at most
+  the window, so an exchange never has to be paused. There is no event for a pause: taking
+  nothing for LET_GO seconds while bytes are ready is one, and then Forget drops most of them.
+- ``next_deadline()`` is the time, on the clock of ``now``, at which TimePassed must be sent if
+  nothing else happened; None: no need. It is always later than the last ``now``, and may change
+  with every ``handle``: arm one timer again after each.
+- Done and Fail are the last action. After them, and after Stopped, every event is ignored and
+  nothing is in flight. ``failed`` tells a Fail before the first byte from one after it only by
+  ``ready``: the caller cuts the client's connection if bytes were sent.
+
+``stop`` may be None (to the end of the file) and ``length`` None (not known yet). Then the first
+blocks go out all the same and the first good response head tells; a 416 for a block that lies
+beyond the end is Ended(BEYOND, length=...), no fault of the source. ``length`` is known from the
+first HeadCame on. A suffix range needs the length first.
+
+Memory: ``settings.window`` is the most that may wait or be in flight; WindowChanged changes it
+at any time (see ``buffered`` and ``in_flight`` for what a process-wide limit has to count).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aprp.core import forecast
+from aprp.core import messages as m
+from aprp.core.blocks import EDGE
+from aprp.core.board import ENDLESS, Attempt, Board, Place
+from aprp.core.messages import MIB, Action, Event, Source
+from aprp.core.pace import KEPT, Pace
+from aprp.core.policies import DELAYS, DUPLICATES
+from aprp.core.ratings import Ratings
+from aprp.core.rescue import Second
+from aprp.core.trouble import Trouble
+
+_QUIET = 0.005
+"""Seconds between two plans when nothing but bytes came."""
+
+_STEP = 0.001
+"""Seconds that the next deadline is ahead of now, at least."""
+
+_SHORTEST, _SILENCE = 0.002, 0.25
+"""Seconds between which the time that a chunk took counts in a rate."""
+
+_CLAIM = 0.25
+"""Seconds that a source may take to connect before its block is offered to others."""
+
+_PATIENCE = (1.0, 2.0, 4.0)
+"""Seconds until the only source left, silent, is asked again; by how often it fell silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the route says.
+
+    Args:
+        window: bytes in flight or waiting, at most; not less than 256 KiB.
+        block_size: bytes of a block of the older policies; a hint for ``adaptive``.
+        delay: adaptive | normal | diff | inv | static.
+        duplicate: adaptive | nibib | ibrc | off.
+        duplicate_threshold: blocks, for nibib and ibrc.
+        resume_for: seconds without progress by a block after which a transfer whose sources all
+            fail is given up.
+    """
+
+    window: int = 32 * MIB
+    block_size: int = MIB
+    delay: str = "adaptive"
+    duplicate: str = "adaptive"
+    duplicate_threshold: int = 20
+    resume_for: float = 30.0
+
+
+class Scheduler:
+    """One ordered delivery; see the module for how it's driven.
+
+    Args:
+        sources: at least one; the order is the preference among sources never met.
+        start: first byte wanted.
+        stop: end of the range, or None for the end of the file.
+        ratings: shared by the process.
+        settings: what the route says.
+        length: complete length of the file, if it's known from before.
+
+    Raises:
+        ValueError: no sources, two of one name, an empty range, or an unknown policy.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        start: int,
+        stop: int | None,
+        ratings: Ratings,
+        settings: Settings | None = None,
+        length: int | None = None,
+    ) -> None:
+        settings = settings or Settings()
+        end = min(ENDLESS if stop is None else stop, ENDLESS if length is None else length)
+        if not 0 <= start < end:
+            raise ValueError(f"the range [{start}, {end}) holds no byte to fetch")
+        if not sources or len({source.name for source in sources}) < len(sources):
+            raise ValueError("a transfer needs at least one source, and each under its own name")
+        if settings.delay not in DELAYS or settings.duplicate not in DUPLICATES:
+            raise ValueError(
+                f"no policy delay: {settings.delay}, duplicate: {settings.duplicate}; there are "
+                f"{', '.join(DELAYS)} and {', '.join(DUPLICATES)}"
+            )
+        self._places = [Place(s, ratings.of(s.name), n) for n, s in enumerate(sources)]
+        self._board = Board(self._places, start, end)
+        self._length = length
+        self._delay = DELAYS[settings.delay](settings.block_size)
+        self._duplicate = DUPLICATES[settings.duplicate](
+            settings.duplicate_threshold, settings.block_size
+        )
+        self._pace = Pace(settings.window, len(sources))
+        self._trouble = Trouble(self._places, settings.resume_for)
+        self._actions: list[Action] = []
+        self._wake: float | None = None
+        self._planned = -1.0
+        self._over = False
+
+    def handle(self, now: float, event: Event) -> list[Action]:
+        """Take one event at ``now`` and return what has to be done, in order."""
+        if self._over:
+            return [m.ReleaseSlot(event.source)] if isinstance(event, m.Granted) else []
+        self._actions = []
+        if self._take(now, event) and not self._over:
+            self._plan(now)
+        return self._actions
+
+    def next_deadline(self) -> float | None:
+        """When TimePassed must be sent if nothing else happens before."""
+        return None if self._over else self._wake
+
+    @property
+    def taken(self) -> int:
+        """Offset of the next byte owed to the client."""
+        return self._board.taken
+
+    @property
+    def ready(self) -> int:
+        """Every byte of ``[taken, ready)`` is in the store."""
+        return self._board.ready
+
+    @property
+    def stop(self) -> int | None:
+        """End of the range; None while it isn't known."""
+        return self._board.stop if self._board.known else None
+
+    @property
+    def length(self) -> int | None:
+        """Complete length of the file; None while it isn't known."""
+        return self._length
+
+    @property
+    def buffered(self) -> int:
+        """Bytes kept and not yet taken."""
+        return self._board.buffered()
+
+    @property
+    def in_flight(self) -> int:
+        """Bytes asked for and not yet here."""
+        return self._board.in_flight()
+
+    @property
+    def window(self) -> int:
+        """Bytes that may be in flight or waiting now, as the client's pace has it."""
+        return self._pace.window
+
+    def _take(self, now: float, event: Event) -> bool:
+        """Take in what happened; whether it's worth planning anew."""
+        match event:
+            case m.Granted():
+                self._granted(event, now)
+            case m.ConnectFailed(source, reason):
+                place = self._board.places[source]
+                place.wanted = None
+                self._trouble.blame(place, m.Ended(0, m.End.UNREACHABLE, reason), now)
+            case m.HeadCame():
+                self._head_came(event, now)
+            case m.BytesCame(number, count):
+                attempt = self._board.attempts.get(number)
+                return attempt is not None and self._bytes_came(attempt, count, now)
+            case m.Ended():
+                return self._ended(event, now)
+            case m.ClientTook(count):
+                self._client_took(count, now)
+                return self._is_time(now)
+            case m.WindowChanged(size):
+                self._pace.resize(size)
+            case m.Stopped():
+                self._finish(None)
+            case m.Started() | m.TimePassed():
+                pass
+        return True
+
+    def _is_time(self, now: float) -> bool:
+        """Bytes come often; plans needn't be made more often than they can differ."""
+        if now >= self._planned + _QUIET or (self._wake is not None and now >= self._wake):
+            return True
+        later = self._planned + _QUIET
+        self._wake = later if self._wake is None else min(self._wake, later)
+        return False
+
+    # What happens to attempts
+
+    def _granted(self, event: m.Granted, now: float) -> None:
+        place = self._board.places[event.source]
+        wanted, place.wanted = place.wanted, None
+        warm = self._count_connection(place, event)
+        place.in_hand = event.ready
+        picked = None if wanted is None else self._pick(place, now)
+        place.in_hand = False
+        if picked is None:
+            place.rating.warm += event.ready
+            self._actions.append(m.ReleaseSlot(place.name))
+            return
+        if picked.first is not None:
+            self._cut(picked.first, picked.start, now)
+        self._make_room(picked.start, picked.stop)
+        place.seen = sum(other.blocks for other in self._places)
+        attempt = self._board.begin(place, picked.start, picked.stop, now, warm=warm)
+        attempt.second = picked.first is not None
+        self._actions.append(m.Fetch(attempt.number, place.name, attempt.start, attempt.stop))
+
+    def _count_connection(self, place: Place, event: m.Granted) -> bool:
+        """Whether the attempt will find its connection open; the pool has one idle less."""
+        if event.connect is not None:
+            place.rating.connected(event.connect)
+            return True
+        warm = event.ready or place.rating.warm > 0
+        place.rating.warm = max(0, place.rating.warm - 1)
+        return warm
+
+    def _make_room(self, start: int, stop: int) -> None:
+        """At most two attempts cover a byte: the oldest silent one goes."""
+        board = self._board
+        while board.covered(start, stop) > 1:
+            over = [a for a in board.attempts.values() if a.at < stop and start < a.stop]
+            self._abandon(min(over, key=lambda a: (not a.doubted, a.number)))
+
+    def _head_came(self, event: m.HeadCame, now: float) -> None:
+        attempt = self._board.attempts.get(event.attempt)
+        if attempt is None:
+            return
+        place = self._board.places[attempt.source]
+        if not place.streaming:
+            place.chunk_at, place.carry = None, 0
+        attempt.began = attempt.life = now
+        attempt.wire_stop = event.stop
+        place.rating.answered(now - attempt.since, event.connect)
+        if event.connect is not None and attempt.warm:
+            place.rating.warm = 0
+        self._trouble.answered()
+        self._alive(place, attempt, now)
+        self._learn_length(event.length, now)
+        if attempt.number in self._board.attempts and event.stop < attempt.stop:
+            self._board.cut(attempt, max(attempt.at, event.stop))
+
+    def _bytes_came(self, attempt: Attempt, count: int, now: float) -> bool:
+        board, place = self._board, self._board.places[attempt.source]
+        ready = board.ready
+        fresh = board.receive(attempt, count)
+        self._rate(place, attempt, count, now)
+        attempt.life = now
+        self._actions += [m.Keep(attempt.number, low, high) for low, high in fresh]
+        self._alive(place, attempt, now)
+        for low, high in fresh:
+            place.failures = place.rating.failures = 0
+            self._trouble.gained(high - low, whole=not board.missing)
+            for other in board.others_over(attempt, low, high):
+                self._trim(other, now)
+        if attempt.number in board.attempts and attempt.at < attempt.wire_stop:
+            self._trim(attempt, now)
+        if board.ready > board.taken:
+            self._pace.offered(now)
+        return self._is_time(now) or (ready < board.ready and board.unasked.holds(board.ready))
+
+    def _rate(self, place: Place, attempt: Attempt, count: int, now: float) -> None:
+        """The first chunk after an idle time may have waited: it only starts the clock, unless
+        it's all there is. A silence isn't a rate."""
+        since = place.chunk_at
+        if since is None and attempt.at >= attempt.wire_stop and attempt.began is not None:
+            since = min(attempt.began, now - _SHORTEST)
+        if since is not None:
+            place.carry += count
+            if now > since:
+                seconds = min(now - since, _SILENCE)
+                place.rating.came(place.carry, seconds, max(1, place.streaming), now)
+                place.carry = 0
+        place.chunk_at = now
+
+    def _alive(self, place: Place, attempt: Attempt, now: float) -> None:
+        place.silences = 0
+        if attempt.doubted:
+            self._board.believe(attempt)
+            self._trim(attempt, now)
+
+    def _trim(self, attempt: Attempt, now: float) -> None:
+        """Of an attempt, keep no more than is still missing."""
+        stop = self._board.trim(attempt)
+        if stop < attempt.stop or attempt.at >= attempt.stop:
+            self._cut(attempt, stop, now)
+
+    def _cut(self, attempt: Attempt, stop: int, now: float) -> None:
+        if stop <= attempt.at:
+            if attempt.doubted:
+                silent = m.Ended(attempt.number, m.End.BROKEN, "fell silent")
+                self._trouble.blame(self._board.places[attempt.source], silent, now)
+            self._abandon(attempt)
+        else:
+            self._board.cut(attempt, stop)
+            self._actions.append(m.Shorten(attempt.number, stop))
+
+    def _abandon(self, attempt: Attempt) -> None:
+        self._board.vain += forecast.under_way(self._board, attempt)
+        self._over_with(attempt)
+        self._actions.append(m.Abandon(attempt.number))
+
+    def _over_with(self, attempt: Attempt) -> None:
+        self._board.end(attempt)
+        place = self._board.places[attempt.source]
+        if not place.streaming:
+            place.chunk_at, place.carry = None, 0
+
+    def _ended(self, event: m.Ended, now: float) -> bool:
+        attempt = self._board.attempts.get(event.attempt)
+        if attempt is None:
+            return False
+        place = self._board.places[attempt.source]
+        self._over_with(attempt)
+        match event.end:
+            case m.End.COMPLETED:
+                place.blocks += 1
+                place.rating.warm = min(place.rating.warm + 1, place.source.connections)
+                self._duplicate.arrived(self._board, self._board.ready >= attempt.stop)
+            case m.End.STALE:
+                place.rating.warm = 0
+            case m.End.BEYOND if event.length is not None and event.length <= attempt.start:
+                self._learn_length(event.length, now)
+            case _:
+                self._trouble.blame(place, event, now)
+        return True
+
+    def _learn_length(self, length: int, now: float) -> None:
+        board = self._board
+        if self._length is not None:
+            return
+        self._length = length
+        if length >= board.stop:
+            return
+        if length <= board.start:
+            self._finish(
+                m.Fail(tuple((p.name, "the file ends before the range") for p in self._places))
+            )
+            return
+        board.limit(length)
+        for attempt in list(board.attempts.values()):
+            if attempt.stop > length:
+                attempt.stop = length
+                self._trim(attempt, now)
+
+    def _client_took(self, count: int, now: float) -> None:
+        board = self._board
+        if count < 0 or board.taken + count > board.ready:
+            raise ValueError(
+                f"the client can't have taken {count} bytes of {board.ready - board.taken} ready"
+            )
+        board.taken += count
+        self._pace.took(count, now, more=board.ready > board.taken)
+        if board.taken == board.stop:
+            self._finish(m.Done())
+
+    # What to do next
+
+    def _plan(self, now: float) -> None:
+        board = self._board
+        self._planned = now
+        self._let_go(now)
+        self._look_ahead()
+        for attempt in self._duplicate.doubtful(board, now):
+            board.doubt(attempt)
+            board.places[attempt.source].silences += 1
+        for attempt, stop in self._duplicate.overlong(board, now):
+            self._cut(attempt, stop, now)
+        if self._trouble.hopeless(now, bool(board.attempts)):
+            self._finish(m.Fail(self._trouble.reasons()))
+            return
+        room = board.unasked.count(board.ready, board.edge)
+        for place in sorted(self._places, key=self._preference):
+            picked = self._pick(place, now)
+            if picked is not None and (room > 0 or picked.first is not None):
+                self._want(place, picked, now)
+                if picked.first is None and now < place.claim_until:
+                    room -= picked.stop - picked.start
+            elif place.wanted is not None:
+                place.wanted = None
+                self._actions.append(m.WithdrawWant(place.name))
+        self._set_wake(now)
+
+    def _look_ahead(self) -> None:
+        board = self._board
+        board.window = self._pace.window
+        board.edge = min(board.stop, board.taken + board.window)
+        if board.edge < board.stop and board.edge // EDGE * EDGE > board.taken:
+            board.edge = board.edge // EDGE * EDGE
+        board.slack = (board.ready - board.taken) / self._pace.rate
+
+    def _preference(self, place: Place) -> tuple[bool, bool, float, int]:
+        rating, doubtful, idle = place.rating, bool(place.failures), place.wanted is None
+        rate, first = rating.lane_rate, rating.first_byte(warm=rating.warm > 0)
+        if rate is None or first is None:
+            return (doubtful, idle, 0.0, place.order)
+        return (doubtful, idle, first + EDGE / max(rate, 1.0), place.order)
+
+    def _want(self, place: Place, picked: Second, now: float) -> None:
+        if place.wanted is None:
+            place.wanted_since = now
+            patience = max(_CLAIM, 2 * forecast.first_byte(self._board, place, now))
+            place.claim_until = now + patience
+        urgency = m.Urgency.HEAD if picked.start <= self._board.ready else m.Urgency.AHEAD
+        if place.wanted is not urgency:
+            place.wanted = urgency
+            self._actions.append(m.WantSlot(place.name, urgency))
+
+    def _pick(self, place: Place, now: float) -> Second | None:
+        """What the place should be asked for, if a slot is there."""
+        if len(place.attempts) >= place.source.connections or not self._may_ask(place, now):
+            return None
+        second = self._duplicate.choose(self._board, place, now)
+        if second is not None:
+            return second
+        block = self._delay.choose(self._board, place, now)
+        return None if block is None else Second(*block)
+
+    def _may_ask(self, place: Place, now: float) -> bool:
+        if place.barred or place.retry_at > now:
+            return False
+        return not place.silent or now >= self._ask_again_at(place, now)
+
+    def _ask_again_at(self, place: Place, now: float) -> float:
+        """A silent source is asked again only if there's no other, after some patience."""
+        if any(other.usable(now) for other in self._places):
+            return now + _PATIENCE[0]
+        last = max(attempt.since for attempt in place.attempts)
+        return last + _PATIENCE[min(place.silences, len(_PATIENCE)) - 1]
+
+    def _let_go(self, now: float) -> None:
+        when = self._pace.let_go_at()
+        if when is None or now < when:
+            return
+        board = self._board
+        self._pace.asleep = True
+        for attempt in list(board.attempts.values()):
+            self._abandon(attempt)
+        for low, high in board.forget(board.taken + KEPT, board.stop):
+            self._actions.append(m.Forget(low, high))
+
+    def _set_wake(self, now: float) -> None:
+        board = self._board
+        times = [self._duplicate.wake(board, now), self._pace.let_go_at()]
+        times += self._trouble.wake(now)
+        for place in self._places:
+            if place.wanted is not None:
+                times.append(place.claim_until)
+            elif place.silent:
+                times.append(self._ask_again_at(place, now))
+            elif self._may_ask(place, now):
+                times.append(self._delay.due(board, place, now))
+        coming = [time for time in times if time is not None and time > now]
+        self._wake = max(min(coming), now + _STEP) if coming else None
+
+    def _finish(self, last: Action | None) -> None:
+        for attempt in list(self._board.attempts.values()):
+            self._abandon(attempt)
+        for place in self._places:
+            if place.wanted is not None:
+                place.wanted = None
+                self._actions.append(m.WithdrawWant(place.name))
+        self._over = True
+        if last is not None:
+            self._actions.append(last)

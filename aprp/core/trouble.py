@@ -1,0 +1,113 @@
+"""What a failure means for the source and for the transfer.
+
+Rules:
+- a broken or refusing source may be asked again at once, then after pauses that grow;
+- one that named a time (Retry-After) is parked until then;
+- one that lied or hasn't the file is left out, until no other is left;
+- before the first good response head, a transfer fails when every source failed twice, or for
+  good, and none is parked for a bearable time; after it, when for ``resume_for`` seconds it did
+  not get on by a block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from aprp.core.blocks import EDGE
+from aprp.core.board import Place
+from aprp.core.messages import End, Ended
+
+PAUSES = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
+"""Seconds until a source is asked again, by how often it failed in a row; then the last."""
+
+PROGRESS = EDGE
+"""Bytes that count as a block when it's asked whether a transfer gets on."""
+
+_TRIES = 2
+
+_REASONS = {
+    End.BROKEN: "the body was cut short",
+    End.UNREACHABLE: "no answer",
+    End.REFUSED: "refused",
+    End.ABSENT: "doesn't have this file",
+    End.LIED: "sent something else than was asked",
+    End.BEYOND: "says the file ends before the range",
+}
+
+
+class Trouble:
+    """The failures of one transfer.
+
+    Args:
+        places: its sources.
+        resume_for: seconds.
+    """
+
+    def __init__(self, places: Sequence[Place], resume_for: float) -> None:
+        self._places = places
+        self._resume_for = resume_for
+        self._begun = False
+        self._since: float | None = None
+        self._gained = 0
+
+    def blame(self, place: Place, ended: Ended, now: float) -> None:
+        """An attempt of the place failed."""
+        place.failures += 1
+        place.reason = ended.reason or _REASONS.get(ended.end, ended.end.value)
+        pause = PAUSES[min(place.failures, len(PAUSES)) - 1]
+        if ended.end in (End.LIED, End.ABSENT, End.BEYOND):
+            place.lasting = True
+            pause = max(pause, PAUSES[1])
+        place.parked = ended.end is End.REFUSED and ended.retry_after is not None
+        if place.parked:
+            pause = max(pause, ended.retry_after or 0.0)
+        place.retry_at = now + pause
+        place.rating.failed(now, ended.retry_after or 0.0)
+        if self._since is None:
+            self._since = now
+        left_out = [other.lasting for other in self._places]
+        for other in self._places:
+            other.barred = other.lasting and not all(left_out)
+
+    def answered(self) -> None:
+        """A good response head came."""
+        self._begun = True
+
+    def gained(self, count: int, whole: bool) -> None:
+        """``count`` new bytes came; ``whole`` if nothing is missing any longer."""
+        self._gained += count
+        if self._gained >= PROGRESS or whole:
+            self.calm()
+
+    def calm(self) -> None:
+        """The transfer gets on: the clock starts anew with the next failure."""
+        self._gained = 0
+        self._since = None
+
+    def hopeless(self, now: float, in_flight: bool) -> bool:
+        """Whether the transfer should fail now."""
+        if self._since is None or any(not place.failures for place in self._places):
+            return False
+        end = self._since + self._resume_for
+        if now >= end:
+            return True
+        if in_flight:
+            return False
+        if self._begun:
+            return all(place.retry_at > end for place in self._places)
+        return all(self._spent(place, end) for place in self._places)
+
+    def wake(self, now: float) -> Iterable[float]:
+        """When something about failures changes by time alone."""
+        yield from (place.retry_at for place in self._places if place.retry_at > now)
+        if self._since is not None and all(place.failures for place in self._places):
+            yield self._since + self._resume_for
+
+    def reasons(self) -> tuple[tuple[str, str], ...]:
+        """(source, why) of each."""
+        return tuple((place.name, place.reason or "no answer") for place in self._places)
+
+    def _spent(self, place: Place, end: float) -> bool:
+        if place.parked:
+            return place.retry_at > end
+        return place.lasting or place.failures >= _TRIES

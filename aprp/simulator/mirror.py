@@ -1,0 +1,166 @@
+"""Simulated sources: what they are (frozen descriptions) and how their bytes flow.
+
+A Mirror's connections share its rate, or that of a bottleneck it shares with other mirrors, by
+water filling: each gets an equal part, except where its own limit is lower. Rates are constant
+between changes, so the flow is exact; bytes are handed over in chunks of about CHUNK_TIME.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+
+from aprp.core.messages import KIB
+
+CHUNK_TIME = 0.01
+SMALLEST_CHUNK, LARGEST_CHUNK = 4 * KIB, 64 * KIB
+INITIAL_WINDOW = 14_600
+"""Bytes a new connection may have under way (RFC 6928: ten segments)."""
+
+GROWTH = 0.69
+"""Bytes that this window grows by for each byte delivered: it doubles in a latency."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """One simulated source.
+
+    Args:
+        name: also the key of its rating.
+        rate: bytes a second over all its connections.
+        latency: seconds from a request to its first byte; connecting takes as long once more.
+        jitter: part of the latency by which it varies at random, up or down.
+        per_connection: bytes a second that one connection gets at most.
+        connections: how many may be used at once.
+        changes: (time, rate) in order of time: from then on the rate is this; 0 is a silent
+            stall, in which nothing is answered either.
+        dies_at: from then on connections are reset and refused.
+        lies_at: from then on responses are for another range.
+        bottleneck: mirrors of the same name here share the rate of the first.
+        slow_start: whether each new connection has to find its rate.
+    """
+
+    name: str
+    rate: float
+    latency: float = 0.02
+    jitter: float = 0.0
+    per_connection: float = inf
+    connections: int = 4
+    changes: tuple[tuple[float, float], ...] = ()
+    dies_at: float = inf
+    lies_at: float = inf
+    bottleneck: str = ""
+    slow_start: bool = False
+
+    def rate_at(self, time: float) -> float:
+        """Bytes a second at that time."""
+        if time >= self.dies_at:
+            return 0.0
+        index = bisect_right(self.changes, (time, inf)) - 1
+        return self.rate if index < 0 else self.changes[index][1]
+
+    def speaks_at(self, time: float) -> float:
+        """When, from ``time`` on, it is not in a silent stall; infinite for never."""
+        if self.rate_at(time) > 0:
+            return time
+        return next((t for t, rate in self.changes if t > time and rate > 0), inf)
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """An open connection; ``carried`` counts the bytes it brought so far."""
+
+    mirror: Mirror
+    carried: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Stream:
+    """A body on its way: ``left`` bytes on the wire, ``chunk`` of them until the next hand-over,
+    ``speed`` as the pipe last had it."""
+
+    attempt: int
+    connection: Connection
+    left: int
+    done: Callable[[Stream, int], None]
+    size: int = 0
+    chunk: float = 0.0
+    speed: float = 0.0
+
+    def limit(self) -> float:
+        """Bytes a second that its own connection allows now."""
+        mirror = self.connection.mirror
+        if not mirror.slow_start:
+            return mirror.per_connection
+        window = INITIAL_WINDOW + GROWTH * self.connection.carried
+        return min(mirror.per_connection, window / mirror.latency)
+
+
+class Pipe:
+    """The rate that streams share. ``advance`` moves time on; ``next_time`` says when the next
+    chunk is whole."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self._mirror = mirror
+        self._streams: list[Stream] = []
+        self._now = 0.0
+        self.version = 0
+
+    def add(self, stream: Stream, now: float) -> None:
+        """A body begins."""
+        self.advance(now)
+        self._streams.append(stream)
+        self._share()
+        self._next_chunk(stream)
+
+    def drop(self, stream: Stream, now: float) -> None:
+        """A body is over."""
+        if stream in self._streams:
+            self.advance(now)
+            self._streams.remove(stream)
+            self._share()
+
+    def advance(self, now: float) -> None:
+        """Let the bytes flow until now."""
+        for stream in self._streams:
+            moved = min(stream.chunk, stream.speed * (now - self._now))
+            stream.chunk -= moved
+            stream.connection.carried += moved
+        self._now = now
+        self._share()
+
+    def finished(self) -> list[Stream]:
+        """Streams whose chunk is whole."""
+        return [stream for stream in self._streams if stream.chunk < 0.5]
+
+    def hand_over(self, stream: Stream) -> None:
+        """The stream's chunk goes to its reader, and the next begins."""
+        size = stream.size
+        stream.left -= size
+        if stream.left > 0:
+            self._next_chunk(stream)
+        else:
+            self._streams.remove(stream)
+            self._share()
+        stream.done(stream, size)
+
+    def next_time(self) -> float:
+        """When the next chunk will be whole if nothing changes; infinite for never."""
+        return min(
+            (self._now + s.chunk / s.speed for s in self._streams if s.speed > 0), default=inf
+        )
+
+    def _next_chunk(self, stream: Stream) -> None:
+        size = min(max(stream.speed * CHUNK_TIME, SMALLEST_CHUNK), LARGEST_CHUNK)
+        stream.size = min(int(size), stream.left)
+        stream.chunk = float(stream.size)
+
+    def _share(self) -> None:
+        rest, count = self._mirror.rate_at(self._now), len(self._streams)
+        for limit, _, stream in sorted((s.limit(), s.attempt, s) for s in self._streams):
+            stream.speed = min(limit, rest / count)
+            rest -= stream.speed
+            count -= 1
+        self.version += 1

@@ -1,0 +1,177 @@
+"""One source as one transfer sees it: how it is asked, and what it has shown so far.
+
+Redirects are followed as the route allows. Where one led is remembered for all transfers, and
+looked up anew as soon as the place refuses.
+"""
+
+from __future__ import annotations
+
+from twisted.web.iweb import IResponse
+
+import aprp
+from aprp.core.copies import REDIRECTS
+from aprp.core.fields import Fields, Pairs
+from aprp.core.ranges import FromTo, Range
+from aprp.core.redirects import MOST_HOPS, redirected
+from aprp.core.url import Url
+from aprp.core.validators import Validators
+from aprp.upstream.body import LITTLE, Body
+from aprp.upstream.errors import SourceError, SourceLied
+from aprp.upstream.exchange import Exchange, Origin
+from aprp.upstream.hub import Hub
+from aprp.upstream.stream import Collector
+from aprp.upstream.terms import Copy, Terms
+from aprp.upstream.treq_agent import SourceAgent, ask
+
+USER_AGENT = f"aprp/{aprp.__version__}".encode("ascii")
+
+
+class NotFollowed(SourceError):
+    """A redirect that leads where it isn't followed."""
+
+    kind = "http_protocol_error"
+
+
+class Remote:
+    """One source in one transfer.
+
+    `kept` is a whole answer that waits to be read on, from a source that ignores ranges. `error`
+    is the last that an attempt met; `beyond` is set when it said that the file ends before the
+    range.
+    """
+
+    def __init__(self, hub: Hub, copy: Copy, terms: Terms) -> None:
+        self.name = copy.source.name
+        self.source = copy.source
+        self.ignores_ranges = False
+        self.kept: Body | None = None
+        self.compared = False
+        self.error: SourceError | None = None
+        self.beyond = False
+        self._hub = hub
+        self._url = copy.url
+        self._terms = terms
+        self._versions: dict[str, Validators] = {}
+        self._at = copy.url
+
+    @property
+    def version(self) -> Validators | None:
+        """The validators that the place asked last showed first."""
+        return self._versions.get(self._at.origin)
+
+    @version.setter
+    def version(self, shown: Validators) -> None:
+        self._versions[self._at.origin] = shown
+
+    async def get(self, wanted: Range) -> tuple[Exchange, IResponse]:
+        """Ask for a range; raises SourceError. The head of the answer isn't judged yet."""
+        return await self._ask("GET", wanted)
+
+    async def head(self) -> tuple[Exchange, IResponse]:
+        """Ask for the head alone."""
+        return await self._ask("HEAD", None)
+
+    def take_kept(self, start: int) -> Body | None:
+        """The whole answer that waits, if what comes next leads to the offset `start`."""
+        kept = self.kept
+        if kept is None or kept.ended or kept.at > start:
+            return None
+        self.kept = None
+        return kept
+
+    def keep(self, body: Body) -> None:
+        """Hold a whole answer up, to read it on when the next range is asked for."""
+        if self.kept is not None:
+            self.kept.leave()
+        body.wait()
+        self.kept = body
+
+    def close(self) -> None:
+        """The transfer is over."""
+        kept, self.kept = self.kept, None
+        if kept is not None:
+            kept.leave()
+
+    async def _ask(self, method: str, wanted: Range | None) -> tuple[Exchange, IResponse]:
+        known = self._hub.redirect_of(self._url)
+        if known is not None:
+            try:
+                exchange, response = await self._send(method, known, wanted)
+                if exchange.head.status < 400 or exchange.head.status == 416:
+                    return await self._follow(method, known, wanted, exchange, response)
+                discard(exchange)
+            except SourceLied:
+                raise
+            except SourceError:
+                pass  # it may lead elsewhere by now
+            self._hub.remember(self._url, None)
+        exchange, response = await self._send(method, self._url, wanted)
+        return await self._follow(method, self._url, wanted, exchange, response)
+
+    async def _follow(
+        self,
+        method: str,
+        url: Url,
+        wanted: Range | None,
+        exchange: Exchange,
+        response: IResponse,
+    ) -> tuple[Exchange, IResponse]:
+        """What an answer's redirects lead to."""
+        for _ in range(MOST_HOPS):
+            if exchange.head.status not in REDIRECTS:
+                break
+            locations = exchange.head.fields.all(b"location")
+            location = locations[0] if len(locations) == 1 else None
+            discard(exchange)
+            target = redirected(self._terms.redirects, self._url, url, location)
+            if isinstance(target, str):
+                raise NotFollowed(target)
+            url = target
+            exchange, response = await self._send(method, url, wanted)
+        else:
+            discard(exchange)
+            raise NotFollowed(f"redirects more than {MOST_HOPS} times")
+        if url != self._url and exchange.head.status in (200, 206):
+            self._hub.remember(self._url, url)
+        return exchange, response
+
+    async def _send(
+        self, method: str, url: Url, wanted: Range | None
+    ) -> tuple[Exchange, IResponse]:
+        self._at = url
+        terms = self._terms
+        at_home = url.origin == self._url.origin
+        face = SourceAgent(
+            self._hub.agent,
+            await self._origin(url),
+            url,
+            terms.timeouts,
+            terms.host if at_home else None,
+        )
+        lines: Pairs = ((b"User-Agent", USER_AGENT), (b"Accept", b"*/*"))
+        if wanted is not None:
+            lines += ((b"Range", FromTo(wanted.start, wanted.stop).header()),)
+            strong = self.version.strong() if self.version is not None else None
+            if strong is not None:
+                lines += ((b"If-Range", strong),)
+        own = terms.headers if at_home else ()
+        fields = Fields(lines).without(name.lower() for name, _ in own).adding(*own)
+        response = await ask(face, method, url, fields)
+        assert face.exchange is not None
+        return face.exchange, response
+
+    async def _origin(self, url: Url) -> Origin:
+        """Where to connect to; elsewhere than at the source's own host only as `reach` allows."""
+        if self._terms.reach is not None:
+            return await self._terms.reach(url, self._url)
+        if url.host != self._url.host:
+            raise NotFollowed(f"redirects to {url.origin}, which can't be checked here")
+        return Origin(url.scheme, url.host, url.port, self._terms.trust)
+
+
+def discard(exchange: Exchange) -> None:
+    """Be done with an answer; a short one is read to its end to keep the connection."""
+    if exchange.length is not None and exchange.length <= LITTLE:
+        exchange.pump(Collector()).addErrback(lambda _: None)
+    else:
+        exchange.abort()

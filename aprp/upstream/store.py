@@ -1,0 +1,58 @@
+"""Where the bytes of a transfer wait, in memory, between a source and the client.
+
+Pieces are written at their offsets in the file, in any order and never over each other, and taken
+from the front. They are kept as they came: nothing is copied or joined.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+
+class Store:
+    """Bytes by offset. `size` is how many are held."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._starts: list[int] = []
+        self._pieces: dict[int, bytes] = {}
+
+    def write(self, start: int, data: bytes) -> None:
+        """Keep `data`, which begins at the offset `start` and overlaps nothing held."""
+        if not data:
+            return
+        if not self._starts or start > self._starts[-1]:
+            self._starts.append(start)
+        else:
+            self._starts.insert(bisect_left(self._starts, start), start)
+        self._pieces[start] = data
+        self.size += len(data)
+
+    def take(self, start: int) -> bytes:
+        """The piece that begins at `start`, which is no longer held; empty if there is none."""
+        piece = self._pieces.pop(start, b"")
+        if piece:
+            del self._starts[bisect_left(self._starts, start)]
+            self.size -= len(piece)
+        return piece
+
+    def peek(self, start: int) -> bytes:
+        """The piece that begins at `start`, still held; empty if there is none."""
+        return self._pieces.get(start, b"")
+
+    def forget(self, start: int, stop: int) -> None:
+        """Drop what is held of [start, stop)."""
+        at = max(0, bisect_left(self._starts, start) - 1)
+        for begin in [each for each in self._starts[at:] if each < stop]:
+            piece = self._pieces[begin]
+            if begin + len(piece) <= start:
+                continue
+            self.take(begin)
+            self.write(begin, piece[: max(0, start - begin)])
+            self.write(max(begin, stop), piece[max(0, stop - begin) :])
+
+    def clear(self) -> None:
+        """Drop everything."""
+        self._starts.clear()
+        self._pieces.clear()
+        self.size = 0

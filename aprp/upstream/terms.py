@@ -1,0 +1,83 @@
+"""What a transfer is told: where the copies are, and by which rules they are fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aprp.config import TransferSettings
+from aprp.core.messages import Source
+from aprp.core.scheduler import Settings
+from aprp.core.url import Url
+from aprp.upstream.exchange import Origin, Timeouts
+
+Reach = Callable[[Url, Url], Awaitable[Origin]]
+"""Gives the origin to connect to for a URL, of the source whose own URL is the second; raises a
+SourceError where it may not be reached. The two are equal but after a redirect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One source, and the URL at which it has the file."""
+
+    source: Source
+    url: Url
+
+
+def copies(urls: Sequence[Url], connections: int = 4) -> tuple[Copy, ...]:
+    """Copies at these URLs: each source is named by its origin, by its URL where that is shared."""
+    origins = [url.origin for url in urls]
+    return tuple(
+        Copy(
+            Source(
+                url.origin if origins.count(url.origin) == 1 else str(url),
+                url.authority,
+                connections,
+            ),
+            url,
+        )
+        for url in dict.fromkeys(urls)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The rules of a route, or of a program's own transfer; the defaults are those of a route.
+
+    `headers` go with each request to a source's own origin and nowhere else; `host` stands in
+    place of its Host field. `trust` is as in `Origin`. Without `reach`, sources are connected to
+    as they are named, and `redirects: public` is not followed to other hosts.
+    """
+
+    timeouts: Timeouts = field(default_factory=lambda: Timeouts(5.0, 10.0, 10.0))
+    scheduling: Settings = field(default_factory=Settings)
+    same: str = "modified"
+    sample: bool = False
+    redirects: str = "same-host"
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    host: str | None = None
+    trust: Any = None
+    reach: Reach | None = None
+
+    @classmethod
+    def of(cls, route: TransferSettings, trust: Any = None, reach: Reach | None = None) -> Terms:
+        """Those of a route."""
+        return cls(
+            Timeouts(route.connect_timeout, route.first_byte_timeout, route.between_bytes_timeout),
+            Settings(
+                route.window,
+                route.block_size,
+                str(route.delay),
+                str(route.duplicate),
+                route.duplicate_threshold,
+                route.resume_for,
+            ),
+            str(route.same),
+            route.compare == "sample",
+            str(route.redirects),
+            tuple((n.encode("latin-1"), v.encode("latin-1")) for n, v in route.headers),
+            route.host,
+            trust,
+            reach,
+        )

@@ -1,0 +1,198 @@
+"""One file from several sources at once, as one ordered stream of bytes: the transfer.
+
+For a program that wants the bytes
+==================================
+
+Once in a process, with the agent, a hub is made (it keeps what all transfers share: slots,
+ratings, the memory limit)::
+
+    agent = Agent(reactor)
+    hub = Hub(agent, reactor, memory=512 * MIB)
+
+Then for each file::
+
+    transfer = Transfer(hub, copies([Url.parse(text), ...]), Terms(same="length"))
+    try:
+        facts = await transfer.begin(FromTo(0))       # or FromTo(start, stop), Suffix(n), None
+        await transfer.send(Range(0, facts.complete), consumer)
+    finally:
+        transfer.abort()
+
+- `begin` starts to fetch what its argument means and gives `Facts` (complete length,
+  Last-Modified, media type, digests) as soon as the first good response head came; there is no
+  other request for them. Bytes that come meanwhile wait. With None it asks for the facts alone,
+  by HEAD. A range that begins beyond the end is no failure: the facts say so.
+- `send` writes one range into an `IConsumer` in order. The transfer registers itself as a push
+  producer and unregisters at the end. The consumer paces it: `pauseProducing` stops the writing,
+  and soon the asking. Where the range goes on from what `begin` fetches, nothing is asked twice;
+  else it's fetched anew. It can be called again for other ranges, one after the other.
+- Both raise `TransferFailed`, a `SourceError`: `reasons` has (source, why) for every source.
+- `abort` stops all at once and is harmless at any time. Cancelling the Deferred of a coroutine
+  that waits in `begin` or `send` does the same.
+- `contributors`, `resumes`, `received` (bytes by source) and `wasted` (bytes that were there
+  already) tell what happened so far. `observe` may be set to a function that is called with
+  (source, attempt, offset, count, kept) for all bytes that come, for progress bars and pictures.
+
+Adaptive or older policies, window and so on are in `Terms.scheduling`, a
+`aprp.core.scheduler.Settings`. When the program ends: `await agent.close()`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IConsumer
+from twisted.logger import Logger
+
+from aprp.core.copies import Facts
+from aprp.core.messages import End, Ended
+from aprp.core.ranges import FromTo, Range, Spec, Suffix
+from aprp.upstream.attempt import Attempt
+from aprp.upstream.driver import Driver, Exhausted
+from aprp.upstream.errors import SourceError
+from aprp.upstream.hub import Hub
+from aprp.upstream.inquiry import inquire
+from aprp.upstream.remote import Remote
+from aprp.upstream.terms import Copy, Terms
+
+__all__ = ["Transfer", "TransferFailed"]
+
+Observer = Callable[[str, int, int, int, int], None]
+
+
+class TransferFailed(SourceError):
+    """No source can go on. `reasons` has (source, why) for each; `missing`: none has the file."""
+
+    def __init__(self, reasons: Sequence[tuple[str, str]], remotes: Sequence[Remote]) -> None:
+        said = "; ".join(f"{source}: {why}" for source, why in reasons)
+        super().__init__(f"no source can serve this: {said}")
+        self.reasons = tuple(reasons)
+        errors = [remote.error for remote in remotes if remote.error is not None]
+        kinds = {error.kind for error in errors}
+        if len(kinds) == 1:
+            self.kind = kinds.pop()
+        self.timed_out = bool(errors) and all(error.timed_out for error in errors)
+        self.missing = bool(reasons) and all(
+            why in ("answered 404", "answered 410") for _, why in reasons
+        )
+
+
+class Transfer:
+    """See the module."""
+
+    _log = Logger()
+
+    def __init__(self, hub: Hub, sources: Sequence[Copy], terms: Terms) -> None:
+        self.facts: Facts | None = None
+        self.resumes = 0
+        self.received: Counter[str] = Counter()
+        self.wasted = 0
+        self.observe: Observer | None = None
+        self._hub = hub
+        self._terms = terms
+        self._remotes = [Remote(hub, copy, terms) for copy in sources]
+        self._driver: Driver | None = None
+        self._knowing: Deferred[None] | None = None
+        self._left_out: set[str] = set()
+
+    @property
+    def contributors(self) -> tuple[str, ...]:
+        """The sources that bytes came from, in the order of the route."""
+        return tuple(each.name for each in self._remotes if self.received[each.name])
+
+    @property
+    def held(self) -> int:
+        """Bytes in memory."""
+        return 0 if self._driver is None else self._driver.held
+
+    async def begin(self, spec: Spec | None) -> Facts:
+        if spec is None or isinstance(spec, Suffix):
+            return await self._inquire()
+        await self._learn(spec)
+        if self.facts is None and any(remote.ignores_ranges for remote in self._remotes):
+            await self._learn(spec)  # now they are read from their beginning
+        if self.facts is not None:
+            return self.facts
+        if any(remote.beyond for remote in self._remotes):
+            return await self._inquire()
+        raise self._failed(None if self._driver is None else self._driver.failure)
+
+    async def _learn(self, spec: FromTo) -> None:
+        """Begin to fetch, until the facts are known or no source can tell them."""
+        self._knowing = Deferred(lambda _: self.abort())
+        self._drive(spec.start, spec.stop)
+        self._known()
+        await self._knowing
+
+    async def send(self, wanted: Range, sink: IConsumer) -> None:
+        if wanted.start >= wanted.stop:
+            return
+        driver = self._driver
+        if driver is None or (driver.position, driver.stop) != (wanted.start, wanted.stop):
+            if driver is not None:
+                driver.abort()
+            driver = self._drive(wanted.start, wanted.stop)
+        try:
+            await driver.deliver(sink)
+        except Exhausted as failure:
+            raise self._failed(failure) from None
+
+    def abort(self) -> None:
+        if self._driver is not None:
+            self._driver.abort()
+        for remote in self._remotes:
+            remote.close()
+
+    def _drive(self, start: int, stop: int | None) -> Driver:
+        driver = self._driver = Driver(self._hub, self._remotes, self._terms, start, stop, self)
+        driver.begin(self._known)
+        return driver
+
+    def _known(self) -> None:
+        """If the facts are there, or will never be, whoever waits for them goes on."""
+        over = self._driver is not None and self._driver.over
+        if self._knowing is not None and (self.facts is not None or over):
+            knowing = self._knowing
+            if not knowing.called:
+                knowing.callback(None)
+
+    async def _inquire(self) -> Facts:
+        facts = await inquire(self._hub.clock, self._remotes, self._terms.same)
+        if isinstance(facts, Facts):
+            self.facts = facts
+            return facts
+        raise TransferFailed(facts, self._remotes)
+
+    def _failed(self, failure: Exception | None) -> Exception:
+        if isinstance(failure, Exhausted):
+            return TransferFailed(failure.reasons, self._remotes)
+        assert failure is not None
+        return failure
+
+    # What the driver tells
+
+    def learned(self, remote: Remote, facts: Facts) -> None:
+        if self.facts is None:
+            self.facts = facts
+            self._known()
+
+    def came(self, attempt: Attempt, at: int, count: int, kept: int) -> None:
+        self.received[attempt.remote.name] += count
+        self.wasted += count - kept
+        if self.observe is not None:
+            self.observe(attempt.remote.name, attempt.number, at, count, kept)
+
+    def ended(self, attempt: Attempt, event: Ended) -> None:
+        name = attempt.remote.name
+        if event.end is End.BEYOND:
+            attempt.remote.beyond = True
+            return
+        if event.end is End.BROKEN:
+            self.resumes += 1
+        if event.end in (End.LIED, End.ABSENT) and name not in self._left_out:
+            self._left_out.add(name)
+            self._log.warn("{source} is left out: it {reason}", source=name, reason=event.reason)
+        else:
+            self._log.info("{source}: {reason}", source=name, reason=event.reason)

@@ -1,0 +1,149 @@
+"""The multi-source proxy: one file from several mirrors, handed on in order as one answer.
+
+There is no request to find out what the file is: the first block's answer tells, and its bytes
+flow on as they come. Only where no body is to come (HEAD, a client that asks whether its copy is
+fresh) or a range counts from the end, a source is asked for the head alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from time import time
+from typing import Any
+
+from twisted.web.server import NOT_DONE_YET
+
+from aprp.config import SourcesRoute
+from aprp.core.answer import Asked, plan_for
+from aprp.core.copies import Facts, etag
+from aprp.core.fields import Fields, Pairs
+from aprp.core.forwarding import with_via
+from aprp.core.messages import Source
+from aprp.core.ranges import FromTo, Spec
+from aprp.core.targets import under
+from aprp.core.url import Url
+from aprp.core.validators import Validators, format_date
+from aprp.upstream.hub import Hub
+from aprp.upstream.terms import Copy, Terms
+from aprp.upstream.transfer import Transfer, TransferFailed
+from aprp.upstream.trust import trust_of
+from aprp.web.asking import Wish, read_wish
+from aprp.web.delivery import ClientSink
+from aprp.web.failures import Refusal
+from aprp.web.request import ProxyRequest
+from aprp.web.sending import send
+from aprp.web.tree import RouteResource
+from aprp.web.working import work_on
+
+FRESHNESS = frozenset((b"if-none-match", b"if-modified-since"))
+"""Fields by which a client asks whether its copy is fresh."""
+
+
+class MultiSource(RouteResource):
+    """The leaf of a `sources:` route."""
+
+    def __init__(self, route: SourcesRoute, hub: Hub, clock: Any) -> None:
+        super().__init__(route.path, route.max_body)
+        self._route = route
+        self._hub = hub
+        self._clock = clock
+        self._terms = Terms.of(route, trust_of(route.tls))
+
+    def render(self, request: ProxyRequest) -> int:
+        route = self._route
+        if (refusal := refused_method(request)) is not None:
+            request.fail(refusal)
+            return NOT_DONE_YET
+        rest = under(self.prefix, request.target.path) or b""
+        head = request.method == b"HEAD"
+        wish = read_wish(request.fields, head, rest, route.path_ranges, route.max_ranges)
+        copies = copies_of(route, wish.path, request.target.query)
+        transfer = Transfer(self._hub, copies, self._terms)
+        name = self.prefix.rstrip(b"/") + wish.path + request.target.query
+        sink = ClientSink(request, self._clock, route.send_timeout)
+        work_on(request, serve(request, wish, name, transfer, self._terms.same, sink))
+        return NOT_DONE_YET
+
+
+def refused_method(request: ProxyRequest) -> Refusal | None:
+    """What is said to anything but GET and HEAD."""
+    if request.method in (b"GET", b"HEAD"):
+        return None
+    text = "only GET and HEAD are served on this route"
+    return Refusal(405, text, "http_request_denied", ((b"Allow", b"GET, HEAD"),))
+
+
+async def serve(
+    request: ProxyRequest, wish: Wish, name: bytes, transfer: Transfer, same: str, sink: ClientSink
+) -> None:
+    """Answer the request with what it wishes of the transfer's file, known here as `name`."""
+    request.range = wish.text
+    try:
+        facts = await transfer.begin(first_range(wish.asked))
+        current = validators(name, facts, same)
+        by_length = current.last_modified is None and same != "digest"
+        asked = _never_fresh(wish.asked) if by_length else wish.asked
+        plan = plan_for(asked, facts.complete, current)
+        await send(request, plan, representation(facts, current), transfer, sink)
+    except TransferFailed as failed:
+        if failed.missing and not request.startedWriting:
+            raise Refusal(404, str(failed), failed.kind) from None
+        raise
+    finally:
+        sink.close()
+        transfer.abort()
+        request.upstream = ",".join(transfer.contributors) or None
+        request.resumes = transfer.resumes
+    request.finish()
+
+
+def first_range(asked: Asked) -> Spec | None:
+    """What to begin with, before anything is known of the file; None: its head alone."""
+    if any(name in asked.fields for name in FRESHNESS):
+        return None
+    return None if asked.head else asked.wanted or FromTo(0)
+
+
+def validators(name: bytes, facts: Facts, same: str) -> Validators:
+    """Those that the client is shown: the same whichever source answered."""
+    modified = facts.last_modified if same == "modified" else None
+    return Validators(etag(name, facts, same), modified, int(time()))
+
+
+def representation(facts: Facts, current: Validators) -> Fields:
+    """The fields that describe the file."""
+    lines: Pairs = () if current.etag is None else ((b"ETag", bytes(current.etag)),)
+    if current.last_modified is not None:
+        lines += ((b"Last-Modified", format_date(current.last_modified)),)
+    if facts.media_type is not None:
+        lines += ((b"Content-Type", facts.media_type),)
+    return with_via(Fields(lines), 1)
+
+
+def _never_fresh(asked: Asked) -> Asked:
+    """Where the length is all that tells versions apart, a copy is never called fresh."""
+    return replace(asked, fields=asked.fields.without(FRESHNESS))
+
+
+def copies_of(route: SourcesRoute, path: bytes, query: bytes) -> tuple[Copy, ...]:
+    """Where each source of the route has the file at `path`, which is relative to the route."""
+    found: dict[str, Copy] = {}
+    for source in route.sources:
+        name = str(source.url)
+        told = Source(name, source.url.authority, source.connections, source.static_delay)
+        found.setdefault(name, Copy(told, file_url(source.url, path, query)))
+    return tuple(found.values())
+
+
+def file_url(base: Url, path: bytes, query: bytes) -> Url:
+    """The URL of the file at `path` below `base`, byte for byte.
+
+    A base that doesn't end in a slash may be that of a single file: it's meant where no path
+    follows the route's own, or the file's own name.
+    """
+    rest = path.decode("ascii")
+    single = not base.path.endswith("/") and rest in ("", "/", base.path[base.path.rindex("/") :])
+    joined = base if single else replace(base, path=base.path.rstrip("/") + rest or "/")
+    if base.query is not None or not query:
+        return joined
+    return replace(joined, query=query[1:].decode("ascii"))
