@@ -25,6 +25,7 @@ from twisted.internet.ssl import optionsForClientTLS
 from aprp.upstream.errors import NoAnswer, connect_failed
 from aprp.upstream.exchange import Exchange, Origin, SourceRequest
 from aprp.upstream.http1 import Connection
+from aprp.upstream.names import PinnedNames
 
 IDLE_SECONDS = 55.0
 """Shorter than the 60 s or more after which common servers close a kept connection."""
@@ -116,7 +117,9 @@ class Agent:
             version = ipaddress.ip_address(origin.host).version
         except ValueError:
             host = origin.host.encode("ascii")
-            endpoint = HostnameEndpoint(self._reactor, host, origin.port, timeout=timeout)
+            pinned = origin.addresses
+            reactor = PinnedNames(self._reactor, pinned) if pinned else self._reactor
+            endpoint = HostnameEndpoint(reactor, host, origin.port, timeout=timeout)
         else:
             literal = TCP4ClientEndpoint if version == 4 else TCP6ClientEndpoint
             endpoint = literal(self._reactor, origin.host, origin.port, timeout=timeout)

@@ -27,6 +27,8 @@ class Origin:
     port: int
     trust: Any = None
     """Whose certificates are believed, for https (an IOpenSSLTrustRoot); None: the platform's."""
+    addresses: tuple[str, ...] = ()
+    """Where the host is to be reached, in order, and nowhere else; empty: where its name says."""
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -1,0 +1,131 @@
+"""nginx mirrors of one file behind lines of bounded speed.
+
+As root, each mirror has a network namespace of its own, and a token bucket on its only link: all
+connections share the line's speed. Otherwise nginx limits each connection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+CONFIG = """\
+daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log; {user}
+events {{ worker_connections 512; }}
+http {{
+    log_format sent '$body_bytes_sent'; access_log {folder}/access.log sent;
+    client_body_temp_path {folder}/t; proxy_temp_path {folder}/t; fastcgi_temp_path {folder}/t;
+    uwsgi_temp_path {folder}/t; scgi_temp_path {folder}/t;
+    keepalive_requests 1000000; sendfile on; sendfile_max_chunk 128k;
+    server {{ listen {listen} sndbuf=128k; root {www}; {limit} }}
+}}
+"""
+
+
+class Mirror:
+    """One nginx; `rate` is bytes a second, `url` that of its files' folder."""
+
+    def __init__(self, www: Path, folder: Path, number: int, rate: float, shaped: bool) -> None:
+        self.rate = rate
+        self._folder = folder
+        self._space = f"aprp{os.getpid()}m{number}" if shaped else None
+        folder.mkdir(parents=True)
+        host = f"10.77.{number}.2" if shaped else "127.0.0.1"
+        port = 80 if shaped else _free_port()
+        self.url = f"http://{host}:{port}/"
+        if self._space is not None:
+            _line(self._space, number, rate)
+        limit = "" if shaped else f"limit_rate {int(rate)};"
+        config = folder / "nginx.conf"
+        config.write_text(
+            CONFIG.format(
+                folder=folder,
+                user="user root;" if os.geteuid() == 0 else "",
+                listen=f"{host}:{port}",
+                www=www,
+                limit=limit,
+            )
+        )
+        inside = ["ip", "netns", "exec", self._space] if self._space else []
+        self._process = subprocess.Popen(
+            [*inside, "nginx", "-c", str(config), "-e", str(folder / "error.log")]
+        )
+        _wait_for(host, port)
+
+    @property
+    def sent(self) -> int:
+        """Body bytes sent for all requests that have ended."""
+        log = self._folder / "access.log"
+        return sum(int(line) for line in log.read_text().split()) if log.exists() else 0
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+        if self._space is not None:
+            _run("ip", "netns", "del", self._space)
+
+
+@contextlib.contextmanager
+def mirrors(folder: Path, content: bytes, rates: tuple[float, ...]) -> Iterator[list[Mirror]]:
+    """Mirrors that all have the content as `film.bin`."""
+    www = folder / "www"
+    www.mkdir(parents=True)
+    (www / "film.bin").write_bytes(content)
+    shaped = can_shape()
+    made: list[Mirror] = []
+    try:
+        for number, rate in enumerate(rates, 1):
+            made.append(Mirror(www, folder / str(number), number, rate, shaped))
+        yield made
+    finally:
+        for mirror in made:
+            mirror.stop()
+
+
+def can_shape() -> bool:
+    """Whether lines can be made: by root, where the kernel lets it."""
+    if os.geteuid() != 0 or shutil.which("ip") is None or shutil.which("tc") is None:
+        return False
+    name = f"aprp{os.getpid()}try"
+    made = subprocess.run(["ip", "netns", "add", name], capture_output=True)
+    if made.returncode == 0:
+        _run("ip", "netns", "del", name)
+    return made.returncode == 0
+
+
+def _line(space: str, number: int, rate: float) -> None:
+    here, there = f"aprp{os.getpid() % 10000}h{number}", f"aprp{os.getpid() % 10000}n{number}"
+    _run("ip", "netns", "add", space)
+    _run("ip", "link", "add", here, "type", "veth", "peer", "name", there, "netns", space)
+    _run("ip", "addr", "add", f"10.77.{number}.1/30", "dev", here)
+    _run("ip", "link", "set", here, "up")
+    _run("ip", "-n", space, "addr", "add", f"10.77.{number}.2/30", "dev", there)
+    _run("ip", "-n", space, "link", "set", there, "up")
+    bits = f"{int(rate * 8)}bit"
+    shape = ["tbf", "rate", bits, "burst", "64kb", "latency", "100ms"]
+    _run("ip", "netns", "exec", space, "tc", "qdisc", "add", "dev", there, "root", *shape)
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        return int(holder.getsockname()[1])
+
+
+def _wait_for(host: str, port: int) -> None:
+    for _ in range(500):
+        try:
+            socket.create_connection((host, port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.01)
+    raise RuntimeError(f"no nginx at {host}:{port}")

@@ -1,0 +1,224 @@
+"""One file from three mirrors of 10, 5 and 1 MB/s: aprp beside curl and aria2c, in one table.
+
+    python -m benchmarks.mirrors [MEGABYTES] [RATE ...]
+
+aprp is read by curl, whose output is watched; aria2c writes a file, of which what is there without
+a hole from the start is watched, as a player would have to wait for it. The ideal is the least T
+with the sum of rate * (T - first byte) = size, by each mirror's own rate as curl measures it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.lines import Mirror, can_shape, mirrors
+
+MB = 1_000_000
+RATES = (10 * MB, 5 * MB, 1 * MB)
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Run:
+    """What one download took: seconds, and bytes of memory."""
+
+    name: str
+    total: float
+    first: float
+    gap: float
+    twice: float
+    cpu: float
+    peak: int
+    right: bool
+
+
+class Watch:
+    """Times at which more of the file was there."""
+
+    def __init__(self) -> None:
+        self.began = self.last = time.monotonic()
+        self.first = 0.0
+        self.gap = 0.0
+        self.have = 0
+
+    def came(self, have: int) -> None:
+        if have > self.have:
+            now = time.monotonic()
+            if self.have:
+                self.gap = max(self.gap, now - self.last)
+            else:
+                self.first = now - self.began
+            self.have, self.last = have, now
+
+
+def used(process: subprocess.Popen[bytes]) -> tuple[float, int]:
+    """CPU seconds and peak memory of a process that lives."""
+    words = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    peak = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return (int(words[11]) + int(words[12])) / TICKS, int(peak.split()[1]) * 1024
+
+
+def through_curl(url: str, watch: Watch) -> str:
+    """Read the URL to its end; its hash."""
+    digest = hashlib.sha256()
+    have = 0
+    command = ["curl", "-s", "-N", "--fail", "-o", "-", url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as curl:
+        assert curl.stdout is not None
+        while data := os.read(curl.stdout.fileno(), 1 << 18):
+            have += len(data)
+            watch.came(have)
+            digest.update(data)
+    return digest.hexdigest()
+
+
+def aprp(urls: Sequence[str], folder: Path, watch_of: Callable[[str, Watch], str]) -> Run:
+    port = 18471
+    command = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
+    command += ["-n", "--pidfile=", "aprp", "--port", str(port)]
+    for url in urls:
+        command += ["--source", url]
+    with open(folder / "aprp.log", "wb") as log:
+        daemon = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        _until_it_serves(folder / "aprp.log")
+        before, _ = used(daemon)
+        watch = Watch()
+        digest = watch_of(f"http://127.0.0.1:{port}/film.bin", watch)
+        total = time.monotonic() - watch.began
+        cpu, peak = used(daemon)
+    finally:
+        daemon.terminate()
+        daemon.wait()
+    run = Run("aprp", total, watch.first, watch.gap, 0.0, cpu - before, peak, True)
+    run.right = digest == (folder / "hash").read_text()
+    return run
+
+
+def alone(url: str, folder: Path, name: str) -> Run:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    watch = Watch()
+    digest = through_curl(url + "film.bin", watch)
+    total = time.monotonic() - watch.began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    right = digest == (folder / "hash").read_text()
+    return Run(name, total, watch.first, watch.gap, 0.0, cpu, 0, right)
+
+
+def aria2c(urls: Sequence[str], folder: Path, name: str, *options: str) -> Run:
+    out = folder / name.replace(" ", "-")
+    out.mkdir()
+    command = ["aria2c", "-q", "--allow-overwrite=true", "--file-allocation=none"]
+    command += ["-d", str(out), "-o", "film.bin", "--disk-cache=0", "--min-split-size=1M"]
+    command += ["--max-connection-per-server=4", "--uri-selector=feedback", *options]
+    watch = Watch()
+    process = subprocess.Popen([*command, *(url + "film.bin" for url in urls)])
+    film, peak, cpu = out / "film.bin", 0, 0.0
+    while process.poll() is None:
+        if film.exists():
+            watch.came(_without_hole(film))
+        with contextlib.suppress(OSError, StopIteration):
+            cpu, peak = used(process)
+        time.sleep(0.004)
+    watch.came(film.stat().st_size)
+    total = time.monotonic() - watch.began
+    digest = hashlib.sha256(film.read_bytes()).hexdigest()
+    film.unlink()
+    right = digest == (folder / "hash").read_text()
+    return Run(name, total, watch.first, watch.gap, 0.0, cpu, peak, right)
+
+
+def _without_hole(path: Path) -> int:
+    with open(path, "rb") as file:
+        return os.lseek(file.fileno(), 0, os.SEEK_HOLE)
+
+
+def _until_it_serves(log: Path) -> None:
+    for _ in range(1000):
+        if b"serving on" in log.read_bytes():
+            return
+        time.sleep(0.01)
+    raise RuntimeError(log.read_text())
+
+
+def bound(size: int, measured: Sequence[tuple[float, float]]) -> float:
+    """The least T with the sum of rate * max(0, T - first) = size."""
+    low, high = 0.0, 1e6
+    for _ in range(200):
+        middle = (low + high) / 2
+        if sum(rate * max(0.0, middle - first) for rate, first in measured) < size:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def measured(mirror: Mirror, size: int) -> tuple[float, float]:
+    """Bytes a second and seconds to the first byte, with a part that takes about 2 s."""
+    stop = min(size, int(mirror.rate * 2))
+    form = "%{time_starttransfer} %{time_total}"
+    command = ["curl", "-s", "-o", "/dev/null", "-r", f"0-{stop - 1}", "-w", form]
+    out = subprocess.run([*command, mirror.url + "film.bin"], capture_output=True, check=True)
+    first, total = map(float, out.stdout.split())
+    return stop / (total - first), first
+
+
+def table(runs: Sequence[Run], ideal: float) -> None:
+    print(f"{'':22}{'seconds':>9}{'/ideal':>8}{'first':>8}{'gap':>7}{'twice':>8}", end="")
+    print(f"{'cpu s':>7}{'peak MB':>9}  bytes")
+    for run in runs:
+        print(
+            f"{run.name:22}{run.total:9.2f}{run.total / ideal:8.3f}{run.first:8.3f}{run.gap:7.2f}"
+            f"{run.twice * 100:7.2f}%{run.cpu:7.2f}{run.peak / MB:9.1f}"
+            f"  {'right' if run.right else 'WRONG'}"
+        )
+
+
+def main(arguments: Sequence[str]) -> None:
+    size = int(float(arguments[0]) * MB) if arguments else 64 * MB
+    rates = tuple(float(each) * MB for each in arguments[1:]) or RATES
+    content = random.Random(7).randbytes(size)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "hash").write_text(hashlib.sha256(content).hexdigest())
+        with mirrors(folder / "m", content, rates) as made:
+            urls = [mirror.url for mirror in made]
+            ideal = bound(size, [measured(mirror, size) for mirror in made])
+            fastest = max(made, key=lambda mirror: mirror.rate)
+            works: list[Callable[[], Run]] = [
+                lambda: aprp(urls, folder, through_curl),
+                lambda: alone(fastest.url, folder, "curl, fastest alone"),
+                lambda: aria2c(urls, folder, "aria2c", "--split=12"),
+                lambda: aria2c(
+                    urls, folder, "aria2c in order", "--split=12", "--stream-piece-selector=inorder"
+                ),
+            ]
+            runs = []
+            for work in works:
+                before = sum(mirror.sent for mirror in made)
+                run = work()
+                time.sleep(0.3)
+                run.twice = (sum(mirror.sent for mirror in made) - before) / size - 1
+                runs.append(run)
+    shape = "lines of their own" if can_shape() else "limit_rate for each connection"
+    speeds = ", ".join(f"{rate / MB:g}" for rate in rates)
+    print(f"{size / MB:g} MB, mirrors of {speeds} MB/s ({shape}); ideal {ideal:.2f} s")
+    table(runs, ideal)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
