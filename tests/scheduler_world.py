@@ -185,7 +185,7 @@ class World:
             self.now = deadline
             self.send(m.TimePassed())
 
-    def finish(self, steps: int = 3000, chunk: int = 64 * m.KIB) -> None:
+    def finish(self, steps: int = 600, chunk: int = 64 * m.KIB) -> None:
         """From now on everything goes well."""
         for _ in range(steps):
             if self.over:

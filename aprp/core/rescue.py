@@ -184,7 +184,7 @@ class AdaptiveRescue:
         ends = forecast.finishes(board, holder, now)[first.number]
         if first.doubted or (late and ends - now - board.slack <= LATE):
             return None
-        if board.covered(first.at, first.stop) > 1 or (first.second and first.began is None):
+        if board.covered(first.at, first.stop) > 1 or (first.second and first.at == first.start):
             return None
         theirs, ours = forecast.lane_rate(board, holder), self._rate(board, place)
         if late:
