@@ -12,8 +12,8 @@ from aprp.upstream.agent import Agent
 from aprp.web.site import make_site
 from tests.mirrored import BYTES, SIZE, MirroredCase, honest, reactor
 from tests.origin import Origin
-from tests.proxied import Got
 from tests.replies import Received, Reply
+from tests.reverse_case import Got
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 
