@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Generator, Iterable, Mapping
+from dataclasses import replace
 from enum import Enum
 from typing import Any, Self
 
@@ -50,6 +51,9 @@ class Downloader:
             nearest from 64 KiB to 8 MiB.
         verify: whether certificates are checked, or a PEM file of those to trust.
         static_delay_req_vals: for STATIC: blocks by URL, 0 for one that isn't there.
+        enable_init_delay, init_delay_coef: for DIFF: blocks that a source begins further ahead, for
+            each multiple of the least delay by which its own is longer.
+        close_bad_conn: for NIBIB and IBRC: use a source no more whose block was late.
         enable_dup_req: False: no block is asked for twice.
         invalid_block_threshold: for NIBIB and IBRC; at least 20. Also by the name
             invalid_block_count_threshold.
@@ -93,11 +97,16 @@ class Downloader:
         }
         if isinstance(verify, str | os.PathLike):
             chosen["tls"] = {"ca": os.fspath(verify)}
-        self._order = order(
+        told = order(
             texts,
             verify=bool(verify),
             static_delay=[delays.get(str(url), 0) for url in texts],
             **chosen | settings,
+        )
+        self._order = replace(
+            told,
+            leave_late=close_bad_conn,
+            initial_delay=max(1, init_delay_coef) if enable_init_delay else 0,
         )
         self._trace = Trace(self._order, split_size) if enable_trace_log else None
         self._lock = threading.Lock()

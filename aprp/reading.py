@@ -15,7 +15,7 @@ import sys
 import weakref
 from collections import deque
 from collections.abc import Coroutine, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self, TypeVar
 
 from pydantic import ValidationError
@@ -76,6 +76,8 @@ class Order:
 
     route: SourcesRoute
     verify: bool = True
+    leave_late: bool = False
+    initial_delay: int = 10
 
     @property
     def copies(self) -> tuple[Copy, ...]:
@@ -87,7 +89,11 @@ class Order:
     def terms(self, reactor: Any) -> Terms:
         """Its rules, on this reactor."""
         trust = trust_of(self.route.tls) if self.verify else UNVERIFIED
-        return Terms.of(self.route, trust, own_host_or(Guard(reactor), trust))
+        terms = Terms.of(self.route, trust, own_host_or(Guard(reactor), trust))
+        scheduling = replace(
+            terms.scheduling, leave_late=self.leave_late, initial_delay=self.initial_delay
+        )
+        return replace(terms, scheduling=scheduling)
 
 
 def hub_of(reactor: Any) -> Hub:

@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from twisted.internet.task import deferLater
+from twisted.internet.testing import MemoryReactorClock
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -88,6 +89,13 @@ class NameTests(SynchronousTestCase):
         self.assertEqual((route.block_size, route.duplicate_threshold), (10**6, 30))
         self.assertEqual([source.static_delay for source in route.sources], [0, 7])
         self.assertEqual(route.same, "length")
+        self.assertEqual(
+            (downloader._order.leave_late, downloader._order.initial_delay), (False, 10)
+        )
+        for options, initial in (({"init_delay_coef": 3}, 3), ({"enable_init_delay": False}, 0)):
+            told = Downloader(["http://a/x"], close_bad_conn=True, **options)._order
+            scheduling = told.terms(MemoryReactorClock()).scheduling
+            self.assertEqual((scheduling.leave_late, scheduling.initial_delay), (True, initial))
         least = Downloader(["http://a/x"], invalid_block_threshold=3)
         self.assertEqual(least._order.route.duplicate_threshold, 20)
 

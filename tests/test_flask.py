@@ -12,7 +12,7 @@ from tests.replies import File, Pattern, Received, Reply
 from tests.running import get
 from tests.scripted import ScriptCase
 
-LARGE = Pattern(64 * 1024 * 1024)
+LARGE = Pattern(256 * 1024 * 1024)
 
 
 def large(received: Received) -> Reply:
