@@ -17,6 +17,7 @@ Rules:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from aprp.core import blocks, forecast
 from aprp.core.board import Attempt, Board, Place
@@ -131,7 +132,7 @@ class AdaptiveRescue:
             for p in board.places.values()
             if p.usable(now) and not p.failures and (due := forecast.due(board, p, now)) is not None
         ]
-        if min(soon, default=now) <= now + _SOON or not self._is_best(board, place, None, now):
+        if min(soon, default=inf) <= now + _SOON or not self._is_best(board, place, None, now):
             return None
         span = board.unasked.first(board.ready, board.edge)
         if span is None:
@@ -166,7 +167,7 @@ class AdaptiveRescue:
 
     def _end_game(self, board: Board, place: Place, now: float) -> Second | None:
         due = forecast.due(board, place, now)
-        if due is None or due > now or place.failures:
+        if due is None or due > now or place.failures or place.rating.rate is None:
             return None
         latest, last = now, None
         for other in board.places.values():
@@ -182,9 +183,13 @@ class AdaptiveRescue:
         """Give the suffix of ``first`` to ``place`` so that both are done at once."""
         holder = board.places[first.source]
         ends = forecast.finishes(board, holder, now)[first.number]
-        if first.doubted or (late and ends - now - board.slack <= LATE):
+        if (
+            holder.rating.rate is None
+            or first.doubted
+            or (late and ends - now - board.slack <= LATE)
+        ):
             return None
-        if board.covered(first.at, first.stop) > 1 or (first.second and first.began is None):
+        if board.covered(first.at, first.stop) > 1 or (first.second and first.at == first.start):
             return None
         theirs, ours = forecast.lane_rate(board, holder), self._rate(board, place)
         if late:

@@ -69,12 +69,13 @@ from dataclasses import dataclass
 from aprp.core import forecast
 from aprp.core import messages as m
 from aprp.core.blocks import EDGE
-from aprp.core.board import ENDLESS, Attempt, Board, Place
+from aprp.core.board import ENDLESS, Board, Place
 from aprp.core.messages import MIB, Action, Event, Source
 from aprp.core.pace import KEPT, Pace
 from aprp.core.policies import DELAYS, DUPLICATES
 from aprp.core.ratings import Ratings
 from aprp.core.rescue import Second
+from aprp.core.traffic import Traffic
 from aprp.core.trouble import Trouble
 
 _QUIET = 0.005
@@ -82,9 +83,6 @@ _QUIET = 0.005
 
 _STEP = 0.001
 """Seconds that the next deadline is ahead of now, at least."""
-
-_SHORTEST, _SILENCE = 0.002, 0.25
-"""Seconds between which the time that a chunk took counts in a rate."""
 
 _CLAIM = 0.25
 """Seconds that a source may take to connect before its block is offered to others."""
@@ -152,14 +150,13 @@ class Scheduler:
             )
         self._places = [Place(s, ratings.of(s.name), n) for n, s in enumerate(sources)]
         self._board = Board(self._places, start, end)
-        self._length = length
         self._delay = DELAYS[settings.delay](settings.block_size)
         self._duplicate = DUPLICATES[settings.duplicate](
             settings.duplicate_threshold, settings.block_size
         )
         self._pace = Pace(settings.window, len(sources))
         self._trouble = Trouble(self._places, settings.resume_for)
-        self._actions: list[Action] = []
+        self._traffic = Traffic(self._board, self._duplicate, self._trouble, length)
         self._wake: float | None = None
         self._planned = -1.0
         self._over = False
@@ -168,10 +165,14 @@ class Scheduler:
         """Take one event at ``now`` and return what has to be done, in order."""
         if self._over:
             return [m.ReleaseSlot(event.source)] if isinstance(event, m.Granted) else []
-        self._actions = []
-        if self._take(now, event) and not self._over:
+        self._traffic.actions = []
+        worth_it = self._take(now, event)
+        if self._traffic.beyond and not self._over:
+            why = "the file ends before the range"
+            self._finish(m.Fail(tuple((place.name, why) for place in self._places)))
+        if worth_it and not self._over:
             self._plan(now)
-        return self._actions
+        return self._traffic.actions
 
     def next_deadline(self) -> float | None:
         """When TimePassed must be sent if nothing else happens before."""
@@ -195,7 +196,7 @@ class Scheduler:
     @property
     def length(self) -> int | None:
         """Complete length of the file; None while it isn't known."""
-        return self._length
+        return self._traffic.length
 
     @property
     def buffered(self) -> int:
@@ -222,12 +223,14 @@ class Scheduler:
                 place.wanted = None
                 self._trouble.blame(place, m.Ended(0, m.End.UNREACHABLE, reason), now)
             case m.HeadCame():
-                self._head_came(event, now)
-            case m.BytesCame(number, count):
-                attempt = self._board.attempts.get(number)
-                return attempt is not None and self._bytes_came(attempt, count, now)
+                self._traffic.head_came(event, now)
+            case m.BytesCame():
+                urgent = self._traffic.bytes_came(event, now)
+                if self._board.ready > self._board.taken:
+                    self._pace.offered(now)
+                return self._is_time(now) or urgent
             case m.Ended():
-                return self._ended(event, now)
+                self._traffic.ended(event, now)
             case m.ClientTook(count):
                 self._client_took(count, now)
                 return self._is_time(now)
@@ -247,8 +250,6 @@ class Scheduler:
         self._wake = later if self._wake is None else min(self._wake, later)
         return False
 
-    # What happens to attempts
-
     def _granted(self, event: m.Granted, now: float) -> None:
         place = self._board.places[event.source]
         wanted, place.wanted = place.wanted, None
@@ -257,16 +258,10 @@ class Scheduler:
         picked = None if wanted is None else self._pick(place, now)
         place.in_hand = False
         if picked is None:
-            place.rating.warm += event.ready
-            self._actions.append(m.ReleaseSlot(place.name))
+            place.rating.warm += warm
+            self._traffic.actions.append(m.ReleaseSlot(place.name))
             return
-        if picked.first is not None:
-            self._cut(picked.first, picked.start, now)
-        self._make_room(picked.start, picked.stop)
-        place.seen = sum(other.blocks for other in self._places)
-        attempt = self._board.begin(place, picked.start, picked.stop, now, warm=warm)
-        attempt.second = picked.first is not None
-        self._actions.append(m.Fetch(attempt.number, place.name, attempt.start, attempt.stop))
+        self._traffic.begin(place, picked, now, warm=warm)
 
     def _count_connection(self, place: Place, event: m.Granted) -> bool:
         """Whether the attempt will find its connection open; the pool has one idle less."""
@@ -276,134 +271,6 @@ class Scheduler:
         warm = event.ready or place.rating.warm > 0
         place.rating.warm = max(0, place.rating.warm - 1)
         return warm
-
-    def _make_room(self, start: int, stop: int) -> None:
-        """At most two attempts cover a byte: the oldest silent one goes."""
-        board = self._board
-        while board.covered(start, stop) > 1:
-            over = [a for a in board.attempts.values() if a.at < stop and start < a.stop]
-            self._abandon(min(over, key=lambda a: (not a.doubted, a.number)))
-
-    def _head_came(self, event: m.HeadCame, now: float) -> None:
-        attempt = self._board.attempts.get(event.attempt)
-        if attempt is None:
-            return
-        place = self._board.places[attempt.source]
-        if not place.streaming:
-            place.chunk_at, place.carry = None, 0
-        attempt.began = attempt.life = now
-        attempt.wire_stop = event.stop
-        place.rating.answered(now - attempt.since, event.connect)
-        if event.connect is not None and attempt.warm:
-            place.rating.warm = 0
-        self._trouble.answered()
-        self._alive(place, attempt, now)
-        self._learn_length(event.length, now)
-        if attempt.number in self._board.attempts and event.stop < attempt.stop:
-            self._board.cut(attempt, max(attempt.at, event.stop))
-
-    def _bytes_came(self, attempt: Attempt, count: int, now: float) -> bool:
-        board, place = self._board, self._board.places[attempt.source]
-        ready = board.ready
-        fresh = board.receive(attempt, count)
-        self._rate(place, attempt, count, now)
-        attempt.life = now
-        self._actions += [m.Keep(attempt.number, low, high) for low, high in fresh]
-        self._alive(place, attempt, now)
-        for low, high in fresh:
-            place.failures = place.rating.failures = 0
-            self._trouble.gained(high - low, whole=not board.missing)
-            for other in board.others_over(attempt, low, high):
-                self._trim(other, now)
-        if attempt.number in board.attempts and attempt.at < attempt.wire_stop:
-            self._trim(attempt, now)
-        if board.ready > board.taken:
-            self._pace.offered(now)
-        return self._is_time(now) or (ready < board.ready and board.unasked.holds(board.ready))
-
-    def _rate(self, place: Place, attempt: Attempt, count: int, now: float) -> None:
-        """The first chunk after an idle time may have waited: it only starts the clock, unless
-        it's all there is. A silence isn't a rate."""
-        since = place.chunk_at
-        if since is None and attempt.at >= attempt.wire_stop and attempt.began is not None:
-            since = min(attempt.began, now - _SHORTEST)
-        if since is not None:
-            place.carry += count
-            if now > since:
-                seconds = min(now - since, _SILENCE)
-                place.rating.came(place.carry, seconds, max(1, place.streaming), now)
-                place.carry = 0
-        place.chunk_at = now
-
-    def _alive(self, place: Place, attempt: Attempt, now: float) -> None:
-        place.silences = 0
-        if attempt.doubted:
-            self._board.believe(attempt)
-            self._trim(attempt, now)
-
-    def _trim(self, attempt: Attempt, now: float) -> None:
-        """Of an attempt, keep no more than is still missing."""
-        stop = self._board.trim(attempt)
-        if stop < attempt.stop or attempt.at >= attempt.stop:
-            self._cut(attempt, stop, now)
-
-    def _cut(self, attempt: Attempt, stop: int, now: float) -> None:
-        if stop <= attempt.at:
-            if attempt.doubted:
-                silent = m.Ended(attempt.number, m.End.BROKEN, "fell silent")
-                self._trouble.blame(self._board.places[attempt.source], silent, now)
-            self._abandon(attempt)
-        else:
-            self._board.cut(attempt, stop)
-            self._actions.append(m.Shorten(attempt.number, stop))
-
-    def _abandon(self, attempt: Attempt) -> None:
-        self._board.vain += forecast.under_way(self._board, attempt)
-        self._over_with(attempt)
-        self._actions.append(m.Abandon(attempt.number))
-
-    def _over_with(self, attempt: Attempt) -> None:
-        self._board.end(attempt)
-        place = self._board.places[attempt.source]
-        if not place.streaming:
-            place.chunk_at, place.carry = None, 0
-
-    def _ended(self, event: m.Ended, now: float) -> bool:
-        attempt = self._board.attempts.get(event.attempt)
-        if attempt is None:
-            return False
-        place = self._board.places[attempt.source]
-        self._over_with(attempt)
-        match event.end:
-            case m.End.COMPLETED:
-                place.blocks += 1
-                place.rating.warm = min(place.rating.warm + 1, place.source.connections)
-                self._duplicate.arrived(self._board, self._board.ready >= attempt.stop)
-            case m.End.STALE:
-                place.rating.warm = 0
-            case m.End.BEYOND if event.length is not None and event.length <= attempt.start:
-                self._learn_length(event.length, now)
-            case _:
-                self._trouble.blame(place, event, now)
-        return True
-
-    def _learn_length(self, length: int, now: float) -> None:
-        board = self._board
-        if self._length is not None:
-            return
-        self._length = length
-        if length >= board.stop:
-            return
-        if length <= board.start:
-            self._finish(
-                m.Fail(tuple((p.name, "the file ends before the range") for p in self._places))
-            )
-            return
-        board.limit(length)
-        for attempt in list(board.attempts.values()):
-            if attempt.stop > length:
-                attempt.stop = length
-                self._trim(attempt, now)
 
     def _client_took(self, count: int, now: float) -> None:
         board = self._board
@@ -427,7 +294,7 @@ class Scheduler:
             board.doubt(attempt)
             board.places[attempt.source].silences += 1
         for attempt, stop in self._duplicate.overlong(board, now):
-            self._cut(attempt, stop, now)
+            self._traffic.cut(attempt, stop, now)
         if self._trouble.hopeless(now, bool(board.attempts)):
             self._finish(m.Fail(self._trouble.reasons()))
             return
@@ -440,7 +307,7 @@ class Scheduler:
                     room -= picked.stop - picked.start
             elif place.wanted is not None:
                 place.wanted = None
-                self._actions.append(m.WithdrawWant(place.name))
+                self._traffic.actions.append(m.WithdrawWant(place.name))
         self._set_wake(now)
 
     def _look_ahead(self) -> None:
@@ -466,7 +333,7 @@ class Scheduler:
         urgency = m.Urgency.HEAD if picked.start <= self._board.ready else m.Urgency.AHEAD
         if place.wanted is not urgency:
             place.wanted = urgency
-            self._actions.append(m.WantSlot(place.name, urgency))
+            self._traffic.actions.append(m.WantSlot(place.name, urgency))
 
     def _pick(self, place: Place, now: float) -> Second | None:
         """What the place should be asked for, if a slot is there."""
@@ -497,9 +364,9 @@ class Scheduler:
         board = self._board
         self._pace.asleep = True
         for attempt in list(board.attempts.values()):
-            self._abandon(attempt)
+            self._traffic.abandon(attempt)
         for low, high in board.forget(board.taken + KEPT, board.stop):
-            self._actions.append(m.Forget(low, high))
+            self._traffic.actions.append(m.Forget(low, high))
 
     def _set_wake(self, now: float) -> None:
         board = self._board
@@ -517,11 +384,11 @@ class Scheduler:
 
     def _finish(self, last: Action | None) -> None:
         for attempt in list(self._board.attempts.values()):
-            self._abandon(attempt)
+            self._traffic.abandon(attempt)
         for place in self._places:
             if place.wanted is not None:
                 place.wanted = None
-                self._actions.append(m.WithdrawWant(place.name))
+                self._traffic.actions.append(m.WithdrawWant(place.name))
         self._over = True
         if last is not None:
-            self._actions.append(last)
+            self._traffic.actions.append(last)

@@ -131,7 +131,9 @@ class Simulation:
             for time, _ in mirror.changes:
                 self._at(time, partial(self._changed, mirror))
             if mirror.dies_at < inf:
-                self._at(mirror.dies_at, partial(self._dies, mirror))
+                self._at(mirror.dies_at, partial(self._fail_all, mirror, m.End.BROKEN))
+            if mirror.lies_at < inf:
+                self._at(mirror.lies_at, partial(self._fail_all, mirror, m.End.LIED))
         self._send(m.Started())
         while self._heap and not self._over:
             time, _, act = heapq.heappop(self._heap)
@@ -341,11 +343,11 @@ class Simulation:
         self._pipe(mirror).advance(self._now)
         self._schedule(mirror)
 
-    def _dies(self, mirror: Mirror) -> None:
+    def _fail_all(self, mirror: Mirror, end: m.End) -> None:
         self._idle[mirror.name].clear()
         for number, (owner, _) in list(self._attempts.items()):
             if owner is mirror:
-                self._end(number, m.End.BROKEN, "reset")
+                self._end(number, end)
 
     def _watch(self, number: int) -> None:
         life = self._life[number]

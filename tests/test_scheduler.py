@@ -1,0 +1,373 @@
+"""The scheduler's rules, each on the smallest example."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from aprp.core import messages as m
+from aprp.core.blocks import EDGE
+from aprp.core.messages import KIB, MIB, End, Source
+from aprp.core.ratings import Ratings
+from aprp.core.scheduler import Scheduler, Settings
+from tests.scheduler_world import World
+
+A, B, C = Source("a"), Source("b"), Source("c")
+
+
+def fetches(actions: list[m.Action]) -> list[m.Fetch]:
+    return [action for action in actions if isinstance(action, m.Fetch)]
+
+
+def rated(**rates: float) -> Ratings:
+    """Ratings of sources by name, in MB/s, all at 20 ms."""
+    ratings = Ratings()
+    for name, rate in rates.items():
+        ratings.of(name).answered(0.02, None)
+        for step in range(50):
+            ratings.of(name).came(int(rate * 1e4), 0.01, 1, step / 100)
+        ratings.of(name).warm = 2
+    return ratings
+
+
+class OpeningTests(SynchronousTestCase):
+    def test_every_source_is_wanted_at_once(self) -> None:
+        world = World([A, B, C], length=100 * MIB)
+        world.begin()
+        self.assertEqual(set(world.wants), {"a", "b", "c"})
+
+    def test_the_first_to_connect_gets_the_head(self) -> None:
+        world = World([A, B], length=100 * MIB)
+        world.begin()
+        world.grant("b", ready=True, connect=0.01)
+        world.grant("a", ready=True, connect=0.02)
+        self.assertEqual([(a[0], a[1]) for a in world.attempts.values()], [("b", 0), ("a", MIB)])
+
+    def test_a_small_range_opens_one_connection(self) -> None:
+        world = World([A, B, C], start=10, stop=70_000, length=100 * MIB)
+        world.begin()
+        self.assertEqual(len(world.wants), 1)
+        world.grant(next(iter(world.wants)))
+        self.assertEqual([a[1:3] for a in world.attempts.values()], [[10, 70_000]])
+        self.assertEqual(world.wants, {})
+
+    def test_a_source_slow_to_connect_is_not_waited_for(self) -> None:
+        world = World([A, B], stop=70_000, length=100 * MIB)
+        world.begin()
+        self.assertEqual(set(world.wants), {"a"})
+        world.tick()
+        self.assertEqual(set(world.wants), {"a", "b"})
+
+    def test_the_first_response_tells_the_length(self) -> None:
+        world = World([A], length=3 * MIB)
+        world.begin()
+        world.grant("a")
+        self.assertIsNone(world.scheduler.stop)
+        world.head(1)
+        self.assertEqual((world.scheduler.stop, world.scheduler.length), (3 * MIB, 3 * MIB))
+
+    def test_blocks_beyond_the_end_are_given_up_without_blame(self) -> None:
+        world = World([A, B], length=MIB // 2)
+        world.begin()
+        world.grant("a")
+        world.grant("b")
+        world.head(2)  # 416
+        self.assertEqual(world.scheduler.stop, MIB // 2)
+        world.finish()
+        self.assertTrue(world.done)
+
+    def test_a_range_beyond_the_end_fails(self) -> None:
+        world = World([A], start=5 * MIB, length=MIB)
+        world.begin()
+        world.grant("a")
+        world.head(1)
+        self.assertIsNotNone(world.failed)
+
+    def test_wrong_arguments(self) -> None:
+        self.assertRaises(ValueError, Scheduler, [], 0, 1, Ratings())
+        self.assertRaises(ValueError, Scheduler, [A, A], 0, 1, Ratings())
+        self.assertRaises(ValueError, Scheduler, [A], 5, 5, Ratings())
+        self.assertRaises(ValueError, Scheduler, [A], 0, 1, Ratings(), Settings(delay="x"))
+
+
+class BlockTests(SynchronousTestCase):
+    def test_edges_lie_on_multiples_from_the_start_of_the_file(self) -> None:
+        world = World([A, B], start=1000, length=20 * MIB + 77)
+        world.begin()
+        world.finish()
+        stops = [f.stop for _, _, acts in world.log for f in fetches(acts)]
+        self.assertEqual([s for s in stops if s % EDGE and s != world.end], [])
+        self.assertTrue(world.done)
+
+    def test_the_next_request_goes_out_before_the_current_one_is_done(self) -> None:
+        world = World([A], length=15 * MIB, ratings=rated(a=10), known=True)
+        world.begin()
+        world.grant("a")
+        world.now = 0.02
+        world.head(1)
+        while "a" not in world.wants:
+            world.now += 0.001
+            world.bytes(1, 10_000)
+        left = world.attempts[1][2] - world.attempts[1][1]
+        self.assertTrue(0 < left <= 10e6 * 0.03)
+
+    def test_a_slow_source_is_left_a_block_further_ahead(self) -> None:
+        sources = [Source("slow"), Source("fast")]
+        world = World(sources, length=100 * MIB, ratings=rated(slow=0.1, fast=20), known=True)
+        world.begin()
+        world.grant("slow")
+        attempt = next(iter(world.attempts.values()))
+        self.assertGreater(attempt[1], 0)
+        self.assertEqual(attempt[2] - attempt[1], EDGE)
+
+    def test_a_source_too_slow_for_what_is_left_takes_nothing(self) -> None:
+        sources = [Source("slow"), Source("fast")]
+        world = World(sources, length=MIB, ratings=rated(slow=0.1, fast=20), known=True)
+        world.begin()
+        self.assertEqual(set(world.wants), {"fast"})
+
+    def test_nothing_is_asked_beyond_the_window(self) -> None:
+        world = World([A, B], length=100 * MIB, settings=Settings(window=2 * MIB))
+        world.begin()
+        for _ in range(200):
+            for source in list(world.wants):
+                world.grant(source)
+            for number in list(world.attempts):
+                if not world.attempts[number][3]:
+                    world.head(number)
+                else:
+                    world.bytes(number, 50_000)
+        self.assertLessEqual(world.scheduler.buffered, 2 * MIB)
+        self.assertEqual(world.attempts, {})
+        world.finish()
+        self.assertTrue(world.done)
+
+
+class RescueTests(SynchronousTestCase):
+    def world(self) -> World:
+        """The head's block is with a, which owes all of it; b is free and as fast."""
+        world = World([A, B], length=100 * MIB, ratings=rated(a=4, b=4), known=True)
+        world.begin()
+        world.grant("a")
+        world.now = 0.02
+        world.head(1)
+        return world
+
+    def test_silence_gives_the_bytes_back(self) -> None:
+        world = self.world()
+        world.grant("b")
+        world.head(2)
+        for _ in range(8):
+            world.now += 0.04
+            if 2 in world.attempts:
+                world.bytes(2, 160_000)
+            for source in list(world.wants):
+                world.grant(source)
+        starts = [a[1] for a in world.attempts.values() if a[0] == "b"]
+        self.assertIn(0, starts)
+        self.assertEqual(world.attempts[1][0], "a")  # it may still wake up
+
+    def test_each_byte_is_kept_once_when_it_wakes_up(self) -> None:
+        world = self.world()
+        world.grant("b")
+        while world.attempts[1][3] and not any(
+            attempt[1] == 0 and attempt[0] == "b" for attempt in world.attempts.values()
+        ):
+            for source in list(world.wants):
+                world.grant(source)
+            world.tick()
+        world.bytes(1, 100_000)
+        world.finish(steps=5000)
+        self.assertTrue(world.done)
+
+    def test_a_block_that_takes_too_long_is_cut_back(self) -> None:
+        world = World([A, B], length=100 * MIB, known=True)
+        world.begin()
+        world.grant("a", ready=True, connect=0.02)
+        world.grant("b", ready=True, connect=0.02)
+        world.now = 0.02
+        world.head(1)
+        world.head(2)
+        for _ in range(12):  # a: 0.3 MB/s
+            world.now += 0.01
+            world.bytes(1, 3_000)
+        cuts = [act for *_, acts in world.log for act in acts if isinstance(act, m.Shorten)]
+        self.assertEqual(cuts[0].attempt, 1)
+        self.assertLess(cuts[0].stop, MIB)
+
+    def test_a_head_that_is_late_goes_to_who_has_it_sooner(self) -> None:
+        world = World([A, B], length=2 * MIB, ratings=rated(a=4, b=20), known=True)
+        world.begin()
+        world.grant("b")
+        world.grant("a")
+        world.now = 0.02
+        for number in list(world.attempts):
+            world.head(number)
+        world.finish()
+        self.assertTrue(world.done)
+        self.assertLess(world.now, 1)
+
+
+class FailureTests(SynchronousTestCase):
+    def test_only_the_missing_suffix_is_asked_again_at_once(self) -> None:
+        world = World([A], length=8 * MIB)
+        world.begin()
+        world.grant("a")
+        world.head(1)
+        world.bytes(1, 100_000)
+        world.over_with(1, End.BROKEN)
+        self.assertEqual(world.wants, {"a": m.Urgency.HEAD})
+        world.grant("a")
+        self.assertEqual(next(iter(world.attempts.values()))[1], 100_000)
+
+    def test_then_after_pauses_that_grow(self) -> None:
+        world = World([A], length=8 * MIB)
+        world.begin()
+        world.grant("a")
+        world.head(1)
+        pauses = []
+        for number in range(1, 6):
+            since = world.now
+            world.over_with(number, End.BROKEN)
+            while "a" not in world.wants:
+                world.tick()
+            pauses.append(round(world.now - since, 3))
+            world.grant("a")
+        self.assertEqual(pauses, [0, 0.25, 0.5, 1, 2])
+
+    def test_a_failing_source_is_not_tried_at_the_head(self) -> None:
+        world = World([A, B], length=100 * MIB, ratings=rated(a=5, b=5), known=True)
+        world.begin()
+        world.grant("a")
+        world.over_with(1, End.BROKEN)
+        world.grant("a")
+        attempt = next(a for a in world.attempts.values() if a[0] == "a")
+        self.assertGreaterEqual(attempt[1], MIB)
+
+    def test_retry_after_parks_the_source(self) -> None:
+        world = World([A], length=MIB)
+        world.begin()
+        world.grant("a")
+        world.over_with(1, End.REFUSED, retry_after=7.0)
+        self.assertEqual((world.wants, world.failed), ({}, None))
+        world.tick()
+        self.assertEqual((world.now, set(world.wants)), (7.0, {"a"}))
+
+    def test_one_that_lied_is_left_out(self) -> None:
+        world = World([A, B], length=8 * MIB)
+        world.begin()
+        world.grant("a")
+        world.grant("b")
+        world.over_with(1, End.LIED)
+        world.now = 20.0
+        world.send(m.TimePassed())
+        self.assertNotIn("a", world.wants)
+
+    def test_but_not_when_it_is_the_last(self) -> None:
+        world = World([A], length=8 * MIB)
+        world.begin()
+        world.grant("a")
+        world.head(1)
+        world.bytes(1, 100_000)
+        world.over_with(1, End.LIED)
+        world.tick()
+        self.assertEqual(set(world.wants), {"a"})
+
+    def test_before_the_first_response_all_failing_twice_is_the_end(self) -> None:
+        world = World([A, B], length=MIB)
+        world.begin()
+        for _ in range(20):
+            for source in list(world.wants):
+                if source in world.wants:
+                    world.grant(source)
+            for number in list(world.attempts):
+                world.over_with(number, End.UNREACHABLE, reason="no route")
+            if world.over:
+                break
+            world.tick()
+        assert world.failed is not None
+        self.assertEqual(world.failed.reasons, (("a", "no route"), ("b", "no route")))
+        self.assertLess(world.now, 1)
+
+    def test_after_it_only_when_nothing_came_for_long(self) -> None:
+        world = World([A], length=8 * MIB, settings=Settings(resume_for=30))
+        world.begin()
+        world.grant("a")
+        world.head(1)
+        world.bytes(1, 100_000)
+        world.over_with(1, End.BROKEN)
+        for _ in range(100):
+            if "a" in world.wants:
+                world.grant("a")
+                world.over_with(max(world.numbers), End.UNREACHABLE)
+            if world.over:
+                break
+            world.tick()
+        self.assertIsNotNone(world.failed)
+        self.assertTrue(25 < world.now <= 30)
+
+    def test_a_stale_connection_is_no_fault(self) -> None:
+        world = World([A], length=MIB)
+        world.begin()
+        for number in range(1, 6):
+            world.grant("a", ready=True)
+            world.over_with(number, End.STALE)
+        self.assertEqual((world.failed, set(world.wants)), (None, {"a"}))
+
+    def test_a_shorter_range_is_taken_and_the_rest_asked(self) -> None:
+        world = World([A], length=8 * MIB)
+        world.begin()
+        world.grant("a")
+        world.head(1, stop=1000)
+        world.bytes(1, 1000)
+        world.grant("a")
+        self.assertEqual(next(iter(world.attempts.values()))[1], 1000)
+
+
+class ClientTests(SynchronousTestCase):
+    def test_bytes_are_ready_as_they_come(self) -> None:
+        world = World([A], length=8 * MIB)
+        world.begin()
+        world.grant("a")
+        world.head(1)
+        world.bytes(1, 1234)
+        self.assertEqual(world.scheduler.ready, 1234)
+
+    def test_a_client_that_leaves_stops_everything(self) -> None:
+        world = World([A, B], length=8 * MIB)
+        world.begin()
+        world.grant("a")
+        actions = world.send(m.Stopped())
+        self.assertEqual(actions, [m.Abandon(1), m.WithdrawWant("b")])
+        self.assertEqual(world.send(m.Granted("b")), [m.ReleaseSlot("b")])
+        self.assertIsNone(world.scheduler.next_deadline())
+
+    def test_a_paused_client_lets_its_read_ahead_go(self) -> None:
+        world = World([A], length=8 * MIB)
+        world.begin()
+        world.grant("a")
+        world.head(1)
+        world.bytes(1, 900 * KIB)
+        for _ in range(200):
+            if world.now >= 30 or world.over:
+                break
+            for source in list(world.wants):
+                world.grant(source)
+            world.tick()
+        self.assertEqual(world.scheduler.buffered, EDGE)
+        self.assertEqual(world.attempts, {})
+        world.finish()
+        self.assertTrue(world.done)
+
+    def test_a_narrow_window_stops_the_asking_and_fails_nothing(self) -> None:
+        world = World([A], length=8 * MIB)
+        world.begin()
+        world.send(m.WindowChanged(256 * KIB))
+        world.grant("a")
+        self.assertLessEqual(world.scheduler.in_flight, 256 * KIB)
+        world.finish()
+        self.assertTrue(world.done)
+
+    def test_taking_what_is_not_ready_is_an_error(self) -> None:
+        world = World([A], length=8 * MIB)
+        world.begin()
+        self.assertRaises(ValueError, world.scheduler.handle, 0.0, m.ClientTook(1))
