@@ -12,8 +12,8 @@ from aprp.config import Settings, SourceSettings, SourcesRoute, Url
 from aprp.upstream.agent import Agent
 from aprp.web.site import make_site
 from tests.origin import Answer, Origin
-from tests.proxied import ProxiedCase
 from tests.replies import File, Pattern, Received, Reply
+from tests.reverse_case import ProxiedCase
 
 reactor: Any = _reactor
 SIZE = 3 * 1024 * 1024 + 12345

@@ -69,6 +69,8 @@ class Origin:
         self.latency = latency
         self.reactor = reactor
         self.port = 0
+        self.answers_at_head = False
+        """Whether requests are answered before their bodies came, which are dropped then."""
         self.requests: list[Received] = []
         """Every request, in the order of their arrival."""
         self.malformed: list[bytes] = []
@@ -164,8 +166,9 @@ class _Served(TwistedProtocol):
         self.gone.callback(None)
 
     def dataReceived(self, data: bytes) -> None:
-        self._held += data
-        self._next()
+        if not self._work or not self._origin.answers_at_head:
+            self._held += data
+            self._next()
 
     def _next(self) -> None:
         if self._work is None and not self._stalled and (received := self._parse()) is not None:
@@ -180,7 +183,7 @@ class _Served(TwistedProtocol):
 
     def _parse(self) -> Received | None:
         try:
-            parsed = parse_request(self._held)
+            parsed = parse_request(self._held, self._origin.answers_at_head)
         except ValueError:
             self._origin.malformed.append(self._held)
             self.end(Reset())
@@ -240,8 +243,10 @@ _FIELD = re.compile(
 _CHUNK = re.compile(rb"([0-9A-Fa-f]+)\r\n")
 
 
-def parse_request(data: bytes) -> Received | None:
+def parse_request(data: bytes, head_only: bool = False) -> Received | None:
     """The first request in `data`, None while it is incomplete; ValueError where it is malformed.
+
+    With `head_only` everything that came is taken once the head is complete.
 
     Stricter than RFC 9112 asks of a server: what a careful proxy sends has no odd spaces either.
     """
@@ -258,6 +263,8 @@ def parse_request(data: bytes) -> Received | None:
     lengths, codings = received.all(b"content-length"), received.all(b"transfer-encoding")
     if len(received.all(b"host")) != 1 or len(lengths) + len(codings) > 1:
         raise ValueError("Host or framing isn't there once")
+    if head_only:
+        return replace(received, raw=data)
     if codings:
         if codings != [b"chunked"]:
             raise ValueError("unknown coding")

@@ -1,209 +1,185 @@
-"""The proxy in the test's own process, on real sockets, and a plain client for it."""
+"""A proxy of the test's own process in front of an origin, and clients that speak raw bytes."""
 
 from __future__ import annotations
 
-import http.client
-import io
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet import reactor as _reactor
-from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from aprp.config import Settings, UpstreamRoute, Url
+from aprp.config import Settings, UpstreamRoute
+from aprp.core.url import Url
 from aprp.upstream.agent import Agent
-from aprp.web.channel import Limits
 from aprp.web.record import AccessRecord
+from aprp.web.rules import Limits
 from aprp.web.site import make_site
-from tests.nginx import Nginx
+from tests.answers import Seen, parse_answers
+from tests.origin import Answer, Origin
+from tests.replies import Reply
 
 reactor: Any = _reactor
-
-
-class _Sent:
-    """What came, as http.client wants it."""
-
-    def __init__(self, data: bytes) -> None:
-        self._file = io.BytesIO(data)
-
-    def makefile(self, *_: object) -> io.BytesIO:
-        return self._file
-
-
-@dataclass(frozen=True, slots=True)
-class Got:
-    """One answer. `whole` is whether the body ended as its framing says."""
-
-    status: int
-    fields: http.client.HTTPMessage
-    body: bytes
-    whole: bool = True
-
-
-def read_answers(data: bytes, *methods: str) -> list[Got]:
-    """The answers that came over one connection, to requests of these methods."""
-    sent = _Sent(data)
-    file = sent.makefile()
-    file.close = lambda: None  # type: ignore[method-assign]
-    answers = []
-    for method in methods:
-        response = http.client.HTTPResponse(sent, method=method)  # type: ignore[arg-type]
-        response.begin()
-        try:
-            body, whole = response.read(), True
-        except http.client.IncompleteRead as broken:
-            body, whole = broken.partial, False
-        answers.append(Got(response.status, response.msg, body, whole))
-    return answers
+PATIENCE = 10.0
+"""Seconds; far more than anything here takes."""
 
 
 class Client(Protocol):
-    """A connection of a client: notes what comes, tells when enough came or it ended."""
+    """A client on a real socket. What came is in `data`; `closed` says how it ended, if it did."""
+
+    transport: Any
 
     def __init__(self) -> None:
         self.data = b""
-        self.received = 0
-        self.keep = True
-        self.ended: Deferred[None] = Deferred()
-        self.clean = False
-        self._waiting: tuple[Callable[[], bool], Deferred[None]] | None = None
+        self.closed: str | None = None
+        self._waiting: list[tuple[Callable[[], bool], Deferred[None]]] = []
 
     def dataReceived(self, data: bytes) -> None:
-        self.received += len(data)
-        if self.keep:
-            self.data += data
+        self.data += data
         self._look()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.clean = reason.check(type(connectionDone.value)) is not None
-        self.ended.callback(None)
-
-    def send(self, data: bytes) -> None:
-        self.transport.write(data)  # type: ignore[union-attr]
-
-    def until(self, enough: Callable[[], bool]) -> Deferred[None]:
-        """Fires once `enough` holds after something came."""
-        waiting: Deferred[None] = Deferred()
-        self._waiting = (enough, waiting)
+        self.closed = "fin" if reason.check(connectionDone.type) else "reset"
         self._look()
-        return waiting
 
     def _look(self) -> None:
-        if self._waiting is not None and self._waiting[0]():
-            waiting, self._waiting = self._waiting[1], None
-            waiting.callback(None)
+        for each in list(self._waiting):
+            condition, waiting = each
+            if condition():
+                self._waiting.remove(each)
+                waiting.callback(None)
+
+    async def until(self, condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
+        """Wait for that to be true of what came."""
+        if not condition():
+            waiting: Deferred[None] = Deferred()
+            self._waiting.append((condition, waiting))
+            waiting.addTimeout(seconds, reactor)
+            await waiting
+
+    @property
+    def unsent(self) -> int:
+        """Bytes written that the kernel hasn't taken."""
+        transport = self.transport
+        return len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+
+    async def send(self, data: bytes, piece: int | None = None) -> None:
+        """Write it, `piece` bytes in a segment."""
+        for at in range(0, len(data), piece or max(1, len(data))):
+            self.transport.write(data[at : at + (piece or len(data))])
+            if piece:
+                await deferLater(reactor, 0)
+
+    async def ended(self) -> None:
+        """Wait for the close, which has to come soon."""
+        try:
+            await self.until(lambda: self.closed is not None, 2.0)
+        except TimeoutError:
+            raise AssertionError(f"still open, having sent {self.data[:300]!r}") from None
+
+    async def answers(self, methods: Sequence[bytes]) -> list[Seen]:
+        """Those to requests of these methods, once all are there or the connection has ended."""
+
+        def ready() -> bool:
+            if self.closed:
+                return True
+            seen = parse_answers(self.data, methods, None)
+            return sum(each.final for each in seen) == len(methods) and seen[-1].whole
+
+        await self.until(ready)
+        return parse_answers(self.data, methods, self.closed)
 
 
-class ProxiedCase(TestCase):
-    """Starts what a test needs and ends it all."""
+class ProxyCase(TestCase):
+    """Gives each test origins, proxies and clients, and ends them with it."""
 
-    timeout = 60
+    async def serve(
+        self, answer: Answer, limits: Limits | None = None, path: str = "/", **route: Any
+    ) -> tuple[Origin, int]:
+        """An origin with that behaviour, and the port of a proxy in front of it."""
+        origin = await self.origin(answer)
+        return origin, await self.proxy(origin, limits, path, **route)
 
-    def setUp(self) -> None:
-        self.records: list[AccessRecord] = []
+    async def origin(self, answer: Answer) -> Origin:
+        origin = Origin(answer)
+        await origin.start()
+        self.addCleanup(lambda: Deferred.fromCoroutine(origin.stop()))
+        return origin
 
-    def folder(self) -> Path:
-        path = Path(self.mktemp()).absolute()
-        path.mkdir(parents=True)
-        return path
-
-    def nginx(self, server: str = "", http: str = "", **files: bytes) -> Nginx:
-        """An nginx that serves these files (`_` in a name stands for its dot)."""
-        nginx = Nginx(self.folder(), server, http)
-        self.addCleanup(nginx.stop)
-        for name, content in files.items():
-            (nginx.www / name.replace("_", ".")).write_bytes(content)
-        return nginx
-
-    def serve(self, factory: Any) -> int:
-        """Listens with the factory on loopback until the test ends; gives the port."""
-        made: list[Any] = []
-        build = factory.buildProtocol
-
-        def building(address: Any) -> Any:
-            protocol = build(address)
-            made.append(protocol)
-            return protocol
-
-        factory.buildProtocol = building
-        port = reactor.listenTCP(0, factory, interface="127.0.0.1")
-
-        async def end() -> None:
-            await port.stopListening()
-            for protocol in made:
-                transport = getattr(protocol, "transport", None)
-                if transport is not None and getattr(transport, "connected", False):
-                    transport.abortConnection()
-            await deferLater(reactor, 0.01)
-
-        self.addCleanup(lambda: Deferred.fromCoroutine(end()))
-        number: int = port.getHost().port
-        return number
-
-    def proxy(
-        self, upstream: str, path: str = "/", limits: Limits | None = None, **options: Any
+    async def proxy(
+        self,
+        origin: Origin,
+        limits: Limits | None = None,
+        path: str = "/",
+        base: str = "",
+        **route: Any,
     ) -> int:
-        """A proxy with one route; gives its port."""
-        route = UpstreamRoute(path=path, upstream=Url.parse(upstream), **options)
-        settings = Settings(listen=("tcp:0",), routes=(route,))
-        self.agent = agent = Agent(reactor)
+        """The port of a proxy for the origin (at the path `base` of it)."""
+        upstream = UpstreamRoute(path=path, upstream=Url.parse(origin.url + base), **route)
+        settings = Settings(listen=("tcp:0",), routes=(upstream,))
+        agent = Agent(reactor)
+        self.agent = agent
+        self.records: list[AccessRecord] = []
+        site = make_site(settings, agent, self.records.append, reactor, limits)
+        port = reactor.listenTCP(0, site, interface="127.0.0.1")
         self.addCleanup(agent.close)
-        return self.serve(make_site(settings, agent, self.records.append, reactor, limits))
+        self.addCleanup(port.stopListening)
+        return int(port.getHost().port)
 
-    async def connect(self, port: int) -> Client:
-        endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port)
-        client = await connectProtocol(endpoint, Client())
-
-        async def end() -> None:
-            if client.transport is not None and not client.ended.called:
-                client.transport.abortConnection()
-                await client.ended
-            await deferLater(reactor, 0)
-
-        self.addCleanup(lambda: Deferred.fromCoroutine(end()))
+    async def client(self, port: int) -> Client:
+        factory = Factory.forProtocol(Client)
+        factory.noisy = False
+        client = await TCP4ClientEndpoint(reactor, "127.0.0.1", port).connect(factory)
+        assert isinstance(client, Client)
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.end(client)))
         return client
 
-    async def ask(
-        self,
-        port: int,
-        path: str,
-        fields: dict[str, str] | None = None,
-        method: str = "GET",
-        body: bytes = b"",
-    ) -> Got:
-        """One request on a connection of its own."""
-        client = await self.connect(port)
-        lines = {"Host": "proxy.example", "Connection": "close", **(fields or {})}
-        if body:
-            lines["Content-Length"] = str(len(body))
-        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-        client.send(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + body)
-        await client.ended
-        return read_answers(client.data, method)[0]
+    async def wait(self, seconds: float) -> None:
+        await deferLater(reactor, seconds)
+
+    def seconds(self) -> float:
+        return float(reactor.seconds())
+
+    async def soon(self, condition: Callable[[], bool]) -> None:
+        """Wait for that to become true, which needs no more than what is under way."""
+        deadline = self.seconds() + PATIENCE
+        while not condition():
+            assert self.seconds() < deadline, "it doesn't come"
+            await deferLater(reactor, 0.002)
+
+    async def end(self, client: Client) -> None:
+        if client.closed is None:
+            client.transport.abortConnection()
+            await client.until(lambda: client.closed is not None)
+
+    async def ask(self, port: int, request: bytes, piece: int | None = None) -> Seen:
+        """The final answer to one request on a connection of its own."""
+        client = await self.client(port)
+        await client.send(request, piece)
+        answers = await client.answers([request.split(b" ", 1)[0]])
+        await self.end(client)
+        assert answers, client.data
+        return answers[-1]
 
 
-def factory_of(protocol: Callable[[], Any]) -> Factory:
-    factory = Factory.forProtocol(protocol)  # type: ignore[arg-type]
-    factory.noisy = False
-    return factory
+HELLO = Reply(200, ((b"X-Kept", b"yes"),), (b"hello",))
 
 
-def parts_of(got: Got) -> list[tuple[str, bytes]]:
-    """Content-Range and bytes of each part of a multipart/byteranges answer."""
-    kind, _, boundary = got.fields["Content-Type"].partition("; boundary=")
-    assert kind == "multipart/byteranges", kind
-    first, *pieces, last = got.body.split(b"--" + boundary.encode())
-    assert (first, last) == (b"", b"--\r\n"), (first, last)
-    parts = []
-    for piece in pieces:
-        head, _, content = piece.partition(b"\r\n\r\n")
-        lines = dict(line.split(b": ", 1) for line in head.strip().split(b"\r\n"))
-        parts.append((lines[b"Content-Range"].decode(), content[:-2]))
-    return parts
+def fixed(reply: Reply) -> Answer:
+    """Always that answer."""
+    return lambda _: reply
+
+
+def get(path: bytes = b"/file", *fields: bytes, method: bytes = b"GET") -> bytes:
+    """A request of HTTP/1.1 with these further field lines."""
+    lines = [method + b" " + path + b" HTTP/1.1", b"Host: films.example", *fields, b"", b""]
+    return b"\r\n".join(lines)
+
+
+def post(*lines: bytes, body: bytes = b"", method: bytes = b"POST") -> bytes:
+    """A request of HTTP/1.1 with these further field lines, and a body as it stands."""
+    return b"\r\n".join([method + b" /f HTTP/1.1", b"Host: films.example", *lines, b"", body])

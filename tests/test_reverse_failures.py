@@ -5,10 +5,9 @@ from __future__ import annotations
 import socket
 
 from twisted.internet.protocol import Protocol
-from twisted.internet.task import deferLater
 
 from tests.nginx import free_port
-from tests.proxied import Got, ProxiedCase, factory_of, reactor
+from tests.reverse_case import Got, ProxiedCase, factory_of
 
 
 class Saying(Protocol):
@@ -75,10 +74,10 @@ class FailureTests(ProxiedCase):
         port = self.proxy(self.blackhole(), connect_timeout=30.0)
         client = await self.connect(port)
         client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-        await self.turns()
+        await self.moment()
         client.transport.abortConnection()  # type: ignore[union-attr]
         await client.ended
-        await self.turns()
+        await self.eventually(lambda: bool(self.records))
         self.assertEqual([record.ended for record in self.records], ["client left"])
 
     async def test_no_answer_in_time(self) -> None:
@@ -90,10 +89,11 @@ class FailureTests(ProxiedCase):
     async def test_silence_within_a_body_cuts_the_client(self) -> None:
         whole = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"
         chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
-        for said in (whole, chunked):
+        for count, said in enumerate((whole, chunked), 1):
             port = self.proxy(self.saying(said), between_bytes_timeout=0.2, resume_for=0.0)
             got = await self.ask(port, "/")
             self.assertEqual((got.status, got.body, got.whole), (200, b"abc", False))
+            await self.eventually(lambda count=count: len(self.records) == count)
             self.assertEqual(self.records[-1].ended, "cut")
             self.assertEqual(self.records[-1].error, "connection_read_timeout")
 
@@ -107,6 +107,3 @@ class FailureTests(ProxiedCase):
             port = self.proxy(self.saying(head + said + b"\r\nabc"))
             got = await self.ask(port, "/", {"Range": "bytes=4-6"})
             self.check(got, 502, "http_protocol_error")
-
-    async def turns(self) -> None:
-        await deferLater(reactor, 0.1)

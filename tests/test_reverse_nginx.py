@@ -7,7 +7,7 @@ import os
 import random
 
 from tests.nginx import Nginx
-from tests.proxied import Got, ProxiedCase, parts_of
+from tests.reverse_case import Got, ProxiedCase, parts_of
 
 CONTENT = random.Random(1).randbytes(300_000)
 SIZE = len(CONTENT)
@@ -23,6 +23,7 @@ location /bare/ { etag off; add_header Last-Modified ""; alias {folder}/www/; }
 REDIRECTS = """
 location = /go/absolute { return 301 http://$host:$server_port/film.mp4?x=1; }
 location = /go/relative { return 302 /film.mp4; }
+location = /go/beside { add_header Location other.mp4 always; return 300; }
 location = /go/away { return 302 https://elsewhere.example/film.mp4; }
 location = /go/named { return 302 http://films.example/film.mp4; }
 """
@@ -304,7 +305,7 @@ class FieldTests(NginxCase):
 
     async def test_location(self) -> None:
         nginx = self.files("absolute_redirect off;" + REDIRECTS)
-        port = self.proxy(nginx.url, "/films/")
+        port = self.proxy(nginx.url, "/films/", path_ranges="end")
         named = self.proxy(nginx.url, "/films/", host="films.example")
         for at, path, location in (
             (port, "absolute", "/films/film.mp4?x=1"),
@@ -312,9 +313,12 @@ class FieldTests(NginxCase):
             (port, "away", "https://elsewhere.example/film.mp4"),
             (port, "named", "http://films.example/film.mp4"),
             (named, "named", "/films/film.mp4"),
+            (port, "absolute/0/99", "/films/film.mp4/0/99?x=1"),
+            (port, "beside/0/99", "/films/go/other.mp4/0/99"),
+            (port, "away/0/99", "https://elsewhere.example/film.mp4"),
         ):
             got = await self.ask(at, f"/films/go/{path}")
-            self.assertIn(got.status, (301, 302))
+            self.assertIn(got.status, (300, 301, 302))
             self.assertEqual(got.fields["Location"], location)
 
     async def test_methods_that_nginx_refuses(self) -> None:

@@ -1,22 +1,30 @@
-"""Upstreams over TLS: a certificate is believed only from the right authority, for its name."""
+"""TLS on both sides: to upstreams, whose certificates are verified, and from clients."""
 
 from __future__ import annotations
 
 import datetime
 import ipaddress
+import random
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from twisted.internet.ssl import (
+    Certificate,
+    DefaultOpenSSLContextFactory,
+    optionsForClientTLS,
+    trustRootFromCertificates,
+)
 
 from aprp.config import TlsSettings
 from tests.nginx import Nginx
-from tests.proxied import ProxiedCase
+from tests.reverse_case import Client, ProxiedCase, read_answers
 
 SERVER = "ssl_certificate {folder}/server.pem; ssl_certificate_key {folder}/server.key;"
 DAY = datetime.timedelta(days=1)
+LOOPBACK = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
 
 
 def name(text: str) -> x509.Name:
@@ -66,7 +74,61 @@ class Authority:
         )
 
 
-LOOPBACK = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+class ListeningTests(ProxiedCase):
+    """The proxy as a TLS server."""
+
+    def context(self) -> Any:
+        folder = self.folder()
+        self.authority = Authority("ours")
+        self.authority.write_server(folder, LOOPBACK)
+        return DefaultOpenSSLContextFactory(str(folder / "server.key"), str(folder / "server.pem"))
+
+    async def client(self, port: int) -> Client:
+        ca = self.authority.certificate.public_bytes(serialization.Encoding.PEM)
+        trust = trustRootFromCertificates([Certificate.loadPEM(ca)])
+        return await self.connect(port, optionsForClientTLS("127.0.0.1", trustRoot=trust))
+
+    async def test_ranges_and_what_the_upstream_hears(self) -> None:
+        content = random.Random(6).randbytes(3_000_000)
+        nginx = self.nginx(
+            'location /echo { return 200 "$http_x_forwarded_proto"; }', a_bin=content
+        )
+        port = self.proxy(nginx.url, context=self.context())
+        client = await self.client(port)
+        client.send(b"GET /echo HTTP/1.1\r\nHost: h\r\n\r\n")
+        client.send(
+            b"GET /a.bin HTTP/1.1\r\nHost: h\r\nRange: bytes=5-\r\nConnection: close\r\n\r\n"
+        )
+        await client.ended
+        scheme, film = read_answers(client.data, "GET", "GET")
+        self.assertEqual(scheme.body, b"https")
+        self.assertEqual((film.status, film.body), (206, content[5:]))
+
+    async def test_a_client_is_cut_or_held_back_or_leaves(self) -> None:
+        nginx = self.nginx()
+        with open(nginx.www / "large.bin", "wb") as large:
+            large.truncate(2**28)
+        port = self.proxy(nginx.url, context=self.context(), send_timeout=0.5)
+        client = await self.client(port)
+        client.keep = False
+        client.send(b"GET /large.bin HTTP/1.1\r\nHost: h\r\n\r\n")
+        await client.until(lambda: client.received > 2**20)
+        client.transport.pauseProducing()  # type: ignore[union-attr]
+        await self.eventually(lambda: bool(self.records))
+        self.assertEqual(self.records[-1].error, "connection_write_timeout")
+        self.assertLess(self.records[-1].bytes_sent, 2**26)
+        self.assertEqual(self.agent.connections, 0)
+        client.transport.resumeProducing()  # type: ignore[union-attr]
+        await client.ended
+        self.assertFalse(client.clean)
+        leaving = await self.client(port)
+        leaving.keep = False
+        leaving.send(b"GET /large.bin HTTP/1.1\r\nHost: h\r\n\r\n")
+        await leaving.until(lambda: leaving.received > 2**20)
+        leaving.transport.abortConnection()  # type: ignore[union-attr]
+        await leaving.ended
+        await self.eventually(lambda: self.records[-1].ended == "client left")
+        self.assertEqual(self.agent.connections, 0)
 
 
 class TlsTests(ProxiedCase):

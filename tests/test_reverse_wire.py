@@ -10,14 +10,13 @@ from pathlib import Path
 
 from twisted.internet.interfaces import IPullProducer
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 from zope.interface import implementer
 
 from aprp.web.channel import Limits
-from tests.proxied import Client, ProxiedCase, factory_of, reactor, read_answers
+from tests.reverse_case import Client, ProxiedCase, factory_of, read_answers
 
 MIB = 2**20
 LARGE = 256 * MIB
@@ -78,16 +77,6 @@ def resident() -> int:
 
 
 class WireCase(ProxiedCase):
-    async def moment(self, seconds: float = 0.05) -> None:
-        await deferLater(reactor, seconds)
-
-    async def eventually(self, holds: Callable[[], bool]) -> None:
-        for _ in range(200):
-            if holds():
-                return
-            await self.moment(0.02)
-        self.fail("it didn't come to that")
-
     async def steady(self, number: Callable[[], int]) -> int:
         """The number, once it no longer grows."""
         before = -1

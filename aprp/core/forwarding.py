@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container
+from urllib.parse import urljoin
 
 from aprp.core.fields import Fields
 from aprp.core.ranges import number
@@ -23,8 +24,10 @@ HOP_BY_HOP = frozenset(
         b"upgrade",
     )
 )
-NEVER_NOMINATED = frozenset((b"content-length", b"host", b"via"))
-"""Fields that a Connection field can't take away: framing, routing and the trace."""
+NEVER_NOMINATED = frozenset(
+    (b"content-encoding", b"content-length", b"content-range", b"content-type", b"host", b"via")
+)
+"""Fields that a Connection field can't take away: framing, meaning, routing and the trace."""
 PSEUDONYM = b"aprp"
 _ABSOLUTE = re.compile(rb"(https?)://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 CONDITIONS = frozenset(
@@ -73,24 +76,43 @@ def hops_left(fields: Fields) -> int | None:
     return None if value is None else number(value)
 
 
-def rewrite_location(value: bytes, origins: Container[bytes], base: bytes, prefix: bytes) -> bytes:
-    """A Location that points into the upstream, as the client has to ask for it.
+def rewrite_location(
+    value: bytes, origins: Container[bytes], base: bytes, prefix: bytes
+) -> bytes | None:
+    """A Location that points into the upstream, as the client has to ask for it; None for others.
 
     `origins` are the `scheme://authority` by which the upstream may call itself, in lower case and
-    without a default port; `base` is the path of its URL, `prefix` that of the route. What points
-    elsewhere stays as it is.
+    without a default port; `base` is the path of its URL, `prefix` that of the route.
     """
     path = value
     if (absolute := _ABSOLUTE.fullmatch(value)) is not None:
         scheme, authority = absolute[1].lower(), absolute[2].lower()
         authority = authority.removesuffix(b":80" if scheme == b"http" else b":443")
         if scheme + b"://" + authority not in origins:
-            return value
+            return None
         path = absolute[3] if absolute[3].startswith(b"/") else b"/" + absolute[3]
     elif not path.startswith(b"/") or path.startswith(b"//"):
+        return None
+    path, rest = _split_path(path)
+    under_base = under(base, path)
+    return None if under_base is None else (prefix.rstrip(b"/") + under_base or b"/") + rest
+
+
+def resolve_location(value: bytes, asked: bytes) -> bytes:
+    """A Location as an absolute path where it is relative to the path that was asked for."""
+    if _ABSOLUTE.fullmatch(value) or not value.isascii():
         return value
-    end = min((at for at in (path.find(b"?"), path.find(b"#")) if at >= 0), default=len(path))
-    rest = under(base, path[:end])
-    if rest is None:
-        return value
-    return (prefix.rstrip(b"/") + rest or b"/") + path[end:]
+    return urljoin(asked, value)
+
+
+def with_range_in_path(location: bytes, text: bytes) -> bytes:
+    """The same range of the file that a Location names."""
+    path, rest = _split_path(location)
+    return path.rstrip(b"/") + b"/" + text + rest
+
+
+def _split_path(reference: bytes) -> tuple[bytes, bytes]:
+    """The path, and the query and fragment behind it."""
+    ends = (at for at in (reference.find(b"?"), reference.find(b"#")) if at >= 0)
+    end = min(ends, default=len(reference))
+    return reference[:end], reference[end:]

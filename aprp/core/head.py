@@ -10,9 +10,10 @@ import re
 from dataclasses import dataclass
 
 from aprp.core.fields import TOKEN, VALUE, Fields
-from aprp.core.ranges import number
+from aprp.core.ranges import MAX, number
 
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-5][0-9]{2})(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?")
+_STRAY = re.compile(rb"\r(?!\n|\Z)|(?<!\r)\n")
 
 
 class MalformedMessage(Exception):
@@ -21,7 +22,9 @@ class MalformedMessage(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ResponseHead:
-    """Status line and fields. `minor` is the y of HTTP/1.y."""
+    """Status line and fields. `minor` is the y of HTTP/1.y, 1 for what is later (RFC 9110 section
+    2.5).
+    """
 
     minor: int
     status: int
@@ -70,7 +73,17 @@ def parse_response_head(head: bytes) -> ResponseHead:
     match = _STATUS_LINE.fullmatch(lines[0])
     if match is None:
         raise MalformedMessage("the status line is not one of HTTP/1.x")
-    return ResponseHead(int(match[1]), int(match[2]), match[3] or b"", parse_fields(lines[1:]))
+    minor = min(int(match[1]), 1)
+    return ResponseHead(minor, int(match[2]), match[3] or b"", parse_fields(lines[1:]))
+
+
+def check_line_ends(data: bytes) -> None:
+    """Raises `MalformedMessage` where a CR or LF stands alone (section 2.2).
+
+    For heads that are still incomplete: who ends lines otherwise never sends the end waited for.
+    """
+    if _STRAY.search(data):
+        raise MalformedMessage("a CR or LF stands alone")
 
 
 def response_framing(head: ResponseHead, method: bytes) -> Framing:
@@ -105,6 +118,7 @@ def _content_length(fields: Fields) -> int | None:
     if value is None:
         return None
     numbers = {number(item.strip(b" \t")) for item in value.split(b",")}
-    if len(numbers) != 1 or None in numbers:
+    length = numbers.pop()
+    if numbers or length is None or length == MAX:
         raise MalformedMessage("Content-Length is not one number")
-    return numbers.pop()
+    return length

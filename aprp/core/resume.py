@@ -31,7 +31,19 @@ class Version:
         return self.validators.strong() is not None
 
     def is_that_of(self, answer: Answer, complete: int | None) -> bool:
-        return complete == self.complete and not self.validators.contradicts(answer.validators)
+        """Whether an answer to If-Range is of this version, its complete length being that.
+
+        It has to repeat the entity tag; a 206 need not repeat Last-Modified, for the upstream
+        has compared it (RFC 9110 section 15.3.7).
+        """
+        if complete != self.complete:
+            return False
+        if self.validators.etag is not None:
+            return self.validators.etag.same_strongly(answer.validators.etag)
+        modified = answer.validators.last_modified
+        if modified is None:
+            return answer.status == 206
+        return modified == self.validators.last_modified
 
 
 class Changed(Exception):
@@ -56,8 +68,6 @@ def continuation(version: Version, missing: Range, answer: Answer) -> Range | No
     if answer.status == 200:
         if not version.is_that_of(answer, answer.length):
             raise Changed("the file has changed")
-        if answer.validators.etag != version.validators.etag:
-            raise Changed("it no longer says which version it sends")
         return Range(0, version.complete)
     if answer.status in PASSING:
         return None
@@ -81,6 +91,9 @@ class Pauses:
         """Seconds to wait now, None to give up."""
         if self._since is None:
             self._since = now
-        pause = self._pause
-        self._pause = min(max(FIRST_PAUSE, 2 * pause), LONGEST_PAUSE)
-        return pause if now + pause - self._since < self._resume_for else None
+        left = self._since + self._resume_for - now
+        if left <= 0:
+            return None
+        pause = min(self._pause, left)
+        self._pause = min(max(FIRST_PAUSE, 2 * self._pause), LONGEST_PAUSE)
+        return pause

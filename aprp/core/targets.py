@@ -48,8 +48,11 @@ def parse_target(method: bytes, raw: bytes) -> Target:
         return Target(raw)
     authority = None
     if (absolute := _ABSOLUTE_FORM.fullmatch(raw)) is not None:
-        authority, raw = absolute[1], absolute[2] or b"/"
+        authority = absolute[1]
         check_host(authority)
+        if absolute[2] is None and method == b"OPTIONS":
+            return Target(b"*", authority=authority)  # RFC 9112 section 3.2.4
+        raw = absolute[2] or b"/"
         raw = raw if raw.startswith(b"/") else b"/" + raw
     match = _ORIGIN_FORM.fullmatch(raw)
     if match is None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.endpoints import (
     HostnameEndpoint,
     TCP4ClientEndpoint,
@@ -80,7 +80,10 @@ class Agent:
         factory = Factory.forProtocol(lambda: self._connection(origin))
         factory.noisy = False
         try:
-            connection = await self._endpoint(origin, request.timeouts.connect).connect(factory)
+            endpoint = self._endpoint(origin, request.timeouts.connect)
+            connection = await _stoppable(endpoint.connect(factory))
+        except CancelledError:
+            raise
         except Exception as reason:
             raise connect_failed(str(origin), reason) from None
         assert isinstance(connection, Connection)
@@ -124,3 +127,15 @@ class Agent:
             return endpoint
         options = optionsForClientTLS(origin.host, trustRoot=origin.trust)
         return wrapClientTLS(options, endpoint)
+
+
+def _stoppable(attempt: Deferred[Any]) -> Deferred[Any]:
+    """The same result; a cancel is told as such, where endpoints tell it like their timeouts."""
+
+    def stop(stopped: Deferred[Any]) -> None:
+        stopped.errback(CancelledError())
+        attempt.cancel()
+
+    result: Deferred[Any] = Deferred(stop)
+    attempt.addBoth(lambda outcome: None if result.called else result.callback(outcome))
+    return result

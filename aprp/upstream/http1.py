@@ -1,35 +1,28 @@
-"""HTTP/1.1 to a source: the connection parses and frames, the exchange moves body bytes.
+"""HTTP/1.1 to a source: the connection writes requests, and parses and frames the answers.
 
-Nothing is read ahead of a consumer but what one read of the socket brings: while no pump runs,
-or the consumer has paused, the socket isn't read. A connection serves one exchange at a time and
-goes back to its pool when the body's end was seen and both sides keep it.
+A connection serves one exchange at a time and goes back to its pool when the body's end was seen
+and both sides keep it. It is not kept where bytes may follow that belong to nobody: after a HEAD,
+and after a 204 or 304 that speaks of a body.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import (
-    IConsumer,
-    IPushProducer,
-    IReactorTime,
-    ITCPTransport,
-    ITransport,
-)
+from twisted.internet.interfaces import IReactorTime, ITCPTransport, ITransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.protocols.basic import FileSender
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
-from aprp.core.chunked import ChunkedDecoder
+from aprp.core.decoding import Decoder, decoder_for
 from aprp.core.head import (
-    Framing,
     MalformedMessage,
     ResponseHead,
+    check_line_ends,
+    declared_length,
     parse_response_head,
     response_framing,
 )
@@ -38,11 +31,13 @@ from aprp.upstream.errors import (
     BodyBroken,
     BodyStalled,
     HeadTooLarge,
+    NoAnswer,
     SourceError,
     SourceLied,
     lost_before_answer,
 )
 from aprp.upstream.exchange import SourceRequest, Timings
+from aprp.upstream.http1_exchange import Http1Exchange
 from aprp.upstream.watchdog import Watchdog
 
 MAX_HEAD = 65536
@@ -50,126 +45,6 @@ MAX_FIELDS = 256
 MAX_INTERIM = 16
 READ_SIZE = 262144
 """Bytes asked of the kernel at once: larger reads cost less per byte than Twisted's 64 KiB."""
-
-
-@implementer(IPushProducer)
-class Http1Exchange:
-    """The answer to one request; see `aprp.upstream.exchange.Exchange`."""
-
-    def __init__(
-        self, connection: Connection, head: ResponseHead, framing: Framing, timings: Timings
-    ) -> None:
-        self.head = head
-        self.length = framing.length
-        self.delimited = not framing.by_close
-        self.timings = timings
-        self.reused = connection.served > 1
-        self.moved = 0
-        self._connection: Connection | None = connection
-        self._held: deque[bytes] = deque()
-        self._ended = False
-        self._error: SourceError | None = None
-        self._sink: IConsumer | None = None
-        self._goal: int | None = None
-        self._start = 0
-        self._pumped: Deferred[int] | None = None
-        self._paused = False
-
-    def pump(self, sink: IConsumer, n: int | None = None) -> Deferred[int]:
-        assert self._pumped is None, "one pump at a time"
-        pumped: Deferred[int] = Deferred(lambda _: self._cancelled())
-        self._sink, self._paused, self._pumped = sink, False, pumped
-        self._start = self.moved
-        self._goal = None if n is None else self.moved + n
-        sink.registerProducer(self, True)
-        self._flush()
-        if self._pumped is not None and self._connection is not None:
-            self._connection.read_on()
-        return pumped
-
-    def abort(self) -> None:
-        connection, self._connection = self._connection, None
-        self._held.clear()
-        if connection is not None:
-            self.failed(BodyBroken("stopped by the proxy itself"))
-            connection.abandon()
-
-    def _cancelled(self) -> None:
-        sink, self._sink, self._pumped = self._sink, None, None
-        if sink is not None:
-            sink.unregisterProducer()
-        self.abort()
-
-    # What the connection says.
-
-    @property
-    def hungry(self) -> bool:
-        """Whether a pump runs whose consumer wants more."""
-        return self._pumped is not None and not self._paused
-
-    def received(self, data: bytes) -> None:
-        self._held.append(data)
-        self._flush()
-
-    def ended(self) -> None:
-        """The body is complete: the connection is no longer ours."""
-        self._connection = None
-        self._ended = True
-        self._flush()
-
-    def failed(self, error: SourceError) -> None:
-        self._connection = None
-        if self._error is None and not self._ended:
-            self._error = error
-        self._flush()
-
-    def _flush(self) -> None:
-        """Write what is held, as far as it is wanted; tell the pump when that was all."""
-        while self._pumped is not None and self._sink is not None:
-            left = None if self._goal is None else self._goal - self.moved
-            if left == 0:
-                self._finish_pump()
-            elif self._paused and not self._error:
-                return
-            elif self._held:
-                self._write(self._sink, self._held.popleft(), left)
-            elif self._error is not None or self._ended:
-                self._finish_pump()
-            else:
-                return
-
-    def _write(self, sink: IConsumer, data: bytes, left: int | None) -> None:
-        if left is not None and len(data) > left:
-            self._held.appendleft(data[left:])
-            data = data[:left]
-        self.moved += len(data)
-        sink.write(data)
-
-    def _finish_pump(self) -> None:
-        pumped, self._pumped = self._pumped, None
-        sink, self._sink = self._sink, None
-        assert pumped is not None and sink is not None
-        sink.unregisterProducer()
-        if self._error is not None and self.moved != self._goal:
-            pumped.errback(self._error)
-        else:
-            pumped.callback(self.moved - self._start)
-
-    # What the consumer says.
-
-    def pauseProducing(self) -> None:
-        self._paused = True
-        if self._connection is not None:
-            self._connection.read_no_more()
-
-    def resumeProducing(self) -> None:
-        self._paused = False
-        self._flush()
-        if self.hungry and self._connection is not None:
-            self._connection.read_on()
-
-    def stopProducing(self) -> None:
-        self.abort()
 
 
 class Connection(Protocol):
@@ -197,8 +72,8 @@ class Connection(Protocol):
         self._exchange: Http1Exchange | None = None
         self._asked = 0.0
         self._interims = 0
-        self._left: int | None = None
-        self._decoder: ChunkedDecoder | None = None
+        self._decoder: Decoder | None = None
+        self._by_close = False
         self._sending = False
         self._reusable = True
         self._reading = True
@@ -206,7 +81,7 @@ class Connection(Protocol):
 
     @property
     def idle(self) -> bool:
-        return not self._gone and self._request is None
+        return not self._gone and self._reusable and self._request is None
 
     def _socket(self) -> Any:
         """The transport: an ITransport that is an IPushProducer and has abortConnection too."""
@@ -235,7 +110,7 @@ class Connection(Protocol):
         if request.body is not None:
             request.body.seek(0)
             self._sending = True
-            sender = FileSender().beginFileTransfer(request.body, transport)
+            sender = FileSender().beginFileTransfer(request.body, transport, self._sent_some)
             sender.addCallbacks(self._sent, lambda _: None)
         return self._answered
 
@@ -243,10 +118,14 @@ class Connection(Protocol):
         self._answered = None
         self.abandon()
 
-    def _sent(self, _: object) -> None:
-        self._sending = False
+    def _sent_some(self, data: bytes) -> bytes:
+        """The time for an answer begins anew with each piece of the request's body."""
         if self._answered is not None and self._request is not None:
             self._watchdog.expect(self._request.timeouts.first_byte)
+        return data
+
+    def _sent(self, _: object) -> None:
+        self._sending = False
 
     def rest(self, seconds: float) -> None:
         """Stay open for that long without a request; reads on, to notice that it was closed."""
@@ -290,13 +169,15 @@ class Connection(Protocol):
     def _head_received(self, data: bytes) -> None:
         self._buffer += data
         while self._answered is not None:
+            if not b"HTTP/1.".startswith(self._buffer[:7]):
+                self._not_an_answer()
+                return
             end = self._buffer.find(b"\r\n\r\n")
             if max(end, 0 if end >= 0 else len(self._buffer)) > MAX_HEAD:
                 self._fail(HeadTooLarge(f"{self._where}: the head of its answer is too large"))
                 return
             if end < 0:
-                if not b"HTTP/1.".startswith(self._buffer[:7]):
-                    raise MalformedMessage("the answer isn't HTTP/1.x")
+                check_line_ends(self._buffer)
                 return
             head = parse_response_head(self._buffer[:end])
             self._buffer = self._buffer[end + 4 :]
@@ -308,52 +189,52 @@ class Connection(Protocol):
             else:
                 self._interim(head)
 
+    def _not_an_answer(self) -> None:
+        """Stray bytes on a kept connection belong to an earlier answer: ours is still to come."""
+        if self.served == 1 or self._interims:
+            raise MalformedMessage("the answer isn't HTTP/1.x")
+        self._fail(NoAnswer(f"{self._where} sent bytes that answer nothing"))
+
     def _interim(self, head: ResponseHead) -> None:
         self._interims += 1
         if head.status == 101:
             raise MalformedMessage("it switches to a protocol that wasn't asked for")
         if self._interims > MAX_INTERIM:
             raise MalformedMessage("interim answers without end")
-        if self._request is not None and self._request.interim is not None:
+        assert self._request is not None
+        self._watchdog.expect(self._request.timeouts.first_byte)
+        if self._request.interim is not None:
             self._request.interim(head)
 
     def _begin_body(self, head: ResponseHead) -> None:
         assert self._request is not None and self._answered is not None
-        framing = response_framing(head, self._request.method)
-        self._reusable = head.keeps_alive and not framing.by_close
-        self._left = framing.length
-        self._decoder = ChunkedDecoder() if framing.chunked else None
+        method = self._request.method
+        framing = response_framing(head, method)
+        self._reusable = head.keeps_alive and not framing.by_close and _ends_surely(head, method)
+        self._decoder, self._by_close = decoder_for(framing), framing.by_close
         timings = Timings(self._asked, self._clock.seconds())
         exchange = self._exchange = Http1Exchange(self, head, framing, timings)
         answered, self._answered = self._answered, None
         data, self._buffer = self._buffer, b""
         self._watchdog.rest()
-        if data or framing.length == 0:
-            self._body_received(data)
+        if data or self._decoder.done:
+            try:
+                self._body_received(data)
+            except MalformedMessage:
+                self._answered = answered  # nobody has the exchange yet
+                raise
         answered.callback(exchange)
         self._read_if_hungry()
 
     def _body_received(self, data: bytes) -> None:
-        exchange = self._exchange
-        assert exchange is not None
-        if self._decoder is not None:
-            for piece in self._decoder.feed(data):
-                exchange.received(piece)
-            if self._decoder.done:
-                self._body_complete(self._decoder.rest)
-                return
-        elif self._left is not None:
-            excess = data[self._left :] if len(data) > self._left else b""
-            data = data[: self._left] if excess else data
-            self._left -= len(data)
-            if data:
-                exchange.received(data)
-            if self._left == 0:
-                self._body_complete(excess)
-                return
+        exchange, decoder = self._exchange, self._decoder
+        assert exchange is not None and decoder is not None
+        pieces = decoder.feed(data)
+        if decoder.done:
+            self._body_complete(pieces, decoder.rest)
         else:
-            exchange.received(data)
-        self._read_if_hungry()
+            exchange.received(pieces)
+            self._read_if_hungry()
 
     def _read_if_hungry(self) -> None:
         if self._exchange is None:
@@ -363,7 +244,7 @@ class Connection(Protocol):
         else:
             self.read_no_more()
 
-    def _body_complete(self, rest: bytes) -> None:
+    def _body_complete(self, pieces: list[bytes], rest: bytes) -> None:
         exchange, self._exchange = self._exchange, None
         self._request = None
         self._decoder = None
@@ -373,7 +254,7 @@ class Connection(Protocol):
         else:
             self._released(self)
         if exchange is not None:
-            exchange.ended()
+            exchange.ended(pieces)
 
     def _expired(self) -> None:
         if self._answered is not None:
@@ -406,9 +287,14 @@ class Connection(Protocol):
             else:
                 self._fail(lost_before_answer(self._where, reason.value))
         elif self._exchange is not None:
-            by_close = self._decoder is None and self._left is None
-            if by_close and isinstance(reason.value, ConnectionDone):
-                self._reusable = False
-                self._body_complete(b"")
+            if self._by_close and isinstance(reason.value, ConnectionDone):
+                self._body_complete([], b"")
             else:
                 self._fail(BodyBroken(f"{self._where} closed the connection within its answer"))
+
+
+def _ends_surely(head: ResponseHead, method: bytes) -> bool:
+    """Whether no body can follow that isn't to be there (RFC 9112 section 6.3)."""
+    if head.status in (204, 304):
+        return b"transfer-encoding" not in head.fields and not declared_length(head.fields)
+    return method != b"HEAD"

@@ -63,7 +63,7 @@ class Collector:
 class Stream:
     """See the module. `carries` is what the open exchange holds of the file.
 
-    `resumes` counts the times that a broken body was asked for again.
+    `resumes` counts the times that a broken body was gone on with.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class Stream:
         resume_for: float,
     ) -> None:
         self.resumes = 0
+        self._broken = False
         self._agent = agent
         self._clock = clock
         self._request = request
@@ -136,7 +137,11 @@ class Stream:
         if exchange.length is None and until == self._carries.stop:
             await self._expect(until - self._position - 1, sink)
             last = Collector(keep=2)
-            await self._expect(2, last, least=1)
+            try:
+                await self._expect(2, last, least=1)
+            except SourceError:
+                self._base = until - 1  # what the collector holds was not written
+                raise
             if len(last.data) > 1:
                 raise SourceLied(f"{self._request.origin} sent more bytes than it said")
             sink.write(last.data)
@@ -183,6 +188,9 @@ class Stream:
             exchange.abort()
             raise BodyBroken(f"{self._request.origin} answered {exchange.head.status}")
         self._exchange, self._carries, self._base = exchange, carries, carries.start
+        if self._broken:
+            self.resumes += 1
+            self._broken = False
 
     async def _wait(self, error: SourceError) -> None:
         """Pause before the next try, or raise `error` when there is to be none."""
@@ -191,6 +199,6 @@ class Stream:
         pause = self._pauses.broke(self._clock.seconds())
         if pause is None:
             raise error
-        self.resumes += 1
+        self._broken = True
         if pause:
             await deferLater(self._clock, pause)

@@ -71,7 +71,7 @@ class ClientSink:
             self._watchdog.expect(self._send_timeout)
         else:
             self._request.error = "connection_write_timeout"
-            self._request.cut()
+            self._request.cut(stuck=True)
 
     def _in_kernel(self) -> int | None:
         """Bytes of the kernel's buffer that the client hasn't acknowledged (SIOCOUTQ)."""

@@ -6,16 +6,14 @@ client can tell that it isn't.
 
 from __future__ import annotations
 
-import socket
-import struct
 from time import time
 from typing import Any
 
-from twisted.web.http import NO_BODY_CODES, datetimeToString
-from twisted.web.http_headers import Headers
+from twisted.web.http import NO_BODY_CODES, datetimeToString, toChunk
 from twisted.web.server import Request
 
 from aprp.core.fields import Fields
+from aprp.core.head import declared_length
 from aprp.core.targets import Target
 from aprp.web.failures import Failure, Refusal, failure_of, reason_phrase
 from aprp.web.record import AccessRecord
@@ -39,6 +37,9 @@ class ProxyRequest(Request):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._received = 0
+        self._in_process = False
+        self._bodiless = False
+        self._owed: int | None = None
         self._arrived = time()
         self.route = "-"
         self.upstream: str | None = None
@@ -60,6 +61,7 @@ class ProxyRequest(Request):
         return str(getattr(self.getClientAddress(), "host", None) or "unknown")
 
     def process(self) -> None:
+        self._in_process = True
         self.site = self.channel.site
         self.site.in_flight.add(self)
         self.prepath, self.postpath = [], [self.target.path]
@@ -76,6 +78,11 @@ class ProxyRequest(Request):
         else:
             super().handleContentChunk(data)
 
+    def discard(self) -> None:
+        """Forget a request that was refused while it came in."""
+        if self.content is not None:
+            self.content.close()
+
     @property
     def body_length(self) -> int:
         """Bytes of body that came with the request."""
@@ -84,32 +91,57 @@ class ProxyRequest(Request):
     def begin(self, status: int, fields: Fields, reason: bytes = b"") -> None:
         """Send the head of the answer; the body's bytes follow by `write`.
 
-        Without a `reason` the status has its usual phrase.
+        Without a `reason` the status has its usual phrase. What frames the body and keeps or
+        closes the connection is added here (RFC 9112 sections 6 and 9).
         """
-        headers = self.responseHeaders = Headers()
-        for name, value in fields.pairs:
-            headers.addRawHeader(name, value)
-        if b"date" not in fields:
-            headers.setRawHeaders(b"Date", [datetimeToString()])
-        self.setResponseCode(status, reason or reason_phrase(status).encode())
-        self._keep_or_close(status, b"content-length" in fields)
-        self.write(b"")
-
-    def _keep_or_close(self, status: int, has_length: bool) -> None:
-        channel = self.channel
-        if channel is None:
+        self.code, self.startedWriting = status, 1
+        if self.channel is None:
             return
-        bodiless = self.method == b"HEAD" or status in NO_BODY_CODES
-        if self.minor == 0 and not (has_length or bodiless):
-            channel.persistent = False
-        if not channel.persistent:
-            self.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+        self._bodiless = self.method == b"HEAD" or status in NO_BODY_CODES
+        self._owed = None if self._bodiless else declared_length(fields)
+        lines = [b"HTTP/1.1 %d %s" % (status, reason or reason_phrase(status).encode())]
+        lines += [b"%s: %s" % pair for pair in fields.pairs]
+        if b"date" not in fields:
+            lines.append(b"Date: " + datetimeToString())  # RFC 9110 section 6.6.1
+        if self._owed is None and not self._bodiless:
+            if self.minor == 0:
+                self.channel.persistent = False
+            else:
+                self.chunked = 1
+                lines.append(b"Transfer-Encoding: chunked")
+        if not self.channel.persistent:
+            lines.append(b"Connection: close")
         elif self.minor == 0:
-            self.responseHeaders.setRawHeaders(b"Connection", [b"keep-alive"])
+            lines.append(b"Connection: keep-alive")
+        self.channel.write(b"\r\n".join([*lines, b"", b""]))
+
+    def write(self, data: bytes) -> None:
+        """Send more of the body; never more than its Content-Length."""
+        if self._disconnected or self._bodiless or self.finished or not data:
+            return
+        self.sentLength += len(data)
+        if self.chunked:
+            self.channel.writeSequence(toChunk(data))
+        elif self._owed is None or len(data) <= self._owed:
+            self._owed = None if self._owed is None else self._owed - len(data)
+            self.channel.write(data)
+        else:
+            self._log.error("the answer to {uri} is longer than its length", uri=self.uri)
+            self.cut()
+
+    def interim(self, status: int, fields: Fields, reason: bytes) -> None:
+        """Send a 1xx ahead of the answer (RFC 9110 section 15.2); HTTP/1.0 knows none."""
+        if self.channel is None or self.startedWriting or self.minor == 0:
+            return
+        lines = [b"HTTP/1.1 %d %s" % (status, reason or reason_phrase(status).encode())]
+        lines += [b"%s: %s" % pair for pair in fields.pairs]
+        self.channel.write(b"\r\n".join([*lines, b"", b""]))
 
     def answer(self, failure: Failure) -> None:
         """The whole of an answer that aprp makes itself."""
         self.error = self.error or failure.kind
+        if self._disconnected:
+            return
         self.begin(failure.status, failure.head())
         self.write(failure.body)
         self.finish()
@@ -124,29 +156,35 @@ class ProxyRequest(Request):
             self.ended = "refused" if isinstance(error, Refusal) else "failed"
             self.answer(failure)
 
-    def cut(self) -> None:
+    def cut(self, stuck: bool = False) -> None:
         """Close the connection so that the client knows its answer isn't whole.
 
         A body with a length or in chunks lacks its end; one whose end is the close itself is ended
-        by a reset instead of a FIN.
+        by a reset instead of a FIN. A `stuck` client isn't waited for.
         """
         self.ended = self.ended or "cut"
-        transport = self.transport
-        if transport is None:
+        if self.channel is None or self.finished:
             return
-        framed = self.chunked or self.responseHeaders.hasHeader(b"content-length")
-        handle = getattr(transport, "getHandle", lambda: None)()
-        if not framed and isinstance(handle, socket.socket):
-            handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abortConnection()
+        if stuck:
+            self.transport.abortConnection()
+        elif self.chunked or self._owed is not None or not self.startedWriting:
+            self.channel.close()
+        else:
+            self.channel.reset()
 
     def connectionLost(self, reason: Any) -> None:
         self.ended = self.ended or "client left"
         super().connectionLost(reason)
-        if self.site is not None:  # else the client left before its request had come
+        if self._in_process:
             self._record()
 
     def finish(self) -> None:
+        if self._disconnected:
+            return
+        if self._owed:
+            self._log.error("the answer to {uri} is shorter than its length", uri=self.uri)
+            self.cut()
+            return
         super().finish()
         self.ended = self.ended or "complete"
         self._record()

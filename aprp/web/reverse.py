@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from twisted.web.http_headers import Headers
 from twisted.web.server import NOT_DONE_YET
 
 from aprp.config import UpstreamRoute
@@ -17,12 +16,14 @@ from aprp.core.fields import Fields
 from aprp.core.forwarding import (
     end_to_end,
     hops_left,
+    resolve_location,
     rewrite_location,
     with_forwarded,
     with_own,
+    with_range_in_path,
     with_via,
 )
-from aprp.core.head import ResponseHead
+from aprp.core.head import ResponseHead, declared_length
 from aprp.core.ranges import Range, Spec
 from aprp.core.resume import Version
 from aprp.core.targets import under
@@ -40,6 +41,10 @@ from aprp.web.working import work_on
 
 MOST_TRIES = 3
 """Requests for one plan: a range, another one after a 416, the whole."""
+
+
+CLOCKS_APART = 60
+"""Seconds that an upstream's clock may differ from ours."""
 
 
 class ReverseProxy(RouteResource):
@@ -77,6 +82,7 @@ class Visit:
         self._request = request
         self._fields = end_to_end(request.fields)
         self._sink = ClientSink(request, proxy.clock, proxy.settings.send_timeout)
+        self._wish: Wish | None = None
         request.upstream = str(proxy.origin)
 
     async def serve(self) -> None:
@@ -96,6 +102,7 @@ class Visit:
         head = self._request.method == b"HEAD"
         one_file = not route.path.endswith("/")
         wish = read_wish(self._fields, head, rest, route.path_ranges, route.max_ranges, one_file)
+        self._wish = wish
         self._request.range = wish.text
         outgoing = self._outgoing(wish.path)
         if wish.asked.path is not None:
@@ -142,21 +149,26 @@ class Visit:
             stream.abort()
 
     def _answer(self, exchange: Exchange) -> Answer:
-        """What came, dated by its receipt where it has no date (RFC 9110 section 6.6.1)."""
+        """What came, dated by its receipt where it has no date (RFC 9110 section 6.6.1).
+
+        Our clock isn't the upstream's, so it counts as a minute earlier: a Last-Modified has to
+        be older than that to be a strong validator (section 8.8.2.2).
+        """
         answer = answer_of(exchange.head)
         if answer.validators.date is not None:
             return answer
-        now = int(self._proxy.clock.seconds())
-        return replace(answer, validators=replace(answer.validators, date=now))
+        date = int(self._proxy.clock.seconds()) - CLOCKS_APART
+        return replace(answer, validators=replace(answer.validators, date=date))
 
     async def _relay(self, exchange: Exchange) -> None:
         """The answer as it is, up to what belongs to the connection."""
         head, fields = exchange.head, self._incoming(exchange.head)
-        if head.status == 204:
+        lengths, length = head.fields.all(b"content-length"), declared_length(head.fields)
+        if head.status == 204:  # RFC 9110 section 8.6
             fields = fields.without((b"content-length",))
-        elif exchange.length is not None and self._request.method != b"HEAD" and head.status != 304:
-            length = (b"Content-Length", b"%d" % exchange.length)
-            fields = fields.without((b"content-length",)).adding(length)
+        elif len(lengths) > 1 or b"," in b"".join(lengths):
+            fields = fields.without((b"content-length",))
+            fields = fields.adding((b"Content-Length", b"%d" % (length or 0)))
         self._request.begin(head.status, fields, head.reason)
         if self._request.method != b"HEAD":
             await exchange.pump(self._sink)
@@ -188,26 +200,27 @@ class Visit:
 
     def _incoming(self, head: ResponseHead) -> Fields:
         """The fields of an answer as they go to the client."""
-        proxy = self._proxy
         fields = with_via(end_to_end(head.fields), head.minor)
         if b"location" not in fields:
             return fields
         return Fields(
-            (name, rewrite_location(value, proxy.origins, proxy.base, proxy.prefix))
-            if name.lower() == b"location"
-            else (name, value)
+            (name, self._location(value) if name.lower() == b"location" else value)
             for name, value in fields
         )
 
+    def _location(self, value: bytes) -> bytes:
+        """As the client has to ask for it: with its range in the path, if it asked so."""
+        proxy, wish = self._proxy, self._wish
+        if wish is None or wish.asked.path is None or wish.text is None:
+            return rewrite_location(value, proxy.origins, proxy.base, proxy.prefix) or value
+        value = resolve_location(value, proxy.stem + wish.path)
+        found = rewrite_location(value, proxy.origins, proxy.base, proxy.prefix)
+        return value if found is None else with_range_in_path(found, wish.text)
+
     def _interim(self, head: ResponseHead) -> None:
         """Hand a 1xx on (RFC 9110 section 15.2); the client had its 100 from us."""
-        channel = self._request.channel
-        if channel is None or self._request.minor == 0 or head.status == 100:
-            return
-        headers = Headers()
-        for name, value in self._incoming(head):
-            headers.addRawHeader(name, value)
-        channel.writeHeaders(b"HTTP/1.1", b"%d" % head.status, head.reason, headers)
+        if head.status != 100:
+            self._request.interim(head.status, self._incoming(head), head.reason)
 
 
 def _uncoded(outgoing: SourceRequest) -> SourceRequest:

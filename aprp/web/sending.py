@@ -54,7 +54,7 @@ async def send(
     else:
         assert isinstance(plan, Whole) and plan.complete is not None
         length = (b"Content-Length", b"%d" % plan.complete)
-        kept = fields.without((b"accept-ranges", b"content-length"))
+        kept = fields.without((b"accept-ranges", b"content-length", b"content-range"))
         request.begin(200, kept.adding((b"Accept-Ranges", b"bytes"), length))
         if not head_only:
             await supply.send(Range(0, plan.complete), sink)

@@ -8,13 +8,15 @@ from typing import Any
 from twisted.web.server import Site
 
 from aprp.config import Settings, SourcesRoute, UpstreamRoute
+from aprp.core.targets import Target
 from aprp.upstream.agent import Agent
 from aprp.upstream.hub import Hub
-from aprp.web.channel import Limits, StrictChannel
+from aprp.web.channel import StrictChannel
 from aprp.web.multi import MultiSource
 from aprp.web.record import AccessRecord
 from aprp.web.request import ProxyRequest
 from aprp.web.reverse import ReverseProxy
+from aprp.web.rules import Limits
 from aprp.web.tree import RouteResource, RouteTree
 
 
@@ -50,10 +52,9 @@ class ProxySite(Site):
     def acceptableProtocols(self) -> list[bytes]:
         return [b"http/1.1"]
 
-    def body_limit(self, path: bytes) -> int:
-        """The most bytes of request body that are taken for a path."""
-        route = self._tree.find(path)
-        return 0 if route is None else route.max_body
+    def body_limit(self, target: Target) -> int:
+        """The most bytes of request body that are taken there; raises `Refusal`."""
+        return self._tree.body_limit(target.path)
 
 
 def make_site(

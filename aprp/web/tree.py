@@ -9,9 +9,12 @@ from twisted.web.server import NOT_DONE_YET
 
 from aprp.core.fields import Fields
 from aprp.core.targets import climbs, under
-from aprp.web.channel import ALLOWED
 from aprp.web.failures import Refusal
 from aprp.web.request import ProxyRequest
+from aprp.web.rules import ALLOWED
+
+OPTIONS_BODY = 65536
+"""The most bytes that an OPTIONS for the proxy itself may carry; they mean nothing."""
 
 
 class RouteResource(Resource):
@@ -47,22 +50,32 @@ class RouteTree(Resource):
         super().__init__()
         self._routes = sorted(routes, key=lambda route: -len(route.prefix))
 
-    def find(self, path: bytes) -> RouteResource | None:
-        """The route with the longest prefix that `path` is under, in whole segments."""
-        return next(
-            (route for route in self._routes if under(route.prefix, path) is not None), None
-        )
+    def find(self, path: bytes) -> RouteResource:
+        """The route with the longest prefix that `path` is under, in whole segments.
+
+        Raises `Refusal` where there is none, or where the path may lead out of it.
+        """
+        for route in self._routes:
+            rest = under(route.prefix, path)
+            if rest is not None:
+                if climbs(rest):
+                    raise Refusal(400, "the path climbs out of its route")
+                return route
+        raise Refusal(404, "no route has this path", "destination_not_found")
+
+    def body_limit(self, path: bytes) -> int:
+        """The most bytes of a request's body that are taken at `path`; raises `Refusal`."""
+        return OPTIONS_BODY if path == b"*" else self.find(path).max_body
 
     def getChildWithDefault(self, name: bytes, request: ProxyRequest) -> Resource:
         path = request.target.path
         if path == b"*":
             return Capabilities()
-        route = self.find(path)
-        if route is None:
-            return Refused(Refusal(404, "no route has this path", "destination_not_found"))
+        try:
+            route = self.find(path)
+        except Refusal as refusal:
+            return Refused(refusal)
         request.route = route.path
-        if climbs(under(route.prefix, path) or b""):
-            return Refused(Refusal(400, "the path climbs out of its route"))
         return route
 
 

@@ -1,0 +1,7 @@
+"""All that `make bench` measures."""
+
+import sys
+
+from benchmarks.upstream import main
+
+sys.exit(main())

@@ -1,0 +1,124 @@
+"""Connections of clients and to upstreams: kept, closed, pipelined, left (RFC 9112 section 9)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.origin import Origin, Received
+from tests.proxied import HELLO, Client, ProxyCase, fixed, get, post
+from tests.replies import Close, File, Pattern, Reply, Wait, status
+
+CONTENT = Pattern(3000)[0:3000]
+
+
+class ConnectionsTest(ProxyCase):
+    async def test_split_at_any_byte(self) -> None:
+        origin, port = await self.serve(fixed(HELLO))
+        raw = post(b"Transfer-Encoding: chunked", body=b"5\r\nhello\r\n0\r\nA: b\r\n\r\n")
+        client = await self.client(port)
+        for at in range(1, len(raw)):
+            await client.send(raw[:at])
+            await self.wait(0)
+            await client.send(raw[at:])
+            await client.answers([b"POST"] * at)
+        self.assertEqual({each.body for each in origin.requests}, {b"hello"})
+        self.assertEqual(len(origin.requests), len(raw) - 1)
+
+    async def test_pipelined_requests_are_answered_in_their_order(self) -> None:
+        def answer(received: Received) -> Reply:
+            wait = 0.05 if received.target == b"/0" else 0.0
+            return Reply(200, (), (Wait(wait), received.target * 100))
+
+        origin, port = await self.serve(answer)
+        client = await self.client(port)
+        await client.send(b"".join(get(b"/%d" % n) for n in range(20)))
+        seen = await client.answers([b"GET"] * 20)
+        self.assertEqual([each.body for each in seen], [b"/%d" % n * 100 for n in range(20)])
+        self.assertEqual(origin.connections, 1)
+
+    async def test_keeping_and_closing(self) -> None:
+        _, port = await self.serve(fixed(HELLO))
+        for raw, kept in (
+            (get(), True),
+            (get(b"/", b"Connection: keep-alive"), True),
+            (get(b"/", b"Connection: close"), False),
+            (get(b"/", b"Connection: x, CLOSE"), False),
+            (b"GET / HTTP/1.0\r\n\r\n", False),
+            (b"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", True),
+            (b"GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n", False),
+        ):
+            client = await self.client(port)
+            await client.send(raw * 2)
+            seen = await client.answers([b"GET"] * 2)
+            self.assertEqual(len(seen), 2 if kept else 1, raw)
+            self.assertEqual(seen[-1].get(b"connection") == b"close", not kept)
+            if not kept:
+                await client.ended()
+            await self.end(client)
+
+    async def test_connections_to_the_upstream_are_kept(self) -> None:
+        for reply in (
+            HELLO,
+            Reply(200, (), (b"hello",), "chunked"),
+            Reply(200, (), (), "length"),
+            status(404, body=b"no"),
+        ):
+            origin, port = await self.serve(fixed(reply))
+            for _ in range(5):
+                await self.ask(port, get())
+            self.assertEqual(origin.connections, 1, reply)
+        origin, port = await self.serve(lambda r: File(CONTENT).reply(r))
+        for _ in range(5):
+            await self.ask(port, get(b"/", b"Range: bytes=5-99"))
+        self.assertEqual(origin.connections, 1)
+
+    async def test_a_kept_connection_that_was_closed_is_tried_again(self) -> None:
+        async def after(raw: bytes) -> tuple[Origin, int]:
+            def answer(received: Received) -> Any:
+                served = sum(each.on == received.on for each in origin.requests)
+                return HELLO if served == 1 else (Close(),)
+
+            origin, port = await self.serve(answer)
+            await self.ask(port, get())
+            return origin, (await self.ask(port, raw)).status
+
+        origin, code = await after(get())
+        self.assertEqual((code, len(origin.requests)), (200, 3))
+        origin, code = await after(post(b"Content-Length: 3", body=b"abc"))
+        self.assertEqual((code, len(origin.requests), origin.connections), (200, 2, 2))
+
+    async def test_an_early_answer_to_a_long_body(self) -> None:
+        for end in ((), (Close(),)):
+            steps = (*status(413, body=b"too much").steps(), *end)
+            origin, port = await self.serve(lambda _, steps=steps: steps, max_body=10**7)
+            origin.answers_at_head = True
+            body = b"x" * 5_000_000
+            seen = await self.ask(port, post(b"Content-Length: %d" % len(body), body=body))
+            self.assertEqual((seen.status, seen.body, seen.whole), (413, b"too much", True))
+
+    async def test_a_client_that_leaves_stops_the_upstream(self) -> None:
+        big = Pattern(200_000_000)
+        origin, port = await self.serve(lambda r: File(big).reply(r))
+        client = await self.client(port)
+        await client.send(get())
+        await client.until(lambda: len(client.data) > 100_000)
+        client.transport.pauseProducing()
+        await self.wait(0.1)
+        before = origin.bytes_sent
+        self.assertLess(before, 30_000_000)
+        await self.end(client)
+        await self.soon(lambda: origin.open == 0)
+        self.assertEqual(origin.bytes_sent, before)
+
+    async def test_a_reader_that_takes_nothing_is_cut(self) -> None:
+        origin, port = await self.serve(
+            lambda r: File(Pattern(50_000_000)).reply(r), send_timeout=0.2
+        )
+        client: Client = await self.client(port)
+        await client.send(get())
+        await client.until(lambda: len(client.data) > 1000)
+        client.transport.pauseProducing()
+        await self.soon(lambda: len(self.records) == 1)
+        record = self.records[0]
+        self.assertEqual((record.ended, record.error), ("cut", "connection_write_timeout"))
+        await self.soon(lambda: origin.open == 0)
