@@ -153,6 +153,8 @@ def aria2c(urls: Sequence[str], folder: Path, name: str, *options: str) -> Run:
 
 
 def _without_hole(path: Path) -> int:
+    if not path.stat().st_size:
+        return 0
     with open(path, "rb") as file:
         return os.lseek(file.fileno(), 0, os.SEEK_HOLE)
 
