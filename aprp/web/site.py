@@ -10,7 +10,7 @@ from twisted.web.server import Site
 from aprp.config import QueryRoute, Settings, SourcesRoute, UpstreamRoute
 from aprp.core.targets import Target
 from aprp.upstream.agent import Agent
-from aprp.upstream.guard import Listening, nowhere
+from aprp.upstream.guard import Guard, Listening, nowhere
 from aprp.upstream.hub import Hub
 from aprp.web.channel import StrictChannel
 from aprp.web.multi import MultiSource
@@ -74,7 +74,7 @@ def make_site(
         if isinstance(route, UpstreamRoute):
             routes.append(ReverseProxy(route, agent, reactor))
         elif isinstance(route, SourcesRoute):
-            routes.append(MultiSource(route, hub, reactor))
+            routes.append(MultiSource(route, hub, reactor, Guard(reactor, (), listening)))
         elif isinstance(route, QueryRoute):
             routes.append(QuerySources(route, hub, reactor, listening))
     return ProxySite(RouteTree(routes), observe, reactor, limits)
