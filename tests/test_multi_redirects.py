@@ -7,9 +7,13 @@ from ipaddress import ip_network
 from typing import Any
 
 from aprp.config import SourceSettings, SourcesRoute, Url
+from aprp.core.ranges import FromTo
 from aprp.upstream.agent import Agent
+from aprp.upstream.exchange import Origin
 from aprp.upstream.guard import Guard
 from aprp.upstream.hub import Hub
+from aprp.upstream.terms import Terms, copies
+from aprp.upstream.transfer import Transfer
 from aprp.web.multi import MultiSource
 from aprp.web.site import ProxySite
 from aprp.web.tree import RouteTree
@@ -21,6 +25,10 @@ PART = {"Range": "bytes=100-199"}
 
 def to(location: str, code: int = 302) -> Any:
     return lambda _: status(code, (b"Location", location.encode()))
+
+
+async def anywhere(url: Url, own: Url) -> Origin:
+    return Origin(url.scheme, url.host, url.port)
 
 
 class RedirectTests(MirroredCase):
@@ -88,6 +96,20 @@ class RedirectTests(MirroredCase):
         self.assertEqual(origins[0].requests[0].get(b"authorization"), b"Basic abc")
         self.assertEqual(origins[1].requests[0].get(b"authorization"), None)
         self.assertEqual(origins[1].requests[0].get(b"host"), origins[1].url[7:].encode())
+
+    async def test_what_one_route_follows_another_need_not(self) -> None:
+        """Where a source led is remembered for the process, but each route has its rule."""
+        origins = await self.mirrors(honest, honest)
+        source, elsewhere = (Url.parse(origin.url + "/f") for origin in origins)
+        agent = Agent(reactor)
+        self.addCleanup(agent.close)
+        hub = Hub(agent, reactor)
+        for rule in ("same-host", "off"):
+            hub.remember(source, elsewhere)
+            transfer = Transfer(hub, copies([source]), Terms(redirects=rule, reach=anywhere))
+            await transfer.begin(FromTo(0, 10))
+            transfer.abort()
+            self.assertEqual(origins[1].requests, [], rule)
 
     async def test_without_end(self) -> None:
         origins = await self.mirrors(lambda r: status(302, (b"Location", r.target + b"x")))

@@ -93,7 +93,7 @@ class Remote:
 
     async def _ask(self, method: str, wanted: Range | None) -> tuple[Exchange, IResponse]:
         known = self._hub.redirect_of(self._url)
-        if known is not None:
+        if known is not None and self._may_follow(known):
             try:
                 exchange, response = await self._send(method, known, wanted)
                 if exchange.head.status < 400 or exchange.head.status == 416:
@@ -106,6 +106,12 @@ class Remote:
             self._hub.remember(self._url, None)
         exchange, response = await self._send(method, self._url, wanted)
         return await self._follow(method, self._url, wanted, exchange, response)
+
+    def _may_follow(self, known: Url) -> bool:
+        """Whether a place that some transfer was led to is one for this transfer's rule, too."""
+        return self._terms.redirects == "public" or (
+            self._terms.redirects == "same-host" and known.host == self._url.host
+        )
 
     async def _follow(
         self,
