@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
@@ -71,7 +71,7 @@ def wait_for(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 def _start() -> None:
     global _started_in
     if _forked and not _runs_here():
-        _forget()
+        _renew()
     import crochet
 
     if _runs_here():
@@ -82,14 +82,35 @@ def _start() -> None:
     _started_in = os.getpid()
 
 
-def _forget() -> None:
-    """Have the next import of the reactor, and of crochet, make new ones."""
+def _renew() -> None:
+    """Forget the reactor and crochet, and import crochet anew."""
     for name in list(sys.modules):
         if name == "twisted.internet.reactor" or name.partition(".")[0] == "crochet":
             del sys.modules[name]
     import twisted.internet
 
     vars(twisted.internet).pop("reactor", None)
+    with _as_crochet_expects():
+        import crochet  # noqa: F401
+
+
+@contextmanager
+def _as_crochet_expects() -> Iterator[None]:
+    """What crochet looks at when it is imported, as it isn't in a child.
+
+    It knows the main thread by its class, which a thread that forked lacks; and it begins to log,
+    which may be done but once, so that here an observer is added instead.
+    """
+    from twisted.python import log
+
+    kind, begin = vars(threading)["_MainThread"], log.startLoggingWithObserver
+    vars(threading)["_MainThread"] = type(threading.main_thread())
+    vars(log)["startLoggingWithObserver"] = lambda observer, *_: log.addObserver(observer)
+    try:
+        yield
+    finally:
+        vars(threading)["_MainThread"] = kind
+        vars(log)["startLoggingWithObserver"] = begin
 
 
 def _runs_here() -> bool:
