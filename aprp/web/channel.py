@@ -72,6 +72,9 @@ class StrictChannel(HTTPChannel):
     def dataReceived(self, data: bytes) -> None:
         if self._closing:
             return
+        if self._busyReceiving:  # from within: what is held back is read on below
+            super().dataReceived(data)
+            return
         super().dataReceived(data)
         if not self._closing and self.line_mode and self._buffer:
             try:

@@ -185,9 +185,9 @@ class ProxyRequest(Request):
             self._log.error("the answer to {uri} is shorter than its length", uri=self.uri)
             self.cut()
             return
-        super().finish()
         self.ended = self.ended or "complete"
-        self._record()
+        self._record()  # before the next request on the connection is begun
+        super().finish()
 
     def _record(self) -> None:
         record = AccessRecord(
