@@ -67,7 +67,8 @@ def check_host(value: bytes) -> None:
 
     No label of a name is empty: what two dots in a row would mean is left to nobody.
     """
-    if _HOST.fullmatch(value) is None or b".." in value.partition(b"[")[0] or b"..]" in value:
+    twice = b".." in value and value[:2].lower() != b"[v"
+    if twice or _HOST.fullmatch(value) is None:
         raise BadTarget("the host is empty or malformed")
 
 

@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from zope.interface import implementer
 
-from aprp.core.decoding import ChunkedDecoder, Decoder, LengthDecoder
+from aprp.core.decoding import BodyTooLarge, ChunkedDecoder, Decoder, LengthDecoder
 from aprp.core.fields import Fields
 from aprp.core.head import MalformedMessage, check_line_ends, parse_fields
 from aprp.upstream.watchdog import Watchdog
@@ -139,7 +139,10 @@ class StrictChannel(HTTPChannel):
             raise too_large(request.body_limit)
         if expected:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self._decoder = ChunkedDecoder(strict=True) if length is None else LengthDecoder(length)
+        if length is None:
+            self._decoder = ChunkedDecoder(strict=True, most=request.body_limit)
+        else:
+            self._decoder = LengthDecoder(length)
         self._watchdog.expect(self.limits.body_seconds)
 
     def lineLengthExceeded(self, line: bytes) -> None:
@@ -162,10 +165,12 @@ class StrictChannel(HTTPChannel):
         except MalformedMessage as malformed:
             self.refuse(Refusal(400, f"the request's body is malformed: {malformed}"))
             return
-        request = self.requests[-1]
+        except BodyTooLarge:
+            self.refuse(too_large(self.requests[-1].body_limit))
+            return
         for piece in pieces:
-            request.handleContentChunk(piece)
-        if self._decoder.done and not self._closing:
+            self.requests[-1].handleContentChunk(piece)
+        if self._decoder.done:
             self._finishRequestBody(self._decoder.rest)
 
     def _note_progress(self, n: int) -> None:

@@ -73,10 +73,7 @@ class ProxyRequest(Request):
 
     def handleContentChunk(self, data: bytes) -> None:
         self._received += len(data)
-        if self._received > self.body_limit:
-            self.channel.refuse(too_large(self.body_limit))
-        else:
-            super().handleContentChunk(data)
+        super().handleContentChunk(data)
 
     def discard(self) -> None:
         """Forget a request that was refused while it came in."""
