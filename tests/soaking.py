@@ -17,7 +17,7 @@ from twisted.internet.task import deferLater
 
 from aprp.web.record import AccessRecord
 from tests.origin import Origin, Received
-from tests.proxying import Client, Proxy, connect, get
+from tests.proxied import Client, Proxy, connect, get
 from tests.replies import Close, File, Pattern, Reply, Reset
 
 SIZE = 400_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.proxying import HELLO, ProxyCase, fixed, get, post
+from tests.proxied import HELLO, ProxyCase, fixed, get, post
 from tests.replies import Pattern, Reply, Step, Wait, status
 
 CONTENT = Pattern(3000)[0:3000]

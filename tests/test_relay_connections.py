@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.origin import Origin, Received
-from tests.proxying import HELLO, Client, ProxyCase, fixed, get, post
+from tests.proxied import HELLO, Client, ProxyCase, fixed, get, post
 from tests.replies import Close, File, Pattern, Reply, Wait, status
 
 CONTENT = Pattern(3000)[0:3000]

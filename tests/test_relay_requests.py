@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.origin import Received
-from tests.proxying import HELLO, ProxyCase, fixed, get, post
+from tests.proxied import HELLO, ProxyCase, fixed, get, post
 
 
 class RequestsTest(ProxyCase):

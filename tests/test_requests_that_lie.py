@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from aprp.web.rules import Limits
 from tests.answers import parse_answers
 from tests.origin import Origin
-from tests.proxying import ProxyCase, fixed
+from tests.proxied import ProxyCase, fixed
 from tests.replies import Reply, Wait
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -15,7 +15,7 @@ from aprp.core.validators import ETag, Validators, format_date
 from aprp.web.access_log import as_json
 from tests.answers import Seen
 from tests.origin import Origin, Received
-from tests.proxying import ProxyCase, get
+from tests.proxied import ProxyCase, get
 from tests.replies import Close, End, File, Pattern, Reply, Reset, Stall, status
 
 SIZE = 300_000

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tests.origin import Received
-from tests.proxying import ProxyCase, get
+from tests.proxied import ProxyCase, get
 from tests.replies import Close, File, Pattern, Reset, Step, Wait
 
 CONTENT = Pattern(3000)[0:3000]
