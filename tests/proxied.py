@@ -29,17 +29,28 @@ PATIENCE = 10.0
 
 
 class Client(Protocol):
-    """A client on a real socket. What came is in `data`; `closed` says how it ended, if it did."""
+    """A client on a real socket. `closed` says how it ended, if it did."""
 
     transport: Any
 
     def __init__(self) -> None:
-        self.data = b""
+        self._pieces: list[bytes] = []
         self.closed: str | None = None
         self._waiting: list[tuple[Callable[[], bool], Deferred[None]]] = []
 
+    @property
+    def data(self) -> bytes:
+        """What came so far."""
+        if len(self._pieces) > 1:
+            self._pieces = [b"".join(self._pieces)]
+        return self._pieces[0] if self._pieces else b""
+
+    def forget(self) -> None:
+        """Begin anew with what comes."""
+        self._pieces = []
+
     def dataReceived(self, data: bytes) -> None:
-        self.data += data
+        self._pieces.append(data)
         self._look()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

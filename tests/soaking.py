@@ -112,7 +112,7 @@ async def _client(
     while reactor.seconds() < until:
         if client is None or client.closed:
             client = await connect(port)
-        client.data = b""
+        client.forget()
         line, expected = _request(dice)
         await client.send(get(b"/film", *line))
         seen = (await client.answers([b"GET"]))[-1:]

@@ -124,6 +124,22 @@ class ConnectionsTest(ProxyCase):
         await self.soon(lambda: origin.open == 0)
         self.assertEqual(origin.bytes_sent, before)
 
+    async def test_answers_to_pipelined_requests_do_not_pile_up(self) -> None:
+        origin, port = await self.serve(fixed(Reply(200, (), (b"x" * 10_000,))))
+        client = await self.client(port)
+        client.transport.pauseProducing()
+        await client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 1500)
+        before = -1
+        while origin.bytes_sent > before:
+            before = origin.bytes_sent
+            await self.wait(0.2)
+        self.assertLess(before, 10_000_000)
+        client.transport.resumeProducing()
+        await self.soon(lambda: len(self.records) == 1500)
+        seen = await client.answers([b"GET"] * 1500)
+        self.assertEqual({(each.whole, len(each.body)) for each in seen}, {(True, 10_000)})
+        self.assertEqual(len(seen), 1500)
+
     async def test_a_reader_that_takes_nothing_is_cut(self) -> None:
         origin, port = await self.serve(
             lambda r: File(Pattern(50_000_000)).reply(r), send_timeout=0.2

@@ -50,6 +50,7 @@ class StrictChannel(HTTPChannel):
     totalHeadersSize = 1 << 30  # counted here, line by line
     _watchdog: Watchdog
     _closing = False
+    _held_back = False
 
     def connectionMade(self) -> None:
         self.MAX_LENGTH = self.limits.line
@@ -185,6 +186,24 @@ class StrictChannel(HTTPChannel):
         if sum(map(len, self._dataBuffer)) > self.limits.pipelined:
             self._networkProducer.pauseProducing()
 
+    def setLineMode(self, extra: bytes = b"") -> None:
+        """Begin with the next request, once the client has taken the answers to those before."""
+        if self._waitingForTransport and not self._closing:
+            self._held_back = self._handlingRequest = True
+            self._dataBuffer = [extra]
+        else:
+            super().setLineMode(extra)
+
+    def resumeProducing(self) -> None:
+        held_back, self._held_back = self._held_back, False
+        if held_back:
+            self._handlingRequest = False
+        super().resumeProducing()
+        if held_back and not self._closing:
+            data = b"".join(self._dataBuffer)
+            self._dataBuffer = []
+            self.setLineMode(data)
+
     def allContentReceived(self) -> None:
         if self._closing:
             return
@@ -227,6 +246,12 @@ class StrictChannel(HTTPChannel):
             request.discard()
         self.requests.clear()
         self.close()
+
+    def loseConnection(self) -> None:
+        """Close once everything was sent; a client that doesn't take it isn't waited for."""
+        self._closing = True
+        self._watchdog.expect(self.limits.idle_seconds)
+        super().loseConnection()
 
     def close(self) -> None:
         """Take no more, send what was written, and close in order; abort if that takes long.
