@@ -238,7 +238,9 @@ class Scheduler:
                 self._pace.resize(size)
             case m.Stopped():
                 self._finish(None)
-            case m.Started() | m.TimePassed():
+            case m.Started():
+                self._trouble.remember(now)
+            case m.TimePassed():
                 pass
         return True
 
