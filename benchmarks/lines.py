@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -53,10 +54,19 @@ class Mirror:
             )
         )
         inside = ["ip", "netns", "exec", self._space] if self._space else []
-        self._process = subprocess.Popen(
-            [*inside, "nginx", "-c", str(config), "-e", str(folder / "error.log")]
-        )
-        _wait_for(host, port)
+        self._command = [*inside, "nginx", "-c", str(config), "-e", str(folder / "error.log")]
+        self._address = (host, port)
+        self.start()
+
+    def start(self) -> None:
+        """Serve, again if it was killed."""
+        self._process = subprocess.Popen(self._command, start_new_session=True)
+        _wait_for(*self._address)
+
+    def kill(self) -> None:
+        """End it and all of its connections at once."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
     @property
     def sent(self) -> int:

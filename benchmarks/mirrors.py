@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from benchmarks.lines import Mirror, can_shape, mirrors
 
 MB = 1_000_000
 RATES = (10 * MB, 5 * MB, 1 * MB)
+PORT = 18471
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -84,24 +85,34 @@ def through_curl(url: str, watch: Watch) -> str:
     return digest.hexdigest()
 
 
-def aprp(urls: Sequence[str], folder: Path, watch_of: Callable[[str, Watch], str]) -> Run:
-    port = 18471
+@contextlib.contextmanager
+def proxy(urls: Sequence[str], folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """The daemon over these sources, and the URL of the film through it."""
     command = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
-    command += ["-n", "--pidfile=", "aprp", "--port", str(port)]
+    command += ["-n", "--pidfile=", "aprp", "--port", str(PORT)]
     for url in urls:
         command += ["--source", url]
-    with open(folder / "aprp.log", "wb") as log:
-        daemon = subprocess.Popen(command, stdout=log, stderr=log)
+    log = folder / "aprp.log"
+    with open(log, "wb") as out:
+        daemon = subprocess.Popen(command, stdout=out, stderr=out)
     try:
-        _until_it_serves(folder / "aprp.log")
-        before, _ = used(daemon)
-        watch = Watch()
-        digest = watch_of(f"http://127.0.0.1:{port}/film.bin", watch)
-        total = time.monotonic() - watch.began
-        cpu, peak = used(daemon)
+        for _ in range(1000):
+            if b"serving on" in log.read_bytes():
+                break
+            time.sleep(0.01)
+        yield daemon, f"http://127.0.0.1:{PORT}/film.bin"
     finally:
         daemon.terminate()
         daemon.wait()
+
+
+def aprp(urls: Sequence[str], folder: Path) -> Run:
+    with proxy(urls, folder) as (daemon, url):
+        before, _ = used(daemon)
+        watch = Watch()
+        digest = through_curl(url, watch)
+        total = time.monotonic() - watch.began
+        cpu, peak = used(daemon)
     run = Run("aprp", total, watch.first, watch.gap, 0.0, cpu - before, peak, True)
     run.right = digest == (folder / "hash").read_text()
     return run
@@ -142,16 +153,10 @@ def aria2c(urls: Sequence[str], folder: Path, name: str, *options: str) -> Run:
 
 
 def _without_hole(path: Path) -> int:
+    if not path.stat().st_size:
+        return 0
     with open(path, "rb") as file:
         return os.lseek(file.fileno(), 0, os.SEEK_HOLE)
-
-
-def _until_it_serves(log: Path) -> None:
-    for _ in range(1000):
-        if b"serving on" in log.read_bytes():
-            return
-        time.sleep(0.01)
-    raise RuntimeError(log.read_text())
 
 
 def bound(size: int, measured: Sequence[tuple[float, float]]) -> float:
@@ -200,7 +205,7 @@ def main(arguments: Sequence[str]) -> None:
             ideal = bound(size, [measured(mirror, size) for mirror in made])
             fastest = max(made, key=lambda mirror: mirror.rate)
             works: list[Callable[[], Run]] = [
-                lambda: aprp(urls, folder, through_curl),
+                lambda: aprp(urls, folder),
                 lambda: alone(fastest.url, folder, "curl, fastest alone"),
                 lambda: aria2c(urls, folder, "aria2c", "--split=12"),
                 lambda: aria2c(

@@ -18,10 +18,10 @@ from twisted.web.iweb import IResponse
 from aprp.core.copies import Bad, Facts, Good, judge
 from aprp.core.messages import End, Ended
 from aprp.core.ranges import Range
-from aprp.upstream.body import Body
+from aprp.upstream.body import Body, discard
 from aprp.upstream.errors import BodyBroken, SourceError, SourceLied
 from aprp.upstream.exchange import Exchange
-from aprp.upstream.remote import NotFollowed, Remote, discard
+from aprp.upstream.remote import NotFollowed, Remote
 from aprp.upstream.stream import answer_of
 
 SKIPPED = 1 << 20

@@ -14,6 +14,7 @@ from twisted.web.iweb import IResponse
 from aprp.core.ranges import Range
 from aprp.upstream.errors import BodyBroken, SourceError, SourceLied
 from aprp.upstream.exchange import Exchange
+from aprp.upstream.stream import Collector
 
 LITTLE = 65536
 """Bytes that are sooner read and dropped than that a new connection is made."""
@@ -75,7 +76,9 @@ class Body(TwistedProtocol):
         self._receiver = None
         if self.ended:
             return
-        if self.begun and self._exchange.length is not None and self.stop - self.at <= LITTLE:
+        if not self.begun:
+            discard(self._exchange)
+        elif self._exchange.length is not None and self.stop - self.at <= LITTLE:
             self._patience = self._clock.callLater(LITTLE_TIME, self._exchange.abort)
             self._resume()
         else:
@@ -121,3 +124,11 @@ class Body(TwistedProtocol):
 
     def _producer(self) -> Any:
         return self.transport
+
+
+def discard(exchange: Exchange) -> None:
+    """Be done with an answer; a short one is read to its end to keep the connection."""
+    if exchange.length is not None and exchange.length <= LITTLE:
+        exchange.pump(Collector()).addErrback(lambda _: None)
+    else:
+        exchange.abort()

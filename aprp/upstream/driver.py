@@ -133,7 +133,7 @@ class Driver:
         Cancelling it stops everything.
         """
         assert self._sink is None, "one delivery at a time"
-        delivered = self._delivered = Deferred(lambda _: self.abort())
+        delivered = self._delivered = Deferred(lambda _: self._cancelled())
         if self._over:
             self._settle()
             return delivered
@@ -141,6 +141,10 @@ class Driver:
         sink.registerProducer(self, True)
         self._work()
         return delivered
+
+    def _cancelled(self) -> None:
+        self._delivered = None
+        self.abort()
 
     def abort(self) -> None:
         """Stop every attempt at once."""
@@ -193,6 +197,9 @@ class Driver:
         window = self._scheduler.window
         most = self._terms.scheduling.window
         return most if window >= self._window else min(most, 2 * window)
+
+    def used(self) -> int:
+        return self._scheduler.buffered + self._scheduler.in_flight
 
     def narrow(self, window: int | None) -> None:
         most = self._terms.scheduling.window

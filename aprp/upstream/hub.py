@@ -34,6 +34,10 @@ class Holder(Hashable, Protocol):
         """The bytes that it would hold or have in flight if it could."""
         ...
 
+    def used(self) -> int:
+        """The bytes that it holds or has in flight."""
+        ...
+
     def narrow(self, window: int | None) -> None:
         """From now on it may hold so many bytes; None: as many as its settings say."""
         ...
@@ -106,24 +110,26 @@ class Hub:
 
     def _look(self) -> None:
         """While all windows together are more than there is, keep an eye on who needs what."""
-        if self._review is None:
-            self._share()
-            if sum(self._holders.values()) > self._memory:
-                self._review = self.clock.callLater(REVIEW, self._look_again)
+        short = sum(self._holders.values()) > self._memory
+        self._share(short)
+        if short and self._review is None:
+            self._review = self.clock.callLater(REVIEW, self._look_again)
 
     def _look_again(self) -> None:
         self._review = None
         self._look()
 
-    def _share(self) -> None:
-        if sum(self._holders.values()) <= self._memory:
-            window = None
-        else:
-            window = level(self._memory, [holder.appetite() for holder in self._holders])
-            if window is None:
-                window = max(self._holders.values())
-        for holder in list(self._holders):
-            holder.narrow(window)
+    def _share(self, short: bool) -> None:
+        """Each may grow by its part of what is free, though not over its fair share of it all."""
+        if not short:
+            for holder in list(self._holders):
+                holder.narrow(None)
+            return
+        fair = level(self._memory, [holder.appetite() for holder in self._holders])
+        used = {holder: holder.used() for holder in self._holders}
+        part = max(0, self._memory - sum(used.values())) // len(used)
+        for holder, bytes_used in used.items():
+            holder.narrow(min(bytes_used + part, self._memory if fair is None else fair))
 
     @property
     def transfers(self) -> int:

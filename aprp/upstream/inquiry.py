@@ -16,8 +16,9 @@ from twisted.python.failure import Failure
 
 from aprp.core.copies import Bad, Facts, disagreement, facts_of, judge, refusal
 from aprp.core.ranges import Range
+from aprp.upstream.body import discard
 from aprp.upstream.errors import SourceError
-from aprp.upstream.remote import Remote, discard
+from aprp.upstream.remote import Remote
 from aprp.upstream.stream import answer_of
 
 SILENCE = 1.0

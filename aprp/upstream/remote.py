@@ -15,11 +15,10 @@ from aprp.core.ranges import FromTo, Range
 from aprp.core.redirects import MOST_HOPS, redirected
 from aprp.core.url import Url
 from aprp.core.validators import Validators
-from aprp.upstream.body import LITTLE, Body
+from aprp.upstream.body import Body, discard
 from aprp.upstream.errors import SourceError, SourceLied
 from aprp.upstream.exchange import Exchange, Origin
 from aprp.upstream.hub import Hub
-from aprp.upstream.stream import Collector
 from aprp.upstream.terms import Copy, Terms
 from aprp.upstream.treq_agent import SourceAgent, ask
 
@@ -167,11 +166,3 @@ class Remote:
         if url.host != self._url.host:
             raise NotFollowed(f"redirects to {url.origin}, which can't be checked here")
         return Origin(url.scheme, url.host, url.port, self._terms.trust)
-
-
-def discard(exchange: Exchange) -> None:
-    """Be done with an answer; a short one is read to its end to keep the connection."""
-    if exchange.length is not None and exchange.length <= LITTLE:
-        exchange.pump(Collector()).addErrback(lambda _: None)
-    else:
-        exchange.abort()

@@ -121,7 +121,7 @@ class Transfer:
 
     async def _learn(self, spec: FromTo) -> None:
         """Begin to fetch, until the facts are known or no source can tell them."""
-        self._knowing = Deferred(lambda _: self.abort())
+        self._knowing = Deferred(lambda _: self._cancelled())
         self._drive(spec.start, spec.stop)
         self._known()
         await self._knowing
@@ -149,6 +149,10 @@ class Transfer:
         driver = self._driver = Driver(self._hub, self._remotes, self._terms, start, stop, self)
         driver.begin(self._known)
         return driver
+
+    def _cancelled(self) -> None:
+        self._knowing = None
+        self.abort()
 
     def _known(self) -> None:
         """If the facts are there, or will never be, whoever waits for them goes on."""

@@ -23,6 +23,8 @@ from aprp.core.ranges import FromTo, Spec
 from aprp.core.targets import under
 from aprp.core.url import Url
 from aprp.core.validators import Validators, format_date
+from aprp.upstream.exchange import Origin
+from aprp.upstream.guard import Guard
 from aprp.upstream.hub import Hub
 from aprp.upstream.terms import Copy, Terms
 from aprp.upstream.transfer import Transfer, TransferFailed
@@ -42,12 +44,22 @@ FRESHNESS = frozenset((b"if-none-match", b"if-modified-since"))
 class MultiSource(RouteResource):
     """The leaf of a `sources:` route."""
 
-    def __init__(self, route: SourcesRoute, hub: Hub, clock: Any) -> None:
+    def __init__(
+        self, route: SourcesRoute, hub: Hub, clock: Any, guard: Guard | None = None
+    ) -> None:
         super().__init__(route.path, route.max_body)
         self._route = route
         self._hub = hub
         self._clock = clock
-        self._terms = Terms.of(route, trust_of(route.tls))
+        self._guard = guard or Guard(clock)
+        self._trust = trust_of(route.tls)
+        self._terms = Terms.of(route, self._trust, self._reach)
+
+    async def _reach(self, url: Url, own: Url) -> Origin:
+        """The operator names a source's own host; where others may lead is guarded."""
+        if url.host == own.host:
+            return Origin(url.scheme, url.host, url.port, self._trust)
+        return await self._guard.origin(url, self._trust)
 
     def render(self, request: ProxyRequest) -> int:
         route = self._route

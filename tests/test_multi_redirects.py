@@ -1,0 +1,106 @@
+"""Sources that redirect: followed as the route allows, remembered, looked up anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_network
+from typing import Any
+
+from aprp.config import SourceSettings, SourcesRoute, Url
+from aprp.upstream.agent import Agent
+from aprp.upstream.guard import Guard
+from aprp.upstream.hub import Hub
+from aprp.web.multi import MultiSource
+from aprp.web.site import ProxySite
+from aprp.web.tree import RouteTree
+from tests.mirrored import BYTES, MirroredCase, honest, reactor
+from tests.replies import Received, Reply, status
+
+PART = {"Range": "bytes=100-199"}
+
+
+def to(location: str, code: int = 302) -> Any:
+    return lambda _: status(code, (b"Location", location.encode()))
+
+
+class RedirectTests(MirroredCase):
+    async def test_to_another_path_of_the_same_host(self) -> None:
+        def answer(received: Received) -> Reply:
+            if received.target == b"/f":
+                return status(301, (b"Location", b"/there/f?x=%20"), body=b"moved")
+            return honest(received)
+
+        origins = await self.mirrors(answer)
+        port = self.in_front_of(origins)
+        for _ in range(2):
+            got = await self.ask(port, "/f", PART)
+            self.assertEqual((got.status, got.body), (206, BYTES[100:200]))
+        targets = [received.target for received in origins[0].requests]
+        self.assertEqual(targets, [b"/f", b"/there/f?x=%20", b"/there/f?x=%20"])
+        self.assertEqual(origins[0].connections, 1)
+
+    async def test_looked_up_anew_when_the_place_refuses(self) -> None:
+        places = ["/old"]
+
+        def answer(received: Received) -> Reply:
+            if received.target == b"/f":
+                return status(302, (b"Location", places[-1].encode()))
+            return honest(received) if received.target == places[-1].encode() else status(403)
+
+        origins = await self.mirrors(answer)
+        port = self.in_front_of(origins)
+        await self.ask(port, "/f", PART)
+        places.append("/new")
+        got = await self.ask(port, "/f", PART)
+        self.assertEqual((got.status, got.body), (206, BYTES[100:200]))
+        targets = [received.target for received in origins[0].requests]
+        self.assertEqual(targets, [b"/f", b"/old", b"/old", b"/f", b"/new"])
+
+    async def test_off(self) -> None:
+        origins = await self.mirrors(to("/there"))
+        got = await self.ask(self.in_front_of(origins, redirects="off"), "/f", PART)
+        self.assertEqual(got.status, 502)
+        self.assertIn(b"redirects: off", got.body)
+
+    async def test_same_host_goes_to_no_other(self) -> None:
+        origins = await self.mirrors(honest, honest)
+        origins[0].answer = to(f"{origins[1].url}/f")
+        got = await self.ask(self.in_front_of(origins[:1]), "/f", PART)
+        self.assertEqual(got.status, 502)
+        self.assertIn(b"`redirects: public` would follow", got.body)
+        self.assertEqual(origins[1].requests, [])
+
+    async def test_public_goes_to_no_private_address(self) -> None:
+        origins = await self.mirrors(honest, honest)
+        for there in (origins[1].url, f"http://localhost:{origins[1].port}"):
+            origins[0].answer = to(f"{there}/f")
+            got = await self.ask(self.in_front_of(origins[:1], redirects="public"), "/f", PART)
+            self.assertEqual(got.status, 502)
+            self.assertIn(b"loopback", got.body)
+        self.assertEqual(origins[1].requests, [])
+
+    async def test_public_leaves_credentials_behind(self) -> None:
+        origins = await self.mirrors(honest, honest)
+        origins[0].answer = to(f"{origins[1].url}/f")
+        port = self.guarded([origins[0].url], headers=(("Authorization", "Basic abc"),))
+        got = await self.ask(port, "/f", PART)
+        self.assertEqual((got.status, got.body), (206, BYTES[100:200]))
+        self.assertEqual(origins[0].requests[0].get(b"authorization"), b"Basic abc")
+        self.assertEqual(origins[1].requests[0].get(b"authorization"), None)
+        self.assertEqual(origins[1].requests[0].get(b"host"), origins[1].url[7:].encode())
+
+    async def test_without_end(self) -> None:
+        origins = await self.mirrors(lambda r: status(302, (b"Location", r.target + b"x")))
+        got = await self.ask(self.in_front_of(origins), "/f", PART)
+        self.assertEqual(got.status, 502)
+        self.assertIn(b"more than 5 times", got.body)
+
+    def guarded(self, urls: Sequence[str], **options: Any) -> int:
+        """A proxy that takes loopback for a public place."""
+        sources = tuple(SourceSettings(url=Url.parse(url + "/")) for url in urls)
+        route = SourcesRoute(path="/", sources=sources, redirects="public", **options)
+        agent = Agent(reactor)
+        self.addCleanup(agent.close)
+        guard = Guard(reactor, [ip_network("127.0.0.0/8")])
+        leaf = MultiSource(route, Hub(agent, reactor), reactor, guard)
+        return self.serve(ProxySite(RouteTree([leaf]), self.records.append, reactor))
