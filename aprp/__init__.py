@@ -4,4 +4,37 @@ Public names are looked up when first used, so that importing a part of the pack
 ``aprp.core`` above all) never loads Twisted.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aprp.downloader import DelayRequestAlgorithm as DelayRequestAlgorithm
+    from aprp.downloader import Downloader as Downloader
+    from aprp.downloader import DuplicateRequestAlgorithm as DuplicateRequestAlgorithm
+    from aprp.downloader import RequestsDownloader as RequestsDownloader
+    from aprp.reading import open_transfer as open_transfer
+    from aprp.upstream.transfer import TransferFailed as TransferFailed
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "DelayRequestAlgorithm": "aprp.downloader",
+    "Downloader": "aprp.downloader",
+    "DuplicateRequestAlgorithm": "aprp.downloader",
+    "RequestsDownloader": "aprp.downloader",
+    "TransferFailed": "aprp.upstream.transfer",
+    "open_transfer": "aprp.reading",
+}
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'aprp' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.util
 import io
 import json
 import sys
@@ -13,6 +11,8 @@ from pathlib import Path
 
 from aprp import __version__
 from aprp.config import ConfigFaults, find, json_schema, load
+from aprp.get import command as getting
+from aprp.simulator import command as simulating
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -50,11 +50,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"aprp {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_check(commands.add_parser("check", help="say what is wrong with a configuration"))
-    if _importable("aprp.simulator.command"):
-        command = importlib.import_module("aprp.simulator.command")
-        simulate = commands.add_parser("simulate", help="compare the scheduler's policies")
-        command.add_arguments(simulate)
-        simulate.set_defaults(run=command.run)
+    get = commands.add_parser("get", help="fetch one file from all of its sources")
+    getting.add_arguments(get)
+    get.set_defaults(run=getting.run)
+    simulate = commands.add_parser("simulate", help="compare the scheduler's policies")
+    simulating.add_arguments(simulate)
+    simulate.set_defaults(run=simulating.run)
     return parser
 
 
@@ -70,10 +71,3 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
         "--schema", action="store_true", help="print a JSON Schema of the file, for editors"
     )
     parser.set_defaults(run=check)
-
-
-def _importable(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False

@@ -36,6 +36,8 @@ class Listener(Service):
         self._port: Deferred[IListeningPort | None] | None = None
         self.address = where
         """Where it listens: host and port once they are known."""
+        self.bound: tuple[str, int] | None = None
+        """The same for programs; None for what isn't TCP."""
         with self._plainly():
             self._endpoint = serverFromString(reactor, where)
 
@@ -58,8 +60,10 @@ class Listener(Service):
         host = port.getHost()
         if isinstance(host, IPv4Address):
             self.address = f"{host.host}:{host.port}"
+            self.bound = (host.host, host.port)
         elif isinstance(host, IPv6Address):
             self.address = f"[{host.host}]:{host.port}"
+            self.bound = (host.host, host.port)
         return port
 
     def _failed_late(self, failure: Failure) -> None:

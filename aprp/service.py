@@ -69,7 +69,9 @@ class Daemon(MultiService):
         self._metrics = Metrics()
         self._agent = Agent(reactor)
         self._hang_up_before: Any = None
-        self._site = site = make_site(settings, self._agent, self._observe, reactor)
+        self._site = site = make_site(
+            settings, self._agent, self._observe, reactor, listening=self.listening
+        )
         self._metrics.in_flight.set_function(lambda: len(site.in_flight))
         ports: list[tuple[str, Site]] = [(where, site) for where in settings.listen]
         if settings.admin is not None:
@@ -82,6 +84,10 @@ class Daemon(MultiService):
     def addresses(self) -> list[str]:
         """Where it listens, for clients and for its admin: host and port, or an endpoint string."""
         return [listener.address for listener in self._listeners]
+
+    def listening(self) -> list[tuple[str, int]]:
+        """Addresses and ports that are its own."""
+        return [listener.bound for listener in self._listeners if listener.bound is not None]
 
     def _observe(self, record: AccessRecord) -> None:
         self._metrics.observe(record)

@@ -9,8 +9,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
-from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -92,21 +90,32 @@ class CheckTests(SynchronousTestCase):
         self.assertEqual(run("--version"), (0, f"aprp {__version__}\n", ""))
 
 
-class SimulateTests(SynchronousTestCase):
-    def test_it_is_there_when_the_simulator_is(self) -> None:
-        command = ModuleType("aprp.simulator.command")
-        command.__dict__["add_arguments"] = lambda parser: parser.add_argument("--scenario")
-        command.__dict__["run"] = lambda parsed: 7 if parsed.scenario == "x" else 8
-        with (
-            mock.patch.object(cli, "_importable", return_value=True),
-            mock.patch.dict(sys.modules, {"aprp.simulator.command": command}),
-        ):
-            self.assertEqual(run("simulate", "--scenario", "x")[0], 7)
+class CommandTests(SynchronousTestCase):
+    def test_all_of_them_are_listed(self) -> None:
+        status, out, _ = run("--help")
+        self.assertEqual(status, 0)
+        for name in ("check", "get", "simulate"):
+            self.assertIn(f"    {name} ", out)
 
-    def test_it_is_left_out_when_it_is_not(self) -> None:
-        self.assertFalse(cli._importable("aprp.nothing.command"))
-        with mock.patch.object(cli, "_importable", return_value=False):
-            self.assertEqual(run("simulate")[0], 2)
+    def test_get_tells_its_exit_status(self) -> None:
+        self.assertIn("exit status:", run("get", "--help")[1])
+
+    def test_what_get_does_not_understand(self) -> None:
+        for arguments in (
+            (),
+            ("ftp://a.example/x",),
+            ("http://a.example/x", "--range", "9-1"),
+            ("http://a.example/x", "--range", "0-1,3-4"),
+            ("http://a.example/x", "--limit-rate", "fast"),
+            ("http://a.example/x", "--header", "no colon"),
+            ("http://a.example/x", "--header", "Host: b"),
+            ("http://a.example/x", "--checksum", "sha-256=00"),
+            ("http://a.example/x", "--ca", "/none.pem"),
+            ("http://a.example/x", "-o", "-", "-c"),
+        ):
+            status, out, err = run("get", *arguments)
+            self.assertEqual((status, out), (2, ""), arguments)
+            self.assertTrue(err, arguments)
 
 
 class ProcessTests(SynchronousTestCase):

@@ -23,6 +23,9 @@ ENDLESS = 1 << 62
 BASE_WASTE = 512 * KIB
 """Bytes that may be fetched in vain however little was needed."""
 
+INITIAL_DELAY = 10
+"""Blocks per multiple of the least latency, for the first request under ``diff``."""
+
 
 @dataclass(slots=True, eq=False)
 class Attempt:
@@ -116,8 +119,8 @@ class Board:
     ``taken`` is the next byte owed to the client, ``ready`` the first after it that is missing,
     ``edge`` the end of what may be asked now, ``window`` its distance from ``taken`` when nothing
     clips it, ``slack`` the seconds until the client has taken all that is ready. ``returned``
-    counts how often bytes were put back, ``vain`` the bytes that came and weren't needed, or were
-    on their way when their attempt was abandoned.
+    counts how often bytes were put back, ``initial_delay`` is the setting of that name, ``vain``
+    the bytes that came and weren't needed, or were on their way when their attempt was abandoned.
     """
 
     def __init__(self, places: list[Place], start: int, stop: int) -> None:
@@ -129,6 +132,7 @@ class Board:
         self.edge = start
         self.window = 0
         self.slack = 0.0
+        self.initial_delay = INITIAL_DELAY
         self.missing = Spans((start, stop))
         self.unasked = Spans((start, stop))
         self.attempts: dict[int, Attempt] = {}

@@ -18,9 +18,6 @@ from aprp.core import blocks
 from aprp.core.board import Attempt, Board, Place
 from aprp.core.rescue import Second
 
-INITIAL_DELAY = 10
-"""Blocks per multiple of the least latency, for the first request under ``diff``."""
-
 _GIVES_UP = 0.9
 
 
@@ -84,8 +81,8 @@ class Diff(Queue):
     """``diff``: as many blocks ahead as others delivered while this source fetched its last one.
 
     Position: blocks received from all since this source last asked, less the number of sources,
-    plus those out of use. On the first request: ten blocks for each multiple of the least latency
-    by which its own is longer, where both were measured before.
+    plus those out of use. On the first request: ten blocks, or as many as the setting says, for
+    each multiple of the least latency by which its own is longer, where both were measured before.
     """
 
     def position(self, board: Board, place: Place, now: float) -> int:
@@ -100,7 +97,7 @@ class Diff(Queue):
         known = [p.rating.latency for p in board.places.values() if p.rating.latency]
         if not mine or not known:
             return 0
-        return int((mine / min(known) - 1) * INITIAL_DELAY)
+        return int((mine / min(known) - 1) * board.initial_delay)
 
 
 class Inverse(Queue):

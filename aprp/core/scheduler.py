@@ -104,6 +104,10 @@ class Settings:
         duplicate_threshold: blocks, for nibib and ibrc.
         resume_for: seconds without progress by a block after which a transfer whose sources all
             fail is given up.
+        leave_late: for nibib and ibrc: whether a source whose block had to be asked for again is
+            left out.
+        initial_delay: for diff: blocks that a source begins further ahead, for each multiple of
+            the least latency by which its own is longer.
     """
 
     window: int = 32 * MIB
@@ -112,6 +116,8 @@ class Settings:
     duplicate: str = "adaptive"
     duplicate_threshold: int = 20
     resume_for: float = 30.0
+    leave_late: bool = False
+    initial_delay: int = 10
 
 
 class Scheduler:
@@ -151,6 +157,8 @@ class Scheduler:
             )
         self._places = [Place(s, ratings.of(s.name), n) for n, s in enumerate(sources)]
         self._board = Board(self._places, start, end)
+        self._board.initial_delay = settings.initial_delay
+        self._leave_late = settings.leave_late and settings.duplicate in ("nibib", "ibrc")
         self._delay = DELAYS[settings.delay](settings.block_size)
         self._duplicate = DUPLICATES[settings.duplicate](
             settings.duplicate_threshold, settings.block_size
@@ -264,6 +272,9 @@ class Scheduler:
             place.rating.warm += warm
             self._traffic.actions.append(m.ReleaseSlot(place.name))
             return
+        late = self._board.head if self._leave_late else None
+        if late is not None and late.at <= picked.start < late.stop:
+            self._trouble.leave(late.source, "was late with its block")
         self._traffic.begin(place, picked, now, warm=warm)
 
     def _count_connection(self, place: Place, event: m.Granted) -> bool:

@@ -72,6 +72,16 @@ class Trouble:
         place.rating.failed(now, ended.retry_after or 0.0)
         if self._since is None:
             self._since = now
+        self._bar()
+
+    def leave(self, name: str, reason: str) -> None:
+        """A place isn't to be asked any more, though what it was asked may still come."""
+        for place in self._places:
+            if place.name == name:
+                place.lasting, place.reason = True, reason
+        self._bar()
+
+    def _bar(self) -> None:
         left_out = [other.lasting for other in self._places]
         for other in self._places:
             other.barred = other.lasting and not all(left_out)

@@ -20,12 +20,12 @@ from twisted.internet.endpoints import (
 )
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
-from twisted.internet.ssl import optionsForClientTLS
 
 from aprp.upstream.errors import NoAnswer, connect_failed
 from aprp.upstream.exchange import Exchange, Origin, SourceRequest
 from aprp.upstream.http1 import Connection
 from aprp.upstream.names import PinnedNames
+from aprp.upstream.tls import client_options
 
 IDLE_SECONDS = 55.0
 """Shorter than the 60 s or more after which common servers close a kept connection."""
@@ -125,8 +125,7 @@ class Agent:
             endpoint = literal(self._reactor, origin.host, origin.port, timeout=timeout)
         if origin.scheme == "http":
             return endpoint
-        options = optionsForClientTLS(origin.host, trustRoot=origin.trust)
-        return wrapClientTLS(options, endpoint)
+        return wrapClientTLS(client_options(origin.host, origin.trust), endpoint)
 
 
 def _stoppable(attempt: Deferred[Any]) -> Deferred[Any]:

@@ -38,6 +38,10 @@ class Watcher(Protocol):
         """A good head came."""
         ...
 
+    def asked(self, attempt: Attempt) -> None:
+        """A range is asked for."""
+        ...
+
     def came(self, attempt: Attempt, at: int, count: int, kept: int) -> None:
         """Bytes came from the offset `at` on, of which `kept` were missing until then."""
         ...
@@ -292,6 +296,7 @@ class Driver:
         asked = Range(fetch.start, fetch.stop)
         attempt = Attempt(fetch.attempt, remote, asked, self._terms.same, self._hub.clock, self)
         self._attempts[fetch.attempt] = attempt
+        self._watcher.asked(attempt)
         attempt.begin()
 
     def _abandon(self, number: int) -> None:

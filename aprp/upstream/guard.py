@@ -17,6 +17,7 @@ from aprp.core.url import Url
 from aprp.upstream.errors import ConnectFailed, SourceError
 from aprp.upstream.exchange import Origin
 from aprp.upstream.names import lookup
+from aprp.upstream.terms import Reach
 
 Listening = Callable[[], Iterable[tuple[str, int]]]
 """Where this process listens itself: addresses (a wildcard among them) and ports."""
@@ -76,6 +77,17 @@ class Guard:
         if not found:
             raise ConnectFailed(f"{url.host}: the name has no address", "dns_error")
         return found
+
+
+def own_host_or(guard: Guard, trust: Any = None) -> Reach:
+    """A source's own host is reached as it is; where a redirect leads elsewhere, the guard asks."""
+
+    async def reach(url: Url, own: Url) -> Origin:
+        if url.host == own.host:
+            return Origin(url.scheme, url.host, url.port, trust)
+        return await guard.origin(url, trust)
+
+    return reach
 
 
 def _sentence(host: str, address: Address, reason: str) -> str:

@@ -31,7 +31,8 @@ Then for each file::
   that waits in `begin` or `send` does the same.
 - `contributors`, `resumes`, `received` (bytes by source) and `wasted` (bytes that were there
   already) tell what happened so far. `observe` may be set to a function that is called with
-  (source, attempt, offset, count, kept) for all bytes that come, for progress bars and pictures.
+  (source, attempt, offset, count, kept) for all bytes that come, for progress bars and pictures;
+  `observe_asked` to one called with (source, attempt, start, stop) for each range that is asked.
 
 Adaptive or older policies, window and so on are in `Terms.scheduling`, a
 `aprp.core.scheduler.Settings`. When the program ends: `await agent.close()`.
@@ -60,6 +61,7 @@ from aprp.upstream.terms import Copy, Terms
 __all__ = ["Transfer", "TransferFailed"]
 
 Observer = Callable[[str, int, int, int, int], None]
+AskedObserver = Callable[[str, int, int, int], None]
 
 
 class TransferFailed(SourceError):
@@ -90,6 +92,7 @@ class Transfer:
         self.received: Counter[str] = Counter()
         self.wasted = 0
         self.observe: Observer | None = None
+        self.observe_asked: AskedObserver | None = None
         self._hub = hub
         self._terms = terms
         self._remotes = [Remote(hub, copy, terms) for copy in sources]
@@ -181,6 +184,11 @@ class Transfer:
         if self.facts is None:
             self.facts = facts
             self._known()
+
+    def asked(self, attempt: Attempt) -> None:
+        if self.observe_asked is not None:
+            name = attempt.remote.name
+            self.observe_asked(name, attempt.number, attempt.start, attempt.stop)
 
     def came(self, attempt: Attempt, at: int, count: int, kept: int) -> None:
         self.received[attempt.remote.name] += count

@@ -7,12 +7,14 @@ from typing import Any
 
 from twisted.web.server import Site
 
-from aprp.config import Settings, SourcesRoute, UpstreamRoute
+from aprp.config import QueryRoute, Settings, SourcesRoute, UpstreamRoute
 from aprp.core.targets import Target
 from aprp.upstream.agent import Agent
+from aprp.upstream.guard import Listening, nowhere
 from aprp.upstream.hub import Hub
 from aprp.web.channel import StrictChannel
 from aprp.web.multi import MultiSource
+from aprp.web.query import QuerySources
 from aprp.web.record import AccessRecord
 from aprp.web.request import ProxyRequest
 from aprp.web.reverse import ReverseProxy
@@ -63,8 +65,9 @@ def make_site(
     observe: Callable[[AccessRecord], None],
     reactor: Any,
     limits: Limits | None = None,
+    listening: Listening = nowhere,
 ) -> ProxySite:
-    """The site that serves the routes of the settings."""
+    """The site that serves the routes of the settings; `listening` says which ports are its own."""
     hub = Hub(agent, reactor, settings.memory)
     routes: list[RouteResource] = []
     for route in settings.routes:
@@ -72,4 +75,6 @@ def make_site(
             routes.append(ReverseProxy(route, agent, reactor))
         elif isinstance(route, SourcesRoute):
             routes.append(MultiSource(route, hub, reactor))
+        elif isinstance(route, QueryRoute):
+            routes.append(QuerySources(route, hub, reactor, listening))
     return ProxySite(RouteTree(routes), observe, reactor, limits)

@@ -1,0 +1,211 @@
+"""The fetching itself: from the sources, through checks, into the target.
+
+To go on with a partial file, the last of its bytes are fetched again and compared, besides what
+the record says of the version.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall, deferLater
+
+from aprp.core.ranges import FromTo, Range, Spec
+from aprp.get.checksum import Check
+from aprp.get.naming import CannotWrite, is_stream
+from aprp.get.options import Options
+from aprp.get.pace import Pace
+from aprp.get.partial import Partial, Version
+from aprp.get.progress import Display
+from aprp.get.tally import Tally
+from aprp.get.target import Target, ToPartial, ToStream
+from aprp.reading import NotInFile, Reading
+
+OVERLAP = 65536
+"""Bytes of a partial file that are fetched again, to compare them."""
+SAVE_SECONDS = 4.0
+
+
+class AnotherFile(Exception):
+    """What is here can't be gone on with; the text says why."""
+
+
+class WrongChecksum(Exception):
+    """The file isn't what it should be."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What is known at the end, as far as it got. `here` counts the bytes that were there."""
+
+    range: Range | None = None
+    complete: int | None = None
+    last_modified: int | None = None
+    here: int = 0
+    checksum: str | None = None
+
+
+class Fetch:
+    """One file for one command line; `path` None is standard output."""
+
+    def __init__(
+        self, options: Options, path: Path | None, tally: Tally, display: Display, reactor: Any
+    ) -> None:
+        self.outcome = Outcome()
+        self._options = options
+        self._path = path
+        self._tally = tally
+        self._display = display
+        self._reactor = reactor
+        self.kept = False
+        """Whether there is a partial file that can be gone on with."""
+        self._check = Check(options.checksum)
+        self._pace = Pace(options.limit_rate, reactor.seconds())
+
+    async def run(self) -> None:
+        """Raises CannotWrite, AnotherFile, WrongChecksum, or SourceError."""
+        path = self._path
+        if path is None or is_stream(path):
+            await self._begin(ToStream(path), None)
+            return
+        partial = Partial(path, self._options.go_on)
+        if self._options.go_on and partial.version is None and path.exists():
+            partial.discard()
+            await self._compare(path)
+            return
+        try:
+            await self._begin(ToPartial(partial), partial)
+        finally:
+            if partial.version is None:
+                partial.discard()
+            else:
+                self.kept = partial.part.exists()
+                partial.close()
+
+    async def _compare(self, path: Path) -> None:
+        """The file is here, without a record: is it whole already?"""
+        async with Reading(self._options.order, FromTo(0), self._reactor) as reading:
+            complete = reading.facts.complete
+        found = path.stat().st_size
+        if self._options.spec is not None or found != complete:
+            raise AnotherFile(
+                f"{path} has {found} bytes, the file there {complete}, and no record says how "
+                "they belong together; fetch it anew without -c"
+            )
+        self.outcome.range, self.outcome.complete = Range(0, complete), complete
+        self.outcome.here = found
+        with path.open("rb") as file:
+            while piece := file.read(1 << 20):
+                self._check.update(piece)
+        self._judge()
+        self._display.say(f"{path} is complete already")
+
+    async def _begin(self, target: Target, partial: Partial | None) -> None:
+        before = None if partial is None else partial.version
+        here = 0 if partial is None else partial.written
+        again = min(here, OVERLAP)
+        spec: Spec = self._options.spec or FromTo(0)
+        if before is not None:
+            spec = FromTo(before.start + here - again, before.stop)
+        reading = Reading(self._options.order, spec, self._reactor)
+        self._tally.watch(reading.transfer)
+        try:
+            async with reading:
+                version = self._know(reading, before)
+                if partial is not None:
+                    partial.begin(version)
+                    for piece in partial.pieces():
+                        self._check.update(piece)
+                length = version.stop - version.start
+                self._display.begin(self._title(), length, here)
+                known = b"" if partial is None else partial.read(here - again, here)
+                await self._move(reading, target, known, version.start + here)
+        except NotInFile as error:
+            if before is not None:
+                raise AnotherFile(f"the file is shorter now: {error}") from None
+            raise
+        self._judge(target)
+        target.finish()
+
+    def _know(self, reading: Reading, before: Version | None) -> Version:
+        facts = reading.facts
+        wanted = (self._options.spec or FromTo(0)).resolve(facts.complete) or Range(0, 0)
+        version = Version(facts.complete, facts.last_modified, wanted.start, wanted.stop)
+        if before is not None and (reason := before.difference(version)) is not None:
+            raise AnotherFile(f"{self._title()} can't be gone on with: {reason}")
+        outcome = self.outcome
+        outcome.range, outcome.complete = wanted, facts.complete
+        outcome.last_modified = facts.last_modified
+        return version
+
+    async def _move(self, reading: Reading, target: Target, known: bytes, at: int) -> None:
+        """From the sources to the target; the first bytes are `known` to be there before `at`."""
+        self.outcome.here = at - (self.outcome.range or Range(0, 0)).start
+        saving: list[Deferred[None]] = []
+
+        def save() -> Deferred[None]:
+            saving[:] = [Deferred.fromCoroutine(target.save())]
+            return saving[0]
+
+        showing, keeping = LoopingCall(self._display.show), LoopingCall(save)
+        showing.clock = keeping.clock = self._reactor
+        showing.start(self._display.seconds, now=False)
+        kept = keeping.start(SAVE_SECONDS, now=False)
+        try:
+            async for piece in reading:
+                new = piece
+                if known:
+                    same = min(len(known), len(piece))
+                    if piece[:same] != known[:same]:
+                        raise AnotherFile(
+                            f"{self._title()} can't be gone on with: its last bytes differ from "
+                            "those of the file that is there now"
+                        )
+                    known, new = known[same:], piece[same:]
+                if new:
+                    at += len(new)
+                    self._check.update(new)
+                    await target.write(new)
+                    self._tally.took(len(new), at)
+                    await self._wait(len(new))
+                if kept.called:
+                    await kept
+        finally:
+            showing.stop()
+            if keeping.running:
+                keeping.stop()
+            for each in saving:
+                await each
+            await target.save()
+
+    async def _wait(self, count: int) -> None:
+        seconds = self._pace.wait(count, self._reactor.seconds())
+        if seconds > 0:
+            await deferLater(self._reactor, seconds)
+
+    def _judge(self, target: Target | None = None) -> None:
+        self.outcome.checksum = self._check.found
+        if not self._check.wrong:
+            return
+        if target is not None:
+            target.discard()
+        assert self._check.expected is not None
+        name = self._check.expected.algorithm
+        raise WrongChecksum(
+            f"{self._title()}: its {name} is {self._check.found}, not {self._check.expected.digest}"
+        )
+
+    def _title(self) -> str:
+        return "standard output" if self._path is None else self._path.name
+
+
+def reason_of(error: BaseException) -> tuple[int, str]:
+    """The exit status for what ended a fetch, and the sentence to say."""
+    status = 1
+    for kind, number in ((CannotWrite, 3), (WrongChecksum, 4), (AnotherFile, 5)):
+        if isinstance(error, kind):
+            status = number
+    return status, str(error)

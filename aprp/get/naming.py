@@ -1,0 +1,56 @@
+"""Where a file goes: the name that is asked for, or the last part of the URL's path."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+from urllib.parse import unquote
+
+from aprp.core.url import Url
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f/]")
+
+
+class CannotWrite(Exception):
+    """The destination can't be used; the text says which, why, and what to do."""
+
+
+def destination(
+    urls: tuple[Url, ...], output: str | None, folder: Path | None, go_on: bool = False
+) -> Path | None:
+    """The path to write, or None for standard output (``-``).
+
+    A file whose name is asked for is replaced; one whose name is made up isn't, unless to go on
+    with it. Links are
+    followed, so that what they point to is replaced and not they.
+    """
+    if output == "-":
+        return None
+    if output is None:
+        path = (folder or Path()) / _made_up(urls[0])
+        if path.exists() and not go_on:
+            raise CannotWrite(f"{path} exists already; go on with -c, or name a file with -o")
+    else:
+        path = (folder or Path()) / output
+    if path.is_dir():
+        raise CannotWrite(f"{path} is a directory; name a file in it")
+    if not path.parent.is_dir():
+        raise CannotWrite(f"{path.parent} isn't a directory; make it first")
+    return Path(os.path.realpath(path))
+
+
+def is_stream(path: Path) -> bool:
+    """Whether it is a pipe or a device, which is written to and never replaced."""
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False
+
+
+def _made_up(url: Url) -> str:
+    name = _CONTROLS.sub("_", unquote(url.path.rsplit("/", 1)[-1], errors="replace"))
+    if name in ("", ".", ".."):
+        raise CannotWrite(f"{url} doesn't end with the name of a file; name one with -o")
+    return name

@@ -1,0 +1,158 @@
+"""A file that is being written under a temporary name, and the record of how far it is.
+
+- ``FILE.aprp-part`` has the bytes, all its room taken at the start; ``FILE.aprp-part.json`` says
+  how many of them are good and of which version of the file. The record never says more than the
+  disk holds: bytes are written through before it.
+- FILE appears at once and whole, by a rename. Only one process writes to it at a time.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from aprp.get.naming import CannotWrite
+
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What tells one version of a file from another, and which bytes of it are meant.
+
+    `complete` is its length; [start, stop) is what is fetched of it, in bytes. `last_modified` is
+    unix time.
+    """
+
+    complete: int
+    last_modified: int | None
+    start: int
+    stop: int
+
+    def difference(self, now: Version) -> str | None:
+        """Why what was fetched of this version can't go on with the other; None if it can."""
+        if self.complete != now.complete:
+            return f"it was {self.complete} bytes long and is {now.complete} now"
+        if None not in (self.last_modified, now.last_modified) and (
+            self.last_modified != now.last_modified
+        ):
+            return "its Last-Modified is another now"
+        if (self.start, self.stop) != (now.start, now.stop):
+            return "another range of it was asked for"
+        return None
+
+
+class Partial:
+    """See the module. `written` counts the bytes that are there, from the front."""
+
+    def __init__(self, path: Path, keep: bool) -> None:
+        """Opens what is there to go on with it (`keep`), or begins anew; raises CannotWrite."""
+        self.path = path
+        self.part = path.with_name(path.name + ".aprp-part")
+        self.record = path.with_name(path.name + ".aprp-part.json")
+        self.written = 0
+        self.version: Version | None = None
+        try:
+            self._file = os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise CannotWrite(f"{self.part} can't be written: {error.strerror}") from None
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._file)
+            raise CannotWrite(f"{self.part} is being written by another process") from None
+        if keep:
+            self._recall()
+        if self.version is None:
+            os.ftruncate(self._file, 0)
+            self.record.unlink(missing_ok=True)
+
+    def begin(self, version: Version) -> None:
+        """Take all the room that is needed, if this is the beginning."""
+        if self.version is not None:
+            return
+        self.version = version
+        length = version.stop - version.start
+        if length:
+            try:
+                os.posix_fallocate(self._file, 0, length)
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+                    self.discard()
+                    raise CannotWrite(
+                        f"{self.path} needs {length} bytes: {error.strerror}"
+                    ) from None
+        self.save()
+
+    def write(self, data: bytes) -> None:
+        """The next bytes; raises CannotWrite."""
+        view = memoryview(data)
+        try:
+            while view:
+                count = os.pwrite(self._file, view, self.written)
+                self.written += count
+                view = view[count:]
+        except OSError as error:
+            raise CannotWrite(f"{self.part} can't be written: {error.strerror}") from None
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Bytes that were written, counted from the front of what is fetched."""
+        return os.pread(self._file, min(stop, self.written) - start, start)
+
+    def pieces(self) -> Any:
+        """All that was written, piece by piece."""
+        for start in range(0, self.written, _PIECE):
+            yield self.read(start, start + _PIECE)
+
+    def save(self) -> None:
+        """Write through what there is, and the record after it. May wait for the disk."""
+        assert self.version is not None
+        written = self.written
+        os.fdatasync(self._file)
+        text = json.dumps({"written": written, **asdict(self.version)})
+        fresh = self.record.with_name(self.record.name + ".new")
+        fresh.write_text(text + "\n")
+        os.replace(fresh, self.record)
+
+    def finish(self) -> None:
+        """All is there: give the file its name."""
+        try:
+            os.ftruncate(self._file, self.written)
+            os.fsync(self._file)
+            os.replace(self.part, self.path)
+        except OSError as error:
+            raise CannotWrite(f"{self.path} can't be written: {error.strerror}") from None
+        self.record.unlink(missing_ok=True)
+        self.close()
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        self.part.unlink(missing_ok=True)
+        self.record.unlink(missing_ok=True)
+        self.close()
+
+    def close(self) -> None:
+        """Leave what there is; harmless when repeated."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _recall(self) -> None:
+        """Take up the record, if it can be what it says."""
+        try:
+            members = json.loads(self.record.read_text())
+            written = members.pop("written")
+            version = Version(**members)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return
+        numbers = (written, version.complete, version.start, version.stop)
+        if not all(type(each) is int and each >= 0 for each in numbers):
+            return
+        if written > version.stop - version.start or written > os.fstat(self._file).st_size:
+            return
+        self.version, self.written = version, written

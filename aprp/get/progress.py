@@ -1,0 +1,163 @@
+"""Progress for people: bars on a terminal, a line now and then elsewhere, or nothing."""
+
+from __future__ import annotations
+
+from typing import Protocol, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from aprp.get.tally import Tally
+
+BAR_SECONDS = 0.2
+LINE_SECONDS = 5.0
+
+
+class Display(Protocol):
+    """Shown every `seconds`."""
+
+    seconds: float
+
+    def begin(self, title: str, length: int, already: int) -> None:
+        """So many bytes are wanted, of which some were there before."""
+        ...
+
+    def show(self) -> None:
+        """How far it is now."""
+        ...
+
+    def say(self, text: str) -> None:
+        """A line of its own."""
+        ...
+
+    def end(self) -> None:
+        """There is no more to show."""
+        ...
+
+
+class Lines:
+    """A line every few seconds; with `quiet` only what is said."""
+
+    seconds = LINE_SECONDS
+
+    def __init__(self, tally: Tally, out: TextIO, quiet: bool = False) -> None:
+        self._tally = tally
+        self._out = out
+        self._quiet = quiet
+        self._length = 0
+        self._already = 0
+
+    def begin(self, title: str, length: int, already: int) -> None:
+        self._length, self._already = length, already
+        if not self._quiet:
+            self.say(f"{title}: {size(length)}" + (f", {size(already)} here" if already else ""))
+
+    def show(self) -> None:
+        if self._quiet or not self._length:
+            return
+        tally = self._tally
+        done = self._already + tally.done
+        parts = [
+            f"{size(done)} of {size(self._length)} ({done * 100 // self._length}%)",
+            f"{size(tally.rate)}/s",
+            f"{clock(left(self._length - done, tally.rate))} left",
+            f"{size(tally.twice)} twice",
+            *(f"{short(name)} {size(tally.kept[name])}" for name in tally.sources),
+        ]
+        self.say(", ".join(parts))
+
+    def say(self, text: str) -> None:
+        print(text, file=self._out, flush=True)
+
+    def end(self) -> None:
+        """Every line stands by itself."""
+
+
+class Bars:
+    """A bar for the whole and one for each source."""
+
+    seconds = BAR_SECONDS
+
+    def __init__(self, tally: Tally, console: Console) -> None:
+        self._tally = tally
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[text]}", markup=False),
+            console=console,
+            auto_refresh=False,
+            expand=True,
+        )
+        self._whole: TaskID | None = None
+        self._sources: dict[str, TaskID] = {}
+        self._length = 0
+        self._already = 0
+        self._before: dict[str, tuple[float, float]] = {}
+
+    def begin(self, title: str, length: int, already: int) -> None:
+        self._length, self._already = length, already
+        total = max(length, 1)
+        self._whole = self._progress.add_task(title, total=total, text="")
+        for name in self._tally.sources:
+            task = self._progress.add_task("  " + short(name), total=total, text="")
+            self._sources[name] = task
+        self._progress.start()
+
+    def show(self) -> None:
+        if self._whole is None:
+            return
+        tally = self._tally
+        done = self._already + tally.done
+        text = f"{size(done)}  {size(tally.rate)}/s  {clock(left(self._length - done, tally.rate))}"
+        if tally.twice:
+            text += f"  {size(tally.twice)} twice"
+        self._progress.update(self._whole, completed=done if self._length else 1, text=text)
+        for name, task in self._sources.items():
+            kept = tally.kept[name]
+            text = f"{size(kept)}  {size(self._rate(name, kept))}/s"
+            self._progress.update(task, completed=kept, text=text)
+        self._progress.refresh()
+
+    def _rate(self, name: str, kept: int) -> float:
+        """Bytes a second of one source, smoothed."""
+        had, rate = self._before.get(name, (0.0, 0.0))
+        rate += ((kept - had) / self.seconds - rate) * 0.2
+        self._before[name] = (kept, rate)
+        return rate
+
+    def say(self, text: str) -> None:
+        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def end(self) -> None:
+        if self._whole is not None:
+            self.show()
+            self._progress.stop()
+
+
+def size(count: float) -> str:
+    """Bytes as people read them: ``1.5 MiB``."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1000:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def clock(seconds: float | None) -> str:
+    """``m:ss`` or ``h:mm:ss``; None is unknown."""
+    if seconds is None:
+        return "-:--"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def left(count: int, rate: float) -> float | None:
+    """Seconds that so many bytes take."""
+    return count / rate if rate > 0 else None
+
+
+def short(source: str) -> str:
+    """The name of a source without its scheme."""
+    return source.partition("://")[2] or source

@@ -1,0 +1,96 @@
+"""What came from where, as it comes: for progress, the summary and the picture."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from aprp.simulator.mirror import Mirror
+from aprp.simulator.plot import svg
+from aprp.simulator.run import Line, Trace
+from aprp.upstream.transfer import Transfer
+
+RECENT = 3.0
+"""Seconds over which a rate is told."""
+
+
+class Tally:
+    """Counts of one transfer. `kept` and `twice` are bytes; sources are named as in it.
+
+    `draw`: also remember every piece, for `picture`.
+    """
+
+    def __init__(self, sources: Sequence[str], now: Callable[[], float], draw: bool) -> None:
+        self.sources = tuple(sources)
+        self.kept: Counter[str] = Counter()
+        self.twice = 0
+        self.requests: Counter[str] = Counter()
+        self.done = 0
+        self.first_byte: float | None = None
+        self._now = now
+        self._began = now()
+        self._draw = draw
+        self._lines: dict[int, Line] = {}
+        self._delivered: list[tuple[float, int]] = []
+        self._recent: list[tuple[float, int]] = [(0.0, 0)]
+
+    def watch(self, transfer: Transfer) -> None:
+        """From now on; before the transfer begins."""
+        transfer.observe = self._came
+        transfer.observe_asked = self._asked
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return self._now() - self._began
+
+    def took(self, count: int, offset: int) -> None:
+        """The next bytes are written, up to an offset in the file."""
+        seconds = self.seconds
+        if self.first_byte is None:
+            self.first_byte = seconds
+        self.done += count
+        self._recent.append((seconds, self.done))
+        while len(self._recent) > 2 and self._recent[1][0] < seconds - RECENT:
+            del self._recent[0]
+        if self._draw:
+            self._delivered.append((seconds, offset))
+
+    @property
+    def rate(self) -> float:
+        """Bytes a second, lately."""
+        (before, had), (_, has) = self._recent[0], self._recent[-1]
+        return (has - had) / max(self.seconds - before, 1e-6)
+
+    def picture(self, complete: int, title: str) -> str:
+        """SVG: time to the right, offset upwards, a colour per source."""
+        seconds = max(self.seconds, 1e-6)
+        mirrors = tuple(
+            Mirror(name, self.kept[name] / seconds, self._latency(name)) for name in self.sources
+        )
+        trace = Trace(complete, mirrors)
+        trace.delivered, trace.lines, trace.done = self._delivered, self._lines, seconds
+        return svg(trace, title)
+
+    def _latency(self, source: str) -> float:
+        waits = [
+            line.points[1][0] - line.points[0][0]
+            for line in self._lines.values()
+            if line.source == source and len(line.points) > 1
+        ]
+        return min(waits, default=0.0)
+
+    def _asked(self, source: str, attempt: int, start: int, stop: int) -> None:
+        self.requests[source] += 1
+        if self._draw:
+            self._lines[attempt] = Line(source, [(self.seconds, start)])
+
+    def _came(self, source: str, attempt: int, offset: int, count: int, kept: int) -> None:
+        self.kept[source] += kept
+        self.twice += count - kept
+        line = self._lines.get(attempt)
+        if line is not None:
+            seconds = self.seconds
+            if len(line.points) == 1:
+                line.points.append((seconds, offset))
+            line.points.append((seconds, offset + count))

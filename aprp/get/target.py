@@ -1,0 +1,96 @@
+"""What the bytes of a file are written to: a partial file, or a stream."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Protocol
+
+from twisted.internet.threads import deferToThread
+
+from aprp.get.naming import CannotWrite
+from aprp.get.partial import Partial
+
+
+class Target(Protocol):
+    """Takes bytes in order."""
+
+    async def write(self, data: bytes) -> None:
+        """The next; waits until there is room. Raises CannotWrite."""
+        ...
+
+    async def save(self) -> None:
+        """Make what is there last."""
+        ...
+
+    def finish(self) -> None:
+        """All is there."""
+        ...
+
+    def discard(self) -> None:
+        """What is there is of no use."""
+        ...
+
+    def close(self) -> None:
+        """No more comes."""
+        ...
+
+
+class ToPartial:
+    """A file under its temporary name."""
+
+    def __init__(self, partial: Partial) -> None:
+        self._partial = partial
+
+    async def write(self, data: bytes) -> None:
+        self._partial.write(data)
+
+    async def save(self) -> None:
+        await deferToThread(self._partial.save)
+
+    def finish(self) -> None:
+        self._partial.finish()
+
+    def discard(self) -> None:
+        self._partial.discard()
+
+    def close(self) -> None:
+        self._partial.close()
+
+
+class ToStream:
+    """A pipe, a device, or standard output (None), which may be slow: a thread writes."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._name = "standard output" if path is None else str(path)
+        try:
+            self._file = os.dup(1) if path is None else os.open(path, os.O_WRONLY)
+        except OSError as error:
+            raise CannotWrite(f"{self._name} can't be written: {error.strerror}") from None
+
+    async def write(self, data: bytes) -> None:
+        try:
+            await deferToThread(self._write, data)
+        except OSError as error:
+            raise CannotWrite(f"{self._name} can't be written: {error.strerror}") from None
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._file, view) :]
+
+    async def save(self) -> None:
+        """Nothing can be gone on with."""
+
+    def finish(self) -> None:
+        self.close()
+
+    def discard(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        file, self._file = self._file, -1
+        if file >= 0:
+            with contextlib.suppress(OSError):
+                os.close(file)

@@ -1,0 +1,102 @@
+"""The reactor for programs that have none running: in a thread of its own, once per process.
+
+crochet runs it. A forked child has neither its parent's threads nor a reactor that it may use (the
+two would share one epoll), so both crochet and the reactor are forgotten there and made anew when
+they are first needed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar, cast
+
+T = TypeVar("T")
+
+_starting = threading.Lock()
+_started_in: int | None = None
+_forked = False
+
+
+def _in_child() -> None:
+    global _starting, _started_in, _forked
+    _starting = threading.Lock()
+    _started_in = None
+    _forked = True
+
+
+os.register_at_fork(after_in_child=_in_child)
+
+
+def running_reactor() -> Any:
+    """The reactor, started if it wasn't running. For threads other than the reactor's."""
+    with _starting:
+        if _started_in != os.getpid():
+            _start()
+    from twisted.internet import reactor
+
+    return reactor
+
+
+def wait_for(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """What a coroutine gives, run by the reactor while this thread waits.
+
+    An exception here (Control-C) cancels it. RuntimeError in the reactor's own thread, which must
+    not wait.
+    """
+    from twisted.python.threadable import isInIOThread
+
+    if isInIOThread():
+        raise RuntimeError("the reactor's own thread can't wait; use aprp.open_transfer in it")
+    running_reactor()
+    import crochet
+
+    @crochet.run_in_reactor
+    def begin() -> Any:
+        from twisted.internet.defer import Deferred
+
+        return Deferred.fromCoroutine(work())
+
+    result: Any = begin()
+    try:
+        return cast(T, result.wait(None))
+    except BaseException:
+        result.cancel()
+        raise
+
+
+def _start() -> None:
+    global _started_in
+    if _forked and not _runs_here():
+        _forget()
+    import crochet
+
+    if _runs_here():
+        with suppress(RuntimeError):  # the program may have set crochet up itself
+            crochet.no_setup()
+    else:
+        crochet.setup()
+    _started_in = os.getpid()
+
+
+def _forget() -> None:
+    """Have the next import of the reactor, and of crochet, make new ones."""
+    for name in list(sys.modules):
+        if name == "twisted.internet.reactor" or name.partition(".")[0] == "crochet":
+            del sys.modules[name]
+    import twisted.internet
+
+    vars(twisted.internet).pop("reactor", None)
+
+
+def _runs_here() -> bool:
+    """Whether a live thread of this process runs the reactor."""
+    from twisted.python import threadable
+
+    reactor = sys.modules.get("twisted.internet.reactor")
+    if not getattr(reactor, "running", False):
+        return False
+    return any(thread.ident == threadable.ioThread for thread in threading.enumerate())

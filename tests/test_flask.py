@@ -1,0 +1,52 @@
+"""The library in a WSGI application, under a real server."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from twisted.internet.threads import deferToThread
+
+from tests.mirrored import BYTES, honest
+from tests.replies import File, Pattern, Received, Reply
+from tests.running import get
+from tests.scripted import ScriptCase
+
+LARGE = Pattern(256 * 1024 * 1024)
+
+
+def large(received: Received) -> Reply:
+    return File(LARGE).reply(received)
+
+
+class FlaskTests(ScriptCase):
+    async def application(self) -> str:
+        """Where it listens."""
+        sample = Path(__file__).with_name("flask_sample.py")
+        process = self.start(sys.executable, str(sample))
+        assert process.stdout is not None
+        port = await deferToThread(process.stdout.readline)
+        return f"127.0.0.1:{port.strip()}"
+
+    async def test_a_whole_file(self) -> None:
+        origins = await self.mirrors(honest, honest)
+        where = await self.application()
+        query = ",".join(origin.url + "/film.mp4" for origin in origins)
+        status, _, body = await deferToThread(get, where, f"/proxy?host={query}")
+        self.assertEqual((status, body == BYTES), (200, True))
+
+    async def test_clients_that_leave_half_way_leave_nothing_behind(self) -> None:
+        origins = await self.mirrors(large, large, rates=(20e6, 20e6))
+        where = await self.application()
+        query = ",".join(origin.url + "/film.mp4" for origin in origins)
+        for _ in range(3):
+            client = await self.connect(int(where.rpartition(":")[2]))
+            client.send(f"GET /proxy?host={query} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            await self.until(lambda here=client: len(here.data) > 10**6, "nothing came")
+            client.transport.abortConnection()
+            await client.ended
+        await self.until(lambda: not any(origin.open for origin in origins), "still fetching")
+        sent = sum(origin.bytes_sent for origin in origins)
+        self.assertTrue(sent < len(LARGE), sent)
+        _, _, body = await deferToThread(get, where, "/going-on")
+        self.assertEqual(body, b"0")
