@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 EDITABLE := install --quiet --config-settings editable_mode=compat --editable
 METADATA := pyproject.toml setup.py
 
-.PHONY: demo test check bench clip clean
+.PHONY: demo test check bench soak clip clean
 
 demo: $(VENV)/.installed
 	$(BIN)/twistd -n --pidfile= aprp --demo --port $(PORT)
@@ -26,6 +26,9 @@ check: $(VENV)/.developing
 
 bench: $(VENV)/.developing
 	$(BIN)/python -m benchmarks
+
+soak: $(VENV)/.developing
+	$(BIN)/python -m benchmarks.soak
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

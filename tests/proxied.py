@@ -29,17 +29,28 @@ PATIENCE = 10.0
 
 
 class Client(Protocol):
-    """A client on a real socket. What came is in `data`; `closed` says how it ended, if it did."""
+    """A client on a real socket. `closed` says how it ended, if it did."""
 
     transport: Any
 
     def __init__(self) -> None:
-        self.data = b""
+        self._pieces: list[bytes] = []
         self.closed: str | None = None
         self._waiting: list[tuple[Callable[[], bool], Deferred[None]]] = []
 
+    @property
+    def data(self) -> bytes:
+        """What came so far."""
+        if len(self._pieces) > 1:
+            self._pieces = [b"".join(self._pieces)]
+        return self._pieces[0] if self._pieces else b""
+
+    def forget(self) -> None:
+        """Begin anew with what comes."""
+        self._pieces = []
+
     def dataReceived(self, data: bytes) -> None:
-        self.data += data
+        self._pieces.append(data)
         self._look()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -94,6 +105,39 @@ class Client(Protocol):
         return parse_answers(self.data, methods, self.closed)
 
 
+async def connect(port: int) -> Client:
+    """A client of the proxy at that port."""
+    factory = Factory.forProtocol(Client)
+    factory.noisy = False
+    client = await TCP4ClientEndpoint(reactor, "127.0.0.1", port).connect(factory)
+    assert isinstance(client, Client)
+    return client
+
+
+class Proxy:
+    """A proxy for the path `base` of an origin, at `path` of `port`; `route` are its settings."""
+
+    def __init__(
+        self,
+        origin: Origin,
+        observe: Callable[[AccessRecord], None],
+        limits: Limits | None = None,
+        path: str = "/",
+        base: str = "",
+        **route: Any,
+    ) -> None:
+        upstream = UpstreamRoute(path=path, upstream=Url.parse(origin.url + base), **route)
+        settings = Settings(listen=("tcp:0",), routes=(upstream,))
+        self.agent = Agent(reactor)
+        site = make_site(settings, self.agent, observe, reactor, limits)
+        self._port = reactor.listenTCP(0, site, interface="127.0.0.1")
+        self.port = int(self._port.getHost().port)
+
+    async def stop(self) -> None:
+        await self._port.stopListening()
+        await self.agent.close()
+
+
 class ProxyCase(TestCase):
     """Gives each test origins, proxies and clients, and ends them with it."""
 
@@ -119,22 +163,14 @@ class ProxyCase(TestCase):
         **route: Any,
     ) -> int:
         """The port of a proxy for the origin (at the path `base` of it)."""
-        upstream = UpstreamRoute(path=path, upstream=Url.parse(origin.url + base), **route)
-        settings = Settings(listen=("tcp:0",), routes=(upstream,))
-        agent = Agent(reactor)
-        self.agent = agent
         self.records: list[AccessRecord] = []
-        site = make_site(settings, agent, self.records.append, reactor, limits)
-        port = reactor.listenTCP(0, site, interface="127.0.0.1")
-        self.addCleanup(agent.close)
-        self.addCleanup(port.stopListening)
-        return int(port.getHost().port)
+        proxy = Proxy(origin, self.records.append, limits, path, base, **route)
+        self.agent = proxy.agent
+        self.addCleanup(lambda: Deferred.fromCoroutine(proxy.stop()))
+        return proxy.port
 
     async def client(self, port: int) -> Client:
-        factory = Factory.forProtocol(Client)
-        factory.noisy = False
-        client = await TCP4ClientEndpoint(reactor, "127.0.0.1", port).connect(factory)
-        assert isinstance(client, Client)
+        client = await connect(port)
         self.addCleanup(lambda: Deferred.fromCoroutine(self.end(client)))
         return client
 

@@ -123,7 +123,8 @@ class World:
         assert waiting <= self.most, "more is waiting than the window"
         assert waiting == self.scheduler.buffered
         if self.over:
-            assert not self.attempts and not self.wants, "something is left after the end"
+            assert all(at == stop for _, at, stop, _ in self.attempts.values())
+            assert not self.wants, "something is left after the end"
         spans = [(a[1], self.scheduler._board.attempts[n].stop) for n, a in self.attempts.items()]
         edges = {low for low, high in spans if low < high}
         for edge in edges:

@@ -36,6 +36,20 @@ class ConnectionsTest(ProxyCase):
         self.assertEqual([each.body for each in seen], [b"/%d" % n * 100 for n in range(20)])
         self.assertEqual(origin.connections, 1)
 
+    async def test_bodies_behind_other_requests_are_not_read_as_heads(self) -> None:
+        origin, port = await self.serve(fixed(HELLO))
+        body = b"\n\r\rGET /x HTTP/1.1\r\n\r\n\n"
+        later = post(b"Content-Length: %d" % len(body), body=body)
+        for earlier in (get(), b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", post(method=b"OPTIONS")):
+            del origin.requests[:]
+            client = await self.client(port)
+            await client.send((earlier + later) * 3)
+            seen = await client.answers([earlier.split(b" ")[0], b"POST"] * 3)
+            self.assertEqual({each.status // 100 for each in seen}, {2})
+            bodies = [each.body for each in origin.requests if each.method == b"POST"]
+            self.assertEqual(bodies, [body] * 3)
+            await self.end(client)
+
     async def test_keeping_and_closing(self) -> None:
         _, port = await self.serve(fixed(HELLO))
         for raw, kept in (
@@ -109,6 +123,22 @@ class ConnectionsTest(ProxyCase):
         await self.end(client)
         await self.soon(lambda: origin.open == 0)
         self.assertEqual(origin.bytes_sent, before)
+
+    async def test_answers_to_pipelined_requests_do_not_pile_up(self) -> None:
+        origin, port = await self.serve(fixed(Reply(200, (), (b"x" * 10_000,))))
+        client = await self.client(port)
+        client.transport.pauseProducing()
+        await client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 1500)
+        before = -1
+        while origin.bytes_sent > before:
+            before = origin.bytes_sent
+            await self.wait(0.2)
+        self.assertLess(before, 10_000_000)
+        client.transport.resumeProducing()
+        await self.soon(lambda: len(self.records) == 1500)
+        seen = await client.answers([b"GET"] * 1500)
+        self.assertEqual({(each.whole, len(each.body)) for each in seen}, {(True, 10_000)})
+        self.assertEqual(len(seen), 1500)
 
     async def test_a_reader_that_takes_nothing_is_cut(self) -> None:
         origin, port = await self.serve(

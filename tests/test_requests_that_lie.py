@@ -115,6 +115,7 @@ ROWS = (
         Row(b"GET /f HTTP/1.1\r\nHost: " + host + b"\r\n\r\n", BAD, "3.2")
         for host in (
             *(b"x y", b"x/f", b"x, y", b"x:80:80", b"x:http", b"u@x", b"http://x", b"x?q", b"x#f"),
+            *(b"a..b", b"..b", b"[::1]..:8", b"[1..2::3]", b"a\\:80", b"[v.x]", b"[v1.]"),
             *(b"{", b"}", b"\xff", b"\x06", b"[::1", b"::1]", b"[x]", b"x\\y", b'"x"', b"<x>"),
         )
     ),
@@ -263,7 +264,10 @@ ROWS = (
             b"0\r\nA: " + b"b" * 20000 + b"\r\n\r\n",
         )
     ),
-    Row(chunked(b"fffffffffffffff\r\n" + b"a" * 3000), (413,), "9110 15.5.14"),
+    Row(chunked(b"fffffffffffffff\r\n"), (413,), "9110 15.5.14"),
+    Row(chunked(b"FFFFFFFFFFFFFFED\r\n0\r\n\r\n"), (413,), "9110 15.5.14"),
+    Row(chunked(b"1\r\na\r\n7d0\r\n"), (413,), "9110 15.5.14"),
+    Row(chunked(b"4\r\nSEE-THIS\r\n0\r\n\r\n"), BAD, "7.1"),
 )
 
 

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from aprp.core.answer import Answer as CoreAnswer
 from aprp.core.ranges import ContentRange, Range
 from aprp.core.resume import FIRST_PAUSE, LONGEST_PAUSE, Changed, Pauses, Version, continuation
-from aprp.core.validators import ETag, Validators
+from aprp.core.validators import ETag, Validators, format_date
 from aprp.web.access_log import as_json
 from tests.answers import Seen
 from tests.origin import Origin, Received
@@ -219,10 +219,11 @@ class ResumeTest(ProxyCase):
         self.same(seen, 206, ALL[1000:100000])
 
     async def test_by_last_modified(self) -> None:
-        file = File(CONTENT, etag=None)
-        origin, port = await self.film(Script(file, _1=broken(5000, Close())))
-        self.same(await self.ask(port, get()))
-        self.assertEqual(origin.requests[1].get(b"if-range"), file.last_modified)
+        for date in (File(CONTENT).date, None):  # None: it is dated by its receipt
+            file = File(CONTENT, etag=None, date=date)
+            origin, port = await self.film(Script(file, _1=broken(5000, Close())))
+            self.same(await self.ask(port, get()))
+            self.assertEqual(origin.requests[1].get(b"if-range"), file.last_modified)
 
     async def test_without_a_strong_validator_the_client_is_cut(self) -> None:
         for file in (
@@ -230,6 +231,7 @@ class ResumeTest(ProxyCase):
             File(CONTENT, etag=b'W/"v1"'),
             File(CONTENT, etag=None, last_modified=b"yesterday"),
             File(CONTENT, etag=None, date=File(CONTENT).last_modified),
+            File(CONTENT, etag=None, last_modified=format_date(int(self.seconds()) - 5), date=None),
             File(CONTENT, framing="chunked"),
             File(CONTENT, etag=b"v1", last_modified=None),
         ):

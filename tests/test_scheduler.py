@@ -252,6 +252,16 @@ class FailureTests(SynchronousTestCase):
         world.tick()
         self.assertEqual((world.now, set(world.wants)), (7.0, {"a"}))
 
+    def test_a_source_parked_by_another_transfer_is_left_alone(self) -> None:
+        ratings = Ratings()
+        ratings.of("a").failed(0.0, parked=9.0)
+        world = World([A, B], length=8 * MIB, ratings=ratings)
+        world.begin()
+        self.assertEqual(set(world.wants), {"b"})
+        alone = World([A], length=8 * MIB, ratings=ratings)
+        alone.begin()
+        self.assertEqual(set(alone.wants), {"a"})
+
     def test_one_that_lied_is_left_out(self) -> None:
         world = World([A, B], length=8 * MIB)
         world.begin()

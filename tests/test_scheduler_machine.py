@@ -153,8 +153,8 @@ class MachineTests(SynchronousTestCase):
         run_state_machine_as_test(
             Machine,
             settings=settings(
-                max_examples=25,
-                stateful_step_count=40,
+                max_examples=200,
+                stateful_step_count=50,
                 deadline=None,
                 derandomize=True,
                 database=None,

@@ -3,9 +3,9 @@
 Rules:
 - the next request goes out when what is left of the current one takes no longer than the new
   one's first byte needs, so that the source never idles;
-- a block is what the source delivers in a third of a second (see blocks);
+- a block is what the source delivers in a quarter of a second (see blocks);
 - it's taken at the first byte nobody was asked for, unless another source would have that block
-  more than a third of a second sooner: then the other is left its block and the next one is
+  a quarter of a second sooner: then the other is left its block and the next one is
   looked at (after ECF, Lim et al. 2017, and BLEST, Ferlin et al. 2016, which choose paths for the
   same reason: a slow one must not hold up what comes in order);
 - near the end, a source takes no more than half of what it could deliver until all sources
@@ -22,6 +22,9 @@ from aprp.core.bound import water_level
 from aprp.core.messages import KIB, MIB
 
 OPENING = MIB
+PATIENCE = 0.25
+"""Seconds by which another source must have a block sooner to be left it."""
+
 MOST_OPENING = 4 * MIB
 GUESS = 12e6
 """Bytes of a first block per second of the time it took to connect: a far source needs more to
@@ -95,7 +98,7 @@ class Adaptive:
         while span is not None:
             block = min(size, span[1] - span[0])
             sooner = min(others, key=lambda o: o.free + block / o.rate, default=None)
-            if sooner is None or sooner.finish(block) + blocks.HORIZON >= free + block / rate:
+            if sooner is None or sooner.finish(block) + PATIENCE >= free + block / rate:
                 break
             span = board.unasked.first(span[0] + sooner.take(span[1] - span[0]), board.edge)
         if span is None:

@@ -41,8 +41,8 @@ def wanted_size(rate: float, all_rates: float, latency: float, window: int) -> i
         window: bytes.
     """
     seconds = min(HORIZON, window / (3 * max(all_rates, rate)))
-    size = max(rate * seconds, smallest_size(rate, latency))
-    return max(EDGE, min(edge_after(size), LARGEST, edge_before(window / 3)))
+    size = max(edge_after(rate * seconds), smallest_size(rate, latency))
+    return max(EDGE, min(size, LARGEST, edge_before(window / 3)))
 
 
 def smallest_size(rate: float, latency: float) -> int:

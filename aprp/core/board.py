@@ -20,7 +20,7 @@ ENDLESS = 1 << 62
 """Stands for the end of a file whose length isn't known."""
 
 
-BASE_WASTE = 256 * KIB
+BASE_WASTE = 512 * KIB
 """Bytes that may be fetched in vain however little was needed."""
 
 INITIAL_DELAY = 10

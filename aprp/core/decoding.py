@@ -23,6 +23,10 @@ MAX_LINE = 4096
 MAX_TRAILERS = 16384
 
 
+class BodyTooLarge(Exception):
+    """More bytes of body come, or are announced, than are taken."""
+
+
 class Decoder(Protocol):
     """Takes a body out of its framing."""
 
@@ -63,11 +67,13 @@ class ChunkedDecoder:
     """The chunked coding. `strict` takes no spaces or extensions that the grammar doesn't have.
 
     Requests are read strictly; old servers are known to pad their sizes, which can't be misread.
+    Raises `BodyTooLarge` as soon as the sizes add up to more than `most`.
     """
 
-    def __init__(self, strict: bool = False) -> None:
+    def __init__(self, strict: bool = False, most: int | None = None) -> None:
         self.done = False
         self.rest = b""
+        self._room = most
         self._size_line = _STRICT if strict else _LENIENT
         self._held = b""
         self._left = 0
@@ -98,6 +104,10 @@ class ChunkedDecoder:
         if match is None:
             raise MalformedMessage("a chunk size is not a hexadecimal number")
         self._left = int(match[1], 16)
+        if self._room is not None:
+            self._room -= self._left
+            if self._room < 0:
+                raise BodyTooLarge
         self._read = self._data if self._left else self._trailers
         return end + 2
 

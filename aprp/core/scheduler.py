@@ -49,8 +49,9 @@ event, with the same ``now`` or a later one.
   nothing else happened; None: no need. It is always later than the last ``now``, and may change
   with every ``handle``: arm one timer again after each.
 - Done and Fail are the last action. After them, and after Stopped, every event is ignored and
-  nothing is in flight. ``failed`` tells a Fail before the first byte from one after it only by
-  ``ready``: the caller cuts the client's connection if bytes were sent.
+  nothing is in flight (an attempt that has brought all its bytes isn't abandoned; it ends by
+  itself). After Fail the caller answers 502 if the client was sent nothing yet, else it cuts the
+  client's connection.
 
 ``stop`` may be None (to the end of the file) and ``length`` None (not known yet). Then the first
 blocks go out all the same and the first good response head tells; a 416 for a block that lies
@@ -246,7 +247,9 @@ class Scheduler:
                 self._pace.resize(size)
             case m.Stopped():
                 self._finish(None)
-            case m.Started() | m.TimePassed():
+            case m.Started():
+                self._trouble.remember(now)
+            case m.TimePassed():
                 pass
         return True
 
@@ -394,8 +397,7 @@ class Scheduler:
         self._wake = max(min(coming), now + _STEP) if coming else None
 
     def _finish(self, last: Action | None) -> None:
-        for attempt in list(self._board.attempts.values()):
-            self._traffic.abandon(attempt)
+        self._traffic.stop()
         for place in self._places:
             if place.wanted is not None:
                 place.wanted = None

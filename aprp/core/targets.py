@@ -17,7 +17,7 @@ _ABSOLUTE_FORM = re.compile(rb"https?://([^/?#]*)([/?][!\"$-~]*)?", re.IGNORECAS
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _HOST = re.compile(
     rb"(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+(?::[0-9]*)?"
-    rb"|\[[0-9A-Fa-f:.]+\](?::[0-9]*)?"
+    rb"|\[(?:[0-9A-Fa-f:.]+|[vV][0-9A-Fa-f]+\.[A-Za-z0-9._~!$&'()*+,;=:-]+)\](?::[0-9]*)?"
 )
 _TWO_NUMBERS = re.compile(rb"(|.*[^/])/([0-9]+)/([0-9]*)", re.DOTALL)
 _ONE_NUMBER = re.compile(rb"(|.*[^/])/([0-9]+)", re.DOTALL)
@@ -63,8 +63,12 @@ def parse_target(method: bytes, raw: bytes) -> Target:
 
 
 def check_host(value: bytes) -> None:
-    """Raises `BadTarget` unless it is uri-host [":" port] (RFC 9110 section 7.2)."""
-    if _HOST.fullmatch(value) is None:
+    """Raises `BadTarget` unless it is uri-host [":" port] (RFC 9110 section 7.2).
+
+    No label of a name is empty: what two dots in a row would mean is left to nobody.
+    """
+    twice = b".." in value and value[:2].lower() != b"[v"
+    if twice or _HOST.fullmatch(value) is None:
         raise BadTarget("the host is empty or malformed")
 
 

@@ -139,6 +139,19 @@ class Traffic:
         self._over_with(attempt)
         self.actions.append(m.Abandon(attempt.number))
 
+    def stop(self) -> None:
+        """Abandon every attempt but those that have brought all they were asked for."""
+        for attempt in list(self._board.attempts.values()):
+            if attempt.began is not None and attempt.at >= attempt.wire_stop:
+                self._over_with(attempt)
+                self._completed(self._board.places[attempt.source])
+            else:
+                self.abandon(attempt)
+
+    def _completed(self, place: Place) -> None:
+        place.blocks += 1
+        place.rating.warm = min(place.rating.warm + 1, place.source.connections)
+
     def _over_with(self, attempt: Attempt) -> None:
         self._board.end(attempt)
         place = self._board.places[attempt.source]
@@ -154,8 +167,7 @@ class Traffic:
         self._over_with(attempt)
         match event.end:
             case m.End.COMPLETED:
-                place.blocks += 1
-                place.rating.warm = min(place.rating.warm + 1, place.source.connections)
+                self._completed(place)
                 self._duplicate.arrived(self._board, self._board.ready >= attempt.stop)
             case m.End.STALE:
                 place.rating.warm = 0

@@ -50,6 +50,13 @@ class Trouble:
         self._since: float | None = None
         self._gained = 0
 
+    def remember(self, now: float) -> None:
+        """Leave sources alone that asked another transfer for it, unless all did."""
+        if all(place.rating.parked_until > now for place in self._places):
+            return
+        for place in self._places:
+            place.retry_at = max(place.retry_at, place.rating.parked_until)
+
     def blame(self, place: Place, ended: Ended, now: float) -> None:
         """An attempt of the place failed."""
         place.failures += 1

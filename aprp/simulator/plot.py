@@ -35,7 +35,7 @@ def svg(trace: Trace, title: str, until: float | None = None) -> str:
         return f"{x:.1f},{y:.1f}"
 
     def path(points: Sequence[tuple[float, int]], style: str) -> str:
-        shown = [place(time, offset) for time, offset in points if time <= end]
+        shown = [place(time, offset) for time, offset in points]
         return f'<polyline points="{" ".join(shown)}" fill="none" {style}/>'
 
     parts = [
@@ -48,11 +48,11 @@ def svg(trace: Trace, title: str, until: float | None = None) -> str:
     names = [mirror.name for mirror in trace.mirrors]
     for attempt in trace.lines.values():
         colour = COLOURS[names.index(attempt.source) % len(COLOURS)]
-        points = _thin(attempt.points)
+        points = _thin([point for point in attempt.points if point[0] <= end])
         wait = f'stroke="{colour}" stroke-width="0.8" stroke-dasharray="2 2"'
         parts.append(path(points[:2], wait))
         parts.append(path(points[1:], f'stroke="{colour}" stroke-width="2.2"'))
-    parts.append(path(_thin(_steps(trace)), 'stroke="black" stroke-width="1.2"'))
+    parts.append(path(_thin(_steps(trace, end)), 'stroke="black" stroke-width="1.2"'))
     parts += _legend(trace)
     return "\n".join([*parts, "</svg>\n"])
 
@@ -64,12 +64,14 @@ def _top(trace: Trace, end: float) -> int:
     return max(max(offsets, default=1), 1)
 
 
-def _steps(trace: Trace) -> list[tuple[float, int]]:
+def _steps(trace: Trace, end: float) -> list[tuple[float, int]]:
     steps, have = [(0.0, 0)], 0
     for time, offset in trace.delivered:
+        if time > end:
+            break
         steps += [(time, have), (time, offset)]
         have = offset
-    return steps
+    return [*steps, (end, have)]
 
 
 def _thin(points: Sequence[tuple[float, int]]) -> list[tuple[float, int]]:

@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from zope.interface import implementer
 
-from aprp.core.decoding import ChunkedDecoder, Decoder, LengthDecoder
+from aprp.core.decoding import BodyTooLarge, ChunkedDecoder, Decoder, LengthDecoder
 from aprp.core.fields import Fields
 from aprp.core.head import MalformedMessage, check_line_ends, parse_fields
 from aprp.upstream.watchdog import Watchdog
@@ -50,6 +50,7 @@ class StrictChannel(HTTPChannel):
     totalHeadersSize = 1 << 30  # counted here, line by line
     _watchdog: Watchdog
     _closing = False
+    _held_back = False
 
     def connectionMade(self) -> None:
         self.MAX_LENGTH = self.limits.line
@@ -71,6 +72,9 @@ class StrictChannel(HTTPChannel):
 
     def dataReceived(self, data: bytes) -> None:
         if self._closing:
+            return
+        if self._busyReceiving:  # from within: what is held back is read on below
+            super().dataReceived(data)
             return
         super().dataReceived(data)
         if not self._closing and self.line_mode and self._buffer:
@@ -136,7 +140,10 @@ class StrictChannel(HTTPChannel):
             raise too_large(request.body_limit)
         if expected:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self._decoder = ChunkedDecoder(strict=True) if length is None else LengthDecoder(length)
+        if length is None:
+            self._decoder = ChunkedDecoder(strict=True, most=request.body_limit)
+        else:
+            self._decoder = LengthDecoder(length)
         self._watchdog.expect(self.limits.body_seconds)
 
     def lineLengthExceeded(self, line: bytes) -> None:
@@ -159,10 +166,12 @@ class StrictChannel(HTTPChannel):
         except MalformedMessage as malformed:
             self.refuse(Refusal(400, f"the request's body is malformed: {malformed}"))
             return
-        request = self.requests[-1]
+        except BodyTooLarge:
+            self.refuse(too_large(self.requests[-1].body_limit))
+            return
         for piece in pieces:
-            request.handleContentChunk(piece)
-        if self._decoder.done and not self._closing:
+            self.requests[-1].handleContentChunk(piece)
+        if self._decoder.done:
             self._finishRequestBody(self._decoder.rest)
 
     def _note_progress(self, n: int) -> None:
@@ -176,6 +185,24 @@ class StrictChannel(HTTPChannel):
         self._dataBuffer.append(data)
         if sum(map(len, self._dataBuffer)) > self.limits.pipelined:
             self._networkProducer.pauseProducing()
+
+    def setLineMode(self, extra: bytes = b"") -> None:
+        """Begin with the next request, once the client has taken the answers to those before."""
+        if self._waitingForTransport and not self._closing:
+            self._held_back = self._handlingRequest = True
+            self._dataBuffer = [extra]
+        else:
+            super().setLineMode(extra)
+
+    def resumeProducing(self) -> None:
+        held_back, self._held_back = self._held_back, False
+        if held_back:
+            self._handlingRequest = False
+        super().resumeProducing()
+        if held_back and not self._closing:
+            data = b"".join(self._dataBuffer)
+            self._dataBuffer = []
+            self.setLineMode(data)
 
     def allContentReceived(self) -> None:
         if self._closing:
@@ -219,6 +246,12 @@ class StrictChannel(HTTPChannel):
             request.discard()
         self.requests.clear()
         self.close()
+
+    def loseConnection(self) -> None:
+        """Close once everything was sent; a client that doesn't take it isn't waited for."""
+        self._closing = True
+        self._watchdog.expect(self.limits.idle_seconds)
+        super().loseConnection()
 
     def close(self) -> None:
         """Take no more, send what was written, and close in order; abort if that takes long.

@@ -73,10 +73,7 @@ class ProxyRequest(Request):
 
     def handleContentChunk(self, data: bytes) -> None:
         self._received += len(data)
-        if self._received > self.body_limit:
-            self.channel.refuse(too_large(self.body_limit))
-        else:
-            super().handleContentChunk(data)
+        super().handleContentChunk(data)
 
     def discard(self) -> None:
         """Forget a request that was refused while it came in."""
@@ -185,9 +182,9 @@ class ProxyRequest(Request):
             self._log.error("the answer to {uri} is shorter than its length", uri=self.uri)
             self.cut()
             return
-        super().finish()
         self.ended = self.ended or "complete"
-        self._record()
+        self._record()  # before the next request on the connection is begun
+        super().finish()
 
     def _record(self) -> None:
         record = AccessRecord(
