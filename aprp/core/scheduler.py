@@ -264,14 +264,17 @@ class Scheduler:
     def _granted(self, event: m.Granted, now: float) -> None:
         place = self._board.places[event.source]
         wanted, place.wanted = place.wanted, None
-        warm = self._count_connection(place, event)
+        if event.connect is not None:
+            place.rating.connected(event.connect)
         place.in_hand = event.ready
         picked = None if wanted is None else self._pick(place, now)
         place.in_hand = False
         if picked is None:
-            place.rating.warm += warm
+            if event.ready:
+                place.rating.warm = max(1, place.rating.warm + (event.connect is not None))
             self._traffic.actions.append(m.ReleaseSlot(place.name))
             return
+        warm = self._count_connection(place, event)
         late = self._board.head if self._leave_late else None
         if late is not None and late.at <= picked.start < late.stop:
             self._trouble.leave(late.source, "was late with its block")
@@ -280,7 +283,6 @@ class Scheduler:
     def _count_connection(self, place: Place, event: m.Granted) -> bool:
         """Whether the attempt will find its connection open; the pool has one idle less."""
         if event.connect is not None:
-            place.rating.connected(event.connect)
             return True
         warm = event.ready or place.rating.warm > 0
         place.rating.warm = max(0, place.rating.warm - 1)
