@@ -263,12 +263,12 @@ class Scheduler:
 
     def _granted(self, event: m.Granted, now: float) -> None:
         place = self._board.places[event.source]
-        wanted, place.wanted = place.wanted, None
+        wanted = place.wanted
         if event.connect is not None:
             place.rating.connected(event.connect)
         place.in_hand = event.ready
         picked = None if wanted is None else self._pick(place, now)
-        place.in_hand = False
+        place.in_hand, place.wanted = False, None
         if picked is None:
             if event.ready:
                 place.rating.warm = max(1, place.rating.warm + (event.connect is not None))
