@@ -17,7 +17,8 @@ from typing import Any, Self
 
 from aprp.core.messages import KIB, MIB
 from aprp.core.ranges import FromTo
-from aprp.reading import Reading, order
+from aprp.order import order
+from aprp.reading import Reading
 from aprp.threads import running_reactor, wait_for
 from aprp.trace import Log, Trace
 

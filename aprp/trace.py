@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from aprp.reading import Order
+from aprp.order import Order
 from aprp.upstream.transfer import Transfer
 
 Log = list[tuple[float, int, str]]

@@ -18,6 +18,7 @@ FLOORS = (
     ("aprp.upstream",),
     ("aprp.web",),
     (
+        "aprp.order",
         "aprp.reading",
         "aprp.threads",
         "aprp.trace",

@@ -11,7 +11,7 @@ from aprp.config.scalars import Size
 from aprp.core.ranges import Spec, Suffix, parse_range
 from aprp.core.url import Url
 from aprp.get.checksum import ALGORITHMS, Checksum
-from aprp.reading import Order, order
+from aprp.order import Order, order
 
 EXIT_CODES = """\
 exit status:

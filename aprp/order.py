@@ -1,0 +1,89 @@
+"""What a program asks for: where a file is, and by which rules it is to be fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from aprp.config import SourceSettings, SourcesRoute, Url
+from aprp.core.messages import Source
+from aprp.upstream.guard import Guard, own_host_or
+from aprp.upstream.terms import Copy, Terms
+from aprp.upstream.tls import UNVERIFIED
+from aprp.upstream.trust import trust_of
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be fetched, and by which rules; see `order`."""
+
+    route: SourcesRoute
+    verify: bool = True
+    leave_late: bool = False
+    initial_delay: int = 10
+
+    @property
+    def copies(self) -> tuple[Copy, ...]:
+        """Its sources, named by their origins, or by their URLs where two share an origin."""
+        told = self.route.sources
+        origins = [each.url.origin for each in told]
+        return tuple(_copy(each, origins.count(each.url.origin) == 1) for each in told)
+
+    def terms(self, reactor: Any) -> Terms:
+        """Its rules, on this reactor."""
+        trust = trust_of(self.route.tls) if self.verify else UNVERIFIED
+        terms = Terms.of(self.route, trust, own_host_or(Guard(reactor), trust))
+        scheduling = replace(
+            terms.scheduling, leave_late=self.leave_late, initial_delay=self.initial_delay
+        )
+        return replace(terms, scheduling=scheduling)
+
+
+def order(
+    urls: Iterable[str],
+    *,
+    verify: bool = True,
+    connections: int = 4,
+    static_delay: Sequence[int] | None = None,
+    **settings: Any,
+) -> Order:
+    """Read what `open_transfer` is given; ValueError for what can't be used.
+
+    Without `verify` certificates aren't checked.
+    """
+    if isinstance(urls, str | bytes):
+        raise ValueError("urls must be a list of URLs, not a single one")
+    texts = [str(url) for url in urls]
+    delays = static_delay or [0] * len(texts)
+    if len(delays) != len(texts):
+        raise ValueError(f"static_delay has {len(delays)} numbers for {len(texts)} URLs")
+    sources: dict[Url, SourceSettings] = {}
+    for text, delay in zip(texts, delays, strict=True):
+        try:
+            url = Url.parse(text)
+            told = SourceSettings(url=url, connections=connections, static_delay=delay)
+        except ValueError as error:
+            raise ValueError(f"{text} {_sentence(error)}") from None
+        sources.setdefault(url, told)
+    try:
+        return Order(SourcesRoute(path="/", sources=tuple(sources.values()), **settings), verify)
+    except ValueError as error:
+        raise ValueError(_sentence(error)) from None
+
+
+def _copy(told: SourceSettings, alone: bool) -> Copy:
+    url = told.url
+    name = url.origin if alone else str(url)
+    return Copy(Source(name, url.authority, told.connections, told.static_delay), url)
+
+
+def _sentence(error: ValueError) -> str:
+    """What is wrong, and with which setting."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    name = ".".join(str(step) for step in first["loc"])
+    return f"{name} {first.get('ctx', {}).get('error', first['msg'])}"
