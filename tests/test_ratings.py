@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.core.ratings import Meter, Rating, Ratings
+from aprp.core.ratings import REMEMBERED, Meter, Rating, Ratings
 
 
 def stream(rating: Rating, rate: float, seconds: float, streams: int = 1, now: float = 0) -> float:
@@ -107,3 +107,13 @@ class LanesTests(SynchronousTestCase):
         now = stream(rating, 4e6, 0.3, streams=1, now=now)
         stream(rating, 4e6, 0.3, streams=2, now=now)
         self.assertEqual(rating.lanes, 1)
+
+
+class RatingsTests(SynchronousTestCase):
+    def test_those_not_met_for_longest_are_forgotten(self) -> None:
+        ratings = Ratings()
+        kept, first = ratings.of("kept"), ratings.of("first")
+        for number in range(REMEMBERED):
+            ratings.of(str(number))
+            self.assertIs(ratings.of("kept"), kept)
+        self.assertIsNot(ratings.of("first"), first)

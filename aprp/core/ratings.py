@@ -181,6 +181,10 @@ class Rating:
             self.lanes -= 1
 
 
+REMEMBERED = 4096
+"""Sources whose ratings are kept; strangers may name any number."""
+
+
 class Ratings:
     """The ratings of all sources of the process, by the name of the source."""
 
@@ -188,8 +192,12 @@ class Ratings:
         self._ratings: dict[str, Rating] = {}
 
     def of(self, source: str) -> Rating:
-        """The rating of a source, a blank one if it was never met."""
-        return self._ratings.setdefault(source, Rating())
+        """The rating of a source, a blank one if it was never met, or too long ago."""
+        rating = self._ratings.pop(source) if source in self._ratings else Rating()
+        self._ratings[source] = rating
+        if len(self._ratings) > REMEMBERED:
+            del self._ratings[next(iter(self._ratings))]
+        return rating
 
     def __iter__(self) -> Iterator[tuple[str, Rating]]:
         """(name, rating) of every source met, by name."""
