@@ -23,6 +23,7 @@ _QUICK = 0.04  # seconds: time constant of a second measurement, which notices s
 _SUDDEN = 1.8  # how many times more or less it must be to be believed at once
 
 _LEARN = 0.06  # seconds of streaming needed before two numbers of connections are compared
+_LONGEST_GUESS = 0.5  # seconds of latency guessed from the time to connect, at most
 _SETTLED = 0.5  # the same where there's no hurry
 _WORTH = 0.5  # of a connection's share: what a further one must add to be used
 _AGAIN = 10.0  # seconds until another connection is tried again; doubles with each failure
@@ -106,7 +107,7 @@ class Rating:
         """A response head came ``seconds`` after its request, ``connect`` of which went into
         connecting (None: the connection was reused)."""
         if connect is not None:
-            self.connect = connect
+            self.connected(connect)
         sample = max(0.0, seconds - (connect or 0.0))
         if self.latency is None:
             self.latency, self.deviation = sample, 0.0
@@ -117,7 +118,7 @@ class Rating:
 
     def connected(self, seconds: float) -> None:
         """A connection was opened, which took so long."""
-        self.connect = seconds
+        self.connect = seconds if self.connect is None else (3 * self.connect + seconds) / 4
 
     def failed(self, now: float, parked: float = 0.0) -> None:
         """An attempt failed through the source's fault; it's left alone for ``parked``."""
@@ -130,7 +131,8 @@ class Rating:
         if self.latency is None:
             if self.connect is None:
                 return None
-            return self.connect if warm else 2 * self.connect
+            guess = min(self.connect, _LONGEST_GUESS)
+            return guess if warm else self.connect + guess
         if warm:
             return self.latency
         return self.latency + (self.latency if self.connect is None else self.connect)

@@ -217,9 +217,9 @@ class Simulation:
             took = self._latency(mirror)
             dead = self._now >= mirror.dies_at
             when = (self._now if dead else mirror.speaks_at(self._now)) + took
-            when = min(when, self._now + CONNECT_TIMEOUT)
+            took = min(when - self._now, CONNECT_TIMEOUT)
             self._opening[mirror.name] = True
-            self._at(when, partial(self._connected, mirror, when - self._now))
+            self._at(self._now + took, partial(self._connected, mirror, took))
 
     def _connected(self, mirror: Mirror, took: float) -> None:
         wanted = self._opening.pop(mirror.name)
