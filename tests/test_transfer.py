@@ -95,6 +95,8 @@ class BytesTests(TransferCase):
         self.assertEqual(taker.hash.digest(), hashlib.sha256(BYTES).digest())
         self.assertEqual(taker.producer, None)
         self.assertEqual(sum(transfer.received.values()) - transfer.wasted, SIZE)
+        starts = [each.range[0] for origin in origins for each in origin.requests if each.range]
+        self.assertEqual(starts.count(0), 1, "what was begun is gone on with")
         self.assertEqual(set(transfer.contributors), {origin.url for origin in origins})
 
     async def test_another_range_than_was_begun(self) -> None:

@@ -263,11 +263,11 @@ class Scheduler:
 
     def _granted(self, event: m.Granted, now: float) -> None:
         place = self._board.places[event.source]
-        wanted, place.wanted = place.wanted, None
+        wanted = place.wanted
         warm = self._count_connection(place, event)
         place.in_hand = event.ready
         picked = None if wanted is None else self._pick(place, now)
-        place.in_hand = False
+        place.in_hand, place.wanted = False, None
         if picked is None:
             place.rating.warm += warm
             self._traffic.actions.append(m.ReleaseSlot(place.name))

@@ -28,6 +28,9 @@ from aprp.upstream.remote import Remote
 from aprp.upstream.store import Store
 from aprp.upstream.terms import Terms
 
+DECLINED = 0.005
+"""Seconds until a slot is asked for again at a source after one was granted in vain."""
+
 
 class Watcher(Protocol):
     """Who is told what sources do: for logs, counts and progress bars."""
@@ -103,6 +106,9 @@ class Driver:
         self._over = False
         self._failure: Exception | None = None
         self._timer: IDelayedCall | None = None
+        self._declined: dict[str, float] = {}
+        self._put_off: dict[str, m.Urgency] = {}
+        self._asking: IDelayedCall | None = None
         self._now = 0.0
         self._window = terms.scheduling.window
         self._sink: IConsumer | None = None
@@ -274,10 +280,12 @@ class Driver:
                 case m.Abandon(number):
                     self._abandon(number)
                 case m.WantSlot(source, urgency):
-                    self._hub.want(self, self._remotes[source].source, urgency)
+                    self._want(source, urgency)
                 case m.WithdrawWant(source):
+                    self._put_off.pop(source, None)
                     self._hub.withdraw(self, source)
                 case m.ReleaseSlot(source):
+                    self._declined[source] = self._now
                     self._hub.follow(self._hub.release(self, source))
                 case m.Forget(start, stop):
                     self._store.forget(start, stop)
@@ -290,6 +298,22 @@ class Driver:
                     pass
         if chunk is not None:
             self._watcher.came(chunk.attempt, chunk.at, len(chunk.data), kept)
+
+    def _want(self, source: str, urgency: m.Urgency) -> None:
+        """Ask for a slot; not at once where one was just declined, for it would go round."""
+        if self._now - self._declined.get(source, -DECLINED) >= DECLINED:
+            self._hub.want(self, self._remotes[source].source, urgency)
+            return
+        if self._asking is None:
+            self._asking = self._hub.clock.callLater(DECLINED, self._want_now)
+        self._put_off[source] = urgency
+
+    def _want_now(self) -> None:
+        self._asking = None
+        wants, self._put_off = self._put_off, {}
+        for source, urgency in wants.items():
+            if not self._over:
+                self._hub.want(self, self._remotes[source].source, urgency)
 
     def _fetch(self, fetch: m.Fetch) -> None:
         remote = self._remotes[fetch.source]
@@ -330,6 +354,9 @@ class Driver:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._asking is not None:
+            self._asking.cancel()
+            self._asking = None
         self._queue.clear()
         for number in list(self._attempts):
             self._attempts.pop(number).abandon()

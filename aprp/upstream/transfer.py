@@ -133,7 +133,7 @@ class Transfer:
         if wanted.start >= wanted.stop:
             return
         driver = self._driver
-        if driver is None or (driver.position, driver.stop) != (wanted.start, wanted.stop):
+        if driver is None or not self._leads_to(driver, wanted):
             if driver is not None:
                 driver.abort()
             driver = self._drive(wanted.start, wanted.stop)
@@ -147,6 +147,12 @@ class Transfer:
             self._driver.abort()
         for remote in self._remotes:
             remote.close()
+
+    def _leads_to(self, driver: Driver, wanted: Range) -> bool:
+        """Whether what is being fetched is just what is wanted now."""
+        complete = wanted.stop if self.facts is None else self.facts.complete
+        stop = complete if driver.stop is None else min(driver.stop, complete)
+        return (driver.position, stop) == (wanted.start, wanted.stop)
 
     def _drive(self, start: int, stop: int | None) -> Driver:
         driver = self._driver = Driver(self._hub, self._remotes, self._terms, start, stop, self)
