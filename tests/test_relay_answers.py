@@ -135,7 +135,8 @@ class AnswersTest(ProxyCase):
             self.assertEqual([each.method for each in origin.requests], [b"HEAD"] * 2)
 
     async def test_interim_answers(self) -> None:
-        early = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: X-A\r\nX-A: b\r\n\r\n"
+        early = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: X-A\r\nX-A: b\r\n"
+        early += b"Content-Length: 5\r\n\r\n"
         steps: tuple[Step, ...] = (b"HTTP/1.1 100 Continue\r\n\r\n", early, Wait(0.01), early)
         _, port = await self.serve(lambda _: (*steps, *HELLO.steps()))
         client = await self.client(port)

@@ -141,8 +141,7 @@ class RequestsTest(ProxyCase):
                 self.assertEqual([each.status for each in seen], [200, 200], sent)
                 arrived, following = origin.requests
                 self.assertEqual((arrived.body, arrived.trailers), (arrives, b""))
-                if arrives:
-                    self.assertEqual(arrived.get(b"content-length"), b"%d" % len(arrives))
+                self.assertEqual(arrived.get(b"content-length"), b"%d" % len(arrives))
                 self.assertEqual(arrived.all(b"transfer-encoding") + arrived.all(b"trailer"), [])
                 self.assertEqual(following.target, b"/next")
                 await self.end(client)

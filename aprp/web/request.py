@@ -127,11 +127,15 @@ class ProxyRequest(Request):
             self.cut()
 
     def interim(self, status: int, fields: Fields, reason: bytes) -> None:
-        """Send a 1xx ahead of the answer (RFC 9110 section 15.2); HTTP/1.0 knows none."""
+        """Send a 1xx ahead of the answer (RFC 9110 section 15.2); HTTP/1.0 knows none.
+
+        It has no length (section 8.6): one reader would take it for that of a body.
+        """
         if self.channel is None or self.startedWriting or self.minor == 0:
             return
         lines = [b"HTTP/1.1 %d %s" % (status, reason or reason_phrase(status).encode())]
-        lines += [b"%s: %s" % pair for pair in fields.pairs]
+        kept = fields.without((b"content-length",))
+        lines += [b"%s: %s" % pair for pair in kept.pairs]
         self.channel.write(b"\r\n".join([*lines, b"", b""]))
 
     def answer(self, failure: Failure) -> None:

@@ -186,7 +186,8 @@ class Visit:
         client = request.client_host.encode("ascii")
         fields = with_forwarded(fields, client, scheme, request.authority)
         has_body = request.body_length > 0
-        if has_body or b"content-length" in request.fields:
+        framed = (b"content-length", b"transfer-encoding")
+        if has_body or any(name in request.fields for name in framed):
             fields = fields.adding((b"Content-Length", b"%d" % request.body_length))
         return SourceRequest(
             request.method,
