@@ -224,7 +224,7 @@ class GoingOnTests(GetCase):
         self.assertTrue((self.here / "film.mp4").read_bytes() == BYTES)
 
     async def test_two_at_once(self) -> None:
-        urls = await self.films(honest, rates=(2e6,))
+        urls = await self.films(honest, rates=(2e5,))
         process = self.start(*self.command(*urls), cwd=self.here)
         await self.until(lambda: self.origins[0].bytes_sent > 10**5, "nothing came")
         _, err = await self.get(*urls, status=3)

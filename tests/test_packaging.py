@@ -90,7 +90,7 @@ class Environment:
             for path in self.folder.rglob("*")
             if path.name != "dropin.cache"
             and not (
-                "twisted" in path.parts and "__pycache__" in path.parts and "aprp" not in path.name
+                "__pycache__" in path.parts and "aprp" not in str(path.relative_to(self.folder))
             )
         }
 
