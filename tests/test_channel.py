@@ -13,6 +13,7 @@ from aprp.web.rules import Limits
 from aprp.web.site import make_site
 
 LIMITS = Limits(idle_seconds=20.0, linger_seconds=3.0)
+POST = b"POST /f HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\n"
 CLOSING = b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
@@ -25,11 +26,12 @@ class Stuck(StringTransport):
         self.aborted = True
 
 
-class EndTest(SynchronousTestCase):
-    def connected(self) -> Stuck:
+class ChannelCase(SynchronousTestCase):
+    def connected(self, send_timeout: float = 60.0) -> Stuck:
         self.clock = MemoryReactorClock()
         self.records: list[AccessRecord] = []
-        route = UpstreamRoute(path="/", upstream=Url.parse("http://192.0.2.9"))
+        upstream = Url.parse("http://192.0.2.9")
+        route = UpstreamRoute(path="/", upstream=upstream, send_timeout=send_timeout)
         configured = Settings(listen=("tcp:0",), routes=(route,))
         site = make_site(configured, Agent(self.clock), self.records.append, self.clock, LIMITS)
         self.channel = site.buildProtocol(None)
@@ -37,6 +39,34 @@ class EndTest(SynchronousTestCase):
         self.channel.makeConnection(transport)
         return transport
 
+
+class SlowSenderTest(ChannelCase):
+    """A request's body has to get on, by the time that its route gives."""
+
+    def test_silence(self) -> None:
+        for seconds in (2.0, 60.0, 300.0):
+            transport = self.connected(seconds)
+            self.channel.dataReceived(POST)
+            for _ in range(3):
+                self.channel.dataReceived(b"a" * 1024)
+                self.clock.advance(seconds - 0.5)
+                self.assertEqual(transport.value(), b"", seconds)
+            self.clock.advance(1.0)
+            self.assertIn(b" 408 ", transport.value())
+
+    def test_a_few_bytes_are_enough_for_a_while(self) -> None:
+        transport = self.connected(2.0)
+        self.channel.dataReceived(POST)
+        for _ in range(39):
+            self.clock.advance(1.5)
+            self.channel.dataReceived(b"a")
+        self.assertEqual(transport.value(), b"")
+        self.clock.advance(1.5)
+        self.assertIn(b" 408 ", transport.value())
+        self.assertEqual([record.status for record in self.records], [408])
+
+
+class EndTest(ChannelCase):
     def test_the_last_answer(self) -> None:
         transport = self.connected()
         self.channel.dataReceived(CLOSING)

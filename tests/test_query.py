@@ -118,8 +118,9 @@ class RefusalTests(QueryCase):
     async def test_other_methods(self) -> None:
         port = self.query()
         for method in ("POST", "PUT", "DELETE", "OPTIONS"):
-            got = await self.of(port, ["http://127.0.0.1/x"], method=method)
-            self.assertEqual((got.status, got.fields["Allow"]), (405, "GET, HEAD"), method)
+            for body in (b"", b"some"):
+                got = await self.of(port, ["http://127.0.0.1/x"], method=method, body=body)
+                self.assertEqual((got.status, got.fields["Allow"]), (405, "GET, HEAD"), method)
 
     async def test_paths_below(self) -> None:
         got = await self.ask(self.query(), "/proxy/film.mp4?host=http://127.0.0.1/x")

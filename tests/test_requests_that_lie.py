@@ -361,7 +361,7 @@ class BoundsTest(ProxyCase):
         self.assertEqual((await client.answers([b"GET"]))[0].status, 408)
 
     async def test_a_trickle_does_not_prolong_a_body(self) -> None:
-        _, port = await self.serve(fixed(Reply(200)), self.LIMITS)
+        _, port = await self.serve(fixed(Reply(200)), self.LIMITS, send_timeout=0.2)
         client = await self.client(port)
         await client.send(post(b"Content-Length: 1000"))
         while client.closed is None and len(client.data) == 0:

@@ -7,6 +7,7 @@ import os
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.interfaces import IPullProducer
 from twisted.internet.protocol import Protocol, connectionDone
@@ -203,9 +204,9 @@ class PressureTests(WireCase):
 class ClientTests(WireCase):
     content = random.Random(3).randbytes(100_000)
 
-    def film(self, limits: Limits | None = None) -> int:
+    def film(self, limits: Limits | None = None, **route: Any) -> int:
         nginx = self.nginx("gzip on; gzip_proxied any;", a_bin=self.content, b_html=b"text" * 999)
-        return self.proxy(nginx.url, limits=limits)
+        return self.proxy(nginx.url, limits=limits, **route)
 
     async def test_http_1_0(self) -> None:
         port = self.film()
@@ -258,8 +259,8 @@ class ClientTests(WireCase):
             self.assertEqual(answer.body, expected)
 
     async def test_idle_and_slow_clients_are_let_go(self) -> None:
-        limits = Limits(head_seconds=0.2, body_seconds=0.2, idle_seconds=0.3, linger_seconds=0.1)
-        port = self.film(limits)
+        limits = Limits(head_seconds=0.2, idle_seconds=0.3, linger_seconds=0.1)
+        port = self.film(limits, send_timeout=0.2)
         for sent, status in (
             (b"", None),
             (b"GET /a.bin HTTP/1.1\r\nHost: h\r\nRange: bytes=0-0\r\n\r\n", 206),

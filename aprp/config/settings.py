@@ -118,7 +118,7 @@ class RouteSettings(_Model):
     between_bytes_timeout: Annotated[float, Duration()] = 10.0
     """How long an upstream may stay silent in the middle of an answer."""
     send_timeout: Annotated[float, Duration()] = 60.0
-    """How long a client may take nothing of an answer that waits for it."""
+    """How long a client may take nothing of an answer, and send nothing of a request's body."""
     resume_for: Annotated[float, Duration(least=0.0)] = 30.0
     """How long a broken answer is asked for again without progress; 0s: not at all."""
     max_ranges: Annotated[int, Count(1, 1000)] = 16
@@ -237,7 +237,6 @@ class Settings(_Model):
     admin: Annotated[str, Endpoint()] | None = None
     """An endpoint string for the status page, /metrics and /healthz; null: no admin port."""
     log: LogSettings = LogSettings()
-    """The log and the access log."""
     """What is written down, and where."""
     memory: Annotated[int, Size(least=64 * KIB)] = 512 * MIB
     """Bytes waiting for clients, over all transfers. When it is short, windows narrow."""

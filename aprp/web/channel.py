@@ -30,6 +30,7 @@ from aprp.web.failures import Refusal, failure_of, reason_phrase
 from aprp.web.record import AccessRecord
 from aprp.web.request import ProxyRequest, too_large
 from aprp.web.rules import (
+    BodyTerms,
     Limits,
     RequestLine,
     body_length,
@@ -49,6 +50,7 @@ class StrictChannel(HTTPChannel):
     requestFactory = ProxyRequest
     totalHeadersSize = 1 << 30  # counted here, line by line
     _watchdog: Watchdog
+    _terms: BodyTerms
     _closing = False
     _held_back = False
 
@@ -67,6 +69,7 @@ class StrictChannel(HTTPChannel):
         self._head_began = False
         self._decoder: Decoder | None = None
         self._unnoted = 0
+        self._noted_until = 0.0
 
     # The head.
 
@@ -127,24 +130,25 @@ class StrictChannel(HTTPChannel):
         request.fields = fields
         request.target = self._line.target
         request.authority = check_host_field(self._line, fields)
-        self._expect_body(self._line, fields, request)
+        self._expect_body(self._line, fields)
         super().lineReceived(b"")
 
-    def _expect_body(self, line: RequestLine, fields: Fields, request: ProxyRequest) -> None:
+    def _expect_body(self, line: RequestLine, fields: Fields) -> None:
         length = self.length = body_length(line, fields)
         expected = wants_continue(line, fields)
         if length == 0:
             return
-        request.body_limit = self.site.body_limit(line.target)
-        if length is not None and length > request.body_limit:
-            raise too_large(request.body_limit)
+        terms = self._terms = self.site.body_terms(line.target)
+        if length is not None and length > terms.most:
+            raise too_large(terms.most)
         if expected:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if length is None:
-            self._decoder = ChunkedDecoder(strict=True, most=request.body_limit)
+            self._decoder = ChunkedDecoder(strict=True, most=terms.most)
         else:
             self._decoder = LengthDecoder(length)
-        self._watchdog.expect(self.limits.body_seconds)
+        self.setTimeout(None)  # until the body is there: its silence isn't that between requests
+        self._note_progress(self.limits.body_progress)
 
     def lineLengthExceeded(self, line: bytes) -> None:
         if self._line is None:
@@ -167,7 +171,7 @@ class StrictChannel(HTTPChannel):
             self.refuse(Refusal(400, f"the request's body is malformed: {malformed}"))
             return
         except BodyTooLarge:
-            self.refuse(too_large(self.requests[-1].body_limit))
+            self.refuse(too_large(self._terms.most))
             return
         for piece in pieces:
             self.requests[-1].handleContentChunk(piece)
@@ -175,10 +179,13 @@ class StrictChannel(HTTPChannel):
             self._finishRequestBody(self._decoder.rest)
 
     def _note_progress(self, n: int) -> None:
+        """A silent sender has its route's time; one that trickles has to come to something too."""
+        now, silence = self.reactor.seconds(), self._terms.seconds
         self._unnoted += n
         if self._unnoted >= self.limits.body_progress:
             self._unnoted = 0
-            self._watchdog.expect(self.limits.body_seconds)
+            self._noted_until = now + max(self.limits.body_seconds, silence)
+        self._watchdog.expect(min(silence, self._noted_until - now))
 
     def _hold(self, data: bytes) -> None:
         """Later requests wait; when they get many, the client has to wait too."""
@@ -208,6 +215,8 @@ class StrictChannel(HTTPChannel):
         if self._closing:
             return
         self._watchdog.rest()
+        if self._decoder is not None:
+            self.setTimeout(self.limits.idle_seconds)
         self._between_requests()
         super().allContentReceived()
 

@@ -46,7 +46,7 @@ class MultiSource(RouteResource):
     def __init__(
         self, route: SourcesRoute, hub: Hub, clock: Any, guard: Guard | None = None
     ) -> None:
-        super().__init__(route.path, route.max_body)
+        super().__init__(route)
         self._route = route
         self._hub = hub
         self._clock = clock

@@ -41,7 +41,7 @@ class QuerySources(RouteResource):
     """The leaf of a `query:` route."""
 
     def __init__(self, route: QueryRoute, hub: Hub, clock: Any, listening: Listening) -> None:
-        super().__init__(route.path, route.max_body)
+        super().__init__(route)
         self._route = route
         self._hub = hub
         self._clock = clock

@@ -31,8 +31,6 @@ class ProxyRequest(Request):
     """The request's fields as they came."""
     authority: bytes = b""
     """Host, or the authority of an absolute-form target; empty where HTTP/1.0 gave none."""
-    body_limit = 0
-    """The most bytes of body that are taken."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

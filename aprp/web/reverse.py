@@ -51,7 +51,7 @@ class ReverseProxy(RouteResource):
     """The leaf of an `upstream:` route."""
 
     def __init__(self, route: UpstreamRoute, agent: Agent, clock: Any) -> None:
-        super().__init__(route.path, route.max_body)
+        super().__init__(route)
         url = route.upstream
         self.settings = route
         self.agent = agent

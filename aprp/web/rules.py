@@ -27,13 +27,21 @@ class Limits:
     fields: int = 128
     head_seconds: float = 30.0
     body_seconds: float = 60.0
-    """For each `body_progress` bytes of a request's body."""
+    """For each `body_progress` bytes of a request's body; never less than the route's own."""
     body_progress: int = 1024
     idle_seconds: float = 75.0
     linger_seconds: float = 3.0
     requests: int = 10_000
     pipelined: int = 16384
     """Of later requests, held while one is answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class BodyTerms:
+    """How a request's body is taken: `most` bytes, and never `seconds` without any."""
+
+    most: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

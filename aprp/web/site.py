@@ -18,7 +18,7 @@ from aprp.web.query import QuerySources
 from aprp.web.record import AccessRecord
 from aprp.web.request import ProxyRequest
 from aprp.web.reverse import ReverseProxy
-from aprp.web.rules import Limits
+from aprp.web.rules import BodyTerms, Limits
 from aprp.web.tree import RouteResource, RouteTree
 
 
@@ -54,9 +54,9 @@ class ProxySite(Site):
     def acceptableProtocols(self) -> list[bytes]:
         return [b"http/1.1"]
 
-    def body_limit(self, target: Target) -> int:
-        """The most bytes of request body that are taken there; raises `Refusal`."""
-        return self._tree.body_limit(target.path)
+    def body_terms(self, target: Target) -> BodyTerms:
+        """On which a request's body is taken there; raises `Refusal`."""
+        return self._tree.body_terms(target.path)
 
 
 def make_site(

@@ -7,26 +7,27 @@ from collections.abc import Sequence
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+from aprp.config import Route
 from aprp.core.fields import Fields
 from aprp.core.targets import climbs, under
 from aprp.web.failures import Refusal
 from aprp.web.request import ProxyRequest
-from aprp.web.rules import ALLOWED
+from aprp.web.rules import ALLOWED, BodyTerms
 
-OPTIONS_BODY = 65536
-"""The most bytes that an OPTIONS for the proxy itself may carry; they mean nothing."""
+OPTIONS_BODY = BodyTerms(most=65536, seconds=60.0)
+"""For an OPTIONS for the proxy itself: what it carries means nothing."""
 
 
 class RouteResource(Resource):
-    """A leaf for everything under `path`."""
+    """A leaf for everything under the path of its route."""
 
     isLeaf = True
 
-    def __init__(self, path: str, max_body: int) -> None:
+    def __init__(self, route: Route) -> None:
         super().__init__()
-        self.path = path
-        self.prefix = path.encode("ascii")
-        self.max_body = max_body
+        self.path = route.path
+        self.prefix = route.path.encode("ascii")
+        self.body_terms = BodyTerms(route.max_body, route.send_timeout)
 
 
 class Refused(Resource):
@@ -63,9 +64,9 @@ class RouteTree(Resource):
                 return route
         raise Refusal(404, "no route has this path", "destination_not_found")
 
-    def body_limit(self, path: bytes) -> int:
-        """The most bytes of a request's body that are taken at `path`; raises `Refusal`."""
-        return OPTIONS_BODY if path == b"*" else self.find(path).max_body
+    def body_terms(self, path: bytes) -> BodyTerms:
+        """On which a request's body is taken at `path`; raises `Refusal`."""
+        return OPTIONS_BODY if path == b"*" else self.find(path).body_terms
 
     def getChildWithDefault(self, name: bytes, request: ProxyRequest) -> Resource:
         path = request.target.path
