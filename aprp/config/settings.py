@@ -237,7 +237,7 @@ class Settings(_Model):
     admin: Annotated[str, Endpoint()] | None = None
     """An endpoint string for the status page, /metrics and /healthz; null: no admin port."""
     log: LogSettings = LogSettings()
-    """What is written down, and where."""
+    """The log and the access log."""
     memory: Annotated[int, Size(least=64 * KIB)] = 512 * MIB
     """Bytes waiting for clients, over all transfers. When it is short, windows narrow."""
     routes: Annotated[tuple[Route, ...], Field(min_length=1)]
