@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,7 +24,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be any bytes
     parsed = _parser().parse_args(arguments)
     run: Run = parsed.run
-    return run(parsed)
+    try:
+        return run(parsed)
+    except BrokenPipeError:  # who reads it, as `head` does, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def check(parsed: argparse.Namespace) -> int:

@@ -54,6 +54,14 @@ class CheckTests(SynchronousTestCase):
         self.assertEqual(status, 1)
         self.assertTrue(out.startswith(f"{self.file}:1:1: file: can't be read"), out)
 
+    def test_a_reader_that_had_enough(self) -> None:
+        reading, writing = os.pipe()
+        os.close(reading)
+        command = [sys.executable, "-m", "aprp", "check", "--schema"]
+        with os.fdopen(writing, "wb") as out:
+            done = subprocess.run(command, cwd=ROOT, stdout=out, stderr=subprocess.PIPE)
+        self.assertEqual((done.returncode, done.stderr), (1, b""))
+
     def test_warnings_are_no_faults(self) -> None:
         self.file.write_text(GOOD.replace("'http://a/'", "'http://a/', redirects: off"))
         status, out, _ = run("check", "--config", str(self.file))
