@@ -81,6 +81,7 @@ class EndTest(ChannelCase):
         transport = self.connected()
         self.channel.dataReceived(b"nonsense\r\n")
         self.assertIn(b"400", transport.value())
+        self.assertIn(b"\r\nDate: ", transport.value())
         self.assertTrue(transport.disconnecting)
         self.clock.advance(2.0)
         self.assertFalse(transport.aborted)

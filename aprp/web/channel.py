@@ -19,7 +19,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
+from twisted.web.http import HTTPChannel, datetimeToString
 from zope.interface import implementer
 
 from aprp.core.decoding import BodyTooLarge, ChunkedDecoder, Decoder, LengthDecoder
@@ -247,7 +247,8 @@ class StrictChannel(HTTPChannel):
         failure = failure_of(refusal)
         head = [b"HTTP/1.1 %d %s\r\n" % (failure.status, reason_phrase(failure.status).encode())]
         head += [b"%s: %s\r\n" % pair for pair in failure.head().pairs]
-        head.append(b"Connection: close\r\n\r\n")
+        date = datetimeToString()  # RFC 9110 section 6.6.1
+        head.append(b"Date: %s\r\nConnection: close\r\n\r\n" % date)
         is_head = self._raw_line.startswith(b"HEAD ")
         self.transport.writeSequence([*head, b"" if is_head else failure.body])
         self._observe(failure.status, 0 if is_head else len(failure.body), failure.kind)
