@@ -9,6 +9,7 @@ import calendar
 import datetime
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from aprp.core.fields import Fields
 
@@ -97,6 +98,7 @@ def parse_etag(value: bytes) -> ETag | None:
     return None if match is None else ETag(match[2], match[1] is not None)
 
 
+@lru_cache(maxsize=64)
 def parse_date(value: bytes) -> int | None:
     """An HTTP-date in any of its three forms (section 5.6.7); None if it is none of them."""
     if match := _IMF.fullmatch(value):
