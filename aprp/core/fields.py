@@ -73,7 +73,7 @@ class Fields:
     def without(self, names: Iterable[bytes]) -> Fields:
         """The same lines less those with one of these lower-case names."""
         gone = frozenset(names)
-        return Fields(pair for pair in self.pairs if pair[0].lower() not in gone)
+        return Fields([pair for pair in self.pairs if pair[0].lower() not in gone])
 
     def adding(self, *pairs: tuple[bytes, bytes]) -> Fields:
         """The same lines and these behind them."""
@@ -85,6 +85,9 @@ def split_list(value: bytes) -> list[bytes]:
 
     Empty members are dropped (RFC 9110 section 5.6.1.2).
     """
+    if b"," not in value:
+        item = value.strip(b" \t")
+        return [item] if item else []
     if b'"' not in value:
         return [item for item in (part.strip(b" \t") for part in value.split(b",")) if item]
     members, start, quoted, escaped = [], 0, False, False
