@@ -58,8 +58,13 @@ class StrictChannel(HTTPChannel):
         self.MAX_LENGTH = self.limits.line
         self._watchdog = Watchdog(self.reactor, self._too_slow)
         self._served = 0
+        self._host = self.transport.getHost()
         self._between_requests()
         super().connectionMade()
+
+    def getHost(self) -> Any:
+        """Our address, which each request asks for: the transport would ask the kernel again."""
+        return self._host
 
     def _between_requests(self) -> None:
         self._line: RequestLine | None = None
