@@ -44,7 +44,6 @@ class Remote:
         self.source = copy.source
         self.ignores_ranges = False
         self.kept: Body | None = None
-        self.compared = False
         self.error: SourceError | None = None
         self.beyond = False
         self._hub = hub
