@@ -215,6 +215,7 @@ class Transfer:
             self.resumes += 1
         if event.end in (End.LIED, End.ABSENT) and name not in self._left_out:
             self._left_out.add(name)
+            self._hub.leaves_out(name, event.reason)
             self._log.warn("{source} is left out: it {reason}", source=name, reason=event.reason)
         else:
             self._log.info("{source}: {reason}", source=name, reason=event.reason)
