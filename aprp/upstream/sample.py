@@ -54,7 +54,7 @@ class Sample:
         if self._measure is None:
             self._measure, self._bringer, self.start = bringer.remote, bringer, at
             self._compared.add(bringer.remote.name)
-        if self._bringer is bringer:
+        if len(self._data) < SIZE and at == self.start + len(self._data):
             self._data += data[: SIZE - len(self._data)]
             if len(self._data) == SIZE:
                 self._settle()
