@@ -29,6 +29,7 @@ from aprp.log import Logs, standard_output
 from aprp.notify import notify
 from aprp.options import Options
 from aprp.upstream.agent import Agent
+from aprp.upstream.hub import Hub
 from aprp.web.access_log import AccessLog
 from aprp.web.admin import Health, admin_site
 from aprp.web.metrics import Metrics
@@ -68,14 +69,15 @@ class Daemon(MultiService):
         self._health = Health()
         self._metrics = Metrics()
         self._agent = Agent(reactor)
+        hub = Hub(self._agent, reactor, settings.memory)
         self._hang_up_before: Any = None
         self._site = site = make_site(
-            settings, self._agent, self._observe, reactor, listening=self.listening
+            settings, self._agent, self._observe, reactor, listening=self.listening, hub=hub
         )
         self._metrics.in_flight.set_function(lambda: len(site.in_flight))
         ports: list[tuple[str, Site]] = [(where, site) for where in settings.listen]
         if settings.admin is not None:
-            ports.append((settings.admin, admin_site(self._health, self._metrics)))
+            ports.append((settings.admin, admin_site(self._health, self._metrics, hub)))
         self._listeners = [Listener(*port, reactor, advice) for port in ports]
         for listener in self._listeners:
             listener.setServiceParent(self)

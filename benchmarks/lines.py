@@ -1,7 +1,8 @@
 """nginx mirrors of one file behind lines of bounded speed.
 
 As root, each mirror has a network namespace of its own, and a token bucket on its only link: all
-connections share the line's speed. Otherwise nginx limits each connection.
+connections share the line's speed. Otherwise nginx limits each connection. Where requests shall
+take longer to their first byte, a relay of our own holds them up on the way.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 
 CONFIG = """\
@@ -32,7 +35,9 @@ http {{
 class Mirror:
     """One nginx; `rate` is bytes a second, `url` that of its files' folder."""
 
-    def __init__(self, www: Path, folder: Path, number: int, rate: float, shaped: bool) -> None:
+    def __init__(
+        self, www: Path, folder: Path, number: int, rate: float, latency: float, shaped: bool
+    ) -> None:
         self.rate = rate
         self._folder = folder
         self._space = f"aprp{os.getpid()}m{number}" if shaped else None
@@ -57,6 +62,10 @@ class Mirror:
         self._command = [*inside, "nginx", "-c", str(config), "-e", str(folder / "error.log")]
         self._address = (host, port)
         self.start()
+        self._relay = _late(host, port, latency) if latency else None
+        if self._relay is not None:
+            assert self._relay.stdout is not None
+            self.url = f"http://127.0.0.1:{int(self._relay.stdout.readline())}/"
 
     def start(self) -> None:
         """Serve, again if it was killed."""
@@ -75,27 +84,37 @@ class Mirror:
         return sum(int(line) for line in log.read_text().split()) if log.exists() else 0
 
     def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait()
+        for process in (self._relay, self._process):
+            if process is not None:
+                process.terminate()
+                process.wait()
         if self._space is not None:
             _run("ip", "netns", "del", self._space)
 
 
 @contextlib.contextmanager
-def mirrors(folder: Path, content: bytes, rates: tuple[float, ...]) -> Iterator[list[Mirror]]:
-    """Mirrors that all have the content as `film.bin`."""
+def mirrors(
+    folder: Path, content: bytes, rates: tuple[float, ...], latencies: tuple[float, ...] = ()
+) -> Iterator[list[Mirror]]:
+    """Mirrors that all have the content as `film.bin`; latencies are seconds, 0 unless told."""
     www = folder / "www"
     www.mkdir(parents=True)
     (www / "film.bin").write_bytes(content)
     shaped = can_shape()
     made: list[Mirror] = []
     try:
-        for number, rate in enumerate(rates, 1):
-            made.append(Mirror(www, folder / str(number), number, rate, shaped))
+        lines = zip_longest(rates, latencies, fillvalue=0.0)
+        for number, (rate, latency) in enumerate(lines, 1):
+            made.append(Mirror(www, folder / str(number), number, rate, latency, shaped))
         yield made
     finally:
         for mirror in made:
             mirror.stop()
+
+
+def _late(host: str, port: int, seconds: float) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "benchmarks.late", host, str(port), str(seconds)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE)
 
 
 def can_shape() -> bool:

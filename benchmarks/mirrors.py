@@ -1,6 +1,9 @@
-"""One file from three mirrors of 10, 5 and 1 MB/s: aprp beside curl and aria2c, in one table.
+"""One file from several mirrors: aprp beside curl and aria2c, in one table for each set of them.
 
-    python -m benchmarks.mirrors [MEGABYTES] [RATE ...]
+    python -m benchmarks.mirrors [MEGABYTES] [RATE[/MILLISECONDS] ...]
+
+Rates are MB/s, milliseconds are what each request waits. Without any: three near mirrors of 10, 5
+and 1 MB/s, two of 10 and 0.3, and the three with 30 to 200 ms.
 
 aprp is read by curl, whose output is watched; aria2c writes a file, of which what is there without
 a hole from the start is watched, as a player would have to wait for it. The ideal is the least T
@@ -25,7 +28,7 @@ from pathlib import Path
 from benchmarks.lines import Mirror, can_shape, mirrors
 
 MB = 1_000_000
-RATES = (10 * MB, 5 * MB, 1 * MB)
+SETS = (("10", "5", "1"), ("10", "0.3"), ("10/30", "5/100", "1/200"), ("10/200", "5/100", "1/30"))
 PORT = 18471
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -133,30 +136,30 @@ def aria2c(urls: Sequence[str], folder: Path, name: str, *options: str) -> Run:
     out = folder / name.replace(" ", "-")
     out.mkdir()
     command = ["aria2c", "-q", "--allow-overwrite=true", "--file-allocation=none"]
-    command += ["-d", str(out), "-o", "film.bin", "--disk-cache=0", "--min-split-size=1M"]
-    command += ["--max-connection-per-server=4", "--uri-selector=feedback", *options]
+    command += ["-d", str(out), "-o", "film.bin", "--disk-cache=0", "--split=12"]
+    command += ["--max-connection-per-server=4", "--min-split-size=1M", *options]
     watch = Watch()
     process = subprocess.Popen([*command, *(url + "film.bin" for url in urls)])
     film, peak, cpu = out / "film.bin", 0, 0.0
     while process.poll() is None:
-        if film.exists():
-            watch.came(_without_hole(film))
+        watch.came(_without_hole(film))
         with contextlib.suppress(OSError, StopIteration):
             cpu, peak = used(process)
         time.sleep(0.004)
-    watch.came(film.stat().st_size)
     total = time.monotonic() - watch.began
-    digest = hashlib.sha256(film.read_bytes()).hexdigest()
-    film.unlink()
+    content = film.read_bytes() if film.exists() else b""
+    watch.came(len(content))
+    digest = hashlib.sha256(content).hexdigest()
+    film.unlink(missing_ok=True)
     right = digest == (folder / "hash").read_text()
     return Run(name, total, watch.first, watch.gap, 0.0, cpu, peak, right)
 
 
 def _without_hole(path: Path) -> int:
-    if not path.stat().st_size:
-        return 0
-    with open(path, "rb") as file:
+    """How much is there from the start on; 0 while the file is empty or about to be made."""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
         return os.lseek(file.fileno(), 0, os.SEEK_HOLE)
+    return 0
 
 
 def bound(size: int, measured: Sequence[tuple[float, float]]) -> float:
@@ -194,35 +197,42 @@ def table(runs: Sequence[Run], ideal: float) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     size = int(float(arguments[0]) * MB) if arguments else 64 * MB
-    rates = tuple(float(each) * MB for each in arguments[1:]) or RATES
     content = random.Random(7).randbytes(size)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        (folder / "hash").write_text(hashlib.sha256(content).hexdigest())
-        with mirrors(folder / "m", content, rates) as made:
-            urls = [mirror.url for mirror in made]
-            ideal = bound(size, [measured(mirror, size) for mirror in made])
-            fastest = max(made, key=lambda mirror: mirror.rate)
-            works: list[Callable[[], Run]] = [
-                lambda: aprp(urls, folder),
-                lambda: alone(fastest.url, folder, "curl, fastest alone"),
-                lambda: aria2c(urls, folder, "aria2c", "--split=12"),
-                lambda: aria2c(
-                    urls, folder, "aria2c in order", "--split=12", "--stream-piece-selector=inorder"
-                ),
-            ]
-            runs = []
-            for work in works:
-                before = sum(mirror.sent for mirror in made)
-                run = work()
-                time.sleep(0.3)
-                run.twice = (sum(mirror.sent for mirror in made) - before) / size - 1
-                runs.append(run)
     shape = "lines of their own" if can_shape() else "limit_rate for each connection"
-    speeds = ", ".join(f"{rate / MB:g}" for rate in rates)
-    print(f"{size / MB:g} MB, mirrors of {speeds} MB/s ({shape}); ideal {ideal:.2f} s")
-    table(runs, ideal)
+    print(f"{size / MB:g} MB; {shape}")
+    for lines in [tuple(arguments[1:])] if arguments[1:] else SETS:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            folder.chmod(0o755)
+            (folder / "hash").write_text(hashlib.sha256(content).hexdigest())
+            rates = tuple(float(line.partition("/")[0]) * MB for line in lines)
+            latencies = tuple(float(line.partition("/")[2] or 0) / 1000 for line in lines)
+            with mirrors(folder / "m", content, rates, latencies) as made:
+                ideal, runs = compare(made, size, folder)
+        print(f"\nmirrors of {', '.join(lines)} (MB/s, or MB/s / ms); ideal {ideal:.2f} s")
+        table(runs, ideal)
+
+
+def compare(made: Sequence[Mirror], size: int, folder: Path) -> tuple[float, list[Run]]:
+    """The ideal, and what each program takes."""
+    urls = [mirror.url for mirror in made]
+    ideal = bound(size, [measured(mirror, size) for mirror in made])
+    fastest = max(made, key=lambda mirror: mirror.rate)
+    works: list[Callable[[], Run]] = [
+        lambda: aprp(urls, folder),
+        lambda: alone(fastest.url, folder, "curl, fastest alone"),
+        lambda: aria2c(urls, folder, "aria2c"),
+        lambda: aria2c(urls, folder, "aria2c in order", "--stream-piece-selector=inorder"),
+        lambda: aria2c(urls, folder, "aria2c geom", "--stream-piece-selector=geom"),
+    ]
+    runs = []
+    for work in works:
+        before = sum(mirror.sent for mirror in made)
+        run = work()
+        time.sleep(0.3)
+        run.twice = (sum(mirror.sent for mirror in made) - before) / size - 1
+        runs.append(run)
+    return ideal, runs
 
 
 if __name__ == "__main__":

@@ -130,6 +130,7 @@ class LifeTests(DaemonCase):
             "aprp_requests_in_flight 0.0",
         ):
             self.assertIn(line + "\n", metrics)
+        self.assertIn(b'"state": "serving"', get(daemon.admin, "/status")[2])
 
     def test_standard_error_has_each_line_once(self) -> None:
         daemon = Running(self, "--config", self.config())

@@ -111,18 +111,57 @@ class RedirectTests(MirroredCase):
             transfer.abort()
             self.assertEqual(origins[1].requests, [], rule)
 
+    async def test_back_to_the_proxy_itself(self) -> None:
+        """Whichever way a request comes back, it is refused there, and another mirror serves."""
+        origins = await self.mirrors(honest, honest)
+        ports = [self.in_front_of(origins[:1])]
+        origins[0].answer = lambda r: status(
+            302, (b"Location", b"http://127.0.0.1:%d%s" % (ports[0], r.target))
+        )
+        got = await self.ask(ports[0], "/f", PART)
+        self.assertEqual(got.status, 502)
+        self.assertIn(b"answered 508", got.body)
+        self.assertLess(len(origins[0].requests), 5)
+        self.assertIn("proxy_loop_detected", {record.error for record in self.records})
+        ports[0] = self.in_front_of(origins)
+        got = await self.ask(ports[0], "/f")
+        self.assertEqual((got.status, got.whole, got.body == BYTES), (200, True, True))
+
+    async def test_a_request_that_was_here_is_refused(self) -> None:
+        origins = await self.mirrors(honest)
+        port = self.in_front_of(origins)
+        await self.ask(port, "/f", {"CDN-Loop": "other", **PART})
+        marks = origins[0].requests[0].get(b"cdn-loop") or b""
+        self.assertTrue(marks.startswith(b"other, aprp-"), marks)
+        got = await self.ask(port, "/f", {"CDN-Loop": marks.decode(), **PART})
+        self.assertEqual(got.status, 508)
+        self.assertIn("error=proxy_loop_detected", got.fields["Proxy-Status"])
+
+    async def test_public_leads_to_no_port_of_its_own(self) -> None:
+        origins = await self.mirrors(honest)
+        own: list[tuple[str, int]] = []
+        port = self.guarded([origins[0].url], own)
+        own.append(("0.0.0.0", port))
+        origins[0].answer = to(f"http://127.0.0.9:{port}/f")
+        got = await self.ask(port, "/f", PART)
+        self.assertEqual(got.status, 502)
+        self.assertIn(b"is this proxy itself", got.body)
+        self.assertEqual(len(self.records), 1)
+
     async def test_without_end(self) -> None:
         origins = await self.mirrors(lambda r: status(302, (b"Location", r.target + b"x")))
         got = await self.ask(self.in_front_of(origins), "/f", PART)
         self.assertEqual(got.status, 502)
         self.assertIn(b"more than 5 times", got.body)
 
-    def guarded(self, urls: Sequence[str], **options: Any) -> int:
-        """A proxy that takes loopback for a public place."""
+    def guarded(
+        self, urls: Sequence[str], own: Sequence[tuple[str, int]] = (), **options: Any
+    ) -> int:
+        """A proxy that takes loopback for a public place; `own` is where it listens."""
         sources = tuple(SourceSettings(url=Url.parse(url + "/")) for url in urls)
         route = SourcesRoute(path="/", sources=sources, redirects="public", **options)
         agent = Agent(reactor)
         self.addCleanup(agent.close)
-        guard = Guard(reactor, [ip_network("127.0.0.0/8")])
+        guard = Guard(reactor, [ip_network("127.0.0.0/8")], lambda: own)
         leaf = MultiSource(route, Hub(agent, reactor), reactor, guard)
         return self.serve(ProxySite(RouteTree([leaf]), self.records.append, reactor))

@@ -131,7 +131,8 @@ class BytesTests(TransferCase):
     async def test_failing_names_every_source(self) -> None:
         origins = await self.mirrors(lambda _: status(404), lambda _: status(403))
         for spec in (FromTo(0), None):
-            transfer = self.transfer(self.hub(), origins)
+            hub = self.hub()
+            transfer = self.transfer(hub, origins)
             failed = await self.assertFailure(
                 Deferred.fromCoroutine(transfer.begin(spec)), TransferFailed
             )
@@ -140,6 +141,10 @@ class BytesTests(TransferCase):
                 ((origins[0].url, "answered 404"), (origins[1].url, "answered 403")),
             )
             self.assertFalse(failed.missing)
+            if spec is not None:
+                self.assertEqual(
+                    {(each.source, each.reason) for each in hub.left_out}, set(failed.reasons)
+                )
 
     async def test_a_range_beyond_the_end_is_no_failure(self) -> None:
         transfer = self.transfer(self.hub(), await self.mirrors(honest))

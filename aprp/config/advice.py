@@ -15,7 +15,7 @@ from aprp.config.settings import (
 from aprp.config.text import Location, Problem, Text, Tree, locate, walk
 from aprp.config.words import Delay, Duplicate
 
-NOT_YET: frozenset[str] = frozenset({"routes.compare=sample"})
+NOT_YET: frozenset[str] = frozenset()
 """Keys (or single values, as ``routes.same=digest``) that are accepted but have no effect yet."""
 
 Steps = tuple[str | int, ...]

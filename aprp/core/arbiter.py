@@ -95,6 +95,14 @@ class Arbiter:
         """How many slots are granted at the host."""
         return self._by_host[host]
 
+    def by_source(self) -> dict[str, int]:
+        """How many slots are granted at each source; those without are left out."""
+        found: Counter[str] = Counter()
+        for transfer, source in self._hosts:
+            if held := self._held[(transfer, source)]:
+                found[source] += held
+        return dict(found)
+
     @property
     def waiting(self) -> int:
         """How many wants have not been granted."""

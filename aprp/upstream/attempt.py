@@ -2,7 +2,8 @@
 
 The head is judged by `aprp.core.copies`; the bytes are counted by `aprp.upstream.body`. A whole
 answer (200) where a part was asked for is used where it leads to what is wanted soon enough; it is
-then kept, and read on for the attempt that asks for what follows.
+then kept, and read on for the attempt that asks for what follows. With a sample, a source that
+wasn't compared yet is compared first.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from aprp.upstream.body import Body, discard
 from aprp.upstream.errors import BodyBroken, SourceError, SourceLied
 from aprp.upstream.exchange import Exchange
 from aprp.upstream.remote import NotFollowed, Remote
+from aprp.upstream.sample import Sample
 from aprp.upstream.stream import answer_of
 
 SKIPPED = 1 << 20
@@ -56,7 +58,14 @@ class Attempt:
     _log = Logger()
 
     def __init__(
-        self, number: int, remote: Remote, asked: Range, same: str, clock: Any, listener: Listener
+        self,
+        number: int,
+        remote: Remote,
+        asked: Range,
+        same: str,
+        clock: Any,
+        listener: Listener,
+        sample: Sample | None = None,
     ) -> None:
         self.number = number
         self.remote = remote
@@ -66,6 +75,7 @@ class Attempt:
         self._same = same
         self._clock = clock
         self._listener: Listener | None = listener
+        self._sample = sample
         self._body: Body | None = None
         self._whole = False
         self._work: Deferred[None] | None = None
@@ -78,6 +88,7 @@ class Attempt:
     def abandon(self) -> None:
         """Nothing more is wanted; the listener isn't told."""
         self._listener = None
+        self._brings_no_more()
         body, self._body = self._body, None
         if body is None:
             if self._work is not None:
@@ -90,8 +101,14 @@ class Attempt:
     # What the body says
 
     def received(self, at: int, data: bytes) -> None:
-        if self._listener is not None:
-            self._listener.bytes_came(self, at, data)
+        if self._listener is None:
+            return
+        if self._sample is not None:
+            if not self._sample.admits(self.remote):
+                self._put_off()
+                return
+            self._sample.brought(self, at, data)
+        self._listener.bytes_came(self, at, data)
 
     def over(self, error: SourceError | None) -> None:
         self._body = None
@@ -108,6 +125,9 @@ class Attempt:
             self._go_on(kept)
             return
         began = self._clock.seconds()
+        compared = self._sample is not None and not self._sample.admits(self.remote)
+        if compared and not await self._compare():
+            return
         exchange, response = await self.remote.get(self._asked)
         if self._listener is None:
             exchange.abort()
@@ -124,11 +144,30 @@ class Attempt:
         if isinstance(verdict, Bad):
             self._refuse(exchange, verdict)
         else:
-            connect = None if exchange.reused else max(0.0, exchange.timings.asked - began)
+            warm = exchange.reused and not compared
+            connect = None if warm else max(0.0, exchange.timings.asked - began)
             self._accept(exchange, response, verdict, connect)
+
+    async def _compare(self) -> bool:
+        """Whether the source has the bytes of the others; what it takes counts as connecting."""
+        assert self._sample is not None and self._listener is not None
+        bad = await self._sample.compare(self.remote, self._same, self._listener.facts)
+        if bad is not None:
+            self._leave_out(bad)
+        return bad is None and self._listener is not None
+
+    def _put_off(self) -> None:
+        """Another source was quicker to bring bytes: this one is to be compared first."""
+        body, self._body = self._body, None
+        if body is not None:
+            body.leave()
+        self._tell(Ended(self.number, End.STALE, "is asked again, to be compared first"))
 
     def _refuse(self, exchange: Exchange, bad: Bad) -> None:
         discard(exchange)
+        self._leave_out(bad)
+
+    def _leave_out(self, bad: Bad) -> None:
         if bad.end is not End.BEYOND:
             self.remote.error = SourceError(f"{self.remote.name} {bad.reason}")
         self._tell(Ended(self.number, bad.end, bad.reason, bad.retry_after, bad.length))
@@ -175,9 +214,14 @@ class Attempt:
         return Ended(self.number, _end_of(error), str(error))
 
     def _tell(self, event: Ended) -> None:
+        self._brings_no_more()
         listener, self._listener = self._listener, None
         if listener is not None:
             listener.ended(self, event)
+
+    def _brings_no_more(self) -> None:
+        if self._sample is not None:
+            self._sample.left(self)
 
 
 def _end_of(error: SourceError) -> End:

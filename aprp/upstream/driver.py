@@ -25,6 +25,7 @@ from aprp.upstream.attempt import Attempt
 from aprp.upstream.errors import BodyBroken
 from aprp.upstream.hub import Hub
 from aprp.upstream.remote import Remote
+from aprp.upstream.sample import Sample
 from aprp.upstream.store import Store
 from aprp.upstream.terms import Terms
 
@@ -91,8 +92,10 @@ class Driver:
         start: int,
         stop: int | None,
         watcher: Watcher,
+        sample: Sample | None = None,
     ) -> None:
         self._hub = hub
+        self._sample = sample
         self._terms = terms
         self._remotes = {remote.name: remote for remote in remotes}
         self._watcher = watcher
@@ -318,7 +321,9 @@ class Driver:
     def _fetch(self, fetch: m.Fetch) -> None:
         remote = self._remotes[fetch.source]
         asked = Range(fetch.start, fetch.stop)
-        attempt = Attempt(fetch.attempt, remote, asked, self._terms.same, self._hub.clock, self)
+        attempt = Attempt(
+            fetch.attempt, remote, asked, self._terms.same, self._hub.clock, self, self._sample
+        )
         self._attempts[fetch.attempt] = attempt
         self._watcher.asked(attempt)
         attempt.begin()

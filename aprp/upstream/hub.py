@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from time import time
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IDelayedCall
@@ -19,12 +21,28 @@ MOST_CONNECTIONS = 1024
 """To all sources together."""
 REMEMBERED = 4096
 """Redirects that are known at a time."""
+LATELY = 50
+"""Sources that were left out that are remembered, to be shown."""
 REVIEW = 0.1
 """Seconds between two looks at who holds how much, while memory is short."""
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A source that a transfer did without, in unix time; the reason follows "it"."""
+
+    at: float
+    source: str
+    reason: str
+
+
 class Holder(Hashable, Protocol):
     """A delivery, as far as slots and memory go."""
+
+    @property
+    def held(self) -> int:
+        """The bytes that it has in memory."""
+        ...
 
     def granted(self, source: str) -> None:
         """A slot at the source is its own now."""
@@ -56,7 +74,8 @@ class Hub:
         self.agent = agent
         self.clock = clock
         self.ratings = Ratings()
-        self._memory = memory
+        self.memory = memory
+        self.left_out: deque[LeftOut] = deque(maxlen=LATELY)
         self._arbiter = Arbiter(connections)
         self._grants: deque[Grant] = deque()
         self._granting = False
@@ -110,7 +129,7 @@ class Hub:
 
     def _look(self) -> None:
         """While all windows together are more than there is, keep an eye on who needs what."""
-        short = sum(self._holders.values()) > self._memory
+        short = sum(self._holders.values()) > self.memory
         self._share(short)
         if short and self._review is None:
             self._review = self.clock.callLater(REVIEW, self._look_again)
@@ -125,16 +144,32 @@ class Hub:
             for holder in list(self._holders):
                 holder.narrow(None)
             return
-        fair = level(self._memory, [holder.appetite() for holder in self._holders])
+        fair = level(self.memory, [holder.appetite() for holder in self._holders])
         used = {holder: holder.used() for holder in self._holders}
-        part = max(0, self._memory - sum(used.values())) // len(used)
+        part = max(0, self.memory - sum(used.values())) // len(used)
         for holder, bytes_used in used.items():
-            holder.narrow(min(bytes_used + part, self._memory if fair is None else fair))
+            holder.narrow(min(bytes_used + part, self.memory if fair is None else fair))
+
+    # To be shown
 
     @property
     def transfers(self) -> int:
         """How many deliveries are going on."""
         return len(self._holders)
+
+    @property
+    def held(self) -> int:
+        """Bytes that wait in memory."""
+        return sum(holder.held for holder in self._holders)
+
+    @property
+    def connections(self) -> dict[str, int]:
+        """How many are in use, by source."""
+        return self._arbiter.by_source()
+
+    def leaves_out(self, source: str, reason: str) -> None:
+        """A transfer does without the source from now on."""
+        self.left_out.append(LeftOut(time(), source, reason))
 
     # Redirects
 

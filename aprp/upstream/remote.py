@@ -44,7 +44,6 @@ class Remote:
         self.source = copy.source
         self.ignores_ranges = False
         self.kept: Body | None = None
-        self.compared = False
         self.error: SourceError | None = None
         self.beyond = False
         self._hub = hub
@@ -159,7 +158,7 @@ class Remote:
             strong = self.version.strong() if self.version is not None else None
             if strong is not None:
                 lines += ((b"If-Range", strong),)
-        own = terms.headers if at_home else ()
+        own = (*(terms.headers if at_home else ()), *terms.marks)
         fields = Fields(lines).without(name.lower() for name, _ in own).adding(*own)
         response = await ask(face, method, url, fields)
         assert face.exchange is not None

@@ -45,9 +45,10 @@ def copies(urls: Sequence[Url], connections: int = 4) -> tuple[Copy, ...]:
 class Terms:
     """The rules of a route, or of a program's own transfer; the defaults are those of a route.
 
-    `headers` go with each request to a source's own origin and nowhere else; `host` stands in
-    place of its Host field. `trust` is as in `Origin`. Without `reach`, sources are connected to
-    as they are named, and `redirects: public` is not followed to other hosts.
+    `headers` go with each request to a source's own origin and nowhere else, `marks` wherever one
+    goes; `host` stands in place of its Host field. `trust` is as in `Origin`. Without `reach`,
+    sources are connected to as they are named, and `redirects: public` is not followed to other
+    hosts.
     """
 
     timeouts: Timeouts = field(default_factory=lambda: Timeouts(5.0, 10.0, 10.0))
@@ -59,6 +60,7 @@ class Terms:
     host: str | None = None
     trust: Any = None
     reach: Reach | None = None
+    marks: tuple[tuple[bytes, bytes], ...] = ()
 
     @classmethod
     def of(cls, route: TransferSettings, trust: Any = None, reach: Reach | None = None) -> Terms:

@@ -56,6 +56,7 @@ from aprp.upstream.errors import SourceError
 from aprp.upstream.hub import Hub
 from aprp.upstream.inquiry import inquire
 from aprp.upstream.remote import Remote
+from aprp.upstream.sample import Sample
 from aprp.upstream.terms import Copy, Terms
 
 __all__ = ["Transfer", "TransferFailed"]
@@ -96,6 +97,7 @@ class Transfer:
         self._hub = hub
         self._terms = terms
         self._remotes = [Remote(hub, copy, terms) for copy in sources]
+        self._sample = Sample(hub.clock) if terms.sample else None
         self._driver: Driver | None = None
         self._knowing: Deferred[None] | None = None
         self._left_out: set[str] = set()
@@ -155,7 +157,9 @@ class Transfer:
         return (driver.position, stop) == (wanted.start, wanted.stop)
 
     def _drive(self, start: int, stop: int | None) -> Driver:
-        driver = self._driver = Driver(self._hub, self._remotes, self._terms, start, stop, self)
+        driver = self._driver = Driver(
+            self._hub, self._remotes, self._terms, start, stop, self, self._sample
+        )
         driver.begin(self._known)
         return driver
 
@@ -211,6 +215,7 @@ class Transfer:
             self.resumes += 1
         if event.end in (End.LIED, End.ABSENT) and name not in self._left_out:
             self._left_out.add(name)
+            self._hub.leaves_out(name, event.reason)
             self._log.warn("{source} is left out: it {reason}", source=name, reason=event.reason)
         else:
             self._log.info("{source}: {reason}", source=name, reason=event.reason)

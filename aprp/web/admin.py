@@ -1,10 +1,13 @@
-"""The admin port: is it up, and what has it served. GET and HEAD only.
+"""The admin port: is it up, how do its sources do, what has it served.
+
+GET and HEAD only.
 
 ``/healthz`` answers 200 from when the daemon serves until it begins to stop, 503 otherwise.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,23 +16,12 @@ from twisted.web.pages import notFound
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
 
-import aprp
+from aprp.upstream.hub import Hub
 from aprp.web.metrics import CONTENT_TYPE, Metrics
 from aprp.web.quiet import QuietSite
+from aprp.web.status import page_of, status_of
 
 IDLE_SECONDS = 60
-
-INDEX = f"""<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>aprp {aprp.__version__}</title>
-<h1>aprp {aprp.__version__}</h1>
-<ul>
-<li><a href="/healthz">/healthz</a>: 200 while it serves
-<li><a href="/metrics">/metrics</a>: counts, for Prometheus
-</ul>
-</html>
-"""
 
 
 @dataclass(slots=True)
@@ -54,6 +46,10 @@ class _Page(Resource):
             return b""
         request.setHeader("Content-Type", self.content_type)
         request.setHeader("Cache-Control", "no-store")
+        request.setHeader("X-Content-Type-Options", "nosniff")
+        request.setHeader(
+            "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"
+        )
         return self.body(request)
 
     def body(self, request: Request) -> bytes:
@@ -63,11 +59,29 @@ class _Page(Resource):
 class _Index(_Page):
     content_type = "text/html; charset=utf-8"
 
+    def __init__(self, health: Health, hub: Hub) -> None:
+        super().__init__()
+        self._health = health
+        self._hub = hub
+
     def getChild(self, path: bytes, request: Request) -> IResource:
         return self if path == b"" and not request.postpath else notFound()
 
     def body(self, request: Request) -> bytes:
-        return INDEX.encode()
+        return page_of(status_of(self._hub, self._health.state))
+
+
+class _Status(_Page):
+    content_type = "application/json"
+
+    def __init__(self, health: Health, hub: Hub) -> None:
+        super().__init__()
+        self._health = health
+        self._hub = hub
+
+    def body(self, request: Request) -> bytes:
+        status = status_of(self._hub, self._health.state)
+        return json.dumps(status, indent=1).encode() + b"\n"
 
 
 class _Healthz(_Page):
@@ -92,19 +106,22 @@ class _Metrics(_Page):
         return self._metrics.text()
 
 
-def admin_resource(health: Health, metrics: Metrics) -> Resource:
+def admin_resource(health: Health, metrics: Metrics, hub: Hub) -> Resource:
     """The tree of the admin port."""
-    root = _Index()
+    root = _Index(health, hub)
+    root.putChild(b"status", _Status(health, hub))
     root.putChild(b"healthz", _Healthz(health))
     root.putChild(b"metrics", _Metrics(metrics))
     return root
 
 
-def admin_site(health: Health, metrics: Metrics, reactor: IReactorTime | None = None) -> Site:
+def admin_site(
+    health: Health, metrics: Metrics, hub: Hub, reactor: IReactorTime | None = None
+) -> Site:
     """The admin port's factory."""
     options: dict[str, Any] = {} if reactor is None else {"reactor": reactor}
     return QuietSite(
-        admin_resource(health, metrics),
+        admin_resource(health, metrics, hub),
         timeout=IDLE_SECONDS,
         parsePOSTFormSubmission=False,
         **options,

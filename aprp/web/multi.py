@@ -31,6 +31,7 @@ from aprp.upstream.trust import trust_of
 from aprp.web.asking import Wish, read_wish
 from aprp.web.delivery import ClientSink
 from aprp.web.failures import Refusal
+from aprp.web.loops import LoopMark
 from aprp.web.request import ProxyRequest
 from aprp.web.sending import send
 from aprp.web.tree import RouteResource
@@ -50,23 +51,32 @@ class MultiSource(RouteResource):
         self._route = route
         self._hub = hub
         self._clock = clock
+        self._mark = LoopMark()
         trust = trust_of(route.tls)
         self._terms = Terms.of(route, trust, own_host_or(guard or Guard(clock), trust))
 
     def render(self, request: ProxyRequest) -> int:
         route = self._route
-        if (refusal := refused_method(request)) is not None:
+        try:
+            self._check(request)
+        except Refusal as refusal:
             request.fail(refusal)
             return NOT_DONE_YET
         rest = under(self.prefix, request.target.path) or b""
         head = request.method == b"HEAD"
         wish = read_wish(request.fields, head, rest, route.path_ranges, route.max_ranges)
         copies = copies_of(route, wish.path, request.target.query)
-        transfer = Transfer(self._hub, copies, self._terms)
+        terms = replace(self._terms, marks=self._mark.lines(request))
+        transfer = Transfer(self._hub, copies, terms)
         name = self.prefix.rstrip(b"/") + wish.path + request.target.query
         sink = ClientSink(request, self._clock, route.send_timeout)
-        work_on(request, serve(request, wish, name, transfer, self._terms.same, sink))
+        work_on(request, serve(request, wish, name, transfer, terms.same, sink))
         return NOT_DONE_YET
+
+    def _check(self, request: ProxyRequest) -> None:
+        if (refusal := refused_method(request)) is not None:
+            raise refusal
+        self._mark.check(request)
 
 
 def refused_method(request: ProxyRequest) -> Refusal | None:

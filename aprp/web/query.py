@@ -8,7 +8,6 @@ before is refused, whichever way it came back (RFC 8586).
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -31,6 +30,7 @@ from aprp.web.asked_sources import read_sources
 from aprp.web.asking import read_wish
 from aprp.web.delivery import ClientSink
 from aprp.web.failures import Refusal
+from aprp.web.loops import LoopMark
 from aprp.web.multi import refused_method, serve
 from aprp.web.request import ProxyRequest
 from aprp.web.tree import RouteResource
@@ -47,7 +47,7 @@ class QuerySources(RouteResource):
         self._clock = clock
         self._terms = Terms.of(route, trust_of(route.tls))
         self._guard = Guard(clock, route.allow_addresses, listening)
-        self._mark = b"aprp-" + secrets.token_hex(8).encode("ascii")
+        self._mark = LoopMark()
 
     def render(self, request: ProxyRequest) -> int:
         try:
@@ -65,17 +65,14 @@ class QuerySources(RouteResource):
             raise refusal
         if under(self.prefix, request.target.path) not in (b"", b"/"):
             raise Refusal(404, f"there is nothing below {self.path}", "destination_not_found")
-        if self._mark in request.fields.tokens(b"cdn-loop"):
-            raise Refusal(508, "the request came from this proxy itself", OwnListener.kind)
+        self._mark.check(request)
 
     async def _serve(self, request: ProxyRequest, urls: Sequence[Url]) -> None:
         places = Places(self._guard, self._route.allow, self._terms.trust)
         found = await places.judge(urls)
         route, head = self._route, request.method == b"HEAD"
         wish = read_wish(request.fields, head, b"", PathRanges.OFF, route.max_ranges)
-        marks = (*request.fields.all(b"cdn-loop"), self._mark)
-        own = (*self._terms.headers, (b"CDN-Loop", b", ".join(marks)))
-        terms = replace(self._terms, reach=places.reach, headers=own)
+        terms = replace(self._terms, reach=places.reach, marks=self._mark.lines(request))
         transfer = Transfer(self._hub, copies(found), terms)
         sink = ClientSink(request, self._clock, route.send_timeout)
         name = self.prefix + request.target.query

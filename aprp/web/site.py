@@ -66,9 +66,14 @@ def make_site(
     reactor: Any,
     limits: Limits | None = None,
     listening: Listening = nowhere,
+    hub: Hub | None = None,
 ) -> ProxySite:
-    """The site that serves the routes of the settings; `listening` says which ports are its own."""
-    hub = Hub(agent, reactor, settings.memory)
+    """The site that serves the routes of the settings.
+
+    `listening` says which ports are its own; `hub` is what its transfers share, if others look
+    at it too.
+    """
+    hub = hub or Hub(agent, reactor, settings.memory)
     routes: list[RouteResource] = []
     for route in settings.routes:
         if isinstance(route, UpstreamRoute):

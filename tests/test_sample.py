@@ -1,0 +1,100 @@
+"""`compare: sample`: copies of the same length and date but of other bytes are found out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from twisted.logger import formatEvent, globalLogPublisher
+
+from tests.mirrored import BYTES, FILM, HONEST, SIZE, MirroredCase, honest, reactor
+from tests.origin import Origin
+from tests.replies import File, Pattern, Received, Reply, Stall
+from tests.reverse_case import Got
+
+OTHER = Pattern(SIZE, seed=2)
+other = File(OTHER).reply
+RATES = (8e6, 8e6)
+
+
+def beginning(received: Received) -> tuple[int, int | None] | None:
+    """The range, if it is one that compares."""
+    return received.range if received.range is not None and received.range[0] == 0 else None
+
+
+class SampleTests(MirroredCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.log: list[str] = []
+
+        def note(event: Any) -> None:
+            self.log.append(formatEvent(event))
+
+        globalLogPublisher.addObserver(note)
+        self.addCleanup(globalLogPublisher.removeObserver, note)
+
+    async def from_two(self, first: Any, second: Any, **options: Any) -> tuple[Got, list[Origin]]:
+        """The film from two mirrors, of which the first is the first to bring bytes."""
+        origins = await self.mirrors(first, second, rates=RATES)
+        origins[1].latency = 0.05
+        return await self.ask(self.in_front_of(origins, **options), "/f"), origins
+
+    async def test_unseen_without_it(self) -> None:
+        got, _ = await self.from_two(honest, other)
+        self.assertEqual((got.whole, len(got.body)), (True, SIZE))
+        self.assertNotEqual(got.body, BYTES)
+
+    async def test_no_wrong_byte_with_it(self) -> None:
+        got, origins = await self.from_two(honest, other, compare="sample")
+        self.assertEqual((got.whole, got.body == BYTES), (True, True))
+        self.assertEqual(self.records[0].upstream, f"{origins[0].url}/")
+        (said,) = [line for line in self.log if "is left out" in line]
+        self.assertIn(f"{origins[1].url}/ is left out: it has another file: of the bytes 0-", said)
+        self.assertIn(f"not those of {origins[0].url}/; `compare: off` would admit it", said)
+
+    async def test_true_copies_are_used(self) -> None:
+        got, origins = await self.from_two(honest, honest, compare="sample")
+        self.assertEqual((got.whole, got.body == BYTES), (True, True))
+        self.assertEqual(self.records[0].upstream, ",".join(f"{o.url}/" for o in origins))
+        self.assertFalse([line for line in self.log if "left out" in line])
+        compared = [each for each in map(beginning, origins[1].requests) if each is not None]
+        self.assertLessEqual(len(compared), 4)
+        self.assertLessEqual(origins[1].most_open, 4)
+
+    async def test_many_at_once(self) -> None:
+        """Whoever is first: the bytes are those of one of them, never a mixture."""
+        origins = await self.mirrors(honest, other, honest, other, rates=(20e6,) * 4)
+        port = self.in_front_of(origins, compare="sample")
+        for _ in range(3):
+            body = (await self.ask(port, "/f")).body
+            self.assertIn(body, (BYTES, OTHER[0:SIZE]))
+
+    async def test_the_one_that_was_first_dies(self) -> None:
+        """What has other bytes isn't gone on with, though it is all that is left."""
+
+        def dies(received: Received) -> Any:
+            return honest(received).broken(200_000, Stall())
+
+        soon = {"between_bytes_timeout": 0.3, "resume_for": 1.0}
+        got, _ = await self.from_two(dies, other, compare="sample", **soon)
+        self.assertFalse(got.whole)
+        self.assertEqual(got.body, BYTES[: len(got.body)])
+
+    async def test_a_silent_measure_does_not_hold_up_for_long(self) -> None:
+        def silent(received: Received) -> Reply:
+            return honest(received).broken(3000, Stall())
+
+        began = reactor.seconds()
+        got, _ = await self.from_two(silent, honest, compare="sample")
+        self.assertEqual((got.whole, got.body == BYTES), (True, True))
+        self.assertLess(reactor.seconds() - began, 4.0)
+
+    async def test_a_whole_answer_is_compared_too(self) -> None:
+        ignoring = replace(HONEST, ranges=False)
+        for film, contributes in ((FILM, True), (OTHER, False)):
+            got, origins = await self.from_two(
+                honest, replace(ignoring, content=film).reply, compare="sample"
+            )
+            self.assertEqual((got.whole, got.body == BYTES), (True, True))
+            if not contributes:
+                self.assertNotIn(origins[1].url, self.records[-1].upstream or "")
