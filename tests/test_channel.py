@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.logger import LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.config import Settings, UpstreamRoute
@@ -76,6 +77,19 @@ class EndTest(ChannelCase):
         self.assertFalse(transport.aborted)
         self.clock.advance(2.0)
         self.assertTrue(transport.aborted)
+
+    def test_silence_between_requests(self) -> None:
+        told: list[LogEvent] = []
+        globalLogPublisher.addObserver(told.append)
+        self.addCleanup(globalLogPublisher.removeObserver, told.append)
+        transport = self.connected()
+        self.clock.advance(19.0)
+        self.assertFalse(transport.disconnecting)
+        self.clock.advance(2.0)
+        self.assertTrue(transport.disconnecting)
+        self.clock.advance(4.0)
+        self.assertTrue(transport.aborted)
+        self.assertEqual((transport.value(), self.records, told), (b"", [], []))
 
     def test_a_refusal(self) -> None:
         transport = self.connected()

@@ -262,6 +262,11 @@ class StrictChannel(HTTPChannel):
         self.requests.clear()
         self.close()
 
+    def timeoutConnection(self) -> None:
+        """Between requests: no news, so nothing is logged; one that stays isn't waited for."""
+        self.loseConnection()
+        self._watchdog.expect(self.limits.linger_seconds)
+
     def loseConnection(self) -> None:
         """Close once everything was sent; a client that doesn't take it isn't waited for."""
         self._closing = True
