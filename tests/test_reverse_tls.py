@@ -17,10 +17,11 @@ from twisted.internet.ssl import (
     optionsForClientTLS,
     trustRootFromCertificates,
 )
+from twisted.internet.task import deferLater
 
 from aprp.config import TlsSettings
 from tests.nginx import Nginx
-from tests.reverse_case import Client, ProxiedCase, read_answers
+from tests.reverse_case import Client, ProxiedCase, reactor, read_answers
 
 SERVER = "ssl_certificate {folder}/server.pem; ssl_certificate_key {folder}/server.key;"
 DAY = datetime.timedelta(days=1)
@@ -129,6 +130,25 @@ class ListeningTests(ProxiedCase):
         await leaving.ended
         await self.eventually(lambda: self.records[-1].ended == "client left")
         self.assertEqual(self.agent.connections, 0)
+
+    async def test_a_client_that_takes_little_at_a_time_is_not_cut(self) -> None:
+        nginx = self.nginx()
+        with open(nginx.www / "large.bin", "wb") as large:
+            large.truncate(2**28)
+        port = self.proxy(nginx.url, context=self.context(), send_timeout=0.4)
+        client = await self.client(port)
+        client.keep = False
+        client.send(b"GET /large.bin HTTP/1.1\r\nHost: h\r\n\r\n")
+        await client.until(lambda: client.received > 0)
+        for _ in range(12):
+            client.transport.pauseProducing()  # type: ignore[union-attr]
+            before = client.received
+            await deferLater(reactor, 0.1)
+            client.transport.resumeProducing()  # type: ignore[union-attr]
+            await client.until(
+                lambda before=before: client.received > before or client.ended.called
+            )
+        self.assertEqual(self.records, [])
 
 
 class TlsTests(ProxiedCase):

@@ -12,7 +12,7 @@ import struct
 import termios
 from typing import Any
 
-from twisted.internet.interfaces import IConsumer, IPushProducer
+from twisted.internet.interfaces import IConsumer, IPushProducer, ISSLTransport
 from zope.interface import implementer
 
 from aprp.upstream.watchdog import Watchdog
@@ -75,7 +75,10 @@ class ClientSink:
 
     def _in_kernel(self) -> int | None:
         """Bytes of the kernel's buffer that the client hasn't acknowledged (SIOCOUTQ)."""
-        handle = getattr(self._request.transport, "getHandle", lambda: None)()
+        transport = self._request.transport
+        if ISSLTransport.providedBy(transport):
+            transport = getattr(transport, "transport", None)  # TLS runs over the connection
+        handle = getattr(transport, "getHandle", lambda: None)()
         if not isinstance(handle, socket.socket) or handle.fileno() < 0:
             return None
         return int(struct.unpack("i", fcntl.ioctl(handle, termios.TIOCOUTQ, b"\0\0\0\0"))[0])
