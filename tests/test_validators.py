@@ -113,19 +113,6 @@ class StrengthTests(SynchronousTestCase):
         twice = Fields(((b"ETag", b'"x"'), (b"ETag", b'"y"')))
         self.assertEqual(Validators.of(twice), Validators())
 
-    def test_contradictions(self) -> None:
-        one, other = ETag(b"1"), ETag(b"2")
-        for a, b, surely in (
-            (Validators(one), Validators(other), True),
-            (Validators(one), Validators(one), False),
-            (Validators(one), Validators(ETag(b"1", weak=True)), False),
-            (Validators(one, 5), Validators(one, 6), False),
-            (Validators(None, 5), Validators(one, 6), True),
-            (Validators(None, 5), Validators(one, 5), False),
-            (Validators(one), Validators(), False),
-        ):
-            self.assertEqual(a.contradicts(b), surely, (a, b))
-
 
 def status(pairs: tuple[tuple[bytes, bytes], ...], current: Validators) -> int | None:
     return precondition(Fields(pairs), current)

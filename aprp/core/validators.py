@@ -78,14 +78,6 @@ class Validators:
             return format_date(self.last_modified)
         return None
 
-    def contradicts(self, later: Validators) -> bool:
-        """Whether an answer with the validators `later` is surely of another version."""
-        if self.etag is not None and later.etag is not None:
-            return not self.etag.same_weakly(later.etag)
-        if self.last_modified is not None and later.last_modified is not None:
-            return self.last_modified != later.last_modified
-        return False
-
 
 def _date_of(fields: Fields, name: bytes) -> int | None:
     values = fields.all(name)
