@@ -18,7 +18,7 @@ def board(size: int = 100 * MIB, window: int = 32 * MIB, **rates: float) -> Boar
         if rate:
             place.rating.answered(LATENCY, None)
             place.rating.warm = 2
-            for step in range(50):
+            for step in range(20):
                 place.rating.came(int(rate * 1e4), 0.01, 1, step / 100)
         places.append(place)
     made = Board(places, 0, size)
