@@ -14,14 +14,14 @@ class PaceTests(SynchronousTestCase):
 
     def test_a_client_that_waits_is_fetched_for_as_fast_as_it_can_be(self) -> None:
         pace = Pace(64 * MIB, 1)
-        self.assertEqual(pace.window(0.0, 20 * MIB), 20 * MIB)
-        self.assertEqual(pace.window(0.0, 99 * MIB), 64 * MIB)
+        self.assertEqual(pace.window(0.0, 40 * MIB), 20 * MIB)
+        self.assertEqual(pace.window(0.0, 200 * MIB), 64 * MIB)
 
     def test_but_not_one_that_leaves_what_is_ready(self) -> None:
         pace = Pace(64 * MIB, 1)
         pace.offered(1.0)
-        self.assertEqual(pace.window(1.01, 20 * MIB), 20 * MIB)
-        self.assertEqual(pace.window(1.2, 20 * MIB), 8 * MIB)
+        self.assertEqual(pace.window(1.01, 40 * MIB), 20 * MIB)
+        self.assertEqual(pace.window(1.2, 40 * MIB), 8 * MIB)
 
     def test_doubles_as_all_of_it_is_taken(self) -> None:
         pace = Pace(64 * MIB, 1)

@@ -3,7 +3,7 @@
 Rules:
 - read-ahead begins with a few blocks and grows by what the client takes, so that it doubles each
   time the client has taken all of it, up to the window;
-- while the client waits for us, it's at least what the sources deliver in a second: a
+- while the client waits for us, it's at least what the sources deliver in half a second: a
   source far away would idle else until the head has come, whose source may be slow;
 - it's never more than what the client takes in AHEAD seconds at its own pace, which is measured
   only while bytes are ready for it;
@@ -29,7 +29,7 @@ _FIRST = 8 * MIB
 _LEAST = MIB
 _DECAY = 5.0
 
-_HUNGRY = 1.0
+_HUNGRY = 0.5
 """Seconds of what the sources deliver that may be ahead of a client who waits for them."""
 
 _PROMPT = 0.05
