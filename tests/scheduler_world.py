@@ -49,6 +49,7 @@ class World:
         self.done = False
         self.failed: m.Fail | None = None
         self.log: list[tuple[float, m.Event, list[m.Action]]] = []
+        self.given_back: dict[str, float] = {}  # source: when a slot of it was given back
 
     @property
     def over(self) -> bool:
@@ -58,20 +59,26 @@ class World:
         actions = self.scheduler.handle(self.now, event)
         self.log.append((self.now, event, list(actions)))
         granted = event.source if isinstance(event, m.Granted) else None
+        if granted is None:
+            self.given_back = {}
         for action in actions:
             assert not self.over, f"{action} after the end"
             match action:
                 case m.WantSlot(source, urgency):
                     assert self.wants.get(source) is not urgency, "wanted twice"
                     self.wants[source] = urgency
+                    again = self.given_back.get(source) == self.now
+                    assert not again, "given back and wanted again, though nothing happened"
                 case m.WithdrawWant(source):
                     del self.wants[source]
                 case m.ReleaseSlot(source):
                     assert source == granted, "a slot that wasn't granted is released"
                     granted = None
+                    self.given_back[source] = self.now
                 case m.Fetch():
                     assert action.source == granted, "a fetch without a slot"
                     granted = None
+                    self.given_back = {}
                     self._fetched(action)
                 case m.Shorten(number, stop):
                     assert self.attempts[number][1] < stop
@@ -146,6 +153,13 @@ class World:
     def grant(self, source: str, ready: bool = False, connect: float | None = None) -> None:
         del self.wants[source]
         self.send(m.Granted(source, ready, connect))
+
+    def grant_all(self, ready: bool = True, connect: float | None = None) -> None:
+        """Every slot that is wanted comes at once, and so do those wanted then."""
+        most = len(self.log) + 2 * sum(s.connections + 1 for s in self.sources.values())
+        while self.wants and not self.over:
+            self.grant(min(self.wants), ready, connect)
+            assert len(self.log) <= most, "slots are asked for and given back without end"
 
     def head(self, number: int, stop: int | None = None) -> None:
         source, at, wire_stop, _ = self.attempts[number]

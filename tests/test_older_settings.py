@@ -8,7 +8,8 @@ from aprp.core.messages import MIB
 from aprp.core.ratings import Ratings
 from aprp.core.scheduler import Settings
 from aprp.simulator.mirror import Mirror
-from aprp.simulator.run import Simulation, Trace
+from aprp.simulator.run import Simulation
+from aprp.simulator.trace import Trace
 
 FAST, SLOW = Mirror("fast", 8e6, 0.01), Mirror("slow", 0.2e6, 0.04)
 

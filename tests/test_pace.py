@@ -10,35 +10,46 @@ from aprp.core.pace import AHEAD, KEPT, LET_GO, SMALLEST_WINDOW, Pace
 
 class PaceTests(SynchronousTestCase):
     def test_begins_with_a_few_blocks(self) -> None:
-        self.assertEqual(Pace(64 * MIB, 1).window, 8 * MIB)
+        self.assertEqual(Pace(64 * MIB, 1).window(0.0, 0.0), 8 * MIB)
+
+    def test_a_client_that_waits_is_fetched_for_as_fast_as_it_can_be(self) -> None:
+        pace = Pace(64 * MIB, 1)
+        self.assertEqual(pace.window(0.0, 40 * MIB), 20 * MIB)
+        self.assertEqual(pace.window(0.0, 200 * MIB), 64 * MIB)
+
+    def test_but_not_one_that_leaves_what_is_ready(self) -> None:
+        pace = Pace(64 * MIB, 1)
+        pace.offered(1.0)
+        self.assertEqual(pace.window(1.01, 40 * MIB), 20 * MIB)
+        self.assertEqual(pace.window(1.2, 40 * MIB), 8 * MIB)
 
     def test_doubles_as_all_of_it_is_taken(self) -> None:
         pace = Pace(64 * MIB, 1)
         pace.took(8 * MIB, 0.0, more=False)
-        self.assertEqual(pace.window, 16 * MIB)
+        self.assertEqual(pace.window(0.0, 0.0), 16 * MIB)
 
     def test_never_over_the_window(self) -> None:
         pace = Pace(10 * MIB, 1)
         pace.took(8 * MIB, 0.0, more=False)
-        self.assertEqual(pace.window, 10 * MIB)
+        self.assertEqual(pace.window(0.0, 0.0), 10 * MIB)
         pace.resize(MIB)
-        self.assertEqual(pace.window, MIB)
+        self.assertEqual(pace.window(0.0, 0.0), MIB)
         pace.resize(0)
-        self.assertEqual(pace.window, SMALLEST_WINDOW)
+        self.assertEqual(pace.window(0.0, 0.0), SMALLEST_WINDOW)
 
     def test_no_more_than_ten_seconds_of_its_own_pace(self) -> None:
         pace = Pace(64 * MIB, 1)
         pace.offered(0.0)
         for second in range(1, 20):
             pace.took(300_000, float(second), more=True)
-        self.assertApproximates(pace.window, 300_000 * AHEAD, 30_000)
+        self.assertApproximates(pace.window(0.0, 0.0), 300_000 * AHEAD, 30_000)
 
     def test_time_in_which_nothing_was_ready_does_not_count(self) -> None:
         pace = Pace(64 * MIB, 1)
         for second in range(0, 200, 10):
             pace.offered(float(second))
             pace.took(MIB, float(second), more=False)
-        self.assertEqual(pace.window, 28 * MIB)
+        self.assertEqual(pace.window(0.0, 0.0), 28 * MIB)
 
     def test_a_paused_client_lets_go(self) -> None:
         pace = Pace(64 * MIB, 1)
@@ -46,6 +57,6 @@ class PaceTests(SynchronousTestCase):
         pace.offered(5.0)
         self.assertEqual(pace.let_go_at(), 5.0 + LET_GO)
         pace.asleep = True
-        self.assertEqual(pace.window, KEPT)
+        self.assertEqual(pace.window(0.0, 0.0), KEPT)
         pace.took(10, 99.0, more=True)
-        self.assertEqual(pace.window, 8 * MIB + 10)
+        self.assertEqual(pace.window(0.0, 0.0), 8 * MIB + 10)

@@ -112,7 +112,7 @@ class BlockTests(SynchronousTestCase):
 
     def test_a_slow_source_is_left_a_block_further_ahead(self) -> None:
         sources = [Source("slow"), Source("fast")]
-        world = World(sources, length=100 * MIB, ratings=rated(slow=0.1, fast=20), known=True)
+        world = World(sources, length=100 * MIB, ratings=rated(slow=0.2, fast=20), known=True)
         world.begin()
         world.grant("slow")
         attempt = next(iter(world.attempts.values()))

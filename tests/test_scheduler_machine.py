@@ -74,6 +74,12 @@ class Machine(RuleBasedStateMachine):
         self.world.grant(wants[index % len(wants)], ready, connect if ready else None)
 
     @precondition(lambda self: self.world.wants and not self.world.over)
+    @rule(ready=st.booleans())
+    def grant_all(self, ready: bool) -> None:
+        """As a daemon with idle connections does: all within the ``now`` of the want."""
+        self.world.grant_all(ready)
+
+    @precondition(lambda self: self.world.wants and not self.world.over)
     @rule(index=st.integers(0, 3))
     def connect_fails(self, index: int) -> None:
         source = sorted(self.world.wants)[index % len(self.world.wants)]

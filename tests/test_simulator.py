@@ -99,19 +99,19 @@ class RandomTests(SynchronousTestCase):
         self.assertLessEqual(max(got.first for got in rows), 0.05)
 
     def test_plain(self) -> None:
-        self.check(self.rows("random"), 1.045, 1.08, 0.25)
+        self.check(self.rows("random"), 1.025, 1.04, 0.15)
 
     def test_jitter(self) -> None:
-        self.check(self.rows("random jitter", 16), 1.09, 1.12, 0.25)
+        self.check(self.rows("random jitter", 16), 1.07, 1.08, 0.2)
 
     def test_kill(self) -> None:
-        self.check(self.rows("random kill"), 1.06, 1.10, 0.4)
+        self.check(self.rows("random kill"), 1.025, 1.05, 0.4)
 
     def test_stall(self) -> None:
-        self.check(self.rows("random stall", 16), 1.08, 1.10, 0.8)
+        self.check(self.rows("random stall", 16), 1.04, 1.10, 0.5)
 
     def test_shuffle(self) -> None:
-        self.check(self.rows("random shuffle", 16), 1.10, 1.25, 0.25)
+        self.check(self.rows("random shuffle", 16), 1.09, 1.14, 0.2)
 
 
 class SimulatorTests(SynchronousTestCase):

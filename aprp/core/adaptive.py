@@ -56,6 +56,18 @@ class Adaptive:
         """When the place has to be asked for its next block; None: not before something comes."""
         return forecast.due(board, place, now)
 
+    def opens_ahead(self, board: Board, place: Place, now: float) -> bool:
+        """A far source that was never measured is connected to once more while its first block
+        is on its way, so that the next request can go out as soon as its rate is known."""
+        return (
+            place.rating.rate is None
+            and len(place.attempts) == 1 < place.source.connections
+            and GUESS * (place.rating.connect or 0.0) > OPENING
+            and place.usable(now)
+            and place.rating.warm == 0
+            and bool(board.unasked.first(board.ready, board.edge))
+        )
+
     def _open(self, board: Board, place: Place, now: float) -> tuple[int, int] | None:
         others = [p for p in board.places.values() if p is not place and p.usable(now)]
         size = max(self._opening, min(MOST_OPENING, int(GUESS * (place.rating.connect or 0.0))))
@@ -66,12 +78,8 @@ class Adaptive:
         near = board.ready
         if any(self._is_sooner(board, other, place, now) for other in others):
             near += _PROVING_DISTANCE
-        span = board.unasked.first(near, board.edge) or (
-            None if near > board.ready and others else board.unasked.first(near, board.edge)
-        )
-        if span is None:
-            return None
-        return span[0], _end(span, size)
+        span = _roomy(board, near, size)
+        return None if span is None else (span[0], _end(span, size))
 
     def _is_sooner(self, board: Board, other: Place, place: Place, now: float) -> bool:
         """A measured source would have the next block before this one could begin it."""
@@ -111,8 +119,8 @@ class Adaptive:
 
     def _from(self, board: Board, place: Place, others: list[_Other], all_rates: float) -> int:
         if place.failures and others:
-            distance = min(max(_PROVING_DISTANCE, all_rates), board.window // 2)
-            return blocks.edge_after(board.ready + distance)
+            distance = min(max(_PROVING_DISTANCE, all_rates), (board.edge - board.ready) // 2)
+            return blocks.edge_after(board.ready + max(distance, 1))
         return board.ready
 
     def _tail(
@@ -161,6 +169,18 @@ class _Other:
         size = min(self._size, room)
         self.free += size / (self.rate * self.lanes)
         return size
+
+
+def _roomy(board: Board, near: int, size: int) -> tuple[int, int] | None:
+    """The head, or the first gap at or after ``near`` that has room for ``size``, or the largest:
+    a far source between the blocks of others would soon have nothing to do."""
+    largest: tuple[int, int] | None = None
+    for span in board.unasked.within(near, board.edge):
+        if span[0] == board.ready or span[1] - span[0] >= size:
+            return span
+        if largest is None or span[1] - span[0] > largest[1] - largest[0]:
+            largest = span
+    return largest
 
 
 def _end(span: tuple[int, int], size: int) -> int:

@@ -62,7 +62,8 @@ class Place:
 
     ``wanted`` is how badly a slot is wanted and ``wanted_since`` when first,
     ``claim_until`` how long others leave it a block meanwhile, ``in_hand`` that an open
-    connection is waiting to be told what to fetch.
+    connection is waiting to be told what to fetch, ``opened_ahead`` that one was asked for before
+    there was anything to fetch on it (once in a transfer, whatever comes of it).
     ``failures`` counts those since its last byte, ``silences`` the attempts doubted since then,
     ``lasting`` marks one that lied or hasn't the file, ``barred`` that others are left beside it,
     ``parked`` that it named the time ``retry_at``, before which no failing source is asked.
@@ -79,6 +80,7 @@ class Place:
     wanted_since: float = 0.0
     claim_until: float = 0.0
     in_hand: bool = False
+    opened_ahead: bool = False
     failures: int = 0
     silences: int = 0
     lasting: bool = False

@@ -57,6 +57,10 @@ class Queue(ABC):
         """A source is asked when it has nothing to do."""
         return None if place.attempts else now
 
+    def opens_ahead(self, board: Board, place: Place, now: float) -> bool:
+        """Never: there is one request at a time."""
+        return False
+
     def _queue(self, board: Board, size: int) -> Iterator[tuple[int, int]]:
         """The blocks inside the window that nobody was asked for; one that the window cuts is
         left until it fits, unless nothing else is going on."""

@@ -3,6 +3,8 @@
 Rules:
 - read-ahead begins with a few blocks and grows by what the client takes, so that it doubles each
   time the client has taken all of it, up to the window;
+- while the client waits for us, it's at least what the sources deliver in half a second: a
+  source far away would idle else until the head has come, whose source may be slow;
 - it's never more than what the client takes in AHEAD seconds at its own pace, which is measured
   only while bytes are ready for it;
 - a client that takes nothing for LET_GO seconds while bytes are ready has paused: but for a
@@ -27,6 +29,12 @@ _FIRST = 8 * MIB
 _LEAST = MIB
 _DECAY = 5.0
 
+_HUNGRY = 0.5
+"""Seconds of what the sources deliver that may be ahead of a client who waits for them."""
+
+_PROMPT = 0.05
+"""Seconds in which a client takes what is ready if it waited for it."""
+
 
 class Pace:
     """The client's side of one transfer.
@@ -50,12 +58,13 @@ class Pace:
         """Bytes a second that the client takes when it can; infinite while it never waited."""
         return self._bytes / self._seconds if self._seconds > 0.01 else inf
 
-    @property
-    def window(self) -> int:
-        """Bytes that may be ahead of the client now."""
+    def window(self, now: float, rates: float) -> int:
+        """Bytes that may be ahead of the client now; ``rates`` is what the sources deliver
+        together, in bytes a second."""
         if self.asleep:
             return KEPT
-        most = min(self._window, self._grown)
+        waits = self._since is None or now < self._since + _PROMPT
+        most = min(self._window, max(self._grown, int(rates * _HUNGRY) if waits else 0))
         own = self.rate * AHEAD
         return most if own >= most else max(int(own), min(_LEAST, most))
 

@@ -22,6 +22,8 @@ class DelayPolicy(Protocol):
 
     def due(self, board: Board, place: Place, now: float) -> float | None: ...
 
+    def opens_ahead(self, board: Board, place: Place, now: float) -> bool: ...
+
 
 class DuplicatePolicy(Protocol):
     """What twice. ``choose`` may be called without its answer being used."""

@@ -220,7 +220,7 @@ class Scheduler:
     @property
     def window(self) -> int:
         """Bytes that may be in flight or waiting now, as the client's pace has it."""
-        return self._pace.window
+        return self._board.window or self._pace.window(0.0, 0.0)
 
     def _take(self, now: float, event: Event) -> bool:
         """Take in what happened; whether it's worth planning anew."""
@@ -305,7 +305,7 @@ class Scheduler:
         board = self._board
         self._planned = now
         self._let_go(now)
-        self._look_ahead()
+        self._look_ahead(now)
         for attempt in self._duplicate.doubtful(board, now):
             board.doubt(attempt)
             board.places[attempt.source].silences += 1
@@ -321,14 +321,25 @@ class Scheduler:
                 self._want(place, picked, now)
                 if picked.first is None and now < place.claim_until:
                     room -= picked.stop - picked.start
+            elif self._opens_ahead(place, now):
+                self._want(place, Second(board.stop, board.stop), now)
             elif place.wanted is not None:
                 place.wanted = None
                 self._traffic.actions.append(m.WithdrawWant(place.name))
         self._set_wake(now)
 
-    def _look_ahead(self) -> None:
+    def _opens_ahead(self, place: Place, now: float) -> bool:
+        """Whether a connection is wanted though there's nothing to fetch on it yet."""
+        if place.opened_ahead and place.wanted is None:
+            return False
+        if not self._may_ask(place, now) or not self._delay.opens_ahead(self._board, place, now):
+            return False
+        place.opened_ahead = True
+        return True
+
+    def _look_ahead(self, now: float) -> None:
         board = self._board
-        board.window = self._pace.window
+        board.window = self._pace.window(now, forecast.all_rates(board, now))
         board.edge = min(board.stop, board.taken + board.window)
         if board.edge < board.stop and board.edge // EDGE * EDGE > board.taken:
             board.edge = board.edge // EDGE * EDGE

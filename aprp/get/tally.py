@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from aprp.simulator.mirror import Mirror
 from aprp.simulator.plot import svg
-from aprp.simulator.run import Line, Trace
+from aprp.simulator.trace import Line, Trace
 from aprp.upstream.transfer import Transfer
 
 RECENT = 3.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 
 from aprp.simulator.ideal import bound, nearest
-from aprp.simulator.run import Trace
+from aprp.simulator.trace import Trace
 
 PLAYER = 0.9
 """A player's rate, as a part of the mean rate that the bound allows after the first byte."""

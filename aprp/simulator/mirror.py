@@ -131,6 +131,10 @@ class Pipe:
         self._now = now
         self._share()
 
+    def carries(self, stream: Stream) -> bool:
+        """Whether the stream is on its way here."""
+        return stream in self._streams
+
     def finished(self) -> list[Stream]:
         """Streams whose chunk is whole."""
         return [stream for stream in self._streams if stream.chunk < 0.5]
@@ -159,8 +163,8 @@ class Pipe:
 
     def _share(self) -> None:
         rest, count = self._mirror.rate_at(self._now), len(self._streams)
-        for limit, _, stream in sorted((s.limit(), s.attempt, s) for s in self._streams):
-            stream.speed = min(limit, rest / count)
+        for stream in sorted(self._streams, key=lambda s: (s.limit(), s.attempt)):
+            stream.speed = min(stream.limit(), rest / count)
             rest -= stream.speed
             count -= 1
         self.version += 1

@@ -1,65 +1,23 @@
-"""One simulated transfer: the scheduler, the arbiter, mirrors and a client, on one heap of events.
-
-What a server sent before it learned of an abort counts as fetched in vain: a latency's worth.
-"""
+"""Run simulated transfers to their end: one alone, or several at once."""
 
 from __future__ import annotations
 
-import heapq
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
-from itertools import count
+from collections.abc import Sequence
 from math import inf
-from random import Random
 
-from aprp.core import messages as m
-from aprp.core.arbiter import Arbiter, Grant
-from aprp.core.messages import KIB
 from aprp.core.ratings import Ratings
-from aprp.core.scheduler import Scheduler, Settings
-from aprp.core.spans import Spans
-from aprp.simulator.mirror import Connection, Mirror, Pipe, Stream
+from aprp.core.scheduler import Settings
+from aprp.simulator.mirror import Mirror
+from aprp.simulator.network import Network
+from aprp.simulator.trace import Trace
+from aprp.simulator.transfer import Transfer
 
-CONNECT_TIMEOUT = 5.0
-TIMEOUT = 10.0
-"""Seconds of silence after which the driver ends an attempt, as the daemon does."""
-
-_TAKE = 32 * KIB
-
-
-def static_delay(mirror: Mirror, mirrors: Sequence[Mirror]) -> int:
-    """Blocks that a careful user of ``delay: static`` would give for the mirror: those that the
-    fastest delivers while this one delivers one."""
-    return min(20, int(max(other.rate for other in mirrors) / mirror.rate - 1))
-
-
-@dataclass(slots=True)
-class Line:
-    """What became of one attempt: (time, offset) as its bytes came."""
-
-    source: str
-    points: list[tuple[float, int]]
-
-
-@dataclass(slots=True)
-class Trace:
-    """What happened. Times are seconds from the start, offsets bytes of the file."""
-
-    size: int
-    mirrors: tuple[Mirror, ...]
-    delivered: list[tuple[float, int]] = field(default_factory=list)
-    lines: dict[int, Line] = field(default_factory=dict)
-    vain: float = 0.0
-    buffer: int = 0
-    requests: int = 0
-    failed: tuple[tuple[str, str], ...] | None = None
-    done: float = inf
+LIMIT = 3600.0
+"""Seconds after which a transfer that doesn't end is given up."""
 
 
 class Simulation:
-    """A transfer of ``[0, size)``.
+    """A transfer of ``[0, size)``, alone.
 
     Args:
         mirrors: the sources.
@@ -82,299 +40,41 @@ class Simulation:
         ratings: Ratings | None = None,
         know_length: bool = False,
     ) -> None:
-        self._mirrors = {mirror.name: mirror for mirror in mirrors}
-        self._sources = {
-            mirror.name: m.Source(
-                mirror.name,
-                connections=mirror.connections,
-                static_delay=static_delay(mirror, mirrors),
-            )
-            for mirror in mirrors
-        }
-        self._scheduler = Scheduler(
-            list(self._sources.values()),
-            0,
-            None,
-            ratings or Ratings(),
-            settings,
-            length=size if know_length else None,
+        self._network = Network(mirrors, seed, ratings)
+        self._transfer = Transfer(
+            self._network, size, settings, drain=drain, know_length=know_length
         )
-        self._arbiter = Arbiter()
-        self._drain = drain
-        self._random = Random(seed)
-        self._size = size
-        self._pipes: dict[str, Pipe] = {}
-        for mirror in mirrors:
-            self._pipes.setdefault(mirror.bottleneck or mirror.name, Pipe(mirror))
-        self._idle: dict[str, list[Connection]] = {mirror.name: [] for mirror in mirrors}
-        self._streams: dict[int, Stream] = {}
-        self._attempts: dict[int, tuple[Mirror, float]] = {}  # number: (mirror, time of its head)
-        self._opening: dict[str, bool] = {}  # connecting for a grant: whether it's still wanted
-        self._life: dict[int, float] = {}
-        self._heap: list[tuple[float, int, Callable[[], None]]] = []
-        self._turns = count()
-        self._queue: deque[m.Event] = deque()
-        self._now = 0.0
-        self._tick: float | None = None
-        self._scheduled: dict[str, float] = {}
-        self._kept = Spans()
-        self._client_busy = False
-        self.trace = Trace(size, tuple(mirrors))
 
-    def run(self, limit: float = 3600.0) -> Trace:
+    def run(self, limit: float = LIMIT) -> Trace:
         """Run until the client has all, or it fails, or ``limit`` seconds have passed.
 
         Raises:
-            AssertionError: the scheduler broke a promise (a byte kept twice, a zero timer).
+            AssertionError: the scheduler broke a promise.
         """
-        for mirror in self._mirrors.values():
-            for time, _ in mirror.changes:
-                self._at(time, partial(self._changed, mirror))
-            if mirror.dies_at < inf:
-                self._at(mirror.dies_at, partial(self._fail_all, mirror, m.End.BROKEN))
-            if mirror.lies_at < inf:
-                self._at(mirror.lies_at, partial(self._fail_all, mirror, m.End.LIED))
-        self._send(m.Started())
-        while self._heap and not self._over:
-            time, _, act = heapq.heappop(self._heap)
-            if time > limit:
-                break
-            self._now = time
-            act()
-        if self._over and self._attempts:
-            raise AssertionError(f"attempts left after the end: {sorted(self._attempts)}")
-        return self.trace
+        _run(self._network, [self._transfer], limit)
+        return self._transfer.trace
 
-    @property
-    def _over(self) -> bool:
-        return self.trace.done < inf or self.trace.failed is not None
 
-    def _at(self, time: float, act: Callable[[], None]) -> None:
-        heapq.heappush(self._heap, (time, next(self._turns), act))
+def contend(
+    mirrors: Sequence[Mirror], size: int, settings: Settings, count: int, seed: int = 0
+) -> list[Trace]:
+    """``count`` equal transfers of ``[0, size)`` that begin at once and share the mirrors, their
+    ratings and the arbiter.
 
-    def _send(self, event: m.Event) -> None:
-        """Hand events to the scheduler, one after the other, and do what it says."""
-        self._queue.append(event)
-        if len(self._queue) > 1:
-            return
-        while self._queue:
-            for action in self._scheduler.handle(self._now, self._queue[0]):
-                self._do(action)
-            self._queue.popleft()
-            if not self._queue:
-                self._client()
-        self._arm()
+    Raises:
+        AssertionError: the scheduler broke a promise.
+    """
+    network = Network(mirrors, seed)
+    transfers = [Transfer(network, size, settings) for _ in range(count)]
+    _run(network, transfers, LIMIT)
+    return [transfer.trace for transfer in transfers]
 
-    def _arm(self) -> None:
-        deadline = self._scheduler.next_deadline()
-        if deadline is None or deadline == self._tick:
-            return
-        if deadline <= self._now:
-            raise AssertionError(f"deadline {deadline} isn't after {self._now}")
-        self._tick = deadline
-        self._at(deadline, lambda: self._ticked(deadline))
 
-    def _ticked(self, deadline: float) -> None:
-        if self._tick == deadline:
-            self._tick = None
-            self._send(m.TimePassed())
-
-    def _do(self, action: m.Action) -> None:
-        match action:
-            case m.WantSlot(name, urgency):
-                if name in self._opening:
-                    self._opening[name] = True
-                else:
-                    self._granted(self._arbiter.want(self, self._sources[name], urgency))
-            case m.WithdrawWant(name):
-                if name in self._opening:
-                    self._opening[name] = False
-                self._arbiter.withdraw(self, name)
-            case m.ReleaseSlot(name):
-                self._granted(self._arbiter.release(self, name))
-            case m.Fetch():
-                self._fetch(action)
-            case m.Abandon(number):
-                self._abandon(number)
-            case m.Keep(number, start, stop):
-                self._keep(number, start, stop)
-            case m.Forget(start, stop):
-                self._kept.remove(start, stop)
-            case m.Done():
-                self.trace.done = self._now
-            case m.Fail(reasons):
-                self.trace.failed = reasons
-            case m.Shorten():
-                pass
-
-    def _granted(self, grants: Sequence[Grant]) -> None:
-        """Open a connection where none is idle, then pass the grant on."""
-        for grant in grants:
-            mirror = self._mirrors[grant.source]
-            if self._idle[mirror.name]:
-                self._send(m.Granted(mirror.name, ready=True))
-                continue
-            took = self._latency(mirror)
-            dead = self._now >= mirror.dies_at
-            when = (self._now if dead else mirror.speaks_at(self._now)) + took
-            took = min(when - self._now, CONNECT_TIMEOUT)
-            self._opening[mirror.name] = True
-            self._at(self._now + took, partial(self._connected, mirror, took))
-
-    def _connected(self, mirror: Mirror, took: float) -> None:
-        wanted = self._opening.pop(mirror.name)
-        good = self._now < mirror.dies_at and took < CONNECT_TIMEOUT
-        if good:
-            self._idle[mirror.name].append(Connection(mirror))
-        if good and wanted:
-            self._send(m.Granted(mirror.name, ready=True, connect=took))
-            return
-        grants = self._arbiter.release(self, mirror.name)
-        if not good:
-            self._send(m.ConnectFailed(mirror.name, "no connection"))
-        self._granted(grants)
-
-    def _latency(self, mirror: Mirror) -> float:
-        return mirror.latency * (1 + mirror.jitter * self._random.uniform(-1, 1))
-
-    # Requests and responses
-
-    def _fetch(self, fetch: m.Fetch) -> None:
-        mirror = self._mirrors[fetch.source]
-        self.trace.requests += 1
-        self.trace.lines[fetch.attempt] = Line(fetch.source, [(self._now, fetch.start)])
-        connection = self._idle[mirror.name].pop()
-        latency = self._latency(mirror)
-        head = mirror.speaks_at(self._now) + latency
-        if mirror.speaks_at(head) > head:
-            head = mirror.speaks_at(head) + latency
-        self._attempts[fetch.attempt] = (mirror, head)
-        self._life[fetch.attempt] = self._now
-        if head < inf:
-            self._at(head, lambda: self._head(fetch, connection))
-        if mirror.changes:
-            self._at(self._now + TIMEOUT, lambda: self._watch(fetch.attempt))
-
-    def _head(self, fetch: m.Fetch, connection: Connection) -> None:
-        number = fetch.attempt
-        if number not in self._attempts:
-            return
-        mirror = connection.mirror
-        self._life[number] = self._now
-        if self._now >= mirror.lies_at:
-            self._end(number, m.End.LIED, "another range than was asked")
-            return
-        if fetch.start >= self._size:
-            self._idle[mirror.name].append(connection)
-            self._end(number, m.End.BEYOND, "416", length=self._size)
-            return
-        stop = min(fetch.stop, self._size)
-        self.trace.lines[number].points.append((self._now, fetch.start))
-        stream = Stream(number, connection, stop - fetch.start, self._chunk)
-        self._streams[number] = stream
-        self._pipe(mirror).add(stream, self._now)
-        self._schedule(mirror)
-        self._send(m.HeadCame(number, fetch.start, stop, self._size))
-
-    def _chunk(self, stream: Stream, size: int) -> None:
-        number, mirror = stream.attempt, stream.connection.mirror
-        self._life[number] = self._now
-        points = self.trace.lines[number].points
-        points.append((self._now, points[-1][1] + size))
-        self.trace.vain += size
-        self._send(m.BytesCame(number, size))
-        if stream.left <= 0 and number in self._attempts:
-            self._idle[mirror.name].append(stream.connection)
-            self._end(number, m.End.COMPLETED)
-
-    def _abandon(self, number: int) -> None:
-        mirror, head = self._attempts[number]
-        stream = self._streams.get(number)
-        speed = stream.speed if stream else min(mirror.rate_at(self._now), mirror.per_connection)
-        under_way = speed * min(max(self._now - head + mirror.latency, 0.0), mirror.latency)
-        self.trace.vain += min(under_way, stream.left) if stream else under_way
-        self._drop(number)
-
-    def _end(self, number: int, end: m.End, reason: str = "", length: int | None = None) -> None:
-        if number in self._attempts:
-            self._drop(number, m.Ended(number, end, reason, length=length))
-
-    def _drop(self, number: int, event: m.Ended | None = None) -> None:
-        mirror, _ = self._attempts.pop(number)
-        stream = self._streams.pop(number, None)
-        if stream is not None:
-            self._pipe(mirror).drop(stream, self._now)
-            self._schedule(mirror)
-        grants = self._arbiter.release(self, mirror.name)
-        if event is not None:
-            self._send(event)
-        self._granted(grants)
-
-    def _keep(self, number: int, start: int, stop: int) -> None:
-        if self._kept.count(start, stop):
-            raise AssertionError(f"attempt {number}: bytes of [{start}, {stop}) kept twice")
-        self._kept.add(start, stop)
-        self.trace.vain -= stop - start
-        self.trace.buffer = max(self.trace.buffer, self._kept.size - self._scheduler.taken)
-
-    # What happens to mirrors
-
-    def _pipe(self, mirror: Mirror) -> Pipe:
-        return self._pipes[mirror.bottleneck or mirror.name]
-
-    def _schedule(self, mirror: Mirror) -> None:
-        pipe = self._pipe(mirror)
-        time, version = pipe.next_time(), pipe.version
-        if time < inf:
-            self._at(max(time, self._now), lambda: self._flow(pipe, version, mirror))
-
-    def _flow(self, pipe: Pipe, version: int, mirror: Mirror) -> None:
-        if pipe.version != version:
-            return
-        pipe.advance(self._now)
-        for stream in pipe.finished():
-            if stream.attempt in self._streams:
-                if stream.left <= stream.size:
-                    self._streams.pop(stream.attempt)
-                pipe.hand_over(stream)
-        self._schedule(mirror)
-
-    def _changed(self, mirror: Mirror) -> None:
-        self._pipe(mirror).advance(self._now)
-        self._schedule(mirror)
-
-    def _fail_all(self, mirror: Mirror, end: m.End) -> None:
-        self._idle[mirror.name].clear()
-        for number, (owner, _) in list(self._attempts.items()):
-            if owner is mirror:
-                self._end(number, end)
-
-    def _watch(self, number: int) -> None:
-        life = self._life[number]
-        if number not in self._attempts:
-            return
-        if self._now >= life + TIMEOUT:
-            self._end(number, m.End.BROKEN, "timed out")
-        else:
-            self._at(life + TIMEOUT, lambda: self._watch(number))
-
-    # The client
-
-    def _client(self) -> None:
-        ready = self._scheduler.ready - self._scheduler.taken
-        if not ready or self._client_busy or self._over:
-            return
-        if self._drain == inf:
-            self._took(ready)
-            return
-        self._client_busy = True
-        size = min(ready, _TAKE)
-        self._at(self._now + size / self._drain, lambda: self._took(size))
-
-    def _took(self, size: int) -> None:
-        self._client_busy = False
-        start = self._scheduler.taken
-        if self._kept.count(start, start + size) != size:
-            raise AssertionError(f"[{start}, {start + size}) is ready but wasn't kept")
-        self.trace.delivered.append((self._now, start + size))
-        self._send(m.ClientTook(size))
+def _run(network: Network, transfers: Sequence[Transfer], limit: float) -> None:
+    network.begin()
+    for transfer in transfers:
+        transfer.begin()
+    network.run(limit)
+    for transfer in transfers:
+        if transfer.over and transfer.left_behind:
+            raise AssertionError(f"attempts left after the end: {transfer.left_behind}")

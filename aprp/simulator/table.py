@@ -10,8 +10,9 @@ from aprp.core.messages import MIB
 from aprp.core.ratings import Ratings
 from aprp.core.scheduler import Settings
 from aprp.simulator.measure import Row, measure
-from aprp.simulator.run import Simulation, Trace
+from aprp.simulator.run import Simulation
 from aprp.simulator.scenarios import Scenario
+from aprp.simulator.trace import Trace
 
 OURS = ("adaptive", "adaptive")
 PAIRS = (

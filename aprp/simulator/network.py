@@ -1,0 +1,129 @@
+"""What simulated transfers share: the clock, the arbiter, the mirrors and the connections to them.
+
+Events lie on one heap, in order of time and then of their coming; the same seed gives the same run.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
+from itertools import count
+from math import inf
+from random import Random
+from typing import Protocol
+
+from aprp.core import messages as m
+from aprp.core.arbiter import Arbiter, Grant
+from aprp.core.ratings import Ratings
+from aprp.simulator.mirror import Connection, Mirror, Pipe, Stream
+
+
+class Customer(Hashable, Protocol):
+    """A transfer, as the network sees it."""
+
+    @property
+    def over(self) -> bool: ...
+
+    def granted(self, source: str) -> None: ...
+
+    def fail_all(self, mirror: Mirror, end: m.End) -> None: ...
+
+
+class Network:
+    """The mirrors and the way to them.
+
+    Args:
+        mirrors: the sources.
+        seed: of everything random.
+        ratings: what is known from before; None for nothing.
+    """
+
+    def __init__(
+        self, mirrors: Sequence[Mirror], seed: int = 0, ratings: Ratings | None = None
+    ) -> None:
+        self.mirrors = {mirror.name: mirror for mirror in mirrors}
+        self.ratings = ratings or Ratings()
+        self.arbiter = Arbiter()
+        self.idle: dict[str, list[Connection]] = {mirror.name: [] for mirror in mirrors}
+        self.now = 0.0
+        self._pipes: dict[str, Pipe] = {}
+        for mirror in mirrors:
+            self._pipes.setdefault(mirror.bottleneck or mirror.name, Pipe(mirror))
+        self._random = Random(seed)
+        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._turns = count()
+        self._customers: dict[Hashable, Customer] = {}
+
+    def join(self, customer: Customer) -> None:
+        """Grants and failures concern this transfer too."""
+        self._customers[customer] = customer
+
+    def at(self, time: float, act: Callable[[], None]) -> None:
+        """Do it then."""
+        heapq.heappush(self._heap, (time, next(self._turns), act))
+
+    def run(self, limit: float) -> None:
+        """Run until every transfer is over, or ``limit`` seconds have passed."""
+        while self._heap and not all(customer.over for customer in self._customers.values()):
+            time, _, act = heapq.heappop(self._heap)
+            if time > limit:
+                break
+            self.now = time
+            act()
+
+    def begin(self) -> None:
+        """Put on the heap what will happen to the mirrors."""
+        for mirror in self.mirrors.values():
+            for time, _ in mirror.changes:
+                self.at(time, partial(self._changed, mirror))
+            if mirror.dies_at < inf:
+                self.at(mirror.dies_at, partial(self._fail_all, mirror, m.End.BROKEN))
+            if mirror.lies_at < inf:
+                self.at(mirror.lies_at, partial(self._fail_all, mirror, m.End.LIED))
+
+    def latency(self, mirror: Mirror) -> float:
+        """Seconds that one round trip takes, drawn anew each time."""
+        return mirror.latency * (1 + mirror.jitter * self._random.uniform(-1, 1))
+
+    def pass_on(self, grants: Sequence[Grant]) -> None:
+        """Tell the transfers that slots are theirs."""
+        for grant in grants:
+            self._customers[grant.transfer].granted(grant.source)
+
+    def carry(self, stream: Stream) -> None:
+        """A body begins to flow."""
+        self._pipe(stream.connection.mirror).add(stream, self.now)
+        self._schedule(stream.connection.mirror)
+
+    def drop(self, stream: Stream) -> None:
+        """A body is over."""
+        self._pipe(stream.connection.mirror).drop(stream, self.now)
+        self._schedule(stream.connection.mirror)
+
+    def _pipe(self, mirror: Mirror) -> Pipe:
+        return self._pipes[mirror.bottleneck or mirror.name]
+
+    def _schedule(self, mirror: Mirror) -> None:
+        pipe = self._pipe(mirror)
+        time, version = pipe.next_time(), pipe.version
+        if time < inf:
+            self.at(max(time, self.now), lambda: self._flow(pipe, version, mirror))
+
+    def _flow(self, pipe: Pipe, version: int, mirror: Mirror) -> None:
+        if pipe.version != version:
+            return
+        pipe.advance(self.now)
+        for stream in pipe.finished():
+            if pipe.carries(stream):
+                pipe.hand_over(stream)
+        self._schedule(mirror)
+
+    def _changed(self, mirror: Mirror) -> None:
+        self._pipe(mirror).advance(self.now)
+        self._schedule(mirror)
+
+    def _fail_all(self, mirror: Mirror, end: m.End) -> None:
+        self.idle[mirror.name].clear()
+        for customer in self._customers.values():
+            customer.fail_all(mirror, end)

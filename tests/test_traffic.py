@@ -1,0 +1,107 @@
+"""What happens to attempts, rule by rule."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from aprp.core import messages as m
+from aprp.core.messages import MIB
+from aprp.core.rescue import AdaptiveRescue, Second
+from aprp.core.traffic import Traffic
+from aprp.core.trouble import Trouble
+from tests.boards import board
+
+
+class TrafficTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.board = board(2 * MIB, a=4, b=4)
+        self.a, self.b = self.board.places.values()
+        trouble = Trouble([self.a, self.b], 30.0)
+        self.traffic = Traffic(self.board, AdaptiveRescue(), trouble, None)
+
+    def begin(self, name: str, picked: Second) -> int:
+        self.traffic.begin(self.board.places[name], picked, 0.0, warm=True)
+        return max(self.board.attempts)
+
+    def answered(self, number: int, now: float = 0.02, length: int = 2 * MIB) -> None:
+        attempt = self.board.attempts[number]
+        self.traffic.head_came(m.HeadCame(number, attempt.start, attempt.wire_stop, length), now)
+
+    def actions(self) -> list[m.Action]:
+        actions, self.traffic.actions = self.traffic.actions, []
+        return actions
+
+    def test_one_that_takes_over_cuts_the_other_back(self) -> None:
+        first = self.begin("a", Second(0, MIB))
+        self.actions()
+        second = self.begin("b", Second(MIB // 2, MIB, self.board.attempts[first]))
+        self.assertEqual(
+            self.actions(),
+            [m.Shorten(first, MIB // 2), m.Fetch(second, "b", MIB // 2, MIB)],
+        )
+
+    def test_at_the_end_it_was_cut_back_to_it_is_abandoned(self) -> None:
+        number = self.begin("a", Second(0, MIB))
+        self.answered(number)
+        self.traffic.cut(self.board.attempts[number], 1000, 0.0)
+        self.actions()
+        self.traffic.bytes_came(m.BytesCame(number, 1500), 0.03)
+        self.assertEqual(self.actions(), [m.Keep(number, 0, 1000), m.Abandon(number)])
+
+    def test_never_three_over_one_byte(self) -> None:
+        numbers = [self.begin(name, Second(0, MIB)) for name in "ab"]
+        self.board.doubt(self.board.attempts[numbers[1]])
+        self.actions()
+        self.begin("a", Second(0, 1000))
+        self.assertEqual(self.actions()[0], m.Abandon(numbers[1]))
+
+    def test_one_that_covers_what_came_elsewhere_is_cut_back(self) -> None:
+        first, second = (self.begin(name, Second(0, 1000)) for name in "ab")
+        for number in (first, second):
+            self.answered(number)
+        self.actions()
+        self.traffic.bytes_came(m.BytesCame(second, 1000), 0.03)
+        self.assertEqual(self.actions(), [m.Keep(second, 0, 1000), m.Abandon(first)])
+
+    def test_a_sign_of_life_ends_the_doubt(self) -> None:
+        number = self.begin("a", Second(0, MIB))
+        self.answered(number)
+        self.board.doubt(self.board.attempts[number])
+        self.a.silences = 1
+        self.traffic.bytes_came(m.BytesCame(number, 10), 0.5)
+        self.assertFalse(self.board.attempts[number].doubted)
+        self.assertEqual(self.a.silences, 0)
+
+    def test_a_response_shorter_than_asked(self) -> None:
+        number = self.begin("a", Second(0, MIB))
+        self.traffic.head_came(m.HeadCame(number, 0, 1000, 2 * MIB), 0.02)
+        self.assertEqual(self.board.attempts[number].stop, 1000)
+        self.assertTrue(self.board.unasked.holds(1000))
+
+    def test_the_length_is_learned(self) -> None:
+        number = self.begin("a", Second(0, MIB))
+        self.answered(number, length=MIB)
+        self.assertEqual((self.traffic.length, self.board.stop), (MIB, MIB))
+
+    def test_a_stale_connection_is_no_fault(self) -> None:
+        number = self.begin("a", Second(0, MIB))
+        self.traffic.ended(m.Ended(number, m.End.STALE), 0.1)
+        self.assertEqual((self.a.failures, self.a.rating.warm), (0, 0))
+        self.assertEqual(self.board.unasked.size, 2 * MIB)
+
+    def test_a_broken_one_is(self) -> None:
+        number = self.begin("a", Second(0, MIB))
+        self.traffic.ended(m.Ended(number, m.End.BROKEN), 0.1)
+        self.assertEqual(self.a.failures, 1)
+
+    def test_a_byte_that_is_new_makes_good_for_it(self) -> None:
+        self.a.failures = 3
+        number = self.begin("a", Second(0, MIB))
+        self.answered(number)
+        self.traffic.bytes_came(m.BytesCame(number, 1), 0.03)
+        self.assertEqual(self.a.failures, 0)
+
+    def test_an_attempt_that_is_unknown_is_ignored(self) -> None:
+        self.traffic.bytes_came(m.BytesCame(77, 1), 0.0)
+        self.traffic.ended(m.Ended(77, m.End.BROKEN), 0.0)
+        self.assertEqual(self.actions(), [])
