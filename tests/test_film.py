@@ -137,8 +137,8 @@ class FilmTest(SynchronousTestCase):
         self.assertGreater(player.at(), SECONDS - 1.0)
         self.assertLess(player.longest_stall, 1.0)
         self.assertGreater(time.monotonic() - player.began, SECONDS - 1.0)
-        for nginx in mirrors[:2]:
-            self.assertIn(f"127.0.0.1:{nginx.port} ", daemon.err)
+        # by the second death the rest may be there already
+        self.assertIn(f"127.0.0.1:{mirrors[0].port} ", daemon.err)
         daemon.stop()
         for line in daemon.out.splitlines():
             # a player leaves off where it only looks for the length

@@ -168,6 +168,7 @@ class Scheduler:
         self._traffic = Traffic(self._board, self._duplicate, self._trouble, length)
         self._wake: float | None = None
         self._planned = -1.0
+        self._declined: Place | None = None
         self._over = False
 
     def handle(self, now: float, event: Event) -> list[Action]:
@@ -175,6 +176,7 @@ class Scheduler:
         if self._over:
             return [m.ReleaseSlot(event.source)] if isinstance(event, m.Granted) else []
         self._traffic.actions = []
+        self._declined = None
         worth_it = self._take(now, event)
         if self._traffic.beyond and not self._over:
             why = "the file ends before the range"
@@ -273,6 +275,7 @@ class Scheduler:
             if event.ready:
                 place.rating.warm = max(1, place.rating.warm + (event.connect is not None))
             self._traffic.actions.append(m.ReleaseSlot(place.name))
+            self._declined = place
             return
         warm = self._count_connection(place, event)
         late = self._board.head if self._leave_late else None
@@ -316,7 +319,7 @@ class Scheduler:
             return
         room = board.unasked.count(board.ready, board.edge)
         for place in sorted(self._places, key=self._preference):
-            picked = self._pick(place, now)
+            picked = None if place is self._declined else self._pick(place, now)
             if picked is not None and (room > 0 or picked.first is not None):
                 self._want(place, picked, now)
                 if picked.first is None and now < place.claim_until:
@@ -406,6 +409,8 @@ class Scheduler:
                 times.append(self._ask_again_at(place, now))
             elif self._may_ask(place, now):
                 times.append(self._delay.due(board, place, now))
+        if self._declined is not None:  # what was given back is not wanted again at once
+            times.append(now + _QUIET)
         coming = [time for time in times if time is not None and time > now]
         self._wake = max(min(coming), now + _STEP) if coming else None
 
