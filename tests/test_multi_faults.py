@@ -152,10 +152,18 @@ class FaultTests(MirroredCase):
         self.assertEqual(got.status, 502)
         self.assertIn("aprp; error=", got.fields["Proxy-Status"])
         text = got.body.decode()
-        for origin, why in zip(
-            origins, ("answered 503", "refused the connection", "isn.t HTTP"), strict=True
-        ):
-            self.assertRegex(text, f"{origin.url}/: [^;]*{why}")
+        for number, why in enumerate(("answered 503", "refused the connection", "isn.t HTTP"), 1):
+            self.assertRegex(text, f"source {number}: [^;]*{why}")
+
+    async def test_urls_of_sources_are_not_told_to_clients(self) -> None:
+        (origin,) = await self.mirrors(lambda _: status(404))
+        for port in (9, origin.port):
+            source = f"http://127.0.0.1:{port}/f?token=secret"
+            for method in ("GET", "HEAD"):
+                got = await self.ask(self.in_front_of([source], base=""), "/f", method=method)
+                self.assertIn(got.status, (404, 502))
+                for said in (got.body.decode(), got.fields["Proxy-Status"] or ""):
+                    self.assertNotRegex(said, "secret|127\\.0")
 
     async def test_a_file_that_no_source_has(self) -> None:
         origins = await self.mirrors(lambda _: status(404), lambda _: status(410))

@@ -26,19 +26,29 @@ class Copy:
 
 
 def copies(urls: Sequence[Url], connections: int = 4) -> tuple[Copy, ...]:
-    """Copies at these URLs: each source is named by its origin, by its URL where that is shared."""
+    """Copies at these URLs, named by their origins, and by their paths where those are shared."""
+    urls = tuple(dict.fromkeys(urls))
     origins = [url.origin for url in urls]
-    return tuple(
-        Copy(
-            Source(
-                url.origin if origins.count(url.origin) == 1 else str(url),
-                url.authority,
-                connections,
-            ),
-            url,
-        )
-        for url in dict.fromkeys(urls)
+    names = distinct(
+        [url.origin if origins.count(url.origin) == 1 else without_query(url) for url in urls]
     )
+    return tuple(
+        Copy(Source(name, url.authority, connections), url)
+        for name, url in zip(names, urls, strict=True)
+    )
+
+
+def without_query(url: Url) -> str:
+    """The URL as logs may show it: its query may hold a token."""
+    return url.origin + url.path
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """The names, numbered where they are shared."""
+    return [
+        name if names.count(name) == 1 else f"{name} ({names[: at + 1].count(name)})"
+        for at, name in enumerate(names)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,8 @@
-"""The one place where what went wrong becomes a status, a sentence and a Proxy-Status field."""
+"""The one place where what went wrong becomes a status, a sentence and a Proxy-Status field.
+
+Clients are told what happened and not where: the names and addresses of upstreams are the
+operator's affair, as with other proxies. Only who named the sources is told of them by name.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,12 @@ from http import HTTPStatus
 
 from aprp.core.fields import Fields
 from aprp.upstream.errors import SourceError
+from aprp.upstream.transfer import TransferFailed
+
+_SUBJECT = re.compile(r"\S+(?=: | may not be reached)|\S+:[0-9]+(?=:? )")
+"""What the text of an error begins with: host and port, a host, or a URL."""
+_URL = re.compile(r"https?://[^\s;,]+")
+_ADDRESS = re.compile(r"(?<=: its address )\S+ ")
 
 
 class Refusal(Exception):
@@ -55,13 +65,33 @@ class Failure:
         )
 
 
-def failure_of(error: BaseException) -> Failure:
-    """What a client is told of an error."""
+def failure_of(error: BaseException, by_name: bool = False) -> Failure:
+    """What a client is told of an error; `by_name` where it named the sources itself."""
     if isinstance(error, Refusal):
         return Failure(error.status, error.kind, str(error), error.fields)
     if isinstance(error, SourceError):
-        return Failure(504 if error.timed_out else 502, error.kind, str(error))
+        text = str(error) if by_name else without_names(error)
+        return Failure(504 if error.timed_out else 502, error.kind, text)
     return Failure(500, "proxy_internal_error", "the proxy itself failed; its log says more")
+
+
+def without_names(error: SourceError) -> str:
+    """The text of an error without hosts, addresses and URLs; sources are numbered from 1.
+
+    The numbers are those of the places in the route, where each source failed.
+    """
+    if isinstance(error, TransferFailed):
+        said = (_nameless(why, "").lstrip(": ") for _, why in error.reasons)
+        listed = "; ".join(f"source {number}: {why}" for number, why in enumerate(said, 1))
+        return f"no source can serve this: {listed}"
+    return _nameless(str(error), "the upstream")
+
+
+def _nameless(text: str, subject: str) -> str:
+    found = _SUBJECT.match(text)
+    if found is not None:
+        text = subject + text[found.end() :]
+    return _URL.sub("another place", _ADDRESS.sub("", text))
 
 
 def reason_phrase(status: int) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from twisted.web.server import NOT_DONE_YET
 
-from aprp.config import SourcesRoute
+from aprp.config import SourceSettings, SourcesRoute
 from aprp.core.answer import Asked, plan_for
 from aprp.core.copies import Facts, etag
 from aprp.core.fields import Fields, Pairs
@@ -25,12 +25,12 @@ from aprp.core.url import Url
 from aprp.core.validators import Validators, format_date
 from aprp.upstream.guard import Guard, own_host_or
 from aprp.upstream.hub import Hub
-from aprp.upstream.terms import Copy, Terms
+from aprp.upstream.terms import Copy, Terms, distinct, without_query
 from aprp.upstream.transfer import Transfer, TransferFailed
 from aprp.upstream.trust import trust_of
 from aprp.web.asking import Wish, read_wish
 from aprp.web.delivery import ClientSink
-from aprp.web.failures import Refusal
+from aprp.web.failures import Refusal, failure_of
 from aprp.web.loops import LoopMark
 from aprp.web.request import ProxyRequest
 from aprp.web.sending import send
@@ -101,7 +101,8 @@ async def serve(
         await send(request, plan, representation(facts, current), transfer, sink)
     except TransferFailed as failed:
         if failed.missing and not request.startedWriting:
-            raise Refusal(404, str(failed), failed.kind) from None
+            text = failure_of(failed, request.names_sources).text
+            raise Refusal(404, text, failed.kind) from None
         raise
     finally:
         sink.close()
@@ -141,12 +142,18 @@ def _never_fresh(asked: Asked) -> Asked:
 
 def copies_of(route: SourcesRoute, path: bytes, query: bytes) -> tuple[Copy, ...]:
     """Where each source of the route has the file at `path`, which is relative to the route."""
-    found: dict[str, Copy] = {}
+    sources: dict[Url, SourceSettings] = {}
     for source in route.sources:
-        name = str(source.url)
-        told = Source(name, source.url.authority, source.connections, source.static_delay)
-        found.setdefault(name, Copy(told, file_url(source.url, path, query)))
-    return tuple(found.values())
+        sources.setdefault(source.url, source)
+    listed = tuple(sources.values())
+    names = distinct([without_query(source.url) for source in listed])
+    return tuple(
+        Copy(
+            Source(name, source.url.authority, source.connections, source.static_delay),
+            file_url(source.url, path, query),
+        )
+        for name, source in zip(names, listed, strict=True)
+    )
 
 
 def file_url(base: Url, path: bytes, query: bytes) -> Url:

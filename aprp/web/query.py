@@ -50,6 +50,7 @@ class QuerySources(RouteResource):
         self._mark = LoopMark()
 
     def render(self, request: ProxyRequest) -> int:
+        request.names_sources = True
         try:
             self._check(request)
             route = self._route

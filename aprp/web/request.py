@@ -40,6 +40,8 @@ class ProxyRequest(Request):
         self._owed: int | None = None
         self._arrived = time()
         self.route = "-"
+        self.names_sources = False
+        """Whether the client named the sources, so that it may be told of them by name."""
         self.upstream: str | None = None
         self.resumes = 0
         self.error: str | None = None
@@ -147,7 +149,7 @@ class ProxyRequest(Request):
 
     def fail(self, error: BaseException) -> None:
         """End with the answer for `error`, or with a cut where another has begun already."""
-        failure = failure_of(error)
+        failure = failure_of(error, self.names_sources)
         self.error = failure.kind
         if self.startedWriting:
             self.cut()
