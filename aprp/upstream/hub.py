@@ -16,6 +16,7 @@ from aprp.core.ratings import Ratings
 from aprp.core.shares import level
 from aprp.core.url import Url
 from aprp.upstream.agent import Agent
+from aprp.upstream.news import News
 
 MOST_CONNECTIONS = 1024
 """To all sources together."""
@@ -76,6 +77,7 @@ class Hub:
         self.ratings = Ratings()
         self.memory = memory
         self.left_out: deque[LeftOut] = deque(maxlen=LATELY)
+        self.news = News()
         self._arbiter = Arbiter(connections)
         self._grants: deque[Grant] = deque()
         self._granting = False

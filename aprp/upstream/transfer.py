@@ -57,12 +57,15 @@ from aprp.upstream.hub import Hub
 from aprp.upstream.inquiry import inquire
 from aprp.upstream.remote import Remote
 from aprp.upstream.sample import Sample
-from aprp.upstream.terms import Copy, Terms
+from aprp.upstream.terms import Copy, Terms, without_query
 
 __all__ = ["Transfer", "TransferFailed"]
 
 Observer = Callable[[str, int, int, int, int], None]
 AskedObserver = Callable[[str, int, int, int], None]
+
+MISSING = ("answered 404", "answered 410")
+"""What a source says that hasn't the file."""
 
 
 class TransferFailed(SourceError):
@@ -77,9 +80,7 @@ class TransferFailed(SourceError):
         if len(kinds) == 1:
             self.kind = kinds.pop()
         self.timed_out = bool(errors) and all(error.timed_out for error in errors)
-        self.missing = bool(reasons) and all(
-            why in ("answered 404", "answered 410") for _, why in reasons
-        )
+        self.missing = bool(reasons) and all(why in MISSING for _, why in reasons)
 
 
 class Transfer:
@@ -100,7 +101,8 @@ class Transfer:
         self._sample = Sample(hub.clock) if terms.sample else None
         self._driver: Driver | None = None
         self._knowing: Deferred[None] | None = None
-        self._left_out: set[str] = set()
+        self._files = {copy.source.name: without_query(copy.url) for copy in sources}
+        self._left_out: dict[str, str] = {}
 
     @property
     def contributors(self) -> tuple[str, ...]:
@@ -193,6 +195,9 @@ class Transfer:
     def learned(self, remote: Remote, facts: Facts) -> None:
         if self.facts is None:
             self.facts = facts
+            for name, reason in self._left_out.items():
+                if reason in MISSING:
+                    self._warn(name, reason)
             self._known()
 
     def asked(self, attempt: Attempt) -> None:
@@ -214,8 +219,15 @@ class Transfer:
         if event.end is End.BROKEN:
             self.resumes += 1
         if event.end in (End.LIED, End.ABSENT) and name not in self._left_out:
-            self._left_out.add(name)
-            self._hub.leaves_out(name, event.reason)
-            self._log.warn("{source} is left out: it {reason}", source=name, reason=event.reason)
-        else:
+            self._left_out[name] = event.reason
+            if self.facts is not None or event.reason not in MISSING:
+                self._warn(name, event.reason)
+        elif event.reason not in MISSING:
             self._log.info("{source}: {reason}", source=name, reason=event.reason)
+
+    def _warn(self, name: str, reason: str) -> None:
+        """A file that no source has is no news, and nothing is twice."""
+        of = "" if self.facts is None else self._files[name]
+        if self._hub.news.is_new((name, of, reason), self._hub.clock.seconds()):
+            self._hub.leaves_out(name, reason)
+            self._log.warn("{source} is left out: it {reason}", source=name, reason=reason)
