@@ -20,7 +20,7 @@ class ArbiterTests(SynchronousTestCase):
         arbiter = Arbiter()
         arbiter.want(1, ONE, AHEAD)
         self.assertEqual(arbiter.want(2, ONE, HEAD), [])
-        self.assertEqual(arbiter.in_use("a"), 1)
+        self.assertEqual(arbiter.by_source(), {"a": 1})
         self.assertEqual(arbiter.release(1, "a"), [Grant(2, "a")])
 
     def test_starving_heads_come_first(self) -> None:
@@ -81,7 +81,7 @@ class ArbiterTests(SynchronousTestCase):
         arbiter.want(1, TWO, AHEAD)
         arbiter.want(2, TWO, AHEAD)
         self.assertEqual(arbiter.leave(1), [Grant(2, "a")])
-        self.assertEqual((arbiter.in_use("a"), arbiter.waiting), (1, 0))
+        self.assertEqual((arbiter.by_source(), arbiter.waiting), ({"a": 1}, 0))
 
     def test_releasing_what_is_not_held_is_an_error(self) -> None:
         self.assertRaises(ValueError, Arbiter().release, 1, "a")

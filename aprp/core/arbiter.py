@@ -91,10 +91,6 @@ class Arbiter:
             self._count(key, self._hosts.pop(key), -self._held[key])
         return self._grant()
 
-    def in_use(self, host: str) -> int:
-        """How many slots are granted at the host."""
-        return self._by_host[host]
-
     def by_source(self) -> dict[str, int]:
         """How many slots are granted at each source; those without are left out."""
         found: Counter[str] = Counter()

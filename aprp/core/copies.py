@@ -22,7 +22,6 @@ from aprp.core.ranges import FromTo, Range, number
 from aprp.core.validators import ETag, Validators, format_date, parse_date
 
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
-GONE = frozenset((404, 410))
 PASSING = frozenset((408, 421, 425, 429))
 """Statuses below 500 that may be another at the next try."""
 LONGEST_WAIT = 86400.0

@@ -84,8 +84,6 @@ class Exchange(Protocol):
     head: ResponseHead
     length: int | None
     """Of the body in bytes as framed, None when only its end will tell."""
-    delimited: bool
-    """Whether the body's end is marked, so that a break can't be taken for it."""
     timings: Timings
     reused: bool
     """Whether the connection had served before."""

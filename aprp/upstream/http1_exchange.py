@@ -38,7 +38,6 @@ class Http1Exchange:
     ) -> None:
         self.head = head
         self.length = framing.length
-        self.delimited = not framing.by_close
         self.timings = timings
         self.reused = connection.served > 1
         self.moved = 0

@@ -36,10 +36,6 @@ class Store:
             self.size -= len(piece)
         return piece
 
-    def peek(self, start: int) -> bytes:
-        """The piece that begins at `start`, still held; empty if there is none."""
-        return self._pieces.get(start, b"")
-
     def forget(self, start: int, stop: int) -> None:
         """Drop what is held of [start, stop)."""
         at = max(0, bisect_left(self._starts, start) - 1)
