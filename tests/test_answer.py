@@ -300,6 +300,16 @@ class PathTests(Cases):
         for header in (b"95-", b"-5", b"95-99", b"95-1000"):
             self.check(asked(header, end), whole(), Part(Range(95, 100), SIZE))
 
+    def test_which_ranges_disagree_is_told(self) -> None:
+        request = asked(b"5-8,20-", self.path)
+        said = "the path asks for the bytes 5-9, and the Range field for 5-8,20-"
+        for answer in (whole(), part(b"5-9/100"), part(b"5-9/*")):
+            plan = decide(request, FromTo(5, 10), answer)
+            self.assertIsInstance(plan, Unsatisfiable)
+            self.assertEqual(getattr(plan, "reason", ""), said)
+        plan = decide(asked(path=FromTo(100)), None, whole())
+        self.assertEqual(getattr(plan, "reason", ""), None)
+
     def test_if_range_decides_whether_the_header_counts(self) -> None:
         for answer in (whole(), part(b"5-9/100")):
             request = asked(b"0-0", self.path, if_range=b'"w"')

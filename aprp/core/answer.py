@@ -8,7 +8,7 @@ complete length that the answer gives.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from aprp.core.fields import Fields
 from aprp.core.ranges import (
@@ -106,9 +106,10 @@ class Conditional:
 
 @dataclass(frozen=True, slots=True)
 class Unsatisfiable:
-    """416; `complete` goes into its Content-Range."""
+    """416; `complete` goes into its Content-Range, `reason` is a sentence where it isn't plain."""
 
     complete: int | None
+    reason: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +204,7 @@ def _part_of_unknown(asked: Asked, sent: Spec, held: Range) -> Plan:
     """With no complete length nothing can be resolved: only what was sent can be answered."""
     meant = asked.header if asked.path is None else (asked.path,)
     if asked.hopeless or (asked.path is not None and asked.header not in (None, meant)):
-        return Unsatisfiable(None)
+        return Unsatisfiable(None, None if asked.hopeless else _conflict(asked))
     return Part(held, None) if meant == (sent,) else AskAgain(None)
 
 
@@ -272,8 +273,10 @@ def _resolve(asked: Asked, complete: int) -> Plan:
     ranges = [found for spec in asked.header or () if (found := spec.resolve(complete))]
     if asked.path is not None:
         meant = asked.path.resolve(complete)
-        if meant is None or (asked.header is not None and ranges != [meant]):
+        if meant is None:
             return Unsatisfiable(complete)
+        if asked.header is not None and ranges != [meant]:
+            return Unsatisfiable(complete, _conflict(asked))
         return Part(meant, complete)
     if not ranges:
         return Unsatisfiable(complete)
@@ -282,3 +285,11 @@ def _resolve(asked: Asked, complete: int) -> Plan:
     if covers_too_much(ranges, complete):
         return Whole(complete)
     return Parts(tuple(ranges), complete)
+
+
+def _conflict(asked: Asked) -> str:
+    path, header = (
+        ",".join(spec.header().decode("ascii").removeprefix("bytes=") for spec in specs)
+        for specs in ((asked.path,) if asked.path else (), asked.header or ())
+    )
+    return f"the path asks for the bytes {path}, and the Range field for {header}"

@@ -40,7 +40,7 @@ async def send(
         kept = fields.without(OF_THE_CONTENT | {b"content-type"})
         request.begin(plan.status, kept if plan.status == 304 else _empty(kept))
     elif isinstance(plan, Unsatisfiable):
-        _refuse_range(request, plan.complete)
+        _refuse_range(request, plan)
     elif isinstance(plan, Parts):
         await _send_parts(request, plan, fields, supply, sink)
     elif isinstance(plan, Part):
@@ -68,8 +68,9 @@ def _empty(fields: Fields) -> Fields:
     return fields.adding((b"Content-Length", b"0"))
 
 
-def _refuse_range(request: ProxyRequest, complete: int | None) -> None:
-    text = "the file has no bytes in the range asked for"
+def _refuse_range(request: ProxyRequest, plan: Unsatisfiable) -> None:
+    text = plan.reason or "the file has no bytes in the range asked for"
+    complete = plan.complete
     lines = () if complete is None else ((b"Content-Range", b"bytes */%d" % complete),)
     failure = Failure(416, "http_request_error", text, lines)
     request.begin(416, failure.head().without((b"proxy-status",)))
