@@ -101,8 +101,9 @@ def body_length(line: RequestLine, fields: Fields) -> int | None:
             raise Refusal(400, "HTTP/1.0 has no Transfer-Encoding")
         codings = fields.all(b"transfer-encoding")
         if len(codings) > 1 or codings[0].lower() != b"chunked":
-            once_named = fields.tokens(b"transfer-encoding").count(b"chunked")
-            status = 400 if once_named or not codings[0] else 501
+            named = fields.tokens(b"transfer-encoding")
+            unknown = len(codings) == 1 and named and named != [b"chunked"]
+            status = 501 if unknown and b"chunked" not in named[:-1] else 400
             raise Refusal(status, "the only transfer coding taken is chunked, once")
         return None
     if not lengths:
