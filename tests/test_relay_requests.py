@@ -157,6 +157,7 @@ class RequestsTest(ProxyCase):
             origin, port = await self.serve(fixed(HELLO), max_body=100)
             seen = await self.ask(port, post(*lines, body=body))
             self.assertEqual((seen.status, len(origin.requests)), (code, code == 200))
+            self.assertEqual([each.route for each in self.records], ["/"])
 
     async def test_a_body_for_no_route(self) -> None:
         _, port = await self.serve(fixed(HELLO), path="/films/")

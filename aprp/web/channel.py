@@ -50,7 +50,7 @@ class StrictChannel(HTTPChannel):
     requestFactory = ProxyRequest
     totalHeadersSize = 1 << 30  # counted here, line by line
     _watchdog: Watchdog
-    _terms: BodyTerms
+    _terms: BodyTerms | None
     _closing = False
     _held_back = False
 
@@ -73,6 +73,7 @@ class StrictChannel(HTTPChannel):
         self._head_size = 0
         self._head_began = False
         self._decoder: Decoder | None = None
+        self._terms = None
         self._unnoted = 0
         self._noted_until = 0.0
 
@@ -176,6 +177,7 @@ class StrictChannel(HTTPChannel):
             self.refuse(Refusal(400, f"the request's body is malformed: {malformed}"))
             return
         except BodyTooLarge:
+            assert self._terms is not None
             self.refuse(too_large(self._terms.most))
             return
         for piece in pieces:
@@ -185,6 +187,7 @@ class StrictChannel(HTTPChannel):
 
     def _note_progress(self, n: int) -> None:
         """A silent sender has its route's time; one that trickles has to come to something too."""
+        assert self._terms is not None
         now, silence = self.reactor.seconds(), self._terms.seconds
         self._unnoted += n
         if self._unnoted >= self.limits.body_progress:
@@ -322,6 +325,7 @@ class StrictChannel(HTTPChannel):
                 started_at=now,
                 seconds=0.0,
                 ended="refused",
+                route="-" if self._terms is None else self._terms.route,
                 error=kind,
             )
         )

@@ -42,6 +42,8 @@ class BodyTerms:
 
     most: int
     seconds: float
+    route: str = "-"
+    """The path of the route that they are from."""
 
 
 @dataclass(frozen=True, slots=True)

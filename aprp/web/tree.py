@@ -27,7 +27,7 @@ class RouteResource(Resource):
         super().__init__()
         self.path = route.path
         self.prefix = route.path.encode("ascii")
-        self.body_terms = BodyTerms(route.max_body, route.send_timeout)
+        self.body_terms = BodyTerms(route.max_body, route.send_timeout, route.path)
 
 
 class Refused(Resource):
