@@ -40,14 +40,25 @@ class Mirror:
     ) -> None:
         self.rate = rate
         self._folder = folder
-        self._space = f"aprp{os.getpid()}m{number}" if shaped else None
         folder.mkdir(parents=True)
+        with contextlib.ExitStack() as ends:
+            self._begin(www, number, latency, shaped, ends)
+            self._ends = ends.pop_all()
+
+    def _begin(
+        self, www: Path, number: int, latency: float, shaped: bool, ends: contextlib.ExitStack
+    ) -> None:
+        """Set all up; what was done is undone by `ends`, the last first."""
+        folder = self._folder
         host = f"10.77.{number}.2" if shaped else "127.0.0.1"
         port = 80 if shaped else _free_port()
         self.url = f"http://{host}:{port}/"
-        if self._space is not None:
-            _line(self._space, number, rate)
-        limit = "" if shaped else f"limit_rate {int(rate)};"
+        inside: list[str] = []
+        if shaped:
+            space = f"aprp{os.getpid()}m{number}"
+            _line(space, number, self.rate, ends)
+            inside = ["ip", "netns", "exec", space]
+        limit = "" if shaped else f"limit_rate {int(self.rate)};"
         config = folder / "nginx.conf"
         config.write_text(
             CONFIG.format(
@@ -58,14 +69,16 @@ class Mirror:
                 limit=limit,
             )
         )
-        inside = ["ip", "netns", "exec", self._space] if self._space else []
         self._command = [*inside, "nginx", "-c", str(config), "-e", str(folder / "error.log")]
         self._address = (host, port)
+        self._process: subprocess.Popen[bytes] | None = None
+        ends.callback(lambda: _end(self._process))
         self.start()
-        self._relay = _late(host, port, latency) if latency else None
-        if self._relay is not None:
-            assert self._relay.stdout is not None
-            self.url = f"http://127.0.0.1:{int(self._relay.stdout.readline())}/"
+        if latency:
+            relay = _late(host, port, latency)
+            ends.callback(_end, relay)
+            assert relay.stdout is not None
+            self.url = f"http://127.0.0.1:{int(relay.stdout.readline())}/"
 
     def start(self) -> None:
         """Serve, again if it was killed."""
@@ -74,6 +87,7 @@ class Mirror:
 
     def kill(self) -> None:
         """End it and all of its connections at once."""
+        assert self._process is not None
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
@@ -84,12 +98,7 @@ class Mirror:
         return sum(int(line) for line in log.read_text().split()) if log.exists() else 0
 
     def stop(self) -> None:
-        for process in (self._relay, self._process):
-            if process is not None:
-                process.terminate()
-                process.wait()
-        if self._space is not None:
-            _run("ip", "netns", "del", self._space)
+        self._ends.close()
 
 
 @contextlib.contextmanager
@@ -102,14 +111,13 @@ def mirrors(
     (www / "film.bin").write_bytes(content)
     shaped = can_shape()
     made: list[Mirror] = []
-    try:
+    with contextlib.ExitStack() as ends:
         lines = zip_longest(rates, latencies, fillvalue=0.0)
         for number, (rate, latency) in enumerate(lines, 1):
-            made.append(Mirror(www, folder / str(number), number, rate, latency, shaped))
+            mirror = Mirror(www, folder / str(number), number, rate, latency, shaped)
+            ends.callback(mirror.stop)
+            made.append(mirror)
         yield made
-    finally:
-        for mirror in made:
-            mirror.stop()
 
 
 def _late(host: str, port: int, seconds: float) -> subprocess.Popen[bytes]:
@@ -128,10 +136,12 @@ def can_shape() -> bool:
     return made.returncode == 0
 
 
-def _line(space: str, number: int, rate: float) -> None:
+def _line(space: str, number: int, rate: float, ends: contextlib.ExitStack) -> None:
     here, there = f"aprp{os.getpid() % 10000}h{number}", f"aprp{os.getpid() % 10000}n{number}"
     _run("ip", "netns", "add", space)
+    ends.callback(_run, "ip", "netns", "del", space)
     _run("ip", "link", "add", here, "type", "veth", "peer", "name", there, "netns", space)
+    ends.callback(_run, "ip", "link", "del", here)  # with the namespace it would go a while later
     _run("ip", "addr", "add", f"10.77.{number}.1/30", "dev", here)
     _run("ip", "link", "set", here, "up")
     _run("ip", "-n", space, "addr", "add", f"10.77.{number}.2/30", "dev", there)
@@ -139,6 +149,12 @@ def _line(space: str, number: int, rate: float) -> None:
     bits = f"{int(rate * 8)}bit"
     shape = ["tbf", "rate", bits, "burst", "64kb", "latency", "100ms"]
     _run("ip", "netns", "exec", space, "tc", "qdisc", "add", "dev", there, "root", *shape)
+
+
+def _end(process: subprocess.Popen[bytes] | None) -> None:
+    if process is not None:
+        process.terminate()
+        process.wait()
 
 
 def _run(*command: str) -> None:
