@@ -19,8 +19,8 @@ from twisted.trial.unittest import TestCase
 
 from aprp.config import Settings, UpstreamRoute, Url
 from aprp.upstream.agent import Agent
-from aprp.web.channel import Limits
 from aprp.web.record import AccessRecord
+from aprp.web.rules import Limits
 from aprp.web.site import make_site
 from tests.nginx import Nginx
 

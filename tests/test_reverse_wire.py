@@ -16,7 +16,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 from zope.interface import implementer
 
-from aprp.web.channel import Limits
+from aprp.web.rules import Limits
 from tests.reverse_case import Client, ProxiedCase, factory_of, read_answers
 
 MIB = 2**20

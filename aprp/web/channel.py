@@ -1,37 +1,21 @@
 """HTTP/1.x from clients: Twisted's channel, made strict.
 
 Heads and bodies are read by our own rules (`aprp.web.rules`, `aprp.core.decoding`) before Twisted
-or any resource sees the request: what passes has one reading. A refused request gets its status
-after the answers to those before it, nothing of it goes on, and the connection ends after a moment
-in which the client can read why.
+or any resource sees the request: what passes has one reading. How a connection ends is the affair
+of `aprp.web.closing`.
 """
 
 from __future__ import annotations
 
-from time import time
 from typing import Any
-
-from twisted.internet.interfaces import (
-    IPullProducer,
-    IReadWriteDescriptor,
-    ISSLTransport,
-    ITCPTransport,
-)
-from twisted.internet.protocol import connectionDone
-from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel, datetimeToString
-from zope.interface import implementer
 
 from aprp.core.decoding import BodyTooLarge, ChunkedDecoder, Decoder, LengthDecoder
 from aprp.core.fields import Fields
 from aprp.core.head import MalformedMessage, check_line_ends, parse_fields
-from aprp.upstream.watchdog import Watchdog
-from aprp.web.failures import Refusal, failure_of, reason_phrase
-from aprp.web.record import AccessRecord
+from aprp.web.closing import ClosingChannel
+from aprp.web.failures import Refusal
 from aprp.web.request import ProxyRequest, too_large
 from aprp.web.rules import (
-    BodyTerms,
-    Limits,
     RequestLine,
     body_length,
     check_host_field,
@@ -40,23 +24,15 @@ from aprp.web.rules import (
 )
 
 
-class StrictChannel(HTTPChannel):
+class StrictChannel(ClosingChannel):
     """One connection of a client. Its factory sets `site`, `reactor` and `limits`."""
 
-    site: Any
-    transport: Any
-    reactor: Any
-    limits: Limits
     requestFactory = ProxyRequest
     totalHeadersSize = 1 << 30  # counted here, line by line
-    _watchdog: Watchdog
-    _terms: BodyTerms | None
-    _closing = False
     _held_back = False
 
     def connectionMade(self) -> None:
         self.MAX_LENGTH = self.limits.line
-        self._watchdog = Watchdog(self.reactor, self._too_slow)
         self._served = 0
         self._host = self.transport.getHost()
         self._between_requests()
@@ -236,118 +212,6 @@ class StrictChannel(HTTPChannel):
             return False
         return version == b"HTTP/1.1" or b"keep-alive" in options
 
-    # The end.
-
     def _respondToBadRequestAndDisconnect(self) -> None:
         """Twisted's parser calls this for what it refuses itself."""
         self.refuse(Refusal(400, "the request is malformed"))
-
-    def _too_slow(self) -> None:
-        if self._closing:
-            self.transport.abortConnection()
-        else:
-            self.refuse(Refusal(408, "the request didn't come in time"))
-
-    def refuse(self, refusal: Refusal) -> None:
-        """Answer, take no more, and close once the client could read the answer."""
-        if self._closing:
-            return
-        failure = failure_of(refusal)
-        head = [b"HTTP/1.1 %d %s\r\n" % (failure.status, reason_phrase(failure.status).encode())]
-        head += [b"%s: %s\r\n" % pair for pair in failure.head().pairs]
-        date = datetimeToString()  # RFC 9110 section 6.6.1
-        head.append(b"Date: %s\r\nConnection: close\r\n\r\n" % date)
-        is_head = self._raw_line.startswith(b"HEAD ")
-        self.transport.writeSequence([*head, b"" if is_head else failure.body])
-        self._observe(failure.status, 0 if is_head else len(failure.body), failure.kind)
-        for request in self.requests:
-            request.discard()
-        self.requests.clear()
-        self.close()
-
-    def timeoutConnection(self) -> None:
-        """Between requests: no news, so nothing is logged; one that stays isn't waited for."""
-        self.loseConnection()
-        self._watchdog.expect(self.limits.linger_seconds)
-
-    def loseConnection(self) -> None:
-        """Close once everything was sent; a client that doesn't take it isn't waited for."""
-        self._closing = True
-        self._watchdog.expect(self.limits.idle_seconds)
-        super().loseConnection()
-
-    def close(self) -> None:
-        """Take no more, send what was written, and close in order; abort if that takes long.
-
-        Only our half is closed at first: bytes that are still under way to a closed socket would
-        reset it, and the client might lose the answer (section 9.6).
-        """
-        self._closing = True
-        self.setTimeout(None)
-        self.setRawMode()
-        self._dataBuffer.clear()
-        network: Any = self._networkProducer
-        network.unregisterProducer()
-        network.resumeProducing()
-        self._watchdog.expect(self.limits.linger_seconds)
-        tcp = ITCPTransport.providedBy(self.transport)
-        if tcp and not ISSLTransport.providedBy(self.transport):
-            self.transport.loseWriteConnection()
-        else:
-            self.transport.loseConnection()
-
-    def reset(self) -> None:
-        """Take no more, send what was written, then RST: for a body that a FIN would complete."""
-        self._closing = True
-        self.setTimeout(None)
-        self.setRawMode()
-        network: Any = self._networkProducer
-        network.unregisterProducer()
-        self._watchdog.expect(self.limits.linger_seconds)
-        if not IReadWriteDescriptor.providedBy(self.transport):
-            network.abortConnection()
-        else:
-            network.registerProducer(_Drained(network), False)
-            network.startWriting()
-
-    def _observe(self, status: int, sent: int, kind: str) -> None:
-        method, _, rest = self._raw_line.decode("latin-1").partition(" ")
-        target, _, version = rest.rpartition(" ")
-        now = time()
-        self.site.observe(
-            AccessRecord(
-                client=str(getattr(self.getPeer(), "host", "unknown")),
-                method=method,
-                target=target,
-                version=version,
-                status=status,
-                bytes_sent=sent,
-                started_at=now,
-                seconds=0.0,
-                ended="refused",
-                route="-" if self._terms is None else self._terms.route,
-                error=kind,
-            )
-        )
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._closing = True
-        self._watchdog.close()
-        super().connectionLost(reason)
-
-
-@implementer(IPullProducer)
-class _Drained:
-    """Aborts a transport when it has written everything: it is asked for more then."""
-
-    def __init__(self, transport: Any) -> None:
-        self._transport = transport
-        self._registered = False
-
-    def resumeProducing(self) -> None:
-        if self._registered:
-            self._transport.abortConnection()
-        self._registered = True  # the first time is the registration itself
-
-    def stopProducing(self) -> None:
-        """The connection is gone already."""

@@ -1,0 +1,157 @@
+"""How the connection of a client ends: in order, by a refusal, or so that a break is seen.
+
+A refused request gets its status after the answers to those before it, nothing of it goes on, and
+the connection ends after a moment in which the client can read why. Who doesn't take what was
+sent isn't waited for. The sections are those of RFC 9112 unless another is named.
+"""
+
+from __future__ import annotations
+
+from time import time
+from typing import Any
+
+from twisted.internet.interfaces import (
+    IPullProducer,
+    IReadWriteDescriptor,
+    ISSLTransport,
+    ITCPTransport,
+)
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel, datetimeToString
+from zope.interface import implementer
+
+from aprp.upstream.watchdog import Watchdog
+from aprp.web.failures import Refusal, failure_of, reason_phrase
+from aprp.web.record import AccessRecord
+from aprp.web.rules import BodyTerms, Limits
+
+
+class ClosingChannel(HTTPChannel):
+    """The end of a connection. Its factory sets `site`, `reactor` and `limits`.
+
+    `_raw_line` is the request line that came last, `_terms` those of its body where they are known.
+    """
+
+    site: Any
+    transport: Any
+    reactor: Any
+    limits: Limits
+    _watchdog: Watchdog
+    _raw_line: bytes = b""
+    _terms: BodyTerms | None = None
+    _closing = False
+
+    def connectionMade(self) -> None:
+        self._watchdog = Watchdog(self.reactor, self._too_slow)
+        super().connectionMade()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._closing = True
+        self._watchdog.close()
+        super().connectionLost(reason)
+
+    def _too_slow(self) -> None:
+        if self._closing:
+            self.transport.abortConnection()
+        else:
+            self.refuse(Refusal(408, "the request didn't come in time"))
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer, take no more, and close once the client could read the answer."""
+        if self._closing:
+            return
+        failure = failure_of(refusal)
+        head = [b"HTTP/1.1 %d %s\r\n" % (failure.status, reason_phrase(failure.status).encode())]
+        head += [b"%s: %s\r\n" % pair for pair in failure.head().pairs]
+        date = datetimeToString()  # RFC 9110 section 6.6.1
+        head.append(b"Date: %s\r\nConnection: close\r\n\r\n" % date)
+        is_head = self._raw_line.startswith(b"HEAD ")
+        self.transport.writeSequence([*head, b"" if is_head else failure.body])
+        self._observe(failure.status, 0 if is_head else len(failure.body), failure.kind)
+        for request in self.requests:
+            request.discard()
+        self.requests.clear()
+        self.close()
+
+    def timeoutConnection(self) -> None:
+        """Between requests: no news, so nothing is logged; one that stays isn't waited for."""
+        self.loseConnection()
+        self._watchdog.expect(self.limits.linger_seconds)
+
+    def loseConnection(self) -> None:
+        """Close once everything was sent; a client that doesn't take it isn't waited for."""
+        self._closing = True
+        self._watchdog.expect(self.limits.idle_seconds)
+        super().loseConnection()
+
+    def close(self) -> None:
+        """Take no more, send what was written, and close in order; abort if that takes long.
+
+        Only our half is closed at first: bytes that are still under way to a closed socket would
+        reset it, and the client might lose the answer (section 9.6).
+        """
+        self._closing = True
+        self.setTimeout(None)
+        self.setRawMode()
+        self._dataBuffer.clear()
+        network: Any = self._networkProducer
+        network.unregisterProducer()
+        network.resumeProducing()
+        self._watchdog.expect(self.limits.linger_seconds)
+        tcp = ITCPTransport.providedBy(self.transport)
+        if tcp and not ISSLTransport.providedBy(self.transport):
+            self.transport.loseWriteConnection()
+        else:
+            self.transport.loseConnection()
+
+    def reset(self) -> None:
+        """Take no more, send what was written, then RST: for a body that a FIN would complete."""
+        self._closing = True
+        self.setTimeout(None)
+        self.setRawMode()
+        network: Any = self._networkProducer
+        network.unregisterProducer()
+        self._watchdog.expect(self.limits.linger_seconds)
+        if not IReadWriteDescriptor.providedBy(self.transport):
+            network.abortConnection()
+        else:
+            network.registerProducer(_Drained(network), False)
+            network.startWriting()
+
+    def _observe(self, status: int, sent: int, kind: str) -> None:
+        method, _, rest = self._raw_line.decode("latin-1").partition(" ")
+        target, _, version = rest.rpartition(" ")
+        now = time()
+        self.site.observe(
+            AccessRecord(
+                client=str(getattr(self.getPeer(), "host", "unknown")),
+                method=method,
+                target=target,
+                version=version,
+                status=status,
+                bytes_sent=sent,
+                started_at=now,
+                seconds=0.0,
+                ended="refused",
+                route="-" if self._terms is None else self._terms.route,
+                error=kind,
+            )
+        )
+
+
+@implementer(IPullProducer)
+class _Drained:
+    """Aborts a transport when it has written everything: it is asked for more then."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self._registered = False
+
+    def resumeProducing(self) -> None:
+        if self._registered:
+            self._transport.abortConnection()
+        self._registered = True  # the first time is the registration itself
+
+    def stopProducing(self) -> None:
+        """The connection is gone already."""
