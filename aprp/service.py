@@ -3,7 +3,7 @@
 What can be wrong is told before anything is served, in plain words and with exit status 1: faults
 of the configuration, files that can't be opened, ports that can't be had. SIGHUP opens the log
 files anew. To stop, the ports are closed first, then clients that are still being served are cut,
-then connections to sources end.
+at once or when they have had the time that the settings give, then connections to sources end.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ from aprp.web.site import make_site
 __all__ = ["Daemon", "Options", "makeService"]
 
 _NO_TWISTD: Mapping[str, Any] = {}
+BESIDES = 10.0
+"""Seconds that stopping may take beside the time that answers have."""
 OTHER_PORT = "end what holds the port, or choose another with --port"
 
 
@@ -141,11 +143,29 @@ class Daemon(MultiService):
         self._health.state = "stopping"
         notify("STOPPING=1", "STATUS=stopping")
         await super().stopService()
+        if self._settings.stop_timeout:
+            await self._let_end(self._settings.stop_timeout)
         for request in tuple(self._site.in_flight):
             request.cut()
         await self._agent.close()
         if self._hang_up_before is not None:
             signal.signal(signal.SIGHUP, self._hang_up_before)
+
+    async def _let_end(self, seconds: float) -> None:
+        """Wait for the answers that were begun; a second signal says to wait no longer."""
+        ended = self._site.come_to_an_end()
+        ended.addTimeout(seconds, self._reactor)
+
+        def enough(*_: object) -> None:
+            self._reactor.callFromThread(ended.cancel)
+
+        before = [(each, signal.signal(each, enough)) for each in (signal.SIGTERM, signal.SIGINT)]
+        notify(f"EXTEND_TIMEOUT_USEC={int((seconds + BESIDES) * 1e6)}")
+        try:
+            await ended
+        finally:
+            for each, handler in before:
+                signal.signal(each, handler)
 
 
 def _already_told(kind: type[BaseException], error: BaseException, trace: Any) -> None:

@@ -208,7 +208,8 @@ class StrictChannel(ClosingChannel):
         """Section 9.3: HTTP/1.0 keeps the connection where it asks to."""
         self._served += 1
         options = request.fields.tokens(b"connection")
-        if b"close" in options or self._served >= self.limits.requests:
+        last = self.site.stopping or self._served >= self.limits.requests
+        if last or b"close" in options:
             return False
         return version == b"HTTP/1.1" or b"keep-alive" in options
 

@@ -44,12 +44,14 @@ class ClosingChannel(HTTPChannel):
 
     def connectionMade(self) -> None:
         self._watchdog = Watchdog(self.reactor, self._too_slow)
+        self.site.channels.add(self)
         super().connectionMade()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._closing = True
         self._watchdog.close()
         super().connectionLost(reason)
+        self.site.left(self)
 
     def _too_slow(self) -> None:
         if self._closing:
@@ -73,6 +75,12 @@ class ClosingChannel(HTTPChannel):
             request.discard()
         self.requests.clear()
         self.close()
+
+    def take_no_more(self) -> None:
+        """Close as soon as no request is left; one that has begun is still answered."""
+        self.persistent = False
+        if not self.requests and not self._closing:
+            self.loseConnection()
 
     def timeoutConnection(self) -> None:
         """Between requests: no news, so nothing is logged; one that stays isn't waited for."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.web.server import Site
 
 from aprp.config import QueryRoute, Settings, SourcesRoute, UpstreamRoute
@@ -13,6 +14,7 @@ from aprp.upstream.agent import Agent
 from aprp.upstream.guard import Guard, Listening, nowhere
 from aprp.upstream.hub import Hub
 from aprp.web.channel import StrictChannel
+from aprp.web.closing import ClosingChannel
 from aprp.web.multi import MultiSource
 from aprp.web.query import QuerySources
 from aprp.web.record import AccessRecord
@@ -38,6 +40,11 @@ class ProxySite(Site):
         self.observe = observe
         self.in_flight: set[ProxyRequest] = set()
         """Requests that have begun to be answered and have not ended."""
+        self.channels: set[ClosingChannel] = set()
+        """The connections of clients."""
+        self.stopping = False
+        """Whether no connection outlasts the answer that it waits for."""
+        self._emptied: Deferred[None] = Deferred(lambda done: done.callback(None))
         self._tree = tree
         self._limits = limits or Limits()
         self._reactor = reactor
@@ -50,6 +57,21 @@ class ProxySite(Site):
         channel.callLater = self._reactor.callLater
         channel.timeOut = self._limits.idle_seconds
         return channel
+
+    def left(self, channel: ClosingChannel) -> None:
+        """A connection has ended."""
+        self.channels.discard(channel)
+        if self.stopping and not self.channels and not self._emptied.called:
+            self._emptied.callback(None)
+
+    def come_to_an_end(self) -> Deferred[None]:
+        """Let what was begun be answered; fires when no client is left, or when cancelled."""
+        self.stopping = True
+        for channel in tuple(self.channels):
+            channel.take_no_more()
+        if not self.channels and not self._emptied.called:
+            self._emptied.callback(None)
+        return self._emptied
 
     def acceptableProtocols(self) -> list[bytes]:
         return [b"http/1.1"]
