@@ -12,8 +12,8 @@ from aprp.config import Settings, SourceSettings, SourcesRoute, Url
 from aprp.upstream.agent import Agent
 from aprp.web.site import make_site
 from tests.origin import Answer, Origin
+from tests.proxied import ProxyCase
 from tests.replies import File, Pattern, Received, Reply
-from tests.reverse_case import ProxiedCase
 
 reactor: Any = _reactor
 SIZE = 3 * 1024 * 1024 + 12345
@@ -27,7 +27,7 @@ def honest(received: Received) -> Reply:
     return HONEST.reply(received)
 
 
-class MirroredCase(ProxiedCase):
+class MirroredCase(ProxyCase):
     """Each test has its own mirrors, on 127.0.0.1, 127.0.0.2 and so on."""
 
     async def mirrors(
@@ -64,4 +64,4 @@ class MirroredCase(ProxiedCase):
         self.agent = agent = Agent(reactor)
         self.addCleanup(agent.close)
         self.site = make_site(settings, agent, self.records.append, reactor)
-        return self.serve(self.site)
+        return self.listen(self.site)

@@ -1,16 +1,14 @@
-"""A proxy of the test's own process in front of an origin, and clients that speak raw bytes."""
+"""The proxy in the test's own process, on real sockets, between upstreams and clients."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from twisted.internet import reactor as _reactor
-from twisted.internet.defer import Deferred, TimeoutError
-from twisted.internet.endpoints import TCP4ClientEndpoint
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
-from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from aprp.config import Settings, UpstreamRoute
@@ -19,162 +17,166 @@ from aprp.upstream.agent import Agent
 from aprp.web.record import AccessRecord
 from aprp.web.rules import Limits
 from aprp.web.site import make_site
-from tests.answers import Seen, parse_answers
+from tests.answers import Seen
+from tests.client import PATIENCE, Client, connect, reactor
+from tests.got import Got, read_answers
+from tests.nginx import Nginx
 from tests.origin import Answer, Origin
 from tests.replies import Reply
 
-reactor: Any = _reactor
-PATIENCE = 10.0
-"""Seconds; far more than anything here takes."""
 
+class Listening:
+    """A factory at a port of loopback; with a `context` it speaks TLS."""
 
-class Client(Protocol):
-    """A client on a real socket. `closed` says how it ended, if it did."""
+    def __init__(self, factory: Any, context: Any = None) -> None:
+        self._made: list[Any] = []
+        build = factory.buildProtocol
 
-    transport: Any
+        def building(address: Any) -> Any:
+            protocol = build(address)
+            self._made.append(protocol)
+            return protocol
 
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self.closed: str | None = None
-        self._waiting: list[tuple[Callable[[], bool], Deferred[None]]] = []
-
-    @property
-    def data(self) -> bytes:
-        """What came so far."""
-        if len(self._pieces) > 1:
-            self._pieces = [b"".join(self._pieces)]
-        return self._pieces[0] if self._pieces else b""
-
-    def forget(self) -> None:
-        """Begin anew with what comes."""
-        self._pieces = []
-
-    def dataReceived(self, data: bytes) -> None:
-        self._pieces.append(data)
-        self._look()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.closed = "fin" if reason.check(connectionDone.type) else "reset"
-        self._look()
-
-    def _look(self) -> None:
-        for each in list(self._waiting):
-            condition, waiting = each
-            if condition():
-                self._waiting.remove(each)
-                waiting.callback(None)
-
-    async def until(self, condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
-        """Wait for that to be true of what came."""
-        if not condition():
-            waiting: Deferred[None] = Deferred()
-            self._waiting.append((condition, waiting))
-            waiting.addTimeout(seconds, reactor)
-            await waiting
-
-    @property
-    def unsent(self) -> int:
-        """Bytes written that the kernel hasn't taken."""
-        transport = self.transport
-        return len(transport.dataBuffer) - transport.offset + transport._tempDataLen
-
-    async def send(self, data: bytes, piece: int | None = None) -> None:
-        """Write it, `piece` bytes in a segment."""
-        for at in range(0, len(data), piece or max(1, len(data))):
-            self.transport.write(data[at : at + (piece or len(data))])
-            if piece:
-                await deferLater(reactor, 0)
-
-    async def ended(self) -> None:
-        """Wait for the close, which has to come soon."""
-        try:
-            await self.until(lambda: self.closed is not None, 2.0)
-        except TimeoutError:
-            raise AssertionError(f"still open, having sent {self.data[:300]!r}") from None
-
-    async def answers(self, methods: Sequence[bytes]) -> list[Seen]:
-        """Those to requests of these methods, once all are there or the connection has ended."""
-
-        def ready() -> bool:
-            if self.closed:
-                return True
-            seen = parse_answers(self.data, methods, None)
-            return sum(each.final for each in seen) == len(methods) and seen[-1].whole
-
-        await self.until(ready)
-        return parse_answers(self.data, methods, self.closed)
-
-
-async def connect(port: int) -> Client:
-    """A client of the proxy at that port."""
-    factory = Factory.forProtocol(Client)
-    factory.noisy = False
-    client = await TCP4ClientEndpoint(reactor, "127.0.0.1", port).connect(factory)
-    assert isinstance(client, Client)
-    return client
-
-
-class Proxy:
-    """A proxy for the path `base` of an origin, at `path` of `port`; `route` are its settings."""
-
-    def __init__(
-        self,
-        origin: Origin,
-        observe: Callable[[AccessRecord], None],
-        limits: Limits | None = None,
-        path: str = "/",
-        base: str = "",
-        **route: Any,
-    ) -> None:
-        upstream = UpstreamRoute(path=path, upstream=Url.parse(origin.url + base), **route)
-        settings = Settings(listen=("tcp:0",), routes=(upstream,))
-        self.agent = Agent(reactor)
-        site = make_site(settings, self.agent, observe, reactor, limits)
-        self._port = reactor.listenTCP(0, site, interface="127.0.0.1")
+        factory.buildProtocol = building
+        if context is None:
+            self._port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        else:
+            self._port = reactor.listenSSL(0, factory, context, interface="127.0.0.1")
         self.port = int(self._port.getHost().port)
 
     async def stop(self) -> None:
+        """End it and its connections."""
         await self._port.stopListening()
+        for protocol in self._made:
+            transport = getattr(protocol, "transport", None)
+            if transport is not None and getattr(transport, "connected", False):
+                transport.abortConnection()
+        await deferLater(reactor, 0.01)
+
+
+class Proxy(Listening):
+    """A proxy for an upstream's URL, at `path` of `port`; `route` are its settings."""
+
+    def __init__(
+        self,
+        upstream: str,
+        observe: Callable[[AccessRecord], None],
+        limits: Limits | None = None,
+        path: str = "/",
+        context: Any = None,
+        **route: Any,
+    ) -> None:
+        one = UpstreamRoute(path=path, upstream=Url.parse(upstream), **route)
+        settings = Settings(listen=("tcp:0",), routes=(one,))
+        self.agent = Agent(reactor)
+        super().__init__(make_site(settings, self.agent, observe, reactor, limits), context)
+
+    async def stop(self) -> None:
+        await super().stop()
         await self.agent.close()
 
 
 class ProxyCase(TestCase):
-    """Gives each test origins, proxies and clients, and ends them with it."""
+    """Gives each test upstreams, proxies and clients, and ends them with it."""
 
-    async def serve(
-        self, answer: Answer, limits: Limits | None = None, path: str = "/", **route: Any
-    ) -> tuple[Origin, int]:
-        """An origin with that behaviour, and the port of a proxy in front of it."""
-        origin = await self.origin(answer)
-        return origin, await self.proxy(origin, limits, path, **route)
+    timeout = 60
+
+    def setUp(self) -> None:
+        self.records: list[AccessRecord] = []
+
+    def folder(self) -> Path:
+        path = Path(self.mktemp()).absolute()
+        path.mkdir(parents=True)
+        return path
+
+    # Upstreams and proxies
+
+    def nginx(self, server: str = "", http: str = "", **files: bytes) -> Nginx:
+        """An nginx that serves these files (`_` in a name stands for its dot)."""
+        nginx = Nginx(self.folder(), server, http)
+        self.addCleanup(nginx.stop)
+        for name, content in files.items():
+            (nginx.www / name.replace("_", ".")).write_bytes(content)
+        return nginx
 
     async def origin(self, answer: Answer) -> Origin:
+        """An upstream with that behaviour."""
         origin = Origin(answer)
         await origin.start()
         self.addCleanup(lambda: Deferred.fromCoroutine(origin.stop()))
         return origin
 
-    async def proxy(
+    def listen(self, factory: Any, context: Any = None) -> int:
+        """The port of loopback at which the factory listens until the test ends."""
+        return self._until_the_end(Listening(factory, context)).port
+
+    def proxy(
         self,
-        origin: Origin,
-        limits: Limits | None = None,
+        upstream: str,
         path: str = "/",
-        base: str = "",
+        limits: Limits | None = None,
+        context: Any = None,
         **route: Any,
     ) -> int:
-        """The port of a proxy for the origin (at the path `base` of it)."""
-        self.records: list[AccessRecord] = []
-        proxy = Proxy(origin, self.records.append, limits, path, base, **route)
+        """The port of a proxy with one route."""
+        proxy = Proxy(upstream, self.records.append, limits, path, context, **route)
         self.agent = proxy.agent
-        self.addCleanup(lambda: Deferred.fromCoroutine(proxy.stop()))
-        return proxy.port
+        return self._until_the_end(proxy).port
 
-    async def client(self, port: int) -> Client:
-        client = await connect(port)
+    async def serve(
+        self, answer: Answer, limits: Limits | None = None, path: str = "/", **route: Any
+    ) -> tuple[Origin, int]:
+        """An origin with that behaviour, and the port of a proxy in front; `records` are its."""
+        origin = await self.origin(answer)
+        self.records = []
+        return origin, self.proxy(origin.url, path, limits, **route)
+
+    def _until_the_end(self, listening: Listening) -> Listening:
+        self.addCleanup(lambda: Deferred.fromCoroutine(listening.stop()))
+        return listening
+
+    # Clients
+
+    async def client(self, port: int, tls: Any = None) -> Client:
+        client = await connect(port, tls)
         self.addCleanup(lambda: Deferred.fromCoroutine(self.end(client)))
         return client
 
-    async def wait(self, seconds: float) -> None:
+    async def end(self, client: Client) -> None:
+        if client.closed is None:
+            client.transport.abortConnection()
+            await client.until(lambda: client.closed is not None)
+
+    async def answer_to(self, port: int, request: bytes, piece: int | None = None) -> Seen:
+        """The final answer to one request as it stands, on a connection of its own."""
+        client = await self.client(port)
+        await client.send(request, piece)
+        answers = await client.answers([request.split(b" ", 1)[0]])
+        await self.end(client)
+        assert answers, client.data
+        return answers[-1]
+
+    async def ask(
+        self,
+        port: int,
+        path: str,
+        fields: dict[str, str] | None = None,
+        method: str = "GET",
+        body: bytes = b"",
+    ) -> Got:
+        """What a plain client gets, on a connection of its own."""
+        client = await self.client(port)
+        lines = {"Host": "proxy.example", "Connection": "close", **(fields or {})}
+        if body:
+            lines["Content-Length"] = str(len(body))
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        await client.send(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + body)
+        await client.ended(self.timeout)
+        return read_answers(client.data, method)[0]
+
+    # Time
+
+    async def wait(self, seconds: float = 0.05) -> None:
         await deferLater(reactor, seconds)
 
     def seconds(self) -> float:
@@ -187,20 +189,6 @@ class ProxyCase(TestCase):
             assert self.seconds() < deadline, "it doesn't come"
             await deferLater(reactor, 0.002)
 
-    async def end(self, client: Client) -> None:
-        if client.closed is None:
-            client.transport.abortConnection()
-            await client.until(lambda: client.closed is not None)
-
-    async def ask(self, port: int, request: bytes, piece: int | None = None) -> Seen:
-        """The final answer to one request on a connection of its own."""
-        client = await self.client(port)
-        await client.send(request, piece)
-        answers = await client.answers([request.split(b" ", 1)[0]])
-        await self.end(client)
-        assert answers, client.data
-        return answers[-1]
-
 
 HELLO = Reply(200, ((b"X-Kept", b"yes"),), (b"hello",))
 
@@ -210,12 +198,7 @@ def fixed(reply: Reply) -> Answer:
     return lambda _: reply
 
 
-def get(path: bytes = b"/file", *fields: bytes, method: bytes = b"GET") -> bytes:
-    """A request of HTTP/1.1 with these further field lines."""
-    lines = [method + b" " + path + b" HTTP/1.1", b"Host: films.example", *fields, b"", b""]
-    return b"\r\n".join(lines)
-
-
-def post(*lines: bytes, body: bytes = b"", method: bytes = b"POST") -> bytes:
-    """A request of HTTP/1.1 with these further field lines, and a body as it stands."""
-    return b"\r\n".join([method + b" /f HTTP/1.1", b"Host: films.example", *lines, b"", body])
+def factory_of(protocol: Callable[[], Any]) -> Factory:
+    factory = Factory.forProtocol(protocol)  # type: ignore[arg-type]
+    factory.noisy = False
+    return factory

@@ -16,8 +16,9 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 
 from aprp.web.record import AccessRecord
+from tests.client import Client, connect, get
 from tests.origin import Origin, Received
-from tests.proxied import Client, Proxy, connect, get
+from tests.proxied import Proxy
 from tests.replies import Close, File, Pattern, Reply, Reset
 
 SIZE = 400_000
@@ -69,7 +70,7 @@ async def soak(reactor: Any, seconds: float, clients: int = 64, seed: int = 1) -
     def observe(record: AccessRecord) -> None:
         outcome.resumes += record.resumes
 
-    proxy = Proxy(origin, observe)
+    proxy = Proxy(origin.url, observe)
     until = reactor.seconds() + seconds
     running = [
         _client(reactor, proxy.port, random.Random(seed + n), until, outcome)

@@ -40,11 +40,11 @@ class FlaskTests(ScriptCase):
         where = await self.application()
         query = ",".join(origin.url + "/film.mp4" for origin in origins)
         for _ in range(3):
-            client = await self.connect(int(where.rpartition(":")[2]))
-            client.send(f"GET /proxy?host={query} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            client = await self.client(int(where.rpartition(":")[2]))
+            await client.send(f"GET /proxy?host={query} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
             await self.until(lambda here=client: len(here.data) > 10**6, "nothing came")
             client.transport.abortConnection()
-            await client.ended
+            await client.ended()
         await self.until(lambda: not any(origin.open for origin in origins), "still fetching")
         sent = sum(origin.bytes_sent for origin in origins)
         self.assertTrue(sent < len(LARGE), sent)

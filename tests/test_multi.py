@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from aprp.config import PathRanges
+from tests.got import parts_of
 from tests.mirrored import BYTES, SIZE, MirroredCase, honest
 from tests.replies import File, Pattern, Received, Reply
-from tests.reverse_case import parts_of
 
 MODIFIED = b"Thu, 01 Jan 2026 00:00:00 GMT"
 

@@ -214,7 +214,7 @@ class FaultTests(MirroredCase):
         got = await self.ask(self.in_front_of(origins, resume_for=0.5), "/f")
         self.assertEqual((got.status, got.whole), (200, False))
         self.assertEqual(got.body, BYTES[: len(got.body)])
-        await self.eventually(lambda: [each.ended for each in self.records] == ["cut"])
+        await self.soon(lambda: [each.ended for each in self.records] == ["cut"])
 
     async def test_all_but_one_die_at_random_moments(self) -> None:
         chance = random.Random(5)

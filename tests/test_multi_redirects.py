@@ -164,4 +164,4 @@ class RedirectTests(MirroredCase):
         self.addCleanup(agent.close)
         guard = Guard(reactor, [ip_network("127.0.0.0/8")], lambda: own)
         leaf = MultiSource(route, Hub(agent, reactor), reactor, guard)
-        return self.serve(ProxySite(RouteTree([leaf]), self.records.append, reactor))
+        return self.listen(ProxySite(RouteTree([leaf]), self.records.append, reactor))

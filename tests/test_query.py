@@ -10,10 +10,10 @@ from urllib.parse import quote
 from aprp.config import QueryRoute, Settings
 from aprp.upstream.agent import Agent
 from aprp.web.site import make_site
+from tests.got import Got
 from tests.mirrored import BYTES, SIZE, MirroredCase, honest, reactor
 from tests.origin import Origin
 from tests.replies import Received, Reply
-from tests.reverse_case import Got
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 
@@ -38,7 +38,7 @@ class QueryCase(MirroredCase):
             reactor,
             listening=lambda: [("0.0.0.0", port) for port in ports],
         )
-        ports.append(self.serve(site))
+        ports.append(self.listen(site))
         return ports[0]
 
     async def of(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.proxied import HELLO, ProxyCase, fixed, get, post
+from tests.client import get, post
+from tests.proxied import HELLO, ProxyCase, fixed
 from tests.replies import Pattern, Reply, Step, Wait, status
 
 CONTENT = Pattern(3000)[0:3000]
@@ -75,7 +76,7 @@ class AnswersTest(ProxyCase):
 
     async def test_a_date_is_added_where_there_is_none(self) -> None:
         _, port = await self.serve(fixed(HELLO))
-        self.assertRegex((await self.ask(port, get())).get(b"date") or b"", rb"^\w+, .* GMT$")
+        self.assertRegex((await self.answer_to(port, get())).get(b"date") or b"", rb"^\w+, .* GMT$")
 
     async def test_hop_by_hop_fields_stay_here(self) -> None:
         reply = HELLO.having(
@@ -95,7 +96,7 @@ class AnswersTest(ProxyCase):
             (b"HTTP/1.0", b"1.0 inner, 1.0 aprp"),
         ):
             _, port = await self.serve(fixed(Reply(200, reply.fields, reply.body, version=version)))
-            seen = await self.ask(port, post(b"Content-Length: 0"))
+            seen = await self.answer_to(port, post(b"Content-Length: 0"))
             names = {name.lower() for name, _ in seen.fields}
             wanted = {b"x-kept", b"content-type", b"content-length", b"date", b"via"}
             self.assertEqual(names, wanted)
@@ -150,7 +151,7 @@ class AnswersTest(ProxyCase):
 
     async def test_locations_into_the_upstream(self) -> None:
         origin = await self.origin(fixed(HELLO))
-        port = await self.proxy(origin, None, "/films/", "/base/")
+        port = self.proxy(origin.url + "/base/", "/films/")
         url = origin.url.encode()
         for sent, arrives in (
             (url + b"/base/a?b#c", b"/films/a?b#c"),
@@ -162,7 +163,7 @@ class AnswersTest(ProxyCase):
             (b"https://elsewhere.example/base/a", b"https://elsewhere.example/base/a"),
         ):
             origin.answer = fixed(status(302, (b"Location", sent)))
-            seen = await self.ask(port, get(b"/films/x"))
+            seen = await self.answer_to(port, get(b"/films/x"))
             self.assertEqual((seen.status, seen.get(b"location")), (302, arrives))
 
     async def test_coded_answers_pass_as_they_are(self) -> None:
@@ -170,6 +171,6 @@ class AnswersTest(ProxyCase):
             200, ((b"Content-Encoding", b"gzip"), (b"Vary", b"Accept-Encoding")), (b"\x1f\x8b",)
         )
         origin, port = await self.serve(fixed(reply))
-        seen = await self.ask(port, get(b"/f", b"Accept-Encoding: gzip"))
+        seen = await self.answer_to(port, get(b"/f", b"Accept-Encoding: gzip"))
         self.assertEqual((seen.body, seen.get(b"content-encoding")), (b"\x1f\x8b", b"gzip"))
         self.assertEqual(origin.requests[0].get(b"accept-encoding"), b"gzip")

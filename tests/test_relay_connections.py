@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.client import Client, get, post
 from tests.origin import Origin, Received
-from tests.proxied import HELLO, Client, ProxyCase, fixed, get, post
+from tests.proxied import HELLO, ProxyCase, fixed
 from tests.replies import Close, File, Pattern, Reply, Wait, status
 
 CONTENT = Pattern(3000)[0:3000]
@@ -79,11 +80,11 @@ class ConnectionsTest(ProxyCase):
         ):
             origin, port = await self.serve(fixed(reply))
             for _ in range(5):
-                await self.ask(port, get())
+                await self.answer_to(port, get())
             self.assertEqual(origin.connections, 1, reply)
         origin, port = await self.serve(lambda r: File(CONTENT).reply(r))
         for _ in range(5):
-            await self.ask(port, get(b"/", b"Range: bytes=5-99"))
+            await self.answer_to(port, get(b"/", b"Range: bytes=5-99"))
         self.assertEqual(origin.connections, 1)
 
     async def test_a_kept_connection_that_was_closed_is_tried_again(self) -> None:
@@ -93,8 +94,8 @@ class ConnectionsTest(ProxyCase):
                 return HELLO if served == 1 else (Close(),)
 
             origin, port = await self.serve(answer)
-            await self.ask(port, get())
-            return origin, (await self.ask(port, raw)).status
+            await self.answer_to(port, get())
+            return origin, (await self.answer_to(port, raw)).status
 
         origin, code = await after(get())
         self.assertEqual((code, len(origin.requests)), (200, 3))
@@ -107,7 +108,7 @@ class ConnectionsTest(ProxyCase):
             origin, port = await self.serve(lambda _, steps=steps: steps, max_body=10**7)
             origin.answers_at_head = True
             body = b"x" * 5_000_000
-            seen = await self.ask(port, post(b"Content-Length: %d" % len(body), body=body))
+            seen = await self.answer_to(port, post(b"Content-Length: %d" % len(body), body=body))
             self.assertEqual((seen.status, seen.body, seen.whole), (413, b"too much", True))
 
     async def test_a_client_that_leaves_stops_the_upstream(self) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.client import get, post
 from tests.origin import Received
-from tests.proxied import HELLO, ProxyCase, fixed, get, post
+from tests.proxied import HELLO, ProxyCase, fixed
 
 
 class RequestsTest(ProxyCase):
     async def through(self, raw: bytes, **route: Any) -> Received:
         """The request as it arrives, having got 200."""
         origin, port = await self.serve(fixed(HELLO), **route)
-        seen = await self.ask(port, raw)
+        seen = await self.answer_to(port, raw)
         self.assertEqual((seen.status, seen.whole), (200, True), seen)
         self.assertEqual((origin.malformed, len(origin.requests)), ([], 1))
         return origin.requests[0]
@@ -46,7 +47,7 @@ class RequestsTest(ProxyCase):
                 b"/films/a/../..",
             ),
         ):
-            self.assertEqual((await self.ask(port, get(target))).status, 400, target)
+            self.assertEqual((await self.answer_to(port, get(target))).status, 400, target)
         for target in (
             b"/",
             b"/films%2fa",
@@ -55,19 +56,19 @@ class RequestsTest(ProxyCase):
             b"/x/../films/a",
             b"/%66ilms/",
         ):
-            self.assertEqual((await self.ask(port, get(target))).status, 404, target)
+            self.assertEqual((await self.answer_to(port, get(target))).status, 404, target)
         self.assertEqual(origin.requests, [])
 
     async def test_the_prefix_is_replaced(self) -> None:
         origin = await self.origin(fixed(HELLO))
-        port = await self.proxy(origin, None, "/films/", "/base/dir/")
+        port = self.proxy(origin.url + "/base/dir/", "/films/")
         for target, arrives in (
             (b"/films/a%2Fb?c", b"/base/dir/a%2Fb?c"),
             (b"/films/", b"/base/dir/"),
             (b"/films//a", b"/base/dir//a"),
             (b"/films/a/../b", b"/base/dir/a/../b"),
         ):
-            await self.ask(port, get(target))
+            await self.answer_to(port, get(target))
             self.assertEqual(origin.requests[-1].target, arrives)
 
     async def test_absolute_form(self) -> None:
@@ -155,13 +156,15 @@ class RequestsTest(ProxyCase):
             ([b"Transfer-Encoding: chunked"], b"65\r\n" + b"x" * 101 + b"\r\n0\r\n\r\n", 413),
         ):
             origin, port = await self.serve(fixed(HELLO), max_body=100)
-            seen = await self.ask(port, post(*lines, body=body))
+            seen = await self.answer_to(port, post(*lines, body=body))
             self.assertEqual((seen.status, len(origin.requests)), (code, code == 200))
             self.assertEqual([each.route for each in self.records], ["/"])
 
     async def test_a_body_for_no_route(self) -> None:
         _, port = await self.serve(fixed(HELLO), path="/films/")
-        self.assertEqual((await self.ask(port, post(b"Content-Length: 1", body=b"a"))).status, 404)
+        self.assertEqual(
+            (await self.answer_to(port, post(b"Content-Length: 1", body=b"a"))).status, 404
+        )
 
     async def test_expect(self) -> None:
         origin, port = await self.serve(fixed(HELLO))
@@ -172,7 +175,7 @@ class RequestsTest(ProxyCase):
         self.assertEqual((await client.answers([b"POST"]))[-1].status, 200)
         self.assertEqual(origin.requests[0].all(b"expect"), [])
         old = b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc"
-        self.assertNotIn(100, [each.status for each in [await self.ask(port, old)]])
+        self.assertNotIn(100, [each.status for each in [await self.answer_to(port, old)]])
 
     async def test_hop_by_hop_fields_stay_here(self) -> None:
         arrived = await self.through(
@@ -218,13 +221,13 @@ class RequestsTest(ProxyCase):
     async def test_max_forwards(self) -> None:
         origin, port = await self.serve(fixed(HELLO))
         options = b"OPTIONS"
-        seen = await self.ask(port, get(b"/f", b"Max-Forwards: 0", method=options))
+        seen = await self.answer_to(port, get(b"/f", b"Max-Forwards: 0", method=options))
         self.assertEqual((seen.status, len(origin.requests)), (204, 0))
         self.assertIn(b"GET", seen.get(b"allow") or b"")
         for sent, arrives in ((b"1", b"0"), (b"10", b"9"), (b"x", b"x")):
-            await self.ask(port, get(b"/f", b"Max-Forwards: " + sent, method=options))
+            await self.answer_to(port, get(b"/f", b"Max-Forwards: " + sent, method=options))
             self.assertEqual(origin.requests[-1].get(b"max-forwards"), arrives)
-        await self.ask(port, get(b"/f", b"Max-Forwards: 0"))
+        await self.answer_to(port, get(b"/f", b"Max-Forwards: 0"))
         self.assertEqual(origin.requests[-1].get(b"max-forwards"), b"0")
 
     async def test_options_for_the_proxy_itself(self) -> None:
@@ -234,6 +237,6 @@ class RequestsTest(ProxyCase):
             b"OPTIONS http://x HTTP/1.1\r\nHost: x\r\n\r\n",
             b"OPTIONS * HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab",
         ):
-            seen = await self.ask(port, raw)
+            seen = await self.answer_to(port, raw)
             self.assertEqual((seen.status, seen.body), (204, b""))
         self.assertEqual(origin.requests, [])

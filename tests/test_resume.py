@@ -14,8 +14,9 @@ from aprp.core.resume import FIRST_PAUSE, LONGEST_PAUSE, Changed, Pauses, Versio
 from aprp.core.validators import ETag, Validators, format_date
 from aprp.web.access_log import as_json
 from tests.answers import Seen
+from tests.client import get
 from tests.origin import Origin, Received
-from tests.proxied import ProxyCase, get
+from tests.proxied import ProxyCase
 from tests.replies import Close, End, File, Pattern, Reply, Reset, Stall, status
 
 SIZE = 300_000
@@ -153,7 +154,7 @@ class ResumeTest(ProxyCase):
         for by in BREAKS:
             for at in (0, 1, 16383, 65536, 200_000, SIZE - 1):
                 origin, port = await self.film(Script(File(CONTENT), _1=broken(at, by)))
-                self.same(await self.ask(port, get()))
+                self.same(await self.answer_to(port, get()))
                 second = origin.requests[1]
                 self.assertEqual(second.get(b"range"), b"bytes=%d-%d" % (at, SIZE - 1))
                 self.assertEqual(second.get(b"if-range"), b'"v1"')
@@ -162,18 +163,18 @@ class ResumeTest(ProxyCase):
     async def test_a_range_of_it(self) -> None:
         for by in BREAKS:
             origin, port = await self.film(Script(File(CONTENT), _1=broken(5000, by)))
-            seen = await self.ask(port, get(b"/file", b"Range: bytes=1000-99999"))
+            seen = await self.answer_to(port, get(b"/file", b"Range: bytes=1000-99999"))
             self.same(seen, 206, ALL[1000:100000])
             self.assertEqual(origin.requests[1].get(b"range"), b"bytes=6000-99999")
 
     async def test_several_ranges(self) -> None:
         fields = (b"Range: bytes=0-49999,100000-149999,299000-",)
         _, port = await self.film(Script(File(CONTENT)))
-        good = await self.ask(port, get(b"/file", *fields))
+        good = await self.answer_to(port, get(b"/file", *fields))
         for number in range(1, 5):
             script = Script(File(CONTENT), **{f"_{number}": broken(700, Reset())})
             _, port = await self.film(script)
-            seen = await self.ask(port, get(b"/file", *fields))
+            seen = await self.answer_to(port, get(b"/file", *fields))
             self.assertEqual((seen.status, seen.whole), (206, True))
             self.assertEqual(parts_of(seen), parts_of(good))
             self.assertEqual([each.resumes for each in self.records], [number < 4])
@@ -181,7 +182,7 @@ class ResumeTest(ProxyCase):
     async def test_for_http_1_0(self) -> None:
         for file in (File(CONTENT), File(CONTENT, framing="chunked")):
             _, port = await self.film(Script(file, _1=broken(5000, Close())))
-            seen = await self.ask(port, b"GET /file HTTP/1.0\r\n\r\n")
+            seen = await self.answer_to(port, b"GET /file HTTP/1.0\r\n\r\n")
             if file.framing == "length":
                 self.same(seen)
             else:
@@ -192,7 +193,7 @@ class ResumeTest(ProxyCase):
             for by in BREAKS:
                 script = Script(File(CONTENT, framing="chunked"), _1=broken(at, by))
                 _, port = await self.film(script)
-                seen = await self.ask(port, get(b"/file", b"Range: bytes=1000-99999"))
+                seen = await self.answer_to(port, get(b"/file", b"Range: bytes=1000-99999"))
                 self.same(seen, 206, ALL[1000:100000])
 
     async def test_chunks_that_end_early_in_order(self) -> None:
@@ -200,29 +201,29 @@ class ResumeTest(ProxyCase):
             return Reply(reply.status, reply.fields, (ALL[1000:5000],), "chunked")
 
         _, port = await self.film(Script(File(CONTENT), _1=short))
-        seen = await self.ask(port, get(b"/file", b"Range: bytes=1000-99999"))
+        seen = await self.answer_to(port, get(b"/file", b"Range: bytes=1000-99999"))
         self.same(seen, 206, ALL[1000:100000])
 
     async def test_it_breaks_many_times(self) -> None:
         faults = {f"_{n}": broken(20_000, BREAKS[n % 2]) for n in range(1, 15)}
         _, port = await self.film(Script(File(CONTENT), **faults))
-        self.same(await self.ask(port, get()))
+        self.same(await self.answer_to(port, get()))
         self.assertEqual([each.resumes for each in self.records], [14])
 
     async def test_an_upstream_that_ignores_ranges(self) -> None:
         script = Script(File(CONTENT, ranges=False), _1=broken(5000, Close()))
         _, port = await self.film(script)
-        self.same(await self.ask(port, get()))
+        self.same(await self.answer_to(port, get()))
         script = Script(File(CONTENT, ranges=False), _1=broken(5000, Close()))
         _, port = await self.film(script)
-        seen = await self.ask(port, get(b"/file", b"Range: bytes=1000-99999"))
+        seen = await self.answer_to(port, get(b"/file", b"Range: bytes=1000-99999"))
         self.same(seen, 206, ALL[1000:100000])
 
     async def test_by_last_modified(self) -> None:
         for date in (File(CONTENT).date, None):  # None: it is dated by its receipt
             file = File(CONTENT, etag=None, date=date)
             origin, port = await self.film(Script(file, _1=broken(5000, Close())))
-            self.same(await self.ask(port, get()))
+            self.same(await self.answer_to(port, get()))
             self.assertEqual(origin.requests[1].get(b"if-range"), file.last_modified)
 
     async def test_without_a_strong_validator_the_client_is_cut(self) -> None:
@@ -237,7 +238,7 @@ class ResumeTest(ProxyCase):
         ):
             for by in BREAKS:
                 origin, port = await self.film(Script(file, _1=broken(5000, by)))
-                self.cut(await self.ask(port, get()), 5000)
+                self.cut(await self.answer_to(port, get()), 5000)
                 self.assertEqual(len(origin.requests), 1)
                 await self.soon(lambda: len(self.records) == 1)
                 record = self.records[0]
@@ -245,7 +246,7 @@ class ResumeTest(ProxyCase):
 
     async def test_what_was_received_reaches_the_client_before_the_cut(self) -> None:
         _, port = await self.film(Script(File(CONTENT, etag=b'W/"v1"'), _1=broken(5000, Close())))
-        seen = await self.ask(port, get())
+        seen = await self.answer_to(port, get())
         self.assertEqual((seen.status, len(seen.body), seen.whole), (200, 5000, False))
 
     async def test_a_file_that_changed_is_cut(self) -> None:
@@ -261,7 +262,7 @@ class ResumeTest(ProxyCase):
             origin, port = await self.film(script)
             file, script.file = script.file, changed
             script.faults[1] = lambda _, file=file: file.reply(PLAIN_GET).broken(5000, Close())
-            self.cut(await self.ask(port, get()), 5000)
+            self.cut(await self.answer_to(port, get()), 5000)
             self.assertEqual(len(origin.requests), 2)
 
     async def test_other_answers_to_the_second_request(self) -> None:
@@ -273,7 +274,7 @@ class ResumeTest(ProxyCase):
         ):
             script = Script(File(CONTENT), _1=broken(5000, Close()), _2=lambda _, r=reply: r)
             _, port = await self.film(script)
-            self.cut(await self.ask(port, get()), 5000)
+            self.cut(await self.answer_to(port, get()), 5000)
 
     async def test_a_shifted_part_is_not_taken(self) -> None:
         def shifted(reply: Reply) -> Reply:
@@ -281,7 +282,7 @@ class ResumeTest(ProxyCase):
             return reply.having(said)
 
         _, port = await self.film(Script(File(CONTENT), _1=broken(5000, Close()), _2=shifted))
-        self.cut(await self.ask(port, get()), 5000)
+        self.cut(await self.answer_to(port, get()), 5000)
 
     async def test_an_upstream_that_answers_503_for_a_while(self) -> None:
         def busy(_: Reply) -> Reply:
@@ -289,7 +290,7 @@ class ResumeTest(ProxyCase):
 
         script = Script(File(CONTENT), _1=broken(5000, Close()), _2=busy, _3=busy, _4=busy)
         _, port = await self.film(script)
-        self.same(await self.ask(port, get()))
+        self.same(await self.answer_to(port, get()))
         self.assertEqual([each.resumes for each in self.records], [1])
 
     async def test_an_upstream_that_restarts(self) -> None:
@@ -333,7 +334,7 @@ class ResumeTest(ProxyCase):
 
     async def test_the_json_log_counts_resumes(self) -> None:
         _, port = await self.film(Script(File(CONTENT), _1=broken(5000, Close())))
-        await self.ask(port, get())
+        await self.answer_to(port, get())
         self.assertEqual(json.loads(as_json(self.records[0]))["resumes"], 1)
 
 

@@ -6,8 +6,10 @@ import socket
 
 from twisted.internet.protocol import Protocol
 
+from tests.client import PATIENCE
+from tests.got import Got
 from tests.nginx import free_port
-from tests.reverse_case import Got, ProxiedCase, factory_of
+from tests.proxied import ProxyCase, factory_of
 
 
 class Saying(Protocol):
@@ -22,9 +24,9 @@ class Saying(Protocol):
             self.transport.write(said)
 
 
-class FailureTests(ProxiedCase):
+class FailureTests(ProxyCase):
     def saying(self, said: bytes) -> str:
-        return f"http://127.0.0.1:{self.serve(factory_of(lambda: Saying(said)))}/"
+        return f"http://127.0.0.1:{self.listen(factory_of(lambda: Saying(said)))}/"
 
     def check(self, got: Got, status: int, kind: str) -> None:
         self.assertEqual(got.status, status)
@@ -72,12 +74,12 @@ class FailureTests(ProxiedCase):
 
     async def test_a_client_that_leaves_while_there_is_no_connection(self) -> None:
         port = self.proxy(self.blackhole(), connect_timeout=30.0)
-        client = await self.connect(port)
-        client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-        await self.moment()
-        client.transport.abortConnection()  # type: ignore[union-attr]
-        await client.ended
-        await self.eventually(lambda: bool(self.records))
+        client = await self.client(port)
+        await client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        await self.wait()
+        client.transport.abortConnection()
+        await client.ended(PATIENCE)
+        await self.soon(lambda: bool(self.records))
         self.assertEqual([record.ended for record in self.records], ["client left"])
 
     async def test_no_answer_in_time(self) -> None:
@@ -93,7 +95,7 @@ class FailureTests(ProxiedCase):
             port = self.proxy(self.saying(said), between_bytes_timeout=0.2, resume_for=0.0)
             got = await self.ask(port, "/")
             self.assertEqual((got.status, got.body, got.whole), (200, b"abc", False))
-            await self.eventually(lambda count=count: len(self.records) == count)
+            await self.soon(lambda count=count: len(self.records) == count)
             self.assertEqual(self.records[-1].ended, "cut")
             self.assertEqual(self.records[-1].error, "connection_read_timeout")
 

@@ -6,8 +6,9 @@ import gzip
 import os
 import random
 
+from tests.got import Got, parts_of
 from tests.nginx import Nginx
-from tests.reverse_case import Got, ProxiedCase, parts_of
+from tests.proxied import ProxyCase
 
 CONTENT = random.Random(1).randbytes(300_000)
 SIZE = len(CONTENT)
@@ -36,7 +37,7 @@ location /echo {
 """
 
 
-class NginxCase(ProxiedCase):
+class NginxCase(ProxyCase):
     def files(self, server: str = "", http: str = "") -> Nginx:
         nginx = self.nginx(server, http, film_mp4=CONTENT, empty_txt=b"")
         for path in nginx.www.iterdir():

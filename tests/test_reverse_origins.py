@@ -9,7 +9,9 @@ from collections.abc import Callable
 from twisted.internet.protocol import Protocol
 
 from aprp.core.validators import format_date
-from tests.reverse_case import Got, ProxiedCase, factory_of, parts_of, reactor
+from tests.client import reactor
+from tests.got import Got, parts_of
+from tests.proxied import ProxyCase, factory_of
 
 CONTENT = random.Random(5).randbytes(50_000)
 SIZE = len(CONTENT)
@@ -60,10 +62,10 @@ class Scripted(Protocol):
                 self.transport.write(sent.partition(b"\r\n\r\n")[2])
 
 
-class HabitTests(ProxiedCase):
+class HabitTests(ProxyCase):
     def behind(self, answer: Answering) -> int:
         self.asked: list[tuple[bytes, dict[bytes, bytes]]] = []
-        origin = self.serve(factory_of(lambda: Scripted(answer, self.asked)))
+        origin = self.listen(factory_of(lambda: Scripted(answer, self.asked)))
         return self.proxy(f"http://127.0.0.1:{origin}/", path_ranges="end")
 
     def check(self, got: Got, start: int, stop: int, complete: str = str(SIZE)) -> None:

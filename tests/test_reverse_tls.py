@@ -20,8 +20,10 @@ from twisted.internet.ssl import (
 from twisted.internet.task import deferLater
 
 from aprp.config import TlsSettings
+from tests.client import PATIENCE, Client, reactor
+from tests.got import read_answers
 from tests.nginx import Nginx
-from tests.reverse_case import Client, ProxiedCase, reactor, read_answers
+from tests.proxied import ProxyCase
 
 SERVER = "ssl_certificate {folder}/server.pem; ssl_certificate_key {folder}/server.key;"
 DAY = datetime.timedelta(days=1)
@@ -75,7 +77,7 @@ class Authority:
         )
 
 
-class ListeningTests(ProxiedCase):
+class ListeningTests(ProxyCase):
     """The proxy as a TLS server."""
 
     def context(self) -> Any:
@@ -84,10 +86,10 @@ class ListeningTests(ProxiedCase):
         self.authority.write_server(folder, LOOPBACK)
         return DefaultOpenSSLContextFactory(str(folder / "server.key"), str(folder / "server.pem"))
 
-    async def client(self, port: int) -> Client:
+    async def trusting(self, port: int) -> Client:
         ca = self.authority.certificate.public_bytes(serialization.Encoding.PEM)
         trust = trustRootFromCertificates([Certificate.loadPEM(ca)])
-        return await self.connect(port, optionsForClientTLS("127.0.0.1", trustRoot=trust))
+        return await self.client(port, optionsForClientTLS("127.0.0.1", trustRoot=trust))
 
     async def test_ranges_and_what_the_upstream_hears(self) -> None:
         content = random.Random(6).randbytes(3_000_000)
@@ -95,12 +97,12 @@ class ListeningTests(ProxiedCase):
             'location /echo { return 200 "$http_x_forwarded_proto"; }', a_bin=content
         )
         port = self.proxy(nginx.url, context=self.context())
-        client = await self.client(port)
-        client.send(b"GET /echo HTTP/1.1\r\nHost: h\r\n\r\n")
-        client.send(
+        client = await self.trusting(port)
+        await client.send(b"GET /echo HTTP/1.1\r\nHost: h\r\n\r\n")
+        await client.send(
             b"GET /a.bin HTTP/1.1\r\nHost: h\r\nRange: bytes=5-\r\nConnection: close\r\n\r\n"
         )
-        await client.ended
+        await client.ended(PATIENCE)
         scheme, film = read_answers(client.data, "GET", "GET")
         self.assertEqual(scheme.body, b"https")
         self.assertEqual((film.status, film.body), (206, content[5:]))
@@ -110,25 +112,25 @@ class ListeningTests(ProxiedCase):
         with open(nginx.www / "large.bin", "wb") as large:
             large.truncate(2**28)
         port = self.proxy(nginx.url, context=self.context(), send_timeout=0.5)
-        client = await self.client(port)
+        client = await self.trusting(port)
         client.keep = False
-        client.send(b"GET /large.bin HTTP/1.1\r\nHost: h\r\n\r\n")
+        await client.send(b"GET /large.bin HTTP/1.1\r\nHost: h\r\n\r\n")
         await client.until(lambda: client.received > 2**20)
-        client.transport.pauseProducing()  # type: ignore[union-attr]
-        await self.eventually(lambda: bool(self.records))
+        client.transport.pauseProducing()
+        await self.soon(lambda: bool(self.records))
         self.assertEqual(self.records[-1].error, "connection_write_timeout")
         self.assertLess(self.records[-1].bytes_sent, 2**26)
         self.assertEqual(self.agent.connections, 0)
-        client.transport.resumeProducing()  # type: ignore[union-attr]
-        await client.ended
-        self.assertFalse(client.clean)
-        leaving = await self.client(port)
+        client.transport.resumeProducing()
+        await client.ended(PATIENCE)
+        self.assertNotEqual(client.closed, "fin")
+        leaving = await self.trusting(port)
         leaving.keep = False
-        leaving.send(b"GET /large.bin HTTP/1.1\r\nHost: h\r\n\r\n")
+        await leaving.send(b"GET /large.bin HTTP/1.1\r\nHost: h\r\n\r\n")
         await leaving.until(lambda: leaving.received > 2**20)
-        leaving.transport.abortConnection()  # type: ignore[union-attr]
-        await leaving.ended
-        await self.eventually(lambda: self.records[-1].ended == "client left")
+        leaving.transport.abortConnection()
+        await leaving.ended(PATIENCE)
+        await self.soon(lambda: self.records[-1].ended == "client left")
         self.assertEqual(self.agent.connections, 0)
 
     async def test_a_client_that_takes_little_at_a_time_is_not_cut(self) -> None:
@@ -136,22 +138,22 @@ class ListeningTests(ProxiedCase):
         with open(nginx.www / "large.bin", "wb") as large:
             large.truncate(2**28)
         port = self.proxy(nginx.url, context=self.context(), send_timeout=0.4)
-        client = await self.client(port)
+        client = await self.trusting(port)
         client.keep = False
-        client.send(b"GET /large.bin HTTP/1.1\r\nHost: h\r\n\r\n")
+        await client.send(b"GET /large.bin HTTP/1.1\r\nHost: h\r\n\r\n")
         await client.until(lambda: client.received > 0)
         for _ in range(12):
-            client.transport.pauseProducing()  # type: ignore[union-attr]
+            client.transport.pauseProducing()
             before = client.received
             await deferLater(reactor, 0.1)
-            client.transport.resumeProducing()  # type: ignore[union-attr]
+            client.transport.resumeProducing()
             await client.until(
-                lambda before=before: client.received > before or client.ended.called
+                lambda before=before: client.received > before or client.closed is not None
             )
         self.assertEqual(self.records, [])
 
 
-class TlsTests(ProxiedCase):
+class TlsTests(ProxyCase):
     def upstream(self, authority: Authority, alternative: x509.GeneralName) -> Nginx:
         folder = self.folder()
         authority.write_server(folder, alternative)

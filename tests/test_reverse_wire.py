@@ -17,7 +17,9 @@ from twisted.web.server import Request, Site
 from zope.interface import implementer
 
 from aprp.web.rules import Limits
-from tests.reverse_case import Client, ProxiedCase, factory_of, read_answers
+from tests.client import PATIENCE, Client
+from tests.got import read_answers
+from tests.proxied import ProxyCase, factory_of
 
 MIB = 2**20
 LARGE = 256 * MIB
@@ -77,19 +79,19 @@ def resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-class WireCase(ProxiedCase):
+class WireCase(ProxyCase):
     async def steady(self, number: Callable[[], int]) -> int:
         """The number, once it no longer grows."""
         before = -1
         while before != number():
             before = number()
-            await self.moment(0.3)
+            await self.wait(0.3)
         return before
 
 
 class BodyTests(WireCase):
     def echo(self, **options: int) -> int:
-        return self.proxy(f"http://127.0.0.1:{self.serve(Site(Echo()))}/", **options)
+        return self.proxy(f"http://127.0.0.1:{self.listen(Site(Echo()))}/", **options)
 
     async def test_every_method_with_a_body(self) -> None:
         port = self.echo()
@@ -103,12 +105,12 @@ class BodyTests(WireCase):
                 self.assertEqual(told["fields"]["x-a"], "b")
 
     async def test_a_chunked_body_goes_on_with_a_length(self) -> None:
-        client = await self.connect(self.echo())
-        client.send(
+        client = await self.client(self.echo())
+        await client.send(
             b"POST /200 HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"
             b"\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n"
         )
-        await client.ended
+        await client.ended(PATIENCE)
         told = json.loads(read_answers(client.data, "POST")[0].body)
         self.assertEqual(bytes.fromhex(told["body"]), b"abcde")
         self.assertEqual(told["fields"]["content-length"], "5")
@@ -154,50 +156,50 @@ class PressureTests(WireCase):
             return self.origins[-1]
 
         return self.proxy(
-            f"http://127.0.0.1:{self.serve(factory_of(build))}/", send_timeout=send_timeout
+            f"http://127.0.0.1:{self.listen(factory_of(build))}/", send_timeout=send_timeout
         )
 
     async def start(self, port: int) -> Client:
-        client = await self.connect(port)
+        client = await self.client(port)
         client.keep = False
-        client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        await client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
         await client.until(lambda: client.received > MIB)
         return client
 
     async def test_a_slow_client_costs_a_small_buffer_and_gets_it_all_in_the_end(self) -> None:
         before = resident()
         client = await self.start(self.pouring())
-        client.transport.pauseProducing()  # type: ignore[union-attr]
+        client.transport.pauseProducing()
         sent = await self.steady(lambda: self.origins[0].sent)
         self.assertLess(sent, 48 * MIB, "what two pairs of kernel buffers can hold")
         self.assertLess(resident() - before, 24 * MIB)
-        client.transport.resumeProducing()  # type: ignore[union-attr]
-        await client.until(lambda: client.received > LARGE)
+        client.transport.resumeProducing()
+        await client.until(lambda: client.received > LARGE, self.timeout)
         self.assertLess(resident() - before, 24 * MIB)
         self.assertEqual(self.origins[0].sent, LARGE)
 
     async def test_an_answer_that_ends_with_its_connection_is_held_back_too(self) -> None:
         client = await self.start(self.pouring(b"HTTP/1.1 200 OK\r\n\r\n"))
-        client.transport.pauseProducing()  # type: ignore[union-attr]
+        client.transport.pauseProducing()
         self.assertLess(await self.steady(lambda: self.origins[0].sent), 48 * MIB)
 
     async def test_a_client_that_leaves_stops_the_fetch_at_once(self) -> None:
         for paused in (False, True):
             client = await self.start(self.pouring())
             if paused:
-                client.transport.pauseProducing()  # type: ignore[union-attr]
+                client.transport.pauseProducing()
                 await self.steady(lambda: self.origins[0].sent)
             sent = self.origins[0].sent
-            client.transport.abortConnection()  # type: ignore[union-attr]
-            await self.eventually(lambda: self.origins[0].lost)
+            client.transport.abortConnection()
+            await self.soon(lambda: self.origins[0].lost)
             self.assertLess(self.origins[0].sent - sent, 32 * MIB)
             self.assertEqual((self.agent.connections, len(self.origins)), (0, 1), "none asked anew")
-            await self.eventually(lambda: self.records[-1].ended == "client left")
+            await self.soon(lambda: self.records[-1].ended == "client left")
 
     async def test_a_client_that_takes_nothing_is_cut_in_time(self) -> None:
         client = await self.start(self.pouring(send_timeout=0.3))
-        client.transport.pauseProducing()  # type: ignore[union-attr]
-        await self.eventually(lambda: self.origins[0].lost)
+        client.transport.pauseProducing()
+        await self.soon(lambda: self.origins[0].lost)
         self.assertEqual(self.records[-1].error, "connection_write_timeout")
 
 
@@ -211,38 +213,40 @@ class ClientTests(WireCase):
     async def test_http_1_0(self) -> None:
         port = self.film()
         for fields, kept in ((b"", False), (b"Connection: keep-alive\r\n", True)):
-            client = await self.connect(port)
-            client.send(b"GET /a.bin HTTP/1.0\r\nRange: bytes=5-9\r\n" + fields + b"\r\n")
+            client = await self.client(port)
+            await client.send(b"GET /a.bin HTTP/1.0\r\nRange: bytes=5-9\r\n" + fields + b"\r\n")
             await client.until(lambda data=client: data.data.endswith(self.content[5:10]))
             if kept:
-                client.send(b"GET /a.bin HTTP/1.0\r\nRange: bytes=6-9\r\n\r\n")
-            await client.ended
+                await client.send(b"GET /a.bin HTTP/1.0\r\nRange: bytes=6-9\r\n\r\n")
+            await client.ended(PATIENCE)
             got = read_answers(client.data, *["GET"] * (1 + kept))
             self.assertEqual([each.status for each in got], [206] * (1 + kept))
             self.assertEqual(got[-1].body, self.content[5 + kept : 10])
 
     async def test_http_1_0_gets_no_chunks(self) -> None:
-        client = await self.connect(self.film())
-        client.send(b"GET /b.html HTTP/1.0\r\nAccept-Encoding: gzip\r\n\r\n")
-        await client.ended
-        self.assertTrue(client.clean)
+        client = await self.client(self.film())
+        await client.send(b"GET /b.html HTTP/1.0\r\nAccept-Encoding: gzip\r\n\r\n")
+        await client.ended(PATIENCE)
+        self.assertEqual(client.closed, "fin")
         got = read_answers(client.data, "GET")[0]
         self.assertEqual(got.fields["Content-Encoding"], "gzip")
         self.assertNotIn("Transfer-Encoding", got.fields)
         self.assertTrue(got.body.startswith(b"\x1f\x8b"))
 
     async def test_keep_alive(self) -> None:
-        client = await self.connect(self.film())
+        client = await self.client(self.film())
         for start in range(20):
-            client.data = b""
-            client.send(b"GET /a.bin HTTP/1.1\r\nHost: h\r\nRange: bytes=%d-9999\r\n\r\n" % start)
+            client.forget()
+            await client.send(
+                b"GET /a.bin HTTP/1.1\r\nHost: h\r\nRange: bytes=%d-9999\r\n\r\n" % start
+            )
             whole = self.content[start:10_000]
             await client.until(lambda end=whole: client.data.endswith(end))
             self.assertEqual(read_answers(client.data, "GET")[0].status, 206)
         self.assertEqual(self.agent.connections, 1)
 
     async def test_pipelining(self) -> None:
-        client = await self.connect(self.film())
+        client = await self.client(self.film())
         one = b"%s /a.bin HTTP/1.1\r\nHost: h\r\nRange: bytes=%d-%d\r\n%s\r\n"
         methods = ["GET", "HEAD", "GET", "GET"]
         spans = [(0, 49_999), (5, 9), (7, 7), (99_990, 99_999)]
@@ -250,8 +254,8 @@ class ClientTests(WireCase):
             one % (method.encode(), *span, b"Connection: close\r\n" if at == 3 else b"")
             for at, (method, span) in enumerate(zip(methods, spans, strict=True))
         ]
-        client.send(b"".join(requests))
-        await client.ended
+        await client.send(b"".join(requests))
+        await client.ended(PATIENCE)
         answers = read_answers(client.data, *methods)
         self.assertEqual([each.status for each in answers], [206, 200, 206, 206])
         for answer, method, (first, last) in zip(answers, methods, spans, strict=True):
@@ -267,8 +271,8 @@ class ClientTests(WireCase):
             (b"GET /a.bin HTTP/1.1\r\nHost: h\r\n", 408),
             (b"POST /a.bin HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nabc", 408),
         ):
-            client = await self.connect(port)
-            client.send(sent)
-            await client.ended
+            client = await self.client(port)
+            await client.send(sent)
+            await client.ended(PATIENCE)
             found = read_answers(client.data, "GET")[0].status if client.data else None
             self.assertEqual(found, status, sent)

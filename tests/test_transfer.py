@@ -183,9 +183,9 @@ class LeavingTests(TransferCase):
 
     async def test_a_client_that_leaves_stops_its_attempts(self) -> None:
         origins = await self.mirrors(large, large, rates=(5e6, 5e6))
-        client = await self.connect(self.in_front_of(origins))
+        client = await self.client(self.in_front_of(origins))
         client.keep = False
-        client.send(b"GET /f HTTP/1.1\r\nHost: h\r\n\r\n")
+        await client.send(b"GET /f HTTP/1.1\r\nHost: h\r\n\r\n")
         await client.until(lambda: client.received > 2 * MIB)
         client.transport.abortConnection()
         await self.at_rest(origins)
@@ -245,9 +245,9 @@ class MemoryTests(TransferCase):
         origins = await self.mirrors(large, large, large)
         port = self.in_front_of(origins, memory=memory)
         for _ in range(50):
-            client = await self.connect(port)
+            client = await self.client(port)
             client.keep = False
-            client.send(b"GET /f HTTP/1.1\r\nHost: h\r\n\r\n")
+            await client.send(b"GET /f HTTP/1.1\r\nHost: h\r\n\r\n")
             client.transport.pauseProducing()
         got = await self.ask(port, "/f", {"Range": "bytes=1000000-9999999"})
         self.assertEqual((got.status, got.body == LARGE[1_000_000:10_000_000]), (206, True))
@@ -256,9 +256,9 @@ class MemoryTests(TransferCase):
         origins = await self.mirrors(large, large)
         port = self.in_front_of(origins, connections=2)
         for _ in range(3):
-            client = await self.connect(port)
+            client = await self.client(port)
             client.keep = False
-            client.send(b"GET /f HTTP/1.1\r\nHost: h\r\n\r\n")
+            await client.send(b"GET /f HTTP/1.1\r\nHost: h\r\n\r\n")
             await client.until(lambda each=client: each.received > 0)
             client.transport.pauseProducing()
         began = reactor.seconds()

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tests.client import get
 from tests.origin import Received
-from tests.proxied import ProxyCase, get
+from tests.proxied import ProxyCase
 from tests.replies import Close, File, Pattern, Reset, Step, Wait
 
 CONTENT = Pattern(3000)[0:3000]
@@ -348,7 +349,7 @@ class UpstreamsThatLieTest(ProxyCase):
                 (answer.status, answer.fields, answer.body[:100]),
             )
             self.assertEqual(answer.all(b"evil"), [])
-        after = await self.ask(port, get(b"/after"))
+        after = await self.answer_to(port, get(b"/after"))
         self.assertEqual((after.status, after.body), (200, CONTENT), "the request after it")
 
     async def test_heads(self) -> None:
@@ -357,10 +358,10 @@ class UpstreamsThatLieTest(ProxyCase):
     async def test_an_answer_to_no_request_ends_a_kept_connection(self) -> None:
         stray: list[Step] = [whole(), *LATE, whole(b"Evil: yes")]
         origin, port = await self.serve(lambda _: stray)
-        await self.ask(port, get())
+        await self.answer_to(port, get())
         await self.wait(0.1)
         stray[1:] = []
-        self.assertEqual((await self.ask(port, get())).all(b"evil"), [])
+        self.assertEqual((await self.answer_to(port, get())).all(b"evil"), [])
         self.assertEqual(origin.connections, 2)
 
     async def test_framings(self) -> None:
