@@ -64,6 +64,14 @@ class NamelessTests(SynchronousTestCase):
             "`redirects: public` would follow",
         )
 
+    def test_a_redirect_to_what_is_no_host_is_told_without_it(self) -> None:
+        at = Url.parse("http://a.example/x")
+        why = str(redirected("public", at, at, b"http://10.1/secret"))
+        self.assertIn(" 10.1,", why)
+        said = failure_of(TransferFailed((("http://a.example/", why),), ())).text
+        self.assertNotIn("10.1", said)
+        self.assertIn("which some read as an IPv4 address", said)
+
     def test_sources_are_numbered_and_dates_stay(self) -> None:
         reasons = (
             ("http://a.example/", "answered 503"),

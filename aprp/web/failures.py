@@ -17,7 +17,7 @@ from aprp.upstream.transfer import TransferFailed
 _SUBJECT = re.compile(r"\S+(?=: | may not be reached)|\S+:[0-9]+(?=:? )")
 """What the text of an error begins with: host and port, a host, or a URL."""
 _URL = re.compile(r"https?://[^\s;,]+")
-_ADDRESS = re.compile(r"(?<=: its address )\S+ ")
+_ADDRESS = re.compile(r"(?<=: its address )\S+ |(?<= has the host )\S+, ")
 
 
 class Refusal(Exception):
