@@ -1,8 +1,8 @@
 """nginx mirrors of one file behind lines of bounded speed.
 
 As root, each mirror has a network namespace of its own, and a token bucket on its only link: all
-connections share the line's speed. Otherwise nginx limits each connection. Where requests shall
-take longer to their first byte, a relay of our own holds them up on the way.
+connections share the line's speed. Otherwise nginx limits each connection. Where a mirror shall be
+far away, a relay of our own holds up new connections (as root) and requests on the way.
 """
 
 from __future__ import annotations
@@ -75,10 +75,11 @@ class Mirror:
         ends.callback(lambda: _end(self._process))
         self.start()
         if latency:
-            relay = _late(host, port, latency)
+            tunnel = number if shaped and os.path.exists("/dev/net/tun") else None
+            relay = _late(host, port, latency, tunnel)
             ends.callback(_end, relay)
             assert relay.stdout is not None
-            self.url = f"http://127.0.0.1:{int(relay.stdout.readline())}/"
+            self.url = f"http://{relay.stdout.readline().decode().strip()}/"
 
     def start(self) -> None:
         """Serve, again if it was killed."""
@@ -120,8 +121,10 @@ def mirrors(
         yield made
 
 
-def _late(host: str, port: int, seconds: float) -> subprocess.Popen[bytes]:
+def _late(host: str, port: int, seconds: float, tunnel: int | None) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "benchmarks.late", host, str(port), str(seconds)]
+    if tunnel is not None:
+        command.append(str(tunnel))
     return subprocess.Popen(command, stdout=subprocess.PIPE)
 
 

@@ -2,7 +2,8 @@
 
     python -m benchmarks.mirrors [MEGABYTES] [RATE[/MILLISECONDS] ...]
 
-Rates are MB/s, milliseconds are what each request waits. Without any: three near mirrors of 10, 5
+Rates are MB/s, milliseconds are the round trip: what a new connection takes, as root, and then each
+request. Without any: three near mirrors of 10, 5
 and 1 MB/s, two of 10 and 0.3, and the three with 30 to 200 ms.
 
 aprp is read by curl, whose output is watched; aria2c writes a file, of which what is there without
