@@ -1,9 +1,9 @@
 """The agent: every byte from a source comes through it. It keeps connections warm per origin.
 
-`open` takes an idle connection or makes one. A kept connection may have been closed by the source
-at the moment it is used: a request that may be sent twice is then sent again at once, over a new
-connection and for free; one that may not gets a new connection to begin with (RFC 9112 section
-9.3.1).
+`open` takes an idle connection or makes one; `connect` makes one ahead of its first request. A kept
+connection may have been closed by the source at the moment it is used: a request that may be sent
+twice is then sent again at once, over a new connection and for free; one that may not gets a new
+connection to begin with (RFC 9112 section 9.3.1).
 """
 
 from __future__ import annotations
@@ -49,9 +49,25 @@ class Agent:
             try:
                 return await kept.ask(request)
             except NoAnswer:
-                pass
-        connection = await self._connect(request)
+                if kept.fresh:
+                    raise
+        connection = await self._connect(request.origin, request.timeouts.connect)
         return await connection.ask(request)
+
+    async def connect(self, origin: Origin, timeout: float) -> float | None:
+        """Have a connection to the origin idle, over TLS one whose other side is verified.
+
+        Gives the seconds that it took to open it; None: one was idle already. `timeout` are
+        seconds for each of TCP and TLS. Nothing is reserved: whoever asks first takes it. Raises
+        a `SourceError`. Cancelling the coroutine's Deferred closes the connection.
+        """
+        if any(connection.idle for connection in self._idle.get(origin, ())):
+            return None
+        began = self._reactor.seconds()
+        connection = await self._connect(origin, timeout)
+        await connection.opened(timeout)
+        self._keep(origin, connection)
+        return float(self._reactor.seconds() - began)
 
     def close(self) -> Deferred[None]:
         """Close every connection, busy ones too; fires when all are gone."""
@@ -75,12 +91,11 @@ class Agent:
                 return connection
         return None
 
-    async def _connect(self, request: SourceRequest) -> Connection:
-        origin = request.origin
+    async def _connect(self, origin: Origin, timeout: float) -> Connection:
         factory = Factory.forProtocol(lambda: self._connection(origin))
         factory.noisy = False
         try:
-            endpoint = self._endpoint(origin, request.timeouts.connect)
+            endpoint = self._endpoint(origin, timeout)
             connection = await _stoppable(endpoint.connect(factory))
         except CancelledError:
             raise
@@ -91,12 +106,7 @@ class Agent:
 
     def _connection(self, origin: Origin) -> Connection:
         def released(connection: Connection) -> None:
-            idle = self._idle.setdefault(origin, [])
-            if len(idle) < IDLE_PER_ORIGIN:
-                idle.append(connection)
-                connection.rest(IDLE_SECONDS)
-            else:
-                connection.abandon()
+            self._keep(origin, connection)
 
         def lost(connection: Connection) -> None:
             idle = self._idle.get(origin, [])
@@ -110,6 +120,14 @@ class Agent:
         connection = Connection(self._reactor, str(origin), released, lost)
         self._open[connection] = Deferred()
         return connection
+
+    def _keep(self, origin: Origin, connection: Connection) -> None:
+        idle = self._idle.setdefault(origin, [])
+        if len(idle) < IDLE_PER_ORIGIN:
+            idle.append(connection)
+            connection.rest(IDLE_SECONDS)
+        else:
+            connection.abandon()
 
     def _endpoint(self, origin: Origin, timeout: float) -> IStreamClientEndpoint:
         endpoint: IStreamClientEndpoint

@@ -211,7 +211,7 @@ class Attempt:
 
     def _ended_by(self, error: SourceError) -> Ended:
         self.remote.error = error
-        return Ended(self.number, _end_of(error), str(error))
+        return Ended(self.number, end_of(error), str(error))
 
     def _tell(self, event: Ended) -> None:
         self._brings_no_more()
@@ -224,7 +224,8 @@ class Attempt:
             self._sample.left(self)
 
 
-def _end_of(error: SourceError) -> End:
+def end_of(error: SourceError) -> End:
+    """What an error means for the source."""
     if isinstance(error, BodyBroken):
         return End.BROKEN
     if isinstance(error, SourceLied):

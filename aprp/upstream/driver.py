@@ -26,11 +26,9 @@ from aprp.upstream.errors import BodyBroken
 from aprp.upstream.hub import Hub
 from aprp.upstream.remote import Remote
 from aprp.upstream.sample import Sample
+from aprp.upstream.slots import Slots
 from aprp.upstream.store import Store
 from aprp.upstream.terms import Terms
-
-DECLINED = 0.005
-"""Seconds until a slot is asked for again at a source after one was granted in vain."""
 
 
 class Watcher(Protocol):
@@ -50,8 +48,8 @@ class Watcher(Protocol):
         """Bytes came from the offset `at` on, of which `kept` were missing until then."""
         ...
 
-    def ended(self, attempt: Attempt, event: m.Ended) -> None:
-        """An attempt ended in some other way than by being given up."""
+    def failed(self, remote: Remote, end: m.End, reason: str) -> None:
+        """A source could not be connected to, or an attempt at it failed."""
         ...
 
 
@@ -101,6 +99,7 @@ class Driver:
         self._watcher = watcher
         length = None if watcher.facts is None else watcher.facts.complete
         sources = [remote.source for remote in remotes]
+        self._slots = Slots(hub, self, self._remotes, self._feed, self._unreachable)
         self._scheduler = Scheduler(sources, start, stop, hub.ratings, terms.scheduling, length)
         self._store = Store()
         self._attempts: dict[int, Attempt] = {}
@@ -109,9 +108,6 @@ class Driver:
         self._over = False
         self._failure: Exception | None = None
         self._timer: IDelayedCall | None = None
-        self._declined: dict[str, float] = {}
-        self._put_off: dict[str, m.Urgency] = {}
-        self._asking: IDelayedCall | None = None
         self._now = 0.0
         self._window = terms.scheduling.window
         self._sink: IConsumer | None = None
@@ -204,7 +200,7 @@ class Driver:
     # Slots and memory
 
     def granted(self, source: str) -> None:
-        self._feed(m.Granted(source))
+        self._slots.granted(source)
 
     def appetite(self) -> int:
         window = self._scheduler.window
@@ -240,10 +236,11 @@ class Driver:
         if self._attempts.pop(attempt.number, None) is None:
             return
         if event.end is not m.End.COMPLETED:
-            self._watcher.ended(attempt, event)
-        grants = self._hub.release(self, attempt.remote.name)
-        self._feed(event)
-        self._hub.follow(grants)
+            self._watcher.failed(attempt.remote, event.end, event.reason)
+        self._slots.release(attempt.remote.name, event)
+
+    def _unreachable(self, remote: Remote, reason: str) -> None:
+        self._watcher.failed(remote, m.End.UNREACHABLE, reason)
 
     # The scheduler's side
 
@@ -283,13 +280,11 @@ class Driver:
                 case m.Abandon(number):
                     self._abandon(number)
                 case m.WantSlot(source, urgency):
-                    self._want(source, urgency)
+                    self._slots.want(source, urgency)
                 case m.WithdrawWant(source):
-                    self._put_off.pop(source, None)
-                    self._hub.withdraw(self, source)
+                    self._slots.withdraw(source)
                 case m.ReleaseSlot(source):
-                    self._declined[source] = self._now
-                    self._hub.follow(self._hub.release(self, source))
+                    self._slots.release(source)
                 case m.Forget(start, stop):
                     self._store.forget(start, stop)
                 case m.Done():
@@ -301,22 +296,6 @@ class Driver:
                     pass
         if chunk is not None:
             self._watcher.came(chunk.attempt, chunk.at, len(chunk.data), kept)
-
-    def _want(self, source: str, urgency: m.Urgency) -> None:
-        """Ask for a slot; not at once where one was just declined, for it would go round."""
-        if self._now - self._declined.get(source, -DECLINED) >= DECLINED:
-            self._hub.want(self, self._remotes[source].source, urgency)
-            return
-        if self._asking is None:
-            self._asking = self._hub.clock.callLater(DECLINED, self._want_now)
-        self._put_off[source] = urgency
-
-    def _want_now(self) -> None:
-        self._asking = None
-        wants, self._put_off = self._put_off, {}
-        for source, urgency in wants.items():
-            if not self._over:
-                self._hub.want(self, self._remotes[source].source, urgency)
 
     def _fetch(self, fetch: m.Fetch) -> None:
         remote = self._remotes[fetch.source]
@@ -332,7 +311,7 @@ class Driver:
         attempt = self._attempts.pop(number, None)
         if attempt is not None:
             attempt.abandon()
-            self._hub.follow(self._hub.release(self, attempt.remote.name))
+            self._slots.release(attempt.remote.name)
 
     def _arm(self) -> None:
         """Have the timer go off no later than the scheduler's deadline."""
@@ -359,14 +338,11 @@ class Driver:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._asking is not None:
-            self._asking.cancel()
-            self._asking = None
         self._queue.clear()
         for number in list(self._attempts):
             self._attempts.pop(number).abandon()
         self._store.clear()
-        self._hub.leave(self)
+        self._slots.close()
         sink, self._sink = self._sink, None
         if sink is not None:
             sink.unregisterProducer()

@@ -86,7 +86,7 @@ class Exchange(Protocol):
     """Of the body in bytes as framed, None when only its end will tell."""
     timings: Timings
     reused: bool
-    """Whether the connection had served before."""
+    """Whether the connection was open before the request was made."""
     moved: int
     """Body bytes moved so far, over all pumps."""
 

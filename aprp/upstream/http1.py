@@ -10,12 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
+from twisted.internet import error
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IReactorTime, ITCPTransport, ITransport
+from twisted.internet.interfaces import (
+    IHandshakeListener,
+    IReactorTime,
+    ISSLTransport,
+    ITCPTransport,
+    ITransport,
+)
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.protocols.basic import FileSender
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from aprp.core.decoding import Decoder, decoder_for
 from aprp.core.head import (
@@ -34,6 +42,7 @@ from aprp.upstream.errors import (
     NoAnswer,
     SourceError,
     SourceLied,
+    connect_failed,
     lost_before_answer,
 )
 from aprp.upstream.exchange import SourceRequest, Timings
@@ -43,10 +52,13 @@ from aprp.upstream.watchdog import Watchdog
 MAX_HEAD = 65536
 MAX_FIELDS = 256
 MAX_INTERIM = 16
+FRESH = 1.0
+"""Seconds for which a connection that was opened ahead counts as new."""
 READ_SIZE = 262144
 """Bytes asked of the kernel at once: larger reads cost less per byte than Twisted's 64 KiB."""
 
 
+@implementer(IHandshakeListener)
 class Connection(Protocol):
     """One HTTP/1.1 connection. `released` is called when it can serve again, `lost` when it's gone.
 
@@ -61,6 +73,7 @@ class Connection(Protocol):
         lost: Callable[[Connection], None],
     ) -> None:
         self.served = 0
+        self.kept = False
         self._clock = clock
         self._where = where
         self._released = released
@@ -70,6 +83,9 @@ class Connection(Protocol):
         self._request: SourceRequest | None = None
         self._answered: Deferred[Http1Exchange] | None = None
         self._exchange: Http1Exchange | None = None
+        self._secure = False
+        self._opening: Deferred[None] | None = None
+        self._rested = 0.0
         self._asked = 0.0
         self._interims = 0
         self._decoder: Decoder | None = None
@@ -83,6 +99,11 @@ class Connection(Protocol):
     def idle(self) -> bool:
         return not self._gone and self._reusable and self._request is None
 
+    @property
+    def fresh(self) -> bool:
+        """Whether it was new when it was asked: its end then is no sign of having waited."""
+        return self.served == 1 and self._asked - self._rested < FRESH
+
     def _socket(self) -> Any:
         """The transport: an ITransport that is an IPushProducer and has abortConnection too."""
         return cast(Any, self.transport)
@@ -91,6 +112,26 @@ class Connection(Protocol):
         if ITCPTransport.providedBy(self.transport):
             self._socket().setTcpNoDelay(True)
             self._socket().bufferSize = READ_SIZE
+        self._secure = not ISSLTransport.providedBy(self.transport)
+
+    def opened(self, seconds: float) -> Deferred[None]:
+        """Fires when requests can be sent: over TLS, when the other side is verified.
+
+        Fails with SourceError, at the latest after so many seconds.
+        """
+        opening: Deferred[None] = Deferred(lambda _: self._cancelled())
+        if self._secure:
+            opening.callback(None)
+        else:
+            self._opening = opening
+            self._watchdog.expect(seconds)
+        return opening
+
+    def handshakeCompleted(self) -> None:
+        self._secure = True
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            opening.callback(None)
 
     def ask(self, request: SourceRequest) -> Deferred[Http1Exchange]:
         """Send a request; fires when the final answer's head is there, fails with SourceError."""
@@ -115,7 +156,7 @@ class Connection(Protocol):
         return self._answered
 
     def _cancelled(self) -> None:
-        self._answered = None
+        self._answered = self._opening = None
         self.abandon()
 
     def _sent_some(self, data: bytes) -> bytes:
@@ -129,6 +170,7 @@ class Connection(Protocol):
 
     def rest(self, seconds: float) -> None:
         """Stay open for that long without a request; reads on, to notice that it was closed."""
+        self.kept, self._rested = True, self._clock.seconds()
         self._watchdog.expect(seconds)
         self.read_on()
 
@@ -257,7 +299,9 @@ class Connection(Protocol):
             exchange.ended(pieces)
 
     def _expired(self) -> None:
-        if self._answered is not None:
+        if self._opening is not None:
+            self._fail_to_open(connect_failed(self._where, error.TimeoutError()))
+        elif self._answered is not None:
             seconds = self._request.timeouts.first_byte if self._request else 0
             self._fail(AnswerTimeout(f"{self._where} sent no answer within {seconds:g} s"))
         elif self._exchange is not None:
@@ -265,6 +309,12 @@ class Connection(Protocol):
             self._fail(BodyStalled(f"{self._where} sent nothing for {seconds:g} s"))
         else:
             self.abandon()
+
+    def _fail_to_open(self, error: SourceError) -> None:
+        opening, self._opening = self._opening, None
+        self.abandon()
+        if opening is not None:
+            opening.errback(error)
 
     def _fail(self, error: SourceError) -> None:
         """End what is under way with `error` and close."""
@@ -281,7 +331,9 @@ class Connection(Protocol):
         self._gone = True
         self._watchdog.close()
         self._lost(self)
-        if self._answered is not None:
+        if self._opening is not None:
+            self._fail_to_open(lost_before_answer(self._where, reason.value))
+        elif self._answered is not None:
             if self._buffer:
                 self._fail(SourceLied(f"{self._where} closed the connection within its head"))
             else:

@@ -21,8 +21,8 @@ from aprp.upstream.exchange import Timings
 class Served(Protocol):
     """The connection, as far as its exchange needs it."""
 
-    served: int
-    """Requests so far, this one included."""
+    kept: bool
+    """Whether it was open, and idle, before the request was made."""
 
     def read_on(self) -> None: ...
     def read_no_more(self) -> None: ...
@@ -39,7 +39,7 @@ class Http1Exchange:
         self.head = head
         self.length = framing.length
         self.timings = timings
-        self.reused = connection.served > 1
+        self.reused = connection.kept
         self.moved = 0
         self._connection: Served | None = connection
         self._held: deque[bytes] = deque()

@@ -61,6 +61,21 @@ class Remote:
     def version(self, shown: Validators) -> None:
         self._versions[self._at.origin] = shown
 
+    async def connect(self) -> float | None:
+        """Have a connection wait where the next request will go; raises SourceError.
+
+        Gives the seconds that it took to open it; None: one was there, or none is needed.
+        """
+        if self.kept is not None:
+            return None
+        known = self._known()
+        if known is not None:
+            try:
+                return await self._connect(known)
+            except SourceError:
+                self._hub.remember(self._url, None)  # it may lead elsewhere by now
+        return await self._connect(self._url)
+
     async def get(self, wanted: Range) -> tuple[Exchange, IResponse]:
         """Ask for a range; raises SourceError. The head of the answer isn't judged yet."""
         return await self._ask("GET", wanted)
@@ -91,8 +106,8 @@ class Remote:
             kept.leave()
 
     async def _ask(self, method: str, wanted: Range | None) -> tuple[Exchange, IResponse]:
-        known = self._hub.redirect_of(self._url)
-        if known is not None and self._may_follow(known):
+        known = self._known()
+        if known is not None:
             try:
                 exchange, response = await self._send(method, known, wanted)
                 if exchange.head.status < 400 or exchange.head.status == 416:
@@ -106,11 +121,16 @@ class Remote:
         exchange, response = await self._send(method, self._url, wanted)
         return await self._follow(method, self._url, wanted, exchange, response)
 
-    def _may_follow(self, known: Url) -> bool:
-        """Whether a place that some transfer was led to is one for this transfer's rule, too."""
-        return self._terms.redirects == "public" or (
-            self._terms.redirects == "same-host" and known.host == self._url.host
-        )
+    def _known(self) -> Url | None:
+        """The place that some transfer was led to, if it's one for this transfer's rule, too."""
+        known, rule = self._hub.redirect_of(self._url), self._terms.redirects
+        if known is None or rule == "public":
+            return known
+        return known if rule == "same-host" and known.host == self._url.host else None
+
+    async def _connect(self, url: Url) -> float | None:
+        origin = await self._origin(url)
+        return await self._hub.agent.connect(origin, self._terms.timeouts.connect)
 
     async def _follow(
         self,

@@ -48,7 +48,7 @@ from twisted.internet.interfaces import IConsumer
 from twisted.logger import Logger
 
 from aprp.core.copies import Facts
-from aprp.core.messages import End, Ended
+from aprp.core.messages import End
 from aprp.core.ranges import FromTo, Range, Spec, Suffix
 from aprp.upstream.attempt import Attempt
 from aprp.upstream.driver import Driver, Exhausted
@@ -211,19 +211,19 @@ class Transfer:
         if self.observe is not None:
             self.observe(attempt.remote.name, attempt.number, at, count, kept)
 
-    def ended(self, attempt: Attempt, event: Ended) -> None:
-        name = attempt.remote.name
-        if event.end is End.BEYOND:
-            attempt.remote.beyond = True
+    def failed(self, remote: Remote, end: End, reason: str) -> None:
+        if end is End.BEYOND:
+            remote.beyond = True
             return
-        if event.end is End.BROKEN:
+        if end is End.BROKEN:
             self.resumes += 1
-        if event.end in (End.LIED, End.ABSENT) and name not in self._left_out:
-            self._left_out[name] = event.reason
-            if self.facts is not None or event.reason not in MISSING:
-                self._warn(name, event.reason)
-        elif event.reason not in MISSING:
-            self._log.info("{source}: {reason}", source=name, reason=event.reason)
+        name = remote.name
+        if end in (End.LIED, End.ABSENT) and name not in self._left_out:
+            self._left_out[name] = reason
+            if self.facts is not None or reason not in MISSING:
+                self._warn(name, reason)
+        elif reason not in MISSING:
+            self._log.info("{source}: {reason}", source=name, reason=reason)
 
     def _warn(self, name: str, reason: str) -> None:
         """A file that no source has is no news, and nothing is twice."""
