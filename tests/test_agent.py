@@ -1,0 +1,177 @@
+"""Connections that are opened ahead of their first request, over a reactor without sockets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionDone, ConnectionRefusedError
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from aprp.core.fields import Fields
+from aprp.upstream.agent import IDLE_SECONDS, Agent
+from aprp.upstream.errors import ConnectFailed, NoAnswer
+from aprp.upstream.exchange import Exchange, Origin, SourceRequest, Timeouts
+from aprp.upstream.http1 import FRESH
+
+PLAIN = Origin("http", "127.0.0.1", 80)
+SECURE = Origin("https", "127.0.0.1", 443)
+TIMEOUTS = Timeouts(5.0, 10.0, 10.0)
+EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+class Wire(StringTransport):
+    """The far side of one connection, which is the test's."""
+
+    protocol: Any
+    aborted = False
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """Nothing is held up here."""
+
+    def abortConnection(self) -> None:
+        self.aborted = True
+        self.end()
+
+    def loseConnection(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        if self.connected:
+            self.connected = False
+            self.protocol.connectionLost(Failure(ConnectionDone()))
+
+
+class AgentCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.reactor: Any = MemoryReactorClock()
+        self.agent = Agent(self.reactor)
+
+    def connecting(self, origin: Origin = PLAIN) -> Deferred[float | None]:
+        return Deferred.fromCoroutine(self.agent.connect(origin, TIMEOUTS.connect))
+
+    def asking(self, origin: Origin = PLAIN) -> Deferred[Exchange]:
+        request = SourceRequest(b"GET", origin, b"/f", Fields(), TIMEOUTS)
+        return Deferred.fromCoroutine(self.agent.open(request))
+
+    def accept(self, after: float = 0.0) -> Wire:
+        """The connection asked for last is there, so many seconds later."""
+        self.reactor.advance(after)
+        wire = Wire()
+        wire.protocol = self.reactor.tcpClients[-1][2].buildProtocol(None)
+        wire.protocol.makeConnection(wire)
+        return wire
+
+
+class ConnectTests(AgentCase):
+    def test_it_waits_for_the_request(self) -> None:
+        connecting = self.connecting()
+        self.assertNoResult(connecting)
+        wire = self.accept(after=0.2)
+        self.assertAlmostEqual(self.successResultOf(connecting) or 0.0, 0.2)
+        self.assertEqual(wire.value(), b"")
+        asking = self.asking()
+        self.assertEqual(wire.value(), b"GET /f HTTP/1.1\r\n\r\n")
+        wire.protocol.dataReceived(EMPTY)
+        self.assertTrue(self.successResultOf(asking).reused)
+        self.assertEqual(len(self.reactor.tcpClients), 1)
+
+    def test_one_that_is_idle_will_do(self) -> None:
+        self.asking()
+        wire = self.accept()
+        connecting = self.connecting()
+        self.assertNoResult(connecting)
+        wire.protocol.dataReceived(EMPTY)
+        self.assertIsNone(self.successResultOf(self.connecting()))
+        self.assertEqual(len(self.reactor.tcpClients), 2)
+        connecting.cancel()
+        self.failureResultOf(connecting, CancelledError)
+
+    def test_whoever_asks_first_takes_it(self) -> None:
+        self.connecting()
+        first = self.accept()
+        self.asking()
+        self.assertIn(b"GET", first.value())
+        other = self.asking()
+        second = self.accept()
+        second.protocol.dataReceived(EMPTY)
+        self.assertFalse(self.successResultOf(other).reused)
+
+    def test_it_is_closed_when_nothing_comes_of_it(self) -> None:
+        self.connecting()
+        wire = self.accept()
+        self.reactor.advance(IDLE_SECONDS)
+        self.assertTrue(wire.aborted)
+        self.assertEqual(self.agent.connections, 0)
+        self.assertNoResult(self.connecting())
+
+    def test_a_source_that_hangs_up_on_a_new_one_is_not_asked_again(self) -> None:
+        self.connecting()
+        wire = self.accept()
+        asking = self.asking()
+        wire.end()
+        self.failureResultOf(asking, NoAnswer)
+        self.assertEqual(len(self.reactor.tcpClients), 1)
+
+    def test_one_that_waited_may_have_been_closed_meanwhile(self) -> None:
+        self.connecting()
+        wire = self.accept()
+        self.reactor.advance(FRESH)
+        asking = self.asking()
+        wire.end()
+        self.accept().protocol.dataReceived(EMPTY)
+        self.assertFalse(self.successResultOf(asking).reused)
+
+    def test_left_before_it_is_there(self) -> None:
+        connecting = self.connecting()
+        connecting.cancel()
+        self.failureResultOf(connecting, CancelledError)
+        self.assertEqual(self.agent.connections, 0)
+        self.assertTrue(self.reactor.connectors[0].stoppedConnecting)
+
+    def test_why_there_is_none(self) -> None:
+        connecting = self.connecting()
+        self.reactor.tcpClients[0][2].clientConnectionFailed(
+            None, Failure(ConnectionRefusedError())
+        )
+        failed = self.failureResultOf(connecting, ConnectFailed).value
+        self.assertEqual(failed.kind, "connection_refused")
+        self.assertEqual(str(failed), "127.0.0.1:80 refused the connection")
+
+
+class HandshakeTests(AgentCase):
+    """The same where the other side accepts, and says nothing of TLS."""
+
+    def test_it_takes_no_longer_than_connecting_may(self) -> None:
+        connecting = self.connecting(SECURE)
+        wire = self.accept(after=1.0)
+        self.reactor.advance(TIMEOUTS.connect - 0.1)
+        self.assertNoResult(connecting)
+        self.reactor.advance(0.2)
+        failed = self.failureResultOf(connecting, ConnectFailed).value
+        self.assertEqual((failed.kind, failed.timed_out), ("connection_timeout", True))
+        self.assertTrue(wire.aborted)
+        self.assertEqual(self.agent.connections, 0)
+
+    def test_left_in_the_middle(self) -> None:
+        connecting = self.connecting(SECURE)
+        wire = self.accept()
+        self.assertNotEqual(wire.value(), b"")
+        connecting.cancel()
+        self.failureResultOf(connecting, CancelledError)
+        self.assertTrue(wire.aborted)
+        self.assertEqual(self.agent.connections, 0)
+
+    def test_something_else_than_tls(self) -> None:
+        connecting = self.connecting(SECURE)
+        self.accept().protocol.dataReceived(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        failed = self.failureResultOf(connecting, ConnectFailed).value
+        self.assertEqual(failed.kind, "tls_protocol_error")
+
+    def test_closed_in_the_middle(self) -> None:
+        connecting = self.connecting(SECURE)
+        self.accept().end()
+        self.failureResultOf(connecting, NoAnswer)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])

@@ -1,0 +1,137 @@
+"""Slots and the connections that are opened for them: told when they are open, or given back."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from aprp.core import messages as m
+from aprp.upstream.errors import ConnectFailed, SourceError
+from aprp.upstream.guard import AddressRefused
+from aprp.upstream.hub import Hub
+from aprp.upstream.remote import Remote
+from aprp.upstream.slots import Slots
+
+REFUSED = ConnectFailed("a:80 refused the connection", "connection_refused")
+
+
+class Place:
+    """A source that opens connections when the test says so."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.source = m.Source(name, connections=1)
+        self.error: SourceError | None = None
+        self.left = 0
+        self.connecting: list[Deferred[float | None]] = []
+
+    async def connect(self) -> float | None:
+        opening: Deferred[float | None] = Deferred(lambda _: self._leave())
+        self.connecting.append(opening)
+        return await opening
+
+    def _leave(self) -> None:
+        self.left += 1
+
+
+class Holder:
+    """A transfer, as far as slots go."""
+
+    def __init__(self, hub: Hub, *places: Place) -> None:
+        self.told: list[m.Event] = []
+        self.failed: list[tuple[str, str]] = []
+        remotes = {place.name: cast(Remote, place) for place in places}
+        self.slots = Slots(hub, cast(Any, self), remotes, self.told.append, self._failed)
+        hub.join(cast(Any, self), 1)
+
+    held = 0
+
+    def granted(self, source: str) -> None:
+        self.slots.granted(source)
+
+    def appetite(self) -> int:
+        return 0
+
+    def used(self) -> int:
+        return 0
+
+    def narrow(self, window: int | None) -> None:
+        """It holds nothing."""
+
+    def _failed(self, remote: Remote, reason: str) -> None:
+        self.failed.append((remote.name, reason))
+
+
+class SlotsTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.hub = Hub(cast(Any, None), Clock())
+        self.place = Place("a")
+        self.one, self.other = Holder(self.hub, self.place), Holder(self.hub, self.place)
+        self.one.slots.want("a", m.Urgency.HEAD)
+        self.other.slots.want("a", m.Urgency.AHEAD)
+
+    def test_a_slot_is_told_of_when_its_connection_is_open(self) -> None:
+        self.assertEqual(self.one.told, [])
+        self.place.connecting[0].callback(0.25)
+        self.assertEqual(self.one.told, [m.Granted("a", ready=True, connect=0.25)])
+        self.one.slots.release("a")
+        self.place.connecting[1].callback(None)
+        self.assertEqual(self.other.told, [m.Granted("a", ready=True)])
+
+    def test_one_that_is_no_longer_wanted_goes_to_the_next(self) -> None:
+        self.one.slots.withdraw("a")
+        self.assertEqual(len(self.place.connecting), 1)
+        self.place.connecting[0].callback(0.25)
+        self.assertEqual(self.one.told, [])
+        self.place.connecting[1].callback(None)
+        self.assertEqual(self.other.told, [m.Granted("a", ready=True)])
+
+    def test_wanted_again_while_it_is_being_opened(self) -> None:
+        self.one.slots.withdraw("a")
+        self.one.slots.want("a", m.Urgency.AHEAD)
+        self.place.connecting[0].callback(0.25)
+        self.assertEqual(self.one.told, [m.Granted("a", ready=True, connect=0.25)])
+        self.assertEqual(len(self.place.connecting), 1)
+
+    def test_a_change_of_mind_is_forgotten_with_its_slot(self) -> None:
+        self.one.slots.withdraw("a")
+        self.place.connecting[0].callback(0.25)
+        self.other.slots.close()
+        self.one.slots.want("a", m.Urgency.AHEAD)
+        self.place.connecting[2].callback(None)
+        self.assertEqual(self.one.told, [m.Granted("a", ready=True)])
+
+    def test_what_cannot_be_connected_to(self) -> None:
+        self.place.connecting[0].errback(REFUSED)
+        self.assertEqual(self.one.told, [m.ConnectFailed("a", str(REFUSED))])
+        self.assertEqual(self.one.failed, [("a", str(REFUSED))])
+        self.assertIs(self.place.error, REFUSED)
+        self.assertEqual(len(self.place.connecting), 2)
+
+    def test_it_is_told_even_if_it_is_no_longer_wanted(self) -> None:
+        self.one.slots.withdraw("a")
+        self.place.connecting[0].errback(REFUSED)
+        self.assertEqual(self.one.told, [m.ConnectFailed("a", str(REFUSED))])
+
+    def test_what_may_not_be_reached_is_told_by_the_request(self) -> None:
+        """It isn't a failure to connect: what it means for the source is the attempt's to say."""
+        self.place.connecting[0].errback(AddressRefused("a is private"))
+        self.assertEqual(self.one.told, [m.Granted("a")])
+        self.assertEqual(self.one.failed, [])
+
+    def test_a_fault_of_our_own_gives_the_slot_back(self) -> None:
+        self.place.connecting[0].errback(ZeroDivisionError())
+        self.assertIsInstance(self.one.told[0], m.ConnectFailed)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(len(self.place.connecting), 2)
+
+    def test_the_end_leaves_what_is_being_opened(self) -> None:
+        self.one.slots.close()
+        self.assertEqual(self.place.left, 1)
+        self.one.slots.granted("a")
+        self.assertEqual((self.one.told, self.one.failed), ([], []))
+        self.place.connecting[1].callback(None)
+        self.assertEqual(self.other.told, [m.Granted("a", ready=True)])
