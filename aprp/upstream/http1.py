@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-from twisted.internet import error
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
@@ -38,11 +37,11 @@ from aprp.upstream.errors import (
     AnswerTimeout,
     BodyBroken,
     BodyStalled,
+    ConnectFailed,
     HeadTooLarge,
     NoAnswer,
     SourceError,
     SourceLied,
-    connect_failed,
     lost_before_answer,
 )
 from aprp.upstream.exchange import SourceRequest, Timings
@@ -300,7 +299,8 @@ class Connection(Protocol):
 
     def _expired(self) -> None:
         if self._opening is not None:
-            self._fail_to_open(connect_failed(self._where, error.TimeoutError()))
+            text = f"{self._where} did not finish the TLS handshake in time"
+            self._fail_to_open(ConnectFailed(text, "connection_timeout", timed_out=True))
         elif self._answered is not None:
             seconds = self._request.timeouts.first_byte if self._request else 0
             self._fail(AnswerTimeout(f"{self._where} sent no answer within {seconds:g} s"))

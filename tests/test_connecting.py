@@ -1,0 +1,107 @@
+"""Transfers whose connections are opened before it's decided what is asked on them."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
+
+from aprp.core.ranges import FromTo, Range
+from aprp.core.url import Url
+from aprp.upstream.agent import Agent
+from aprp.upstream.exchange import Origin as Place
+from aprp.upstream.hub import Hub
+from aprp.upstream.terms import Terms, copies
+from aprp.upstream.transfer import Transfer
+from tests.mirrored import BYTES, SIZE, honest, reactor
+from tests.origin import Origin
+from tests.replies import Received, Reply, status
+from tests.test_transfer import Taker, TransferCase
+
+FAR = 0.2
+"""Seconds to a connection."""
+
+
+class FarAgent(Agent):
+    """For which 127.0.0.1 is far away."""
+
+    async def connect(self, origin: Place, timeout: float) -> float | None:
+        seconds = await super().connect(origin, timeout)
+        if seconds is None or origin.host != "127.0.0.1":
+            return seconds
+        await deferLater(reactor, FAR)
+        return seconds + FAR
+
+
+class ConnectingTests(TransferCase):
+    async def test_the_nearest_of_unknown_sources_takes_the_head(self) -> None:
+        origins = await self.mirrors(honest, honest, rates=(8e6, 8e6))
+        agent = FarAgent(reactor)
+        self.addCleanup(agent.close)
+        hub, taker = Hub(agent, reactor), Taker()
+        began = reactor.seconds()
+        transfer = self.transfer(hub, origins)
+        await transfer.begin(FromTo(0))
+        self.assertLess(reactor.seconds() - began, FAR)
+        await transfer.send(Range(0, SIZE), taker)
+        self.assertEqual(taker.count, SIZE)
+        firsts = [(origin.requests[0].range or (0, 0))[0] for origin in origins]
+        self.assertEqual(firsts[1], 0)
+        self.assertGreater(firsts[0], 0)
+        self.assertGreaterEqual(dict(hub.ratings)[f"{origins[0].url}"].connect or 0.0, FAR)
+
+    async def test_one_that_is_silent_in_tls_keeps_nobody_waiting(self) -> None:
+        origins = await self.mirrors(honest, honest)
+        urls = [secure(origins[0]) + "/", origins[1]]
+        got = await self.ask(self.in_front_of(urls, connect_timeout=1.0), "/f")
+        self.assertEqual((got.status, got.body == BYTES), (200, True))
+        self.assertEqual(origins[0].requests, [])
+
+    async def test_none_is_open_in_time(self) -> None:
+        origins = await self.mirrors(honest)
+        port = self.in_front_of([secure(origins[0]) + "/"], connect_timeout=0.1, resume_for=0.5)
+        got = await self.ask(port, "/f")
+        self.assertEqual(got.status, 504)
+        self.assertIn("error=connection_timeout", got.fields["Proxy-Status"])
+        self.assertIn(b"did not finish the TLS handshake in time", got.body)
+
+    async def test_leaving_closes_what_is_being_opened(self) -> None:
+        origins = await self.mirrors(honest)
+        hub = self.hub()
+        transfer = Transfer(hub, copies([Url.parse(secure(origins[0]) + "/f")]), Terms())
+        work = Deferred.fromCoroutine(transfer.begin(FromTo(0)))
+        await self.soon(lambda: origins[0].open == 1)
+        self.assertEqual(self.agent.connections, 1)
+        work.cancel()
+        await self.assertFailure(work, CancelledError)
+        await self.soon(lambda: origins[0].open == 0)
+        self.assertEqual((hub.transfers, hub.connections, self.agent.connections), (0, {}, 0))
+
+    async def test_it_is_opened_where_the_source_led_before(self) -> None:
+        def elsewhere(received: Received) -> Reply:
+            closing = (b"Connection", b"close")
+            return status(302, (b"Location", f"{origins[1].url}/f".encode()), closing)
+
+        origins = await self.mirrors(elsewhere, honest)
+        hub = self.hub()
+
+        async def reach(url: Url, own: Url) -> Place:
+            return Place(url.scheme, url.host, url.port)
+
+        terms = Terms(redirects="public", reach=reach)
+        for _ in range(3):
+            transfer = Transfer(hub, copies([Url.parse(f"{origins[0].url}/f")]), terms)
+            taker = Taker()
+            await transfer.send(Range(0, 70_000), taker)
+            self.assertEqual(taker.count, 70_000)
+        self.assertEqual((origins[0].connections, origins[1].connections), (1, 1))
+        await origins[1].stop()
+        origins[0].answer = honest
+        taker = Taker()
+        transfer = Transfer(hub, copies([Url.parse(f"{origins[0].url}/f")]), terms)
+        await transfer.send(Range(0, 70_000), taker)
+        self.assertEqual(taker.count, 70_000)
+
+
+def secure(origin: Origin) -> str:
+    """The URL by which TLS is asked of one that doesn't speak it: it never answers."""
+    return origin.url.replace("http:", "https:")
