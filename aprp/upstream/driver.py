@@ -1,8 +1,9 @@
-"""One scheduler on real sockets: its actions done, its events told, its bytes handed on in order.
+"""One scheduler on real sockets: its actions done, its events told.
 
 Events wait in a queue and are handled one after the other, never from within the doing of an
-action. Bytes of the head go to the consumer as they come in; what comes ahead of them waits in
-the store. One timer serves the scheduler's deadline.
+action. Slots are seen to by `aprp.upstream.slots`. Bytes leave by `aprp.upstream.outlet`, those of
+the head as they come in; what comes ahead of them waits in the store. One timer serves the
+scheduler's deadline.
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IConsumer, IDelayedCall, IPushProducer
+from twisted.internet.interfaces import IConsumer
 from twisted.logger import Logger
-from zope.interface import implementer
 
 from aprp.core import messages as m
 from aprp.core.copies import Facts, Good
@@ -24,11 +24,13 @@ from aprp.core.scheduler import Scheduler
 from aprp.upstream.attempt import Attempt
 from aprp.upstream.errors import BodyBroken
 from aprp.upstream.hub import Hub
+from aprp.upstream.outlet import Outlet
 from aprp.upstream.remote import Remote
 from aprp.upstream.sample import Sample
 from aprp.upstream.slots import Slots
 from aprp.upstream.store import Store
 from aprp.upstream.terms import Terms
+from aprp.upstream.watchdog import Watchdog
 
 
 class Watcher(Protocol):
@@ -76,7 +78,6 @@ class Chunk:
         return self.data[start - self.at : stop - self.at]
 
 
-@implementer(IPushProducer)
 class Driver:
     """The delivery of the bytes [start, stop), or to the end of the file where `stop` is None."""
 
@@ -107,12 +108,10 @@ class Driver:
         self._busy = False
         self._over = False
         self._failure: Exception | None = None
-        self._timer: IDelayedCall | None = None
+        self._alarm = Watchdog(hub.clock, lambda: self._feed(m.TimePassed()))
         self._now = 0.0
         self._window = terms.scheduling.window
-        self._sink: IConsumer | None = None
-        self._paused = False
-        self._delivered: Deferred[None] | None = None
+        self._outlet = Outlet(self._store, self._work, self.abort)
         self._on_end: Callable[[], None] = lambda: None
 
     @property
@@ -141,19 +140,7 @@ class Driver:
 
         Cancelling it stops everything.
         """
-        assert self._sink is None, "one delivery at a time"
-        delivered = self._delivered = Deferred(lambda _: self._cancelled())
-        if self._over:
-            self._settle()
-            return delivered
-        self._sink, self._paused = sink, False
-        sink.registerProducer(self, True)
-        self._work()
-        return delivered
-
-    def _cancelled(self) -> None:
-        self._delivered = None
-        self.abort()
+        return self._outlet.open(sink)
 
     def abort(self) -> None:
         """Stop every attempt at once."""
@@ -170,32 +157,6 @@ class Driver:
     def failure(self) -> Exception | None:
         """Why it ended, if it did so before its time."""
         return self._failure
-
-    # The consumer's side
-
-    def pauseProducing(self) -> None:
-        self._paused = True
-
-    def resumeProducing(self) -> None:
-        self._paused = False
-        self._work()
-
-    def stopProducing(self) -> None:
-        self.abort()
-
-    def _hand_on(self) -> None:
-        """Write what is ready, as far as it is wanted."""
-        sink, at = self._sink, self._scheduler.taken
-        if sink is None:
-            return
-        ready = self._scheduler.ready
-        while at < ready and not self._paused and not self._over:
-            piece = self._store.take(at)
-            assert piece, f"the bytes at {at} are said to be ready, but aren't held"
-            at += len(piece)
-            sink.write(piece)
-        if at > self._scheduler.taken and not self._over:
-            self._queue.append((m.ClientTook(at - self._scheduler.taken), None))
 
     # Slots and memory
 
@@ -267,6 +228,13 @@ class Driver:
             self._busy = False
         self._arm()
 
+    def _hand_on(self) -> None:
+        """What is ready goes to the consumer, as far as it's wanted."""
+        taken = self._scheduler.taken
+        at = self._outlet.hand_on(taken, self._scheduler.ready)
+        if at > taken and not self._over:
+            self._queue.append((m.ClientTook(at - taken), None))
+
     def _handle(self, event: m.Event, chunk: Chunk | None) -> None:
         self._now = max(self._now, self._hub.clock.seconds())
         kept = 0
@@ -314,46 +282,21 @@ class Driver:
             self._slots.release(attempt.remote.name)
 
     def _arm(self) -> None:
-        """Have the timer go off no later than the scheduler's deadline."""
+        """Have the scheduler called no later than at its deadline."""
         deadline = None if self._over else self._scheduler.next_deadline()
         if deadline is None:
-            return
-        if self._timer is None:
-            wait = max(0.0, deadline - self._hub.clock.seconds())
-            self._timer = self._hub.clock.callLater(wait, self._look)
-        elif self._timer.getTime() > deadline:
-            self._timer.reset(max(0.0, deadline - self._hub.clock.seconds()))
-
-    def _look(self) -> None:
-        self._timer = None
-        deadline = self._scheduler.next_deadline()
-        if deadline is not None and self._hub.clock.seconds() >= deadline:
-            self._feed(m.TimePassed())
+            self._alarm.rest()
         else:
-            self._arm()
+            self._alarm.expect(max(0.0, deadline - self._hub.clock.seconds()))
 
     def _finish(self) -> None:
         """Nothing is in flight any longer, and all that was held is let go."""
         self._over = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._alarm.close()
         self._queue.clear()
         for number in list(self._attempts):
             self._attempts.pop(number).abandon()
         self._store.clear()
         self._slots.close()
-        sink, self._sink = self._sink, None
-        if sink is not None:
-            sink.unregisterProducer()
+        self._outlet.close(self._failure)
         self._on_end()
-        self._settle()
-
-    def _settle(self) -> None:
-        delivered, self._delivered = self._delivered, None
-        if delivered is None or delivered.called:
-            return
-        if self._failure is None:
-            delivered.callback(None)
-        else:
-            delivered.errback(self._failure)

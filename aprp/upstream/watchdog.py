@@ -1,4 +1,4 @@
-"""One timer for everything a connection waits for, cheap to set anew with every byte."""
+"""One timer for everything that something waits for, cheap to set anew with every byte."""
 
 from __future__ import annotations
 
