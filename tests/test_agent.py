@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone, ConnectionRefusedError
+from twisted.internet.interfaces import IPushProducer
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -14,7 +15,8 @@ from aprp.core.fields import Fields
 from aprp.upstream.agent import IDLE_SECONDS, Agent
 from aprp.upstream.errors import ConnectFailed, NoAnswer
 from aprp.upstream.exchange import Exchange, Origin, SourceRequest, Timeouts
-from aprp.upstream.http1 import FRESH
+from aprp.upstream.http1 import FRESH, PLENTY
+from aprp.upstream.stream import Collector
 
 PLAIN = Origin("http", "127.0.0.1", 80)
 SECURE = Origin("https", "127.0.0.1", 443)
@@ -52,8 +54,8 @@ class AgentCase(SynchronousTestCase):
     def connecting(self, origin: Origin = PLAIN) -> Deferred[float | None]:
         return Deferred.fromCoroutine(self.agent.connect(origin, TIMEOUTS.connect))
 
-    def asking(self, origin: Origin = PLAIN) -> Deferred[Exchange]:
-        request = SourceRequest(b"GET", origin, b"/f", Fields(), TIMEOUTS)
+    def asking(self, origin: Origin = PLAIN, gather: float = 0.0) -> Deferred[Exchange]:
+        request = SourceRequest(b"GET", origin, b"/f", Fields(), TIMEOUTS, gather=gather)
         return Deferred.fromCoroutine(self.agent.open(request))
 
     def accept(self, after: float = 0.0) -> Wire:
@@ -139,6 +141,62 @@ class ConnectTests(AgentCase):
         failed = self.failureResultOf(connecting, ConnectFailed).value
         self.assertEqual(failed.kind, "connection_refused")
         self.assertEqual(str(failed), "127.0.0.1:80 refused the connection")
+
+
+class GatheringTests(AgentCase):
+    """A body that comes in small pieces is read now and then, not piece by piece."""
+
+    SIZE = 3 * PLENTY
+
+    def begun(self, gather: float) -> tuple[Wire, Exchange, Collector]:
+        """A body of which the first byte came, on its way into a collector."""
+        asking, wire, taken = self.asking(gather=gather), self.accept(), Collector(self.SIZE)
+        wire.protocol.dataReceived(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % self.SIZE)
+        exchange = self.successResultOf(asking)
+        exchange.pump(taken).addErrback(lambda _: None)
+        wire.protocol.dataReceived(b"x")
+        return wire, exchange, taken
+
+    def test_a_small_piece_is_followed_by_a_rest(self) -> None:
+        wire, _, taken = self.begun(0.004)
+        self.assertEqual((taken.data, wire.producerState), (b"x", "paused"))
+        self.reactor.advance(0.004)
+        self.assertEqual(wire.producerState, "producing")
+
+    def test_a_large_one_is_not(self) -> None:
+        wire, _, _ = self.begun(0.004)
+        self.reactor.advance(0.004)
+        wire.protocol.dataReceived(bytes(PLENTY))
+        self.assertEqual(wire.producerState, "producing")
+
+    def test_nor_is_what_comes_near_the_end(self) -> None:
+        wire, _, taken = self.begun(0.004)
+        self.reactor.advance(0.004)
+        wire.protocol.dataReceived(bytes(2 * PLENTY))
+        wire.protocol.dataReceived(b"x")
+        self.assertEqual(wire.producerState, "producing")
+        wire.protocol.dataReceived(bytes(self.SIZE - 2 - 2 * PLENTY))
+        self.assertEqual(len(taken.data), self.SIZE)
+        self.assertIsNone(self.successResultOf(self.connecting()))
+
+    def test_only_where_it_was_asked_for(self) -> None:
+        wire, _, _ = self.begun(0.0)
+        self.assertEqual(wire.producerState, "producing")
+
+    def test_a_pause_of_the_consumer_is_longer(self) -> None:
+        wire, exchange, _ = self.begun(0.004)
+        producer = cast(IPushProducer, exchange)
+        producer.pauseProducing()
+        self.reactor.advance(0.004)
+        self.assertEqual(wire.producerState, "paused")
+        producer.resumeProducing()
+        self.assertEqual(wire.producerState, "producing")
+
+    def test_it_ends_at_once(self) -> None:
+        wire, exchange, _ = self.begun(0.004)
+        exchange.abort()
+        self.assertTrue(wire.aborted)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
 
 class HandshakeTests(AgentCase):

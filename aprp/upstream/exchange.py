@@ -59,6 +59,9 @@ class SourceRequest:
     body: IO[bytes] | None = None
     interim: Callable[[ResponseHead], None] | None = None
     """Told of each 1xx answer that comes before the final one."""
+    gather: float = 0.0
+    """Seconds for which a body that comes in small pieces may be left to gather: each read of the
+    socket costs about the same, whatever it brings. Its beginning and its end aren't held up."""
 
     @property
     def repeatable(self) -> bool:

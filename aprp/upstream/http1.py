@@ -13,6 +13,7 @@ from typing import Any, cast
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
+    IDelayedCall,
     IHandshakeListener,
     IReactorTime,
     ISSLTransport,
@@ -55,6 +56,8 @@ FRESH = 1.0
 """Seconds for which a connection that was opened ahead counts as new."""
 READ_SIZE = 262144
 """Bytes asked of the kernel at once: larger reads cost less per byte than Twisted's 64 KiB."""
+PLENTY = 65536
+"""Bytes that are worth a read."""
 
 
 @implementer(IHandshakeListener)
@@ -92,6 +95,7 @@ class Connection(Protocol):
         self._sending = False
         self._reusable = True
         self._reading = True
+        self._gathering: IDelayedCall | None = None
         self._gone = False
 
     @property
@@ -176,6 +180,9 @@ class Connection(Protocol):
     def abandon(self) -> None:
         """Close now, whatever is under way."""
         self._watchdog.close()
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
         self._reusable = False
         if not self._gone:
             self._socket().abortConnection()
@@ -185,7 +192,7 @@ class Connection(Protocol):
     def read_on(self) -> None:
         if self._exchange is not None and self._request is not None:
             self._watchdog.expect(self._request.timeouts.between_bytes)
-        if not self._reading and not self._gone:
+        if not self._reading and not self._gone and self._gathering is None:
             self._reading = True
             self._socket().resumeProducing()
 
@@ -200,6 +207,8 @@ class Connection(Protocol):
         try:
             if self._exchange is not None:
                 self._body_received(data)
+                if len(data) < PLENTY:
+                    self._gather()
             elif self._answered is not None:
                 self._head_received(data)
             else:
@@ -284,6 +293,19 @@ class Connection(Protocol):
             self.read_on()
         else:
             self.read_no_more()
+
+    def _gather(self) -> None:
+        """Wait for more before the socket is read again, if that was asked for."""
+        request, exchange = self._request, self._exchange
+        if request is None or exchange is None or not request.gather or not self._reading:
+            return
+        if exchange.length is not None and exchange.length - exchange.moved > PLENTY:
+            self.read_no_more()
+            self._gathering = self._clock.callLater(request.gather, self._gathered)
+
+    def _gathered(self) -> None:
+        self._gathering = None
+        self._read_if_hungry()
 
     def _body_complete(self, pieces: list[bytes], rest: bytes) -> None:
         exchange, self._exchange = self._exchange, None

@@ -26,6 +26,8 @@ from aprp.core.url import Url
 from aprp.upstream.agent import Agent
 from aprp.upstream.exchange import Exchange, Origin, SourceRequest, Timeouts
 
+GATHER = 0.004
+"""Seconds between two reads of a body that comes slowly."""
 _NO_COOKIES = IndexableCookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
 
 
@@ -115,6 +117,7 @@ class SourceAgent:
                 self._target,
                 first.adding(*fields.pairs),
                 self._timeouts,
+                gather=GATHER,
             )
         )
         return SourceResponse(self.exchange)
