@@ -8,37 +8,29 @@ and after a 204 or 304 that speaks of a body.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
-    IDelayedCall,
-    IHandshakeListener,
     IReactorTime,
-    ISSLTransport,
-    ITCPTransport,
     ITransport,
 )
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.protocol import connectionDone
 from twisted.protocols.basic import FileSender
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from aprp.core.decoding import Decoder, decoder_for
 from aprp.core.head import (
     MalformedMessage,
     ResponseHead,
-    check_line_ends,
     declared_length,
-    parse_response_head,
     response_framing,
 )
 from aprp.upstream.errors import (
     AnswerTimeout,
     BodyBroken,
     BodyStalled,
-    ConnectFailed,
     HeadTooLarge,
     NoAnswer,
     SourceError,
@@ -47,25 +39,19 @@ from aprp.upstream.errors import (
 )
 from aprp.upstream.exchange import SourceRequest, Timings
 from aprp.upstream.http1_exchange import Http1Exchange
+from aprp.upstream.http1_heads import Heads, NotHttp
 from aprp.upstream.watchdog import Watchdog
+from aprp.upstream.wire import Wire
 
-MAX_HEAD = 65536
-MAX_FIELDS = 256
 MAX_INTERIM = 16
 FRESH = 1.0
 """Seconds for which a connection that was opened ahead counts as new."""
-READ_SIZE = 262144
-"""Bytes asked of the kernel at once: larger reads cost less per byte than Twisted's 64 KiB."""
 PLENTY = 65536
 """Bytes that are worth a read."""
 
 
-@implementer(IHandshakeListener)
-class Connection(Protocol):
-    """One HTTP/1.1 connection. `released` is called when it can serve again, `lost` when it's gone.
-
-    `where` names it in errors.
-    """
+class Connection(Wire):
+    """One HTTP/1.1 connection. `released` is called when it can serve again, `lost` when it's gone."""
 
     def __init__(
         self,
@@ -74,19 +60,16 @@ class Connection(Protocol):
         released: Callable[[Connection], None],
         lost: Callable[[Connection], None],
     ) -> None:
+        super().__init__(clock, where)
         self.served = 0
         self.kept = False
-        self._clock = clock
-        self._where = where
         self._released = released
         self._lost = lost
         self._watchdog = Watchdog(clock, self._expired)
-        self._buffer = b""
+        self._heads = Heads(where)
         self._request: SourceRequest | None = None
         self._answered: Deferred[Http1Exchange] | None = None
         self._exchange: Http1Exchange | None = None
-        self._secure = False
-        self._opening: Deferred[None] | None = None
         self._rested = 0.0
         self._asked = 0.0
         self._interims = 0
@@ -94,9 +77,6 @@ class Connection(Protocol):
         self._by_close = False
         self._sending = False
         self._reusable = True
-        self._reading = True
-        self._gathering: IDelayedCall | None = None
-        self._gone = False
 
     @property
     def idle(self) -> bool:
@@ -106,35 +86,6 @@ class Connection(Protocol):
     def fresh(self) -> bool:
         """Whether it was new when it was asked: its end then is no sign of having waited."""
         return self.served == 1 and self._asked - self._rested < FRESH
-
-    def _socket(self) -> Any:
-        """The transport: an ITransport that is an IPushProducer and has abortConnection too."""
-        return cast(Any, self.transport)
-
-    def connectionMade(self) -> None:
-        if ITCPTransport.providedBy(self.transport):
-            self._socket().setTcpNoDelay(True)
-            self._socket().bufferSize = READ_SIZE
-        self._secure = not ISSLTransport.providedBy(self.transport)
-
-    def opened(self, seconds: float) -> Deferred[None]:
-        """Fires when requests can be sent: over TLS, when the other side is verified.
-
-        Fails with SourceError, at the latest after so many seconds.
-        """
-        opening: Deferred[None] = Deferred(lambda _: self._cancelled())
-        if self._secure:
-            opening.callback(None)
-        else:
-            self._opening = opening
-            self._watchdog.expect(seconds)
-        return opening
-
-    def handshakeCompleted(self) -> None:
-        self._secure = True
-        opening, self._opening = self._opening, None
-        if opening is not None:
-            opening.callback(None)
 
     def ask(self, request: SourceRequest) -> Deferred[Http1Exchange]:
         """Send a request; fires when the final answer's head is there, fails with SourceError."""
@@ -159,7 +110,7 @@ class Connection(Protocol):
         return self._answered
 
     def _cancelled(self) -> None:
-        self._answered = self._opening = None
+        self._answered = None
         self.abandon()
 
     def _sent_some(self, data: bytes) -> bytes:
@@ -180,70 +131,49 @@ class Connection(Protocol):
     def abandon(self) -> None:
         """Close now, whatever is under way."""
         self._watchdog.close()
-        if self._gathering is not None:
-            self._gathering.cancel()
-            self._gathering = None
         self._reusable = False
-        if not self._gone:
-            self._socket().abortConnection()
-
-    # Reading is on or off; the transport is told only of changes.
+        self.close()
 
     def read_on(self) -> None:
         if self._exchange is not None and self._request is not None:
             self._watchdog.expect(self._request.timeouts.between_bytes)
-        if not self._reading and not self._gone and self._gathering is None:
-            self._reading = True
-            self._socket().resumeProducing()
+        self.start_reading()
 
     def read_no_more(self) -> None:
         if self._exchange is not None:
             self._watchdog.rest()
-        if self._reading and not self._gone:
-            self._reading = False
-            self._socket().pauseProducing()
+        self.stop_reading()
 
     def dataReceived(self, data: bytes) -> None:
         try:
             if self._exchange is not None:
                 self._body_received(data)
                 if len(data) < PLENTY:
-                    self._gather()
+                    self._let_gather()
             elif self._answered is not None:
                 self._head_received(data)
             else:
                 self.abandon()
+        except NotHttp as malformed:
+            # on a kept connection stray bytes belong to an earlier answer: ours is still to come
+            stray = self.served > 1 and not self._interims
+            text = f"{self._where} sent bytes that answer nothing"
+            self._fail(NoAnswer(text) if stray else self._lied(malformed))
         except MalformedMessage as malformed:
-            self._fail(SourceLied(f"{self._where}: {malformed}"))
+            self._fail(self._lied(malformed))
+        except HeadTooLarge as error:
+            self._fail(error)
+
+    def _lied(self, malformed: MalformedMessage) -> SourceLied:
+        return SourceLied(f"{self._where}: {malformed}")
 
     def _head_received(self, data: bytes) -> None:
-        self._buffer += data
-        while self._answered is not None:
-            if not b"HTTP/1.".startswith(self._buffer[:7]):
-                self._not_an_answer()
-                return
-            end = self._buffer.find(b"\r\n\r\n")
-            if max(end, 0 if end >= 0 else len(self._buffer)) > MAX_HEAD:
-                self._fail(HeadTooLarge(f"{self._where}: the head of its answer is too large"))
-                return
-            if end < 0:
-                check_line_ends(self._buffer)
-                return
-            head = parse_response_head(self._buffer[:end])
-            self._buffer = self._buffer[end + 4 :]
-            if len(head.fields.pairs) > MAX_FIELDS:
-                self._fail(HeadTooLarge(f"{self._where}: its answer has too many fields"))
-                return
+        self._heads.feed(data)
+        while self._answered is not None and (head := self._heads.next()) is not None:
             if head.status >= 200:
                 self._begin_body(head)
             else:
                 self._interim(head)
-
-    def _not_an_answer(self) -> None:
-        """Stray bytes on a kept connection belong to an earlier answer: ours is still to come."""
-        if self.served == 1 or self._interims:
-            raise MalformedMessage("the answer isn't HTTP/1.x")
-        self._fail(NoAnswer(f"{self._where} sent bytes that answer nothing"))
 
     def _interim(self, head: ResponseHead) -> None:
         self._interims += 1
@@ -265,7 +195,7 @@ class Connection(Protocol):
         timings = Timings(self._asked, self._clock.seconds())
         exchange = self._exchange = Http1Exchange(self, head, framing, timings)
         answered, self._answered = self._answered, None
-        data, self._buffer = self._buffer, b""
+        data = self._heads.rest()
         self._watchdog.rest()
         if data or self._decoder.done:
             try:
@@ -294,17 +224,15 @@ class Connection(Protocol):
         else:
             self.read_no_more()
 
-    def _gather(self) -> None:
-        """Wait for more before the socket is read again, if that was asked for."""
+    def _let_gather(self) -> None:
+        """Not too little is to be read next, if that was asked for."""
         request, exchange = self._request, self._exchange
-        if request is None or exchange is None or not request.gather or not self._reading:
+        if request is None or exchange is None or exchange.length is None:
             return
-        if exchange.length is not None and exchange.length - exchange.moved > PLENTY:
-            self.read_no_more()
-            self._gathering = self._clock.callLater(request.gather, self._gathered)
+        if request.gather and exchange.length - exchange.moved > PLENTY:
+            self.gather(request.gather)
 
-    def _gathered(self) -> None:
-        self._gathering = None
+    def gathered(self) -> None:
         self._read_if_hungry()
 
     def _body_complete(self, pieces: list[bytes], rest: bytes) -> None:
@@ -320,10 +248,7 @@ class Connection(Protocol):
             exchange.ended(pieces)
 
     def _expired(self) -> None:
-        if self._opening is not None:
-            text = f"{self._where} did not finish the TLS handshake in time"
-            self._fail_to_open(ConnectFailed(text, "connection_timeout", timed_out=True))
-        elif self._answered is not None:
+        if self._answered is not None:
             seconds = self._request.timeouts.first_byte if self._request else 0
             self._fail(AnswerTimeout(f"{self._where} sent no answer within {seconds:g} s"))
         elif self._exchange is not None:
@@ -331,12 +256,6 @@ class Connection(Protocol):
             self._fail(BodyStalled(f"{self._where} sent nothing for {seconds:g} s"))
         else:
             self.abandon()
-
-    def _fail_to_open(self, error: SourceError) -> None:
-        opening, self._opening = self._opening, None
-        self.abandon()
-        if opening is not None:
-            opening.errback(error)
 
     def _fail(self, error: SourceError) -> None:
         """End what is under way with `error` and close."""
@@ -350,13 +269,11 @@ class Connection(Protocol):
             exchange.failed(error)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._gone = True
         self._watchdog.close()
         self._lost(self)
-        if self._opening is not None:
-            self._fail_to_open(lost_before_answer(self._where, reason.value))
-        elif self._answered is not None:
-            if self._buffer:
+        super().connectionLost(reason)
+        if self._answered is not None:
+            if self._heads.begun:
                 self._fail(SourceLied(f"{self._where} closed the connection within its head"))
             else:
                 self._fail(lost_before_answer(self._where, reason.value))
