@@ -40,20 +40,20 @@ class Slots:
         self._remotes = remotes
         self._tell = tell
         self._failed = failed
-        self._opening: dict[str, Deferred[float | None]] = {}
-        self._unwanted: set[str] = set()  # of those being opened
+        self._opening: dict[Deferred[float | None], str] = {}  # for which source
+        self._unwanted: set[str] = set()  # of those
         self._closed = False
 
     def want(self, source: str, urgency: m.Urgency) -> None:
         """One more is wanted, or wanted otherwise."""
-        if source in self._opening:
+        if source in self._opening.values():
             self._unwanted.discard(source)
         else:
             self._hub.want(self._holder, self._remotes[source].source, urgency)
 
     def withdraw(self, source: str) -> None:
         """None is wanted any longer."""
-        if source in self._opening:
+        if source in self._opening.values():
             self._unwanted.add(source)
         self._hub.withdraw(self._holder, source)
 
@@ -62,10 +62,9 @@ class Slots:
         if self._closed:
             return
         work = Deferred.fromCoroutine(self._remotes[source].connect())
-        if not work.called:
-            self._opening[source] = work
+        self._opening[work] = source
         work.addCallbacks(
-            self._connected, self._not_connected, callbackArgs=(source,), errbackArgs=(source,)
+            self._connected, self._not_connected, callbackArgs=(work,), errbackArgs=(work,)
         )
 
     def release(self, source: str, event: m.Event | None = None) -> None:
@@ -78,27 +77,27 @@ class Slots:
     def close(self) -> None:
         """The transfer is over: all are free, and what is being opened is left."""
         self._closed = True
-        for work in list(self._opening.values()):
+        for work in list(self._opening):
             work.cancel()
         self._hub.leave(self._holder)
 
-    def _connected(self, seconds: float | None, source: str) -> None:
-        self._pass_on(m.Granted(source, ready=True, connect=seconds))
+    def _connected(self, seconds: float | None, work: Deferred[float | None]) -> None:
+        self._pass_on(m.Granted(self._opening.pop(work), ready=True, connect=seconds))
 
-    def _not_connected(self, failure: Failure, source: str) -> None:
-        error = failure.value
+    def _not_connected(self, failure: Failure, work: Deferred[float | None]) -> None:
+        source, error = self._opening.pop(work), failure.value
         if self._closed:
             return
         if isinstance(error, SourceError) and end_of(error) is not m.End.UNREACHABLE:
             self._pass_on(m.Granted(source))  # the request will meet it, and tell what it means
             return
+        self._unwanted.discard(source)
         remote, reason = self._remotes[source], str(error)
         if isinstance(error, SourceError):
             remote.error = error
         else:
             self._log.failure("connecting to {source}", failure, source=source)
             reason = "the proxy itself failed; see its log"
-        self._over(source)
         self._failed(remote, reason)
         self.release(source, m.ConnectFailed(source, reason))
 
@@ -106,14 +105,8 @@ class Slots:
         """Tell of it, if it's still wanted."""
         if self._closed:
             return
-        if self._over(granted.source):
-            self._tell(granted)
-        else:
+        if granted.source in self._unwanted:
+            self._unwanted.discard(granted.source)
             self.release(granted.source)
-
-    def _over(self, source: str) -> bool:
-        """Nothing is being opened there any longer; whether the slot is still wanted."""
-        self._opening.pop(source, None)
-        wanted = source not in self._unwanted
-        self._unwanted.discard(source)
-        return wanted
+        else:
+            self._tell(granted)
