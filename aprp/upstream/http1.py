@@ -51,7 +51,7 @@ PLENTY = 65536
 
 
 class Connection(Wire):
-    """One HTTP/1.1 connection: `released` is told when it can serve again, `lost` when it's gone."""
+    """`released` is called when the connection can serve again, `lost` when it's gone."""
 
     def __init__(
         self,
