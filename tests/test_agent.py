@@ -6,10 +6,11 @@ from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone, ConnectionRefusedError
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IPushProducer, ISSLTransport
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import directlyProvides
 
 from aprp.core.fields import Fields
 from aprp.upstream.agent import IDLE_SECONDS, Agent
@@ -29,6 +30,7 @@ class Wire(StringTransport):
 
     protocol: Any
     aborted = False
+    transport: Any
 
     def setTcpNoDelay(self, enabled: bool) -> None:
         """Nothing is held up here."""
@@ -58,10 +60,13 @@ class AgentCase(SynchronousTestCase):
         request = SourceRequest(b"GET", origin, b"/f", Fields(), TIMEOUTS, gather=gather)
         return Deferred.fromCoroutine(self.agent.open(request))
 
-    def accept(self, after: float = 0.0) -> Wire:
+    def accept(self, after: float = 0.0, tls: bool = False) -> Wire:
         """The connection asked for last is there, so many seconds later."""
         self.reactor.advance(after)
         wire = Wire()
+        if tls:
+            directlyProvides(wire, ISSLTransport)
+            wire.transport = StringTransport()
         wire.protocol = self.reactor.tcpClients[-1][2].buildProtocol(None)
         wire.protocol.makeConnection(wire)
         return wire
@@ -148,9 +153,9 @@ class GatheringTests(AgentCase):
 
     SIZE = 3 * PLENTY
 
-    def begun(self, gather: float) -> tuple[Wire, Exchange, Collector]:
+    def begun(self, gather: float, tls: bool = False) -> tuple[Wire, Exchange, Collector]:
         """A body of which the first byte came, on its way into a collector."""
-        asking, wire, taken = self.asking(gather=gather), self.accept(), Collector(self.SIZE)
+        asking, wire, taken = self.asking(gather=gather), self.accept(tls=tls), Collector(self.SIZE)
         wire.protocol.dataReceived(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % self.SIZE)
         exchange = self.successResultOf(asking)
         exchange.pump(taken).addErrback(lambda _: None)
@@ -181,6 +186,11 @@ class GatheringTests(AgentCase):
 
     def test_only_where_it_was_asked_for(self) -> None:
         wire, _, _ = self.begun(0.0)
+        self.assertEqual(wire.producerState, "producing")
+
+    def test_not_over_tls(self) -> None:
+        """Each record is a piece, of which many may come with one read."""
+        wire, _, _ = self.begun(0.004, tls=True)
         self.assertEqual(wire.producerState, "producing")
 
     def test_a_pause_of_the_consumer_is_longer(self) -> None:

@@ -76,6 +76,19 @@ class ConnectingTests(TransferCase):
         await self.soon(lambda: origins[0].open == 0)
         self.assertEqual((hub.transfers, hub.connections, self.agent.connections), (0, {}, 0))
 
+    async def test_never_more_than_a_source_may_have(self) -> None:
+        """Each that is being opened, is used or waits counts: many transfers begin at once."""
+        origins = await self.mirrors(honest, honest, rates=(20e6, 4e6), latency=0.005)
+        port = self.in_front_of(origins, connections=2)
+        for _ in range(2):
+            asked = [
+                Deferred.fromCoroutine(self.ask(port, "/f", {"Range": f"bytes={n * 99_000}-"}))
+                for n in range(12)
+            ]
+            for number, each in enumerate(asked):
+                self.assertEqual((await each).body, BYTES[number * 99_000 :])
+        self.assertLessEqual(max(origin.most_open for origin in origins), 2)
+
     async def test_it_is_opened_where_the_source_led_before(self) -> None:
         def elsewhere(received: Received) -> Reply:
             closing = (b"Connection", b"close")

@@ -29,6 +29,7 @@ class Wire(Protocol):
     def __init__(self, clock: IReactorTime, where: str) -> None:
         self._clock = clock
         self._where = where
+        self._tls = False
         self._secure = False
         self._opening: Deferred[None] | None = None
         self._reading = True
@@ -42,10 +43,12 @@ class Wire(Protocol):
     # Opening
 
     def connectionMade(self) -> None:
+        self._tls = ISSLTransport.providedBy(self.transport)
+        self._secure = not self._tls
         if ITCPTransport.providedBy(self.transport):
             self._socket().setTcpNoDelay(True)
-            self._socket().bufferSize = READ_SIZE
-        self._secure = not ISSLTransport.providedBy(self.transport)
+            below = self._socket().transport if self._tls else self._socket()
+            below.bufferSize = READ_SIZE
 
     def opened(self, seconds: float) -> Deferred[None]:
         """Fires when requests can be sent: over TLS, when the other side is verified.
@@ -88,8 +91,11 @@ class Wire(Protocol):
             self._socket().pauseProducing()
 
     def gather(self, seconds: float) -> None:
-        """Let more come for so long before it is read; `gathered` is called then."""
-        if self._reading and not self._gone:
+        """Let more come for so long before it is read; `gathered` is called then.
+
+        Not over TLS, whose records have gathered already, one piece each.
+        """
+        if self._reading and not self._gone and not self._tls:
             self.stop_reading()
             self._gathering = self._clock.callLater(seconds, self._gathered)
 
