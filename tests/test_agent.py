@@ -151,7 +151,7 @@ class ConnectTests(AgentCase):
 class GatheringTests(AgentCase):
     """A body that comes in small pieces is read now and then, not piece by piece."""
 
-    SIZE = 3 * PLENTY
+    SIZE = 5 * PLENTY
 
     def begun(self, gather: float, tls: bool = False) -> tuple[Wire, Exchange, Collector]:
         """A body of which the first byte came, on its way into a collector."""
@@ -159,6 +159,7 @@ class GatheringTests(AgentCase):
         wire.protocol.dataReceived(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % self.SIZE)
         exchange = self.successResultOf(asking)
         exchange.pump(taken).addErrback(lambda _: None)
+        self.reactor.advance(1.0)
         wire.protocol.dataReceived(b"x")
         return wire, exchange, taken
 
@@ -166,6 +167,26 @@ class GatheringTests(AgentCase):
         wire, _, taken = self.begun(0.004)
         self.assertEqual((taken.data, wire.producerState), (b"x", "paused"))
         self.reactor.advance(0.004)
+        self.assertEqual(wire.producerState, "producing")
+
+    def test_a_quick_source_rests_no_longer_than_plenty_takes(self) -> None:
+        """More than that might not have room on the way, and would hold it up."""
+        wire, _, _ = self.begun(0.004)
+        self.reactor.advance(0.004)
+        wire.protocol.dataReceived(bytes(PLENTY))
+        self.reactor.advance(0.0005)
+        wire.protocol.dataReceived(bytes(PLENTY // 4))
+        self.reactor.advance(0.0019)
+        self.assertEqual(wire.producerState, "paused")
+        self.reactor.advance(0.0002)
+        self.assertEqual(wire.producerState, "producing")
+
+    def test_a_very_quick_one_never_rests(self) -> None:
+        wire, _, _ = self.begun(0.004)
+        self.reactor.advance(0.004)
+        wire.protocol.dataReceived(bytes(PLENTY))
+        self.reactor.advance(0.0001)
+        wire.protocol.dataReceived(bytes(PLENTY // 4))
         self.assertEqual(wire.producerState, "producing")
 
     def test_a_large_one_is_not(self) -> None:
@@ -177,10 +198,11 @@ class GatheringTests(AgentCase):
     def test_nor_is_what_comes_near_the_end(self) -> None:
         wire, _, taken = self.begun(0.004)
         self.reactor.advance(0.004)
-        wire.protocol.dataReceived(bytes(2 * PLENTY))
+        wire.protocol.dataReceived(bytes(4 * PLENTY))
+        self.reactor.advance(1.0)
         wire.protocol.dataReceived(b"x")
         self.assertEqual(wire.producerState, "producing")
-        wire.protocol.dataReceived(bytes(self.SIZE - 2 - 2 * PLENTY))
+        wire.protocol.dataReceived(bytes(self.SIZE - 2 - 4 * PLENTY))
         self.assertEqual(len(taken.data), self.SIZE)
         self.assertIsNone(self.successResultOf(self.connecting()))
 

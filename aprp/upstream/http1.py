@@ -48,6 +48,8 @@ FRESH = 1.0
 """Seconds for which a connection that was opened ahead counts as new."""
 PLENTY = 65536
 """Bytes that are worth a read."""
+SHORTEST = 0.0005
+"""Seconds that are worth a pause between two reads."""
 
 
 class Connection(Wire):
@@ -71,6 +73,7 @@ class Connection(Wire):
         self._answered: Deferred[Http1Exchange] | None = None
         self._exchange: Http1Exchange | None = None
         self._rested = 0.0
+        self._read_at = 0.0
         self._asked = 0.0
         self._interims = 0
         self._decoder: Decoder | None = None
@@ -148,8 +151,7 @@ class Connection(Wire):
         try:
             if self._exchange is not None:
                 self._body_received(data)
-                if len(data) < PLENTY:
-                    self._let_gather()
+                self._let_gather(len(data))
             elif self._answered is not None:
                 self._head_received(data)
             else:
@@ -224,13 +226,19 @@ class Connection(Wire):
         else:
             self.read_no_more()
 
-    def _let_gather(self) -> None:
-        """Not too little is to be read next, if that was asked for."""
+    def _let_gather(self, count: int) -> None:
+        """After so few bytes, let plenty come at the speed at which they came, if it was asked for.
+
+        Longer than that would leave the source without room for what it sends.
+        """
         request, exchange = self._request, self._exchange
-        if request is None or exchange is None or exchange.length is None:
+        if request is None or exchange is None or exchange.length is None or not request.gather:
             return
-        if request.gather and exchange.length - exchange.moved > PLENTY:
-            self.gather(request.gather)
+        now = self._clock.seconds()
+        elapsed, self._read_at = now - self._read_at, now
+        seconds = min(request.gather, elapsed * PLENTY / count)
+        if count < PLENTY < exchange.length - exchange.moved and seconds >= SHORTEST:
+            self.gather(seconds)
 
     def gathered(self) -> None:
         self._read_if_hungry()
