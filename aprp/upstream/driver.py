@@ -22,7 +22,7 @@ from aprp.core.copies import Facts, Good
 from aprp.core.ranges import Range
 from aprp.core.scheduler import Scheduler
 from aprp.upstream.attempt import Attempt
-from aprp.upstream.errors import BodyBroken
+from aprp.upstream.errors import BodyBroken, Exhausted
 from aprp.upstream.hub import Hub
 from aprp.upstream.outlet import Outlet
 from aprp.upstream.remote import Remote
@@ -53,14 +53,6 @@ class Watcher(Protocol):
     def failed(self, remote: Remote, end: m.End, reason: str) -> None:
         """A source could not be connected to, or an attempt at it failed."""
         ...
-
-
-class Exhausted(Exception):
-    """No source can go on; `reasons` are (source, why) for each."""
-
-    def __init__(self, reasons: tuple[tuple[str, str], ...]) -> None:
-        super().__init__("; ".join(f"{source} {why}" for source, why in reasons))
-        self.reasons = reasons
 
 
 @dataclass(frozen=True, slots=True)

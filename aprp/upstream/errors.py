@@ -67,6 +67,14 @@ class BodyStalled(BodyBroken):
     timed_out = True
 
 
+class Exhausted(Exception):
+    """No source can go on; `reasons` are (source, why) for each."""
+
+    def __init__(self, reasons: tuple[tuple[str, str], ...]) -> None:
+        super().__init__("; ".join(f"{source} {why}" for source, why in reasons))
+        self.reasons = reasons
+
+
 def connect_failed(where: str, reason: BaseException) -> ConnectFailed:
     """The error for a connection to `where` (host:port) that couldn't be made."""
     if isinstance(reason, (error.TimeoutError, error.ConnectingCancelledError)):

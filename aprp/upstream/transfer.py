@@ -51,8 +51,8 @@ from aprp.core.copies import Facts
 from aprp.core.messages import End
 from aprp.core.ranges import FromTo, Range, Spec, Suffix
 from aprp.upstream.attempt import Attempt
-from aprp.upstream.driver import Driver, Exhausted
-from aprp.upstream.errors import SourceError
+from aprp.upstream.driver import Driver
+from aprp.upstream.errors import Exhausted, SourceError
 from aprp.upstream.hub import Hub
 from aprp.upstream.inquiry import inquire
 from aprp.upstream.remote import Remote
