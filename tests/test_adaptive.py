@@ -32,6 +32,28 @@ class AdaptiveTests(SynchronousTestCase):
         attempt.at = MIB - 80_000  # 20 ms
         self.assertIsNotNone(self.policy.choose(on, on.places["a"], 0.0))
 
+    def test_earlier_if_its_rate_swings(self) -> None:
+        on = board(a=4, b=4)
+        begun(on, "a", 0, MIB).at = MIB - 140_000  # 35 ms
+        self.assertIsNone(self.policy.choose(on, on.places["a"], 0.0))
+        on.places["a"].rating.swing = 0.5
+        self.assertIsNotNone(self.policy.choose(on, on.places["a"], 0.0))
+
+    def test_two_may_wait_behind_the_one_that_comes(self) -> None:
+        on = board(a=4, b=4)
+        begun(on, "a", 0, MIB).at = MIB - 20_000
+        on.begin(on.places["a"], MIB, MIB + 12_000, 0.0, warm=True)
+        self.assertIsNotNone(self.policy.choose(on, on.places["a"], 0.0))
+        on.begin(on.places["a"], 2 * MIB, 2 * MIB + 4_000, 0.0, warm=True)
+        self.assertIsNone(self.policy.choose(on, on.places["a"], 0.0))
+
+    def test_longer_blocks_where_no_connection_is_spare(self) -> None:
+        on = board(a=2)
+        on.places["a"].rating.lanes = on.places["a"].source.connections
+        _, stop = self.policy.choose(on, on.places["a"], 0.0) or (0, 0)
+        lane = 2e6 / on.places["a"].rating.lanes
+        self.assertApproximates(stop, 0.8 * lane, 2 * EDGE)
+
     def test_a_block_that_another_has_much_sooner_is_left_to_it(self) -> None:
         on = board(slow=0.1, fast=20)
         start, stop = self.policy.choose(on, on.places["slow"], 0.0) or (0, 0)

@@ -83,7 +83,13 @@ class LanesTests(SynchronousTestCase):
         now = stream(rating, 4e6, 0.2, streams=2, now=now)
         self.assertEqual(rating.lanes, 2)
         self.assertApproximates(rating.lane_rate or 0, 2e6, 2e5)
-        self.assertEqual(rating.lanes_to_try(8, now, at_once=True), 4)
+
+    def test_the_more_it_adds_the_further_the_next_try(self) -> None:
+        for added, more in ((1.0, 8), (0.6, 4)):
+            rating = Rating()
+            now = stream(rating, 2e6, 0.2)
+            now = stream(rating, (1 + added) * 2e6, 0.2, streams=2, now=now)
+            self.assertEqual(rating.lanes_to_try(8, now, at_once=True), more)
 
     def test_one_that_adds_nothing_is_not(self) -> None:
         rating = Rating()
@@ -97,7 +103,7 @@ class LanesTests(SynchronousTestCase):
         rating = Rating()
         now = stream(rating, 2e6, 0.2)
         self.assertEqual(rating.lanes_to_try(8, now, at_once=False), 1)
-        now = stream(rating, 2e6, 0.5, now=now)
+        now = stream(rating, 2e6, 1.0, now=now)
         self.assertEqual(rating.lanes_to_try(8, now, at_once=False), 2)
 
     def test_connections_that_add_nothing_any_longer_are_dropped(self) -> None:
@@ -107,6 +113,24 @@ class LanesTests(SynchronousTestCase):
         now = stream(rating, 4e6, 0.3, streams=1, now=now)
         stream(rating, 4e6, 0.3, streams=2, now=now)
         self.assertEqual(rating.lanes, 1)
+
+    def test_chunks_of_one_moment_count_together(self) -> None:
+        rating = Rating()
+        for step in range(20):
+            for _ in range(4):
+                rating.came(10_000, 0.0, 1, step / 100)
+            rating.came(10_000, 0.01, 1, step / 100)
+        self.assertApproximates(rating.rate or 0, 5e6, 1e5)
+        self.assertLess(rating.swing, 0.01)
+
+    def test_how_far_a_rate_swings(self) -> None:
+        steady, unsteady = Rating(), Rating()
+        stream(steady, 4e6, 2.0)
+        now = 0.0
+        for step in range(10):
+            now = stream(unsteady, 2e6 if step % 2 else 4e6, 0.2, now=now)
+        self.assertLess(steady.swing, 0.01)
+        self.assertGreater(unsteady.swing, 0.1)
 
 
 class RatingsTests(SynchronousTestCase):

@@ -90,7 +90,7 @@ class Adaptive:
         return finish < now + forecast.first_byte(board, place, now) + blocks.HORIZON
 
     def _place_block(self, board: Board, place: Place, now: float) -> tuple[int, int] | None:
-        rate, latency = forecast.lane_rate(board, place), place.rating.latency or 0.0
+        rate = forecast.lane_rate(board, place)
         others = [
             _Other(board, other, now)
             for other in board.places.values()
@@ -100,8 +100,9 @@ class Adaptive:
             and not other.failures
         ]
         all_rates = rate * place.rating.lanes + sum(other.rate * other.lanes for other in others)
-        size = blocks.wanted_size(rate, all_rates, latency, board.window)
-        free = forecast.free_at(board, place, now)
+        size = forecast.block_size(board, place, all_rates)
+        frees = forecast.lanes_free(board, place, now)
+        free = min(frees)
         span = board.unasked.first(self._from(board, place, others, all_rates), board.edge)
         while span is not None:
             block = min(size, span[1] - span[0])
@@ -112,7 +113,7 @@ class Adaptive:
         if span is None:
             return None
         if board.known:
-            size = self._tail(board, rate, latency, free, size, others)
+            size = self._tail(board, place, frees, size, others)
         if size <= 0 or self._wait_for_window(board, span, size):
             return None
         return span[0], _end(span, size)
@@ -126,22 +127,23 @@ class Adaptive:
     def _tail(
         self,
         board: Board,
-        rate: float,
-        latency: float,
-        free: float,
+        place: Place,
+        frees: list[float],
         size: int,
         others: list[_Other],
     ) -> int:
-        lanes = [(rate, free), *((other.rate * other.lanes, other.began) for other in others)]
+        rate, free = forecast.lane_rate(board, place), min(frees)
+        lanes = [(rate, time) for time in frees]
+        lanes += ((other.rate, time) for other in others for time in other.frees)
         share = rate * (water_level(board.unasked.size, lanes) - free)
-        floor = blocks.smallest_size(rate, latency)
+        floor = blocks.smallest_size(rate, place.rating.latency or 0.0)
         if share < blocks.EDGE:
             rest = min(board.unasked.size, blocks.EDGE)
             mine = free + rest / rate
             if any(other.began + rest / other.rate < mine for other in others):
                 return 0
             return blocks.EDGE
-        return blocks.tail_size(size, share, floor, rate)
+        return blocks.tail_size(size, share, floor, rate, spare=place.spare)
 
     def _wait_for_window(self, board: Board, span: tuple[int, int], size: int) -> bool:
         """Only a sliver of the window is free: wait until it's worth a request."""
@@ -155,10 +157,9 @@ class _Other:
     def __init__(self, board: Board, place: Place, now: float) -> None:
         self.rate = forecast.lane_rate(board, place)
         self.lanes = place.rating.lanes
-        self.began = self.free = forecast.free_at(board, place, now)
-        self._size = blocks.wanted_size(
-            self.rate, self.rate * self.lanes, place.rating.latency or 0.0, board.window
-        )
+        self.frees = forecast.lanes_free(board, place, now)
+        self.began = self.free = min(self.frees)
+        self._size = forecast.block_size(board, place, self.rate * self.lanes)
 
     def finish(self, size: int) -> float:
         """When it would have a block of ``size``."""

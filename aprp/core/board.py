@@ -67,7 +67,8 @@ class Place:
     ``failures`` counts those since its last byte, ``silences`` the attempts doubted since then,
     ``lasting`` marks one that lied or hasn't the file, ``barred`` that others are left beside it,
     ``parked`` that it named the time ``retry_at``, before which no failing source is asked.
-    ``chunk_at`` and ``carry`` are the time and the bytes not yet counted in its rate.
+    ``chunk_at`` is when its last bytes came, ``flows`` how many attempts were streaming then, and
+    ``flowed`` how many before, while those bytes were coming.
     ``blocks`` and ``seen`` are for the older policies: blocks it delivered, and blocks that all
     had delivered when it last asked.
     """
@@ -89,7 +90,8 @@ class Place:
     retry_at: float = 0.0
     reason: str = ""
     chunk_at: float | None = None
-    carry: int = 0
+    flows: int = 0
+    flowed: int = 1
     blocks: int = 0
     seen: int | None = None
 
@@ -97,6 +99,11 @@ class Place:
     def name(self) -> str:
         """The name of the source."""
         return self.source.name
+
+    @property
+    def spare(self) -> bool:
+        """It may have more connections than make it faster: one can wait for the next block."""
+        return self.rating.lanes < self.source.connections
 
     @property
     def silent(self) -> bool:

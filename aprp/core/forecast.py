@@ -6,11 +6,14 @@ Rules:
 - nothing comes from a new request before its latency has passed, twice that on a connection that
   must be opened first;
 - attempts that have fallen silent are left out;
-- a source that was never measured is taken for a middling one of those that were.
+- a source that was never measured is taken for a middling one of those that were;
+- the next request goes out early by as much as the source is unsteady: what is left of the
+  current one may come sooner than its rate tells.
 """
 
 from __future__ import annotations
 
+from aprp.core import blocks
 from aprp.core.board import Attempt, Board, Place
 
 MARGIN = 0.005
@@ -19,6 +22,13 @@ MARGIN = 0.005
 UNKNOWN_RATE = 1e6
 UNKNOWN_LATENCY = 0.1
 _CHUNK_TIME = 0.05
+_UNSTEADY = 2.0
+"""How much earlier the next request goes out, in latencies, for each part by which a rate swings;
+one latency at most."""
+
+_DEPTH = 2
+"""Attempts beyond those that make a source faster: one on its way, one whose turn comes early."""
+
 _WORTH_ALONE, _WORTH_BESIDE = 2.0, 4.0
 """Seconds of work that must be left for it to be worth learning about more connections."""
 
@@ -57,7 +67,20 @@ def first_byte(board: Board, place: Place, now: float) -> float:
 
 def lead(board: Board, place: Place, now: float) -> float:
     """How long before a lane is free its next request has to go out."""
-    return first_byte(board, place, now) + 2 * place.rating.deviation + MARGIN
+    unsteady = 1 + min(_UNSTEADY * place.rating.swing, 1.0)
+    return first_byte(board, place, now) * unsteady + 2 * place.rating.deviation + MARGIN
+
+
+def block_size(board: Board, place: Place, rates: float) -> int:
+    """Bytes to ask of the place at once, away from the end of the file; ``rates`` is what comes
+    from all sources that matter together, in bytes a second."""
+    return blocks.wanted_size(
+        lane_rate(board, place),
+        rates,
+        place.rating.latency or 0.0,
+        board.window,
+        spare=place.spare,
+    )
 
 
 def left(attempt: Attempt, rate: float, now: float) -> float:
@@ -79,7 +102,18 @@ def begins(board: Board, place: Place, attempt: Attempt, now: float) -> float:
 
 
 def finishes(board: Board, place: Place, now: float) -> dict[int, float]:
-    """When each of the place's attempts will have brought all, and its lanes with them."""
+    """When each of the place's attempts will have brought all."""
+    return _schedule(board, place, now)[0]
+
+
+def lanes_free(board: Board, place: Place, now: float) -> list[float]:
+    """When the first byte of a further block could come on each of the place's lanes."""
+    soonest = now + first_byte(board, place, now)
+    return [max(soonest, end) for end in _schedule(board, place, now)[1]]
+
+
+def _schedule(board: Board, place: Place, now: float) -> tuple[dict[int, float], list[float]]:
+    """(when each attempt is done, when each lane is)."""
     rate = lane_rate(board, place)
     lanes = [now] * place.rating.lanes
     ends: dict[int, float] = {}
@@ -89,19 +123,17 @@ def finishes(board: Board, place: Place, now: float) -> dict[int, float]:
         lane = min(range(len(lanes)), key=lanes.__getitem__)
         start = max(lanes[lane], begins(board, place, attempt, now))
         lanes[lane] = ends[attempt.number] = start + left(attempt, rate, now) / rate
-    return ends
+    return ends, lanes
 
 
 def lane_free(board: Board, place: Place, now: float) -> float:
     """When the place has a lane with nothing left to do; ``now`` if it has one."""
-    ends = sorted(finishes(board, place, now).values())
-    idle = place.rating.lanes - len(ends)
-    return now if idle > 0 else ends[-place.rating.lanes]
+    return min(_schedule(board, place, now)[1])
 
 
 def free_at(board: Board, place: Place, now: float) -> float:
     """When the first byte of a further block could come from the place."""
-    return max(now + first_byte(board, place, now), lane_free(board, place, now))
+    return min(lanes_free(board, place, now))
 
 
 def due(board: Board, place: Place, now: float) -> float | None:
@@ -116,7 +148,7 @@ def due(board: Board, place: Place, now: float) -> float | None:
         return None
     if live < _lanes_to_try(board, place, now):
         return now
-    if live > place.rating.lanes:
+    if live >= place.rating.lanes + _DEPTH:
         return None
     return lane_free(board, place, now) - lead(board, place, now)
 
@@ -124,9 +156,8 @@ def due(board: Board, place: Place, now: float) -> float | None:
 def _lanes_to_try(board: Board, place: Place, now: float) -> int:
     """How many requests the place should serve at once to learn from it. While that is tried,
     its blocks come more slowly: it's not done near the end, nor early beside other sources."""
-    lanes, rate = place.rating.lanes, place.rating.rate or 0.0
-    rates = all_rates(board, now)
-    alone = rate >= rates
+    lanes, rates = place.rating.lanes, all_rates(board, now)
+    alone = not any(p is not place and p.usable(now) for p in board.places.values())
     if board.unasked.size < (_WORTH_ALONE if alone else _WORTH_BESIDE) * rates:
         return lanes
     return place.rating.lanes_to_try(place.source.connections, now, at_once=alone)

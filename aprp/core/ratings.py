@@ -22,10 +22,13 @@ DECAY = 0.25
 _QUICK = 0.04  # seconds: time constant of a second measurement, which notices sudden changes
 _SUDDEN = 1.8  # how many times more or less it must be to be believed at once
 
+_SWINGS = 0.5  # seconds over which its swings are averaged
+
 _LEARN = 0.06  # seconds of streaming needed before two numbers of connections are compared
 _LONGEST_GUESS = 0.5  # seconds of latency guessed from the time to connect, at most
-_SETTLED = 0.5  # the same where there's no hurry
+_SETTLED = 1.0  # the same where there's no hurry
 _WORTH = 0.5  # of a connection's share: what a further one must add to be used
+_FULL = 0.65  # of its share: what it must add for the next try to leap further
 _AGAIN = 10.0  # seconds until another connection is tried again; doubles with each failure
 
 
@@ -63,7 +66,8 @@ class Rating:
     ``latency`` and its mean ``deviation`` are seconds on a warm connection, ``connect`` seconds on
     top of it on a cold one; ``warm`` counts the connections believed idle in the pool;
     ``failures`` those in a row; before ``parked_until`` it wants to be left alone; ``lanes`` is how
-    many connections at once make it faster.
+    many connections at once make it faster; ``swing`` is the part of the rate by which it is off,
+    on the mean, within a few hundredths of a second.
     """
 
     def __init__(self) -> None:
@@ -74,11 +78,14 @@ class Rating:
         self.failures = 0
         self.parked_until = 0.0
         self.lanes = 1
+        self.swing = 0.0
         self._meter = Meter()
         self._quick = Meter(_QUICK)
+        self._held = 0
         self._levels: dict[int, Meter] = {}
         self._try_more_at = 0.0
         self._tries = 0
+        self._leap = 2
 
     @property
     def rate(self) -> float | None:
@@ -92,12 +99,17 @@ class Rating:
         return None if rate is None else rate / self.lanes
 
     def came(self, count: int, seconds: float, streams: int, now: float) -> None:
-        """``count`` bytes came from ``streams`` >= 1 bodies within ``seconds`` > 0."""
+        """``count`` bytes came from ``streams`` >= 1 bodies within ``seconds``; 0 for more of what
+        came at the same moment as the last ones."""
+        self._levels.setdefault(streams, Meter()).add(count, seconds)
+        self._held += count
+        if seconds <= 0:
+            return
+        count, self._held = self._held, 0
         busy = seconds * min(streams, self.lanes) / self.lanes
         self._meter.add(count, busy)
         self._quick.add(count, busy)
-        self._notice()
-        self._levels.setdefault(streams, Meter()).add(count, seconds)
+        self._notice(busy)
         if streams > self.lanes:
             self._compare(streams, now)
         elif streams == self.lanes > 1:
@@ -144,13 +156,16 @@ class Rating:
         enough = _LEARN if at_once else _SETTLED
         if level is None or level.total < enough or now < self._try_more_at:
             return self.lanes
-        return min(2 * self.lanes, max(most, self.lanes))
+        return min(self._leap * self.lanes, max(most, self.lanes))
 
-    def _notice(self) -> None:
-        """A rate that became quite another isn't waited for."""
+    def _notice(self, seconds: float) -> None:
+        """How far the last moment was from the usual; a rate that became quite another isn't
+        waited for."""
         usual, quick = self._meter.rate, self._quick.rate
         if usual is None or quick is None or self._quick.total < _QUICK:
             return
+        off = abs(quick - usual) / usual
+        self.swing += (off - self.swing) * min(1.0, seconds / _SWINGS)
         if not usual / _SUDDEN < quick < usual * _SUDDEN:
             self._meter.set(quick, _QUICK)
 
@@ -162,10 +177,12 @@ class Rating:
         before, after = these.rate or 1.0, more.rate or 0.0
         gain, added = after / before, streams - self.lanes
         if gain > 1 + _WORTH * added / self.lanes:
+            before_lanes = self.lanes
             self.lanes = min(streams, max(self.lanes + 1, round(gain * self.lanes)))
             self._meter.set(after, _QUICK)
             self._quick.set(after, _QUICK)
             self._tries = 0
+            self._leap = 4 if gain > 1 + _FULL * added / before_lanes else 2
         elif now >= self._try_more_at:
             self._tries += 1
             self._try_more_at = now + _AGAIN * 2 ** min(self._tries, 6)
@@ -174,7 +191,7 @@ class Rating:
     def _reconsider(self) -> None:
         """Is the source as fast with fewer connections? Overlaps of requests tell by the way."""
         these, fewer = self._levels.get(self.lanes), self._levels.get(self.lanes - 1)
-        if these is None or fewer is None or min(these.total, fewer.total) < _LEARN:
+        if these is None or fewer is None or min(these.total, fewer.total) < _LEARN * self.lanes:
             return
         if (these.rate or 0.0) < (fewer.rate or 0.0) * (1 + _WORTH / 2 / (self.lanes - 1)):
             del self._levels[self.lanes]

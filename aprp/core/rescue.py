@@ -84,7 +84,7 @@ class AdaptiveRescue:
             if place.rating.rate is None or not others:
                 continue
             rate = forecast.lane_rate(board, place)
-            size = blocks.wanted_size(rate, rates, place.rating.latency or 0.0, board.window)
+            size = forecast.block_size(board, place, rates)
             for attempt in place.attempts:
                 if attempt.began is None or attempt.doubted or attempt.left < _OVERLONG * size:
                     continue
@@ -137,8 +137,7 @@ class AdaptiveRescue:
         span = board.unasked.first(board.ready, board.edge)
         if span is None:
             return None
-        rate = forecast.lane_rate(board, place)
-        size = blocks.wanted_size(rate, rate, place.rating.latency or 0.0, board.window)
+        size = forecast.block_size(board, place, forecast.lane_rate(board, place))
         return Second(span[0], min(span[1], max(blocks.edge_before(span[0] + size), span[0] + 1)))
 
     def _is_best(self, board: Board, place: Place, head: Attempt | None, now: float) -> bool:
@@ -173,7 +172,11 @@ class AdaptiveRescue:
         for other in board.places.values():
             ends = forecast.finishes(board, other, now)
             for attempt in other.attempts:
-                if other is not place and not attempt.doubted and ends[attempt.number] > latest:
+                if (
+                    (other is not place or place.rating.lanes > 1)
+                    and not attempt.doubted
+                    and ends[attempt.number] > latest
+                ):
                     latest, last = ends[attempt.number], attempt
         return None if last is None else self._split(board, place, last, now, late=False)
 

@@ -63,7 +63,7 @@ class Traffic:
             return
         place = self._board.places[attempt.source]
         if not place.streaming:
-            place.chunk_at, place.carry = None, 0
+            place.chunk_at = None
         attempt.began = attempt.life = now
         attempt.wire_stop = event.stop
         place.rating.answered(now - attempt.since, event.connect)
@@ -103,12 +103,10 @@ class Traffic:
         if since is None and attempt.at >= attempt.wire_stop and attempt.began is not None:
             since = min(attempt.began, now - _SHORTEST)
         if since is not None:
-            place.carry += count
             if now > since:
-                seconds = min(now - since, _SILENCE)
-                place.rating.came(place.carry, seconds, max(1, place.streaming), now)
-                place.carry = 0
-        place.chunk_at = now
+                place.flowed = max(1, min(place.flows, place.streaming))
+            place.rating.came(count, min(now - since, _SILENCE), place.flowed, now)
+        place.chunk_at, place.flows = now, place.streaming
 
     def _alive(self, place: Place, attempt: Attempt, now: float) -> None:
         place.silences = 0
@@ -156,7 +154,7 @@ class Traffic:
         self._board.end(attempt)
         place = self._board.places[attempt.source]
         if not place.streaming:
-            place.chunk_at, place.carry = None, 0
+            place.chunk_at = None
 
     def ended(self, event: m.Ended, now: float) -> None:
         """The caller says that the attempt is over."""
