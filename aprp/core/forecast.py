@@ -165,7 +165,7 @@ def _lanes_to_try(board: Board, place: Place, now: float) -> int:
 
 def under_way(board: Board, attempt: Attempt) -> float:
     """Bytes that come, or are sent, though the attempt is abandoned now."""
-    if attempt.began is None:
+    if attempt.began is None or attempt.doubted:
         return 0.0
     rating = board.places[attempt.source].rating
     sent = lane_rate(board, board.places[attempt.source]) * (rating.latency or 0.0)

@@ -44,6 +44,7 @@ class Traffic:
         if picked.first is not None:
             self.cut(picked.first, picked.start, now)
         self._make_room(picked.start, picked.stop)
+        self._let_go_of_silent(place, picked, now)
         place.seen = sum(other.blocks for other in self._board.places.values())
         attempt = self._board.begin(place, picked.start, picked.stop, now, warm=warm)
         attempt.second = picked.first is not None
@@ -55,6 +56,13 @@ class Traffic:
         while board.covered(start, stop) > 1:
             over = [a for a in board.attempts.values() if a.at < stop and start < a.stop]
             self.abandon(min(over, key=lambda a: (not a.doubted, a.number)))
+
+    def _let_go_of_silent(self, place: Place, picked: Second, now: float) -> None:
+        """A silent attempt whose next byte another source brings would wake up in vain."""
+        for other in list(self._board.attempts.values()):
+            elsewhere = other.source != place.name
+            if other.doubted and elsewhere and picked.start <= other.at < picked.stop:
+                self.cut(other, other.at, now)
 
     def head_came(self, event: m.HeadCame, now: float) -> None:
         """A good response head."""
@@ -124,8 +132,8 @@ class Traffic:
         """The attempt ends at ``stop``, or now if it's there already."""
         if stop <= attempt.at:
             if attempt.doubted:
-                silent = m.Ended(attempt.number, m.End.BROKEN, "fell silent")
-                self._trouble.blame(self._board.places[attempt.source], silent, now)
+                place = self._board.places[attempt.source]
+                self._trouble.fell_silent(place, attempt.number, now)
             self.abandon(attempt)
         else:
             self._board.cut(attempt, stop)

@@ -74,6 +74,12 @@ class Trouble:
             self._since = now
         self._bar()
 
+    def fell_silent(self, place: Place, attempt: int, now: float) -> None:
+        """An attempt was given up for its silence. The source may go on at any time, and a request
+        that waits for that costs nothing: the second one is made at once, too."""
+        self.blame(place, Ended(attempt, End.BROKEN, "fell silent"), now)
+        place.retry_at = now + PAUSES[min(max(place.failures - 2, 0), len(PAUSES) - 1)]
+
     def leave(self, name: str, reason: str) -> None:
         """A place isn't to be asked any more, though what it was asked may still come."""
         for place in self._places:
