@@ -5,8 +5,22 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.core import messages as m
+from aprp.core.adaptive import Adaptive
+from aprp.core.board import Board, Place
 from aprp.core.ratings import Ratings
 from aprp.core.scheduler import Scheduler
+
+
+class Fickle(Adaptive):
+    """Wants a block, has no use for the slot that is granted for it, and wants it again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls = 0
+
+    def choose(self, board: Board, place: Place, now: float) -> tuple[int, int] | None:
+        self._calls += 1
+        return None if self._calls == 2 else super().choose(board, place, now)
 
 
 class GrantedSlotTests(SynchronousTestCase):
@@ -25,3 +39,15 @@ class GrantedSlotTests(SynchronousTestCase):
         (fetch,) = scheduler.handle(1.001, m.Granted("b"))
         self.assertIsInstance(fetch, m.Fetch)
         self.assertEqual(ratings.of("b").warm, 0)
+
+    def test_one_given_back_is_not_wanted_again_at_once(self) -> None:
+        """Else the arbiter, which grants it at once, would be asked without end."""
+        scheduler = Scheduler([m.Source("a")], 0, 1000, Ratings())
+        self.patch(scheduler, "_delay", Fickle())
+        self.assertEqual(scheduler.handle(1.0, m.Started()), [m.WantSlot("a", m.Urgency.HEAD)])
+        self.assertEqual(scheduler.handle(1.0, m.Granted("a")), [m.ReleaseSlot("a")])
+        deadline = scheduler.next_deadline() or 0.0
+        self.assertGreater(deadline, 1.0)
+        self.assertEqual(
+            scheduler.handle(deadline, m.TimePassed()), [m.WantSlot("a", m.Urgency.HEAD)]
+        )

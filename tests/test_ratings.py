@@ -59,6 +59,14 @@ class RatingTests(SynchronousTestCase):
         self.assertTrue(0.1 < (rating.latency or 0) < 0.2)
         self.assertGreater(rating.deviation, 0.02)
 
+    def test_our_own_queue_is_no_latency(self) -> None:
+        rating = Rating()
+        rating.answered(0.1, None)
+        rating.answered(0.5, None, busy=True)
+        self.assertEqual((rating.latency, rating.deviation), (0.1, 0.0))
+        rating.answered(0.05, None, busy=True)
+        self.assertLess(rating.latency or 0, 0.1)
+
     def test_the_time_to_connect_is_a_first_guess(self) -> None:
         rating = Rating()
         rating.connected(0.05)

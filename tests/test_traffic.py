@@ -72,6 +72,23 @@ class TrafficTests(SynchronousTestCase):
         self.assertFalse(self.board.attempts[number].doubted)
         self.assertEqual(self.a.silences, 0)
 
+    def test_silent_bytes_that_another_is_asked_for_are_not_waited_for(self) -> None:
+        silent = self.begin("a", Second(0, MIB))
+        self.board.doubt(self.board.attempts[silent])
+        self.actions()
+        self.begin("b", Second(1000, MIB))
+        self.assertIn(silent, self.board.attempts)
+        other = self.begin("b", Second(0, 1000))
+        self.assertNotIn(silent, self.board.attempts)
+        self.assertEqual(self.actions()[-2:], [m.Abandon(silent), m.Fetch(other, "b", 0, 1000)])
+        self.assertEqual((self.a.failures, self.a.reason), (1, "fell silent"))
+
+    def test_unless_its_own_source_is_asked(self) -> None:
+        silent = self.begin("a", Second(0, MIB))
+        self.board.doubt(self.board.attempts[silent])
+        self.begin("a", Second(0, 1000))
+        self.assertIn(silent, self.board.attempts)
+
     def test_a_response_shorter_than_asked(self) -> None:
         number = self.begin("a", Second(0, MIB))
         self.traffic.head_came(m.HeadCame(number, 0, 1000, 2 * MIB), 0.02)

@@ -40,6 +40,12 @@ class TroubleTests(SynchronousTestCase):
         self.trouble.leave("a", "was late")
         self.assertEqual((self.a.barred, self.a.failures, self.a.reason), (True, 0, "was late"))
 
+    def test_a_silent_one_is_asked_twice_before_it_is_left_alone(self) -> None:
+        for pause in (0.0, 0.0, PAUSES[1]):
+            self.trouble.fell_silent(self.a, 1, 10.0)
+            self.assertEqual(self.a.retry_at, 10.0 + pause)
+        self.assertEqual(self.a.failures, 3)
+
     def test_hopeless_once_each_failed_twice(self) -> None:
         for place in (self.a, self.b, self.a):
             self.trouble.blame(place, BROKEN, 0.0)

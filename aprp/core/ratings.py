@@ -6,6 +6,8 @@ Rules:
   when the last few hundredths of a second say something quite different, they are believed;
 - a latency is the time from the request to the response head on a warm connection, with its mean
   deviation (smoothed as in RFC 6298, section 2); the time to connect is kept apart;
+- a head that came late while the source was busy with us says nothing about its latency: that
+  queue is our own;
 - how many connections a source is worth is learned: a further one counts only if the source as a
   whole became faster while it was streaming;
 - every method takes ``now`` or a duration; times are seconds, sizes bytes, rates bytes a second.
@@ -115,18 +117,21 @@ class Rating:
         elif streams == self.lanes > 1:
             self._reconsider()
 
-    def answered(self, seconds: float, connect: float | None) -> None:
+    def answered(self, seconds: float, connect: float | None, *, busy: bool = False) -> None:
         """A response head came ``seconds`` after its request, ``connect`` of which went into
-        connecting (None: the connection was reused)."""
+        connecting (None: the connection was reused); ``busy`` tells whether the source was
+        sending us something else meanwhile, behind which it may have had to wait."""
         if connect is not None:
             self.connected(connect)
+        self.failures = 0
         sample = max(0.0, seconds - (connect or 0.0))
         if self.latency is None:
             self.latency, self.deviation = sample, 0.0
+        elif busy and sample > self.latency:
+            return
         else:
             self.deviation += (abs(sample - self.latency) - self.deviation) / 4
             self.latency += (sample - self.latency) / 8
-        self.failures = 0
 
     def connected(self, seconds: float) -> None:
         """A connection was opened, which took so long."""

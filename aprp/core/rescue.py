@@ -7,10 +7,11 @@ Rules:
   goes to whoever is free;
 - when nothing is left to ask for, a source that is free takes over the suffix of the attempt
   that would be the last to finish (as the end game of other downloaders, but nothing is fetched
-  twice);
+  twice), if that saves more time than is lost by what the other has already sent;
 - an attempt silent for longer than its source ever was gives its bytes back to the pool, wherever
-  they lie; should it wake up, it keeps what nobody else was asked for. No timeout is waited for
-  (Dean and Barroso, The Tail at Scale, 2013: hedged and tied requests);
+  they lie. Should it wake up, it keeps what nobody else was asked for; it's dropped when another
+  is asked for its next byte. No timeout is waited for (Dean and Barroso, The Tail at Scale, 2013:
+  hedged and tied requests);
 - a head that nobody is about to ask for is asked for at once, on a further connection.
 """
 
@@ -212,5 +213,7 @@ class AdaptiveRescue:
         cut = max(first.at, blocks.edge_before(stop + blocks.EDGE / 2))
         waste = min(theirs * (holder.rating.latency or 0.0), first.stop - cut)
         if cut >= first.stop or not board.may_waste(waste, NEED if late else SPARE):
+            return None
+        if not late and ends - done < waste / theirs:
             return None
         return Second(cut, first.stop, first)

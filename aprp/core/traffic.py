@@ -70,11 +70,12 @@ class Traffic:
         if attempt is None:
             return
         place = self._board.places[attempt.source]
-        if not place.streaming:
+        busy = place.streaming > 0
+        if not busy:
             place.chunk_at = None
         attempt.began = attempt.life = now
         attempt.wire_stop = event.stop
-        place.rating.answered(now - attempt.since, event.connect)
+        place.rating.answered(now - attempt.since, event.connect, busy=busy)
         if event.connect is not None and attempt.warm:
             place.rating.warm = 0
         self._trouble.answered()
