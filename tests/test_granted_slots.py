@@ -43,7 +43,7 @@ class GrantedSlotTests(SynchronousTestCase):
     def test_one_given_back_is_not_wanted_again_at_once(self) -> None:
         """Else the arbiter, which grants it at once, would be asked without end."""
         scheduler = Scheduler([m.Source("a")], 0, 1000, Ratings())
-        self.patch(scheduler, "_delay", Fickle())
+        self.patch(scheduler._planner, "_delay", Fickle())
         self.assertEqual(scheduler.handle(1.0, m.Started()), [m.WantSlot("a", m.Urgency.HEAD)])
         self.assertEqual(scheduler.handle(1.0, m.Granted("a")), [m.ReleaseSlot("a")])
         deadline = scheduler.next_deadline() or 0.0

@@ -67,29 +67,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aprp.core import forecast
 from aprp.core import messages as m
-from aprp.core.blocks import EDGE
 from aprp.core.board import ENDLESS, Board, Place
 from aprp.core.messages import MIB, Action, Event, Source
-from aprp.core.pace import KEPT, Pace
+from aprp.core.pace import Pace
+from aprp.core.planner import Planner
 from aprp.core.policies import DELAYS, DUPLICATES
 from aprp.core.ratings import Ratings
-from aprp.core.rescue import Second
 from aprp.core.traffic import Traffic
 from aprp.core.trouble import Trouble
-
-_QUIET = 0.005
-"""Seconds between two plans when nothing but bytes came."""
-
-_STEP = 0.001
-"""Seconds that the next deadline is ahead of now, at least."""
-
-_CLAIM = 0.25
-"""Seconds that a source may take to connect before its block is offered to others."""
-
-_PATIENCE = (1.0, 2.0, 4.0)
-"""Seconds until the only source left, silent, is asked again; by how often it fell silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,16 +145,16 @@ class Scheduler:
         self._board = Board(self._places, start, end)
         self._board.initial_delay = settings.initial_delay
         self._leave_late = settings.leave_late and settings.duplicate in ("nibib", "ibrc")
-        self._delay = DELAYS[settings.delay](settings.block_size)
-        self._duplicate = DUPLICATES[settings.duplicate](
+        duplicate = DUPLICATES[settings.duplicate](
             settings.duplicate_threshold, settings.block_size
         )
+        delay = DELAYS[settings.delay](settings.block_size)
         self._pace = Pace(settings.window, len(sources))
         self._trouble = Trouble(self._places, settings.resume_for)
-        self._traffic = Traffic(self._board, self._duplicate, self._trouble, length)
-        self._wake: float | None = None
-        self._planned = -1.0
-        self._declined: Place | None = None
+        self._traffic = Traffic(self._board, duplicate, self._trouble, length)
+        self._planner = Planner(
+            self._board, self._traffic, self._trouble, self._pace, delay, duplicate
+        )
         self._over = False
 
     def handle(self, now: float, event: Event) -> list[Action]:
@@ -176,7 +162,7 @@ class Scheduler:
         if self._over:
             return [m.ReleaseSlot(event.source)] if isinstance(event, m.Granted) else []
         self._traffic.actions = []
-        self._declined = None
+        self._planner.declined = None
         worth_it = self._take(now, event)
         if self._traffic.beyond and not self._over:
             why = "the file ends before the range"
@@ -187,7 +173,7 @@ class Scheduler:
 
     def next_deadline(self) -> float | None:
         """When TimePassed must be sent if nothing else happens before."""
-        return None if self._over else self._wake
+        return None if self._over else self._planner.wake
 
     @property
     def taken(self) -> int:
@@ -239,12 +225,12 @@ class Scheduler:
                 urgent = self._traffic.bytes_came(event, now)
                 if self._board.ready > self._board.taken:
                     self._pace.offered(now)
-                return self._is_time(now) or urgent
+                return self._planner.is_time(now) or urgent
             case m.Ended():
                 self._traffic.ended(event, now)
             case m.ClientTook(count):
                 self._client_took(count, now)
-                return self._is_time(now)
+                return self._planner.is_time(now)
             case m.WindowChanged(size):
                 self._pace.resize(size)
             case m.Stopped():
@@ -255,27 +241,19 @@ class Scheduler:
                 pass
         return True
 
-    def _is_time(self, now: float) -> bool:
-        """Bytes come often; plans needn't be made more often than they can differ."""
-        if now >= self._planned + _QUIET or (self._wake is not None and now >= self._wake):
-            return True
-        later = self._planned + _QUIET
-        self._wake = later if self._wake is None else min(self._wake, later)
-        return False
-
     def _granted(self, event: m.Granted, now: float) -> None:
         place = self._board.places[event.source]
         wanted = place.wanted
         if event.connect is not None:
             place.rating.connected(event.connect)
         place.in_hand = event.ready
-        picked = None if wanted is None else self._pick(place, now)
+        picked = None if wanted is None else self._planner.pick(place, now)
         place.in_hand, place.wanted = False, None
         if picked is None:
             if event.ready:
                 place.rating.warm = max(1, place.rating.warm + (event.connect is not None))
             self._traffic.actions.append(m.ReleaseSlot(place.name))
-            self._declined = place
+            self._planner.declined = place
             return
         warm = self._count_connection(place, event)
         late = self._board.head if self._leave_late else None
@@ -302,124 +280,16 @@ class Scheduler:
         if board.taken == board.stop:
             self._finish(m.Done())
 
-    # What to do next
-
     def _plan(self, now: float) -> None:
-        board = self._board
-        self._planned = now
-        self._let_go(now)
-        self._look_ahead(now)
-        for attempt in self._duplicate.doubtful(board, now):
-            board.doubt(attempt)
-            board.places[attempt.source].silences += 1
-        for attempt, stop in self._duplicate.overlong(board, now):
-            self._traffic.cut(attempt, stop, now)
-        if self._trouble.hopeless(now, bool(board.attempts)):
+        self._planner.look(now)
+        if self._trouble.hopeless(now, bool(self._board.attempts)):
             self._finish(m.Fail(self._trouble.reasons()))
-            return
-        room = board.unasked.count(board.ready, board.edge)
-        for place in sorted(self._places, key=self._preference):
-            picked = None if place is self._declined else self._pick(place, now)
-            if picked is not None and (room > 0 or picked.first is not None):
-                self._want(place, picked, now)
-                if picked.first is None and now < place.claim_until:
-                    room -= picked.stop - picked.start
-            elif self._opens_ahead(place, now):
-                self._want(place, Second(board.stop, board.stop), now)
-            elif place.wanted is not None:
-                place.wanted = None
-                self._traffic.actions.append(m.WithdrawWant(place.name))
-        self._set_wake(now)
-
-    def _opens_ahead(self, place: Place, now: float) -> bool:
-        """Whether a connection is wanted though there's nothing to fetch on it yet."""
-        if place.opened_ahead and place.wanted is None:
-            return False
-        if not self._may_ask(place, now) or not self._delay.opens_ahead(self._board, place, now):
-            return False
-        place.opened_ahead = True
-        return True
-
-    def _look_ahead(self, now: float) -> None:
-        board = self._board
-        board.window = self._pace.window(now, forecast.all_rates(board, now))
-        board.edge = min(board.stop, board.taken + board.window)
-        if board.edge < board.stop and board.edge // EDGE * EDGE > board.taken:
-            board.edge = board.edge // EDGE * EDGE
-        board.slack = (board.ready - board.taken) / self._pace.rate
-
-    def _preference(self, place: Place) -> tuple[bool, bool, float, int]:
-        rating, doubtful, idle = place.rating, bool(place.failures), place.wanted is None
-        rate, first = rating.lane_rate, rating.first_byte(warm=rating.warm > 0)
-        if rate is None or first is None:
-            return (doubtful, idle, 0.0, place.order)
-        return (doubtful, idle, first + EDGE / max(rate, 1.0), place.order)
-
-    def _want(self, place: Place, picked: Second, now: float) -> None:
-        if place.wanted is None:
-            place.wanted_since = now
-            patience = max(_CLAIM, 2 * forecast.first_byte(self._board, place, now))
-            place.claim_until = now + patience
-        urgency = m.Urgency.HEAD if picked.start <= self._board.ready else m.Urgency.AHEAD
-        if place.wanted is not urgency:
-            place.wanted = urgency
-            self._traffic.actions.append(m.WantSlot(place.name, urgency))
-
-    def _pick(self, place: Place, now: float) -> Second | None:
-        """What the place should be asked for, if a slot is there."""
-        if len(place.attempts) >= place.source.connections or not self._may_ask(place, now):
-            return None
-        second = self._duplicate.choose(self._board, place, now)
-        if second is not None:
-            return second
-        block = self._delay.choose(self._board, place, now)
-        return None if block is None else Second(*block)
-
-    def _may_ask(self, place: Place, now: float) -> bool:
-        if place.barred or place.retry_at > now:
-            return False
-        return not place.silent or now >= self._ask_again_at(place, now)
-
-    def _ask_again_at(self, place: Place, now: float) -> float:
-        """A silent source is asked again only if there's no other, after some patience."""
-        if any(other.usable(now) for other in self._places):
-            return now + _PATIENCE[0]
-        last = max(attempt.since for attempt in place.attempts)
-        return last + _PATIENCE[min(place.silences, len(_PATIENCE)) - 1]
-
-    def _let_go(self, now: float) -> None:
-        when = self._pace.let_go_at()
-        if when is None or now < when:
-            return
-        board = self._board
-        self._pace.asleep = True
-        for attempt in list(board.attempts.values()):
-            self._traffic.abandon(attempt)
-        for low, high in board.forget(board.taken + KEPT, board.stop):
-            self._traffic.actions.append(m.Forget(low, high))
-
-    def _set_wake(self, now: float) -> None:
-        board = self._board
-        times = [self._duplicate.wake(board, now), self._pace.let_go_at()]
-        times += self._trouble.wake(now)
-        for place in self._places:
-            if place.wanted is not None:
-                times.append(place.claim_until)
-            elif place.silent:
-                times.append(self._ask_again_at(place, now))
-            elif self._may_ask(place, now):
-                times.append(self._delay.due(board, place, now))
-        if self._declined is not None:  # what was given back is not wanted again at once
-            times.append(now + _QUIET)
-        coming = [time for time in times if time is not None and time > now]
-        self._wake = max(min(coming), now + _STEP) if coming else None
+        else:
+            self._planner.plan(now)
 
     def _finish(self, last: Action | None) -> None:
         self._traffic.stop()
-        for place in self._places:
-            if place.wanted is not None:
-                place.wanted = None
-                self._traffic.actions.append(m.WithdrawWant(place.name))
+        self._planner.withdraw()
         self._over = True
         if last is not None:
             self._traffic.actions.append(last)
