@@ -72,6 +72,14 @@ class NamelessTests(SynchronousTestCase):
         self.assertNotIn("10.1", said)
         self.assertIn("which some read as an IPv4 address", said)
 
+    def test_a_redirect_to_what_is_no_address_is_told_without_it(self) -> None:
+        at = Url.parse("http://a.example/x")
+        for location in (b"http://[inner.example]/secret", b"//[inner.example/secret"):
+            why = str(redirected("public", at, at, location))
+            said = failure_of(TransferFailed((("http://a.example/", why),), ())).text
+            self.assertNotIn("inner", said)
+            self.assertIn("has brackets in its host that hold no IPv6 address", said)
+
     def test_sources_are_numbered_and_dates_stay(self) -> None:
         reasons = (
             ("http://a.example/", "answered 503"),

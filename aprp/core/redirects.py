@@ -20,9 +20,9 @@ def redirected(rule: str, first: Url, at: Url, location: bytes | None) -> Url | 
     if location is None:
         return "redirects without a Location"
     try:
-        target = Url.parse(urljoin(str(at), location.decode("ascii").partition("#")[0]))
+        target = _meant(at, location)
     except ValueError as error:
-        return f"redirects to a place that can't be asked: it {_reason(error)}"
+        return f"redirects to a place that can't be asked: it {error}"
     if at.scheme == "https" and target.scheme != "https":
         return f"redirects from https to {target.origin}"
     if rule == "same-host" and target.host != first.host:
@@ -30,5 +30,12 @@ def redirected(rule: str, first: Url, at: Url, location: bytes | None) -> Url | 
     return target
 
 
-def _reason(error: ValueError) -> str:
-    return "isn't ASCII" if isinstance(error, UnicodeError) else str(error)
+def _meant(at: Url, location: bytes) -> Url:
+    """Raises ValueError with a sentence of ours: the library's own would name the host."""
+    try:
+        joined = urljoin(str(at), location.decode("ascii").partition("#")[0])
+    except UnicodeError:
+        raise ValueError("isn't ASCII") from None
+    except ValueError:
+        raise ValueError("has brackets in its host that hold no IPv6 address") from None
+    return Url.parse(joined)
