@@ -168,6 +168,19 @@ class RescueTests(SynchronousTestCase):
         (again,) = [a[1] for a in world.attempts.values() if a[0] == "a"]
         self.assertGreaterEqual(again, MIB)  # where its bytes aren't missed until it wakes up
 
+    def test_the_only_source_is_silent_in_one_answer_and_goes_on_in_another(self) -> None:
+        world = World([A], length=100 * MIB, ratings=rated(a=4), known=True)
+        world.begin()
+        world.grant_all()
+        world.now = 0.02
+        silent, other = world.attempts
+        world.head(silent)
+        world.head(other)
+        while not world.wants and world.now < 2:
+            world.now += 0.01
+            world.bytes(other, 4_000)
+        self.assertLess(world.now, 1.1)
+
     def test_each_byte_is_kept_once_when_it_wakes_up(self) -> None:
         world = self.world()
         while world.wants.get("b") is not m.Urgency.HEAD:

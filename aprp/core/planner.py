@@ -158,7 +158,8 @@ class Planner:
         if any(other.usable(now) for other in self._places):
             return now + _PATIENCE[0]
         last = max(attempt.since for attempt in place.attempts)
-        return last + _PATIENCE[min(place.silences, len(_PATIENCE)) - 1]
+        times = max(1, place.silences)  # none is left of the count when another attempt goes on
+        return last + _PATIENCE[min(times, len(_PATIENCE)) - 1]
 
     def _let_go(self, now: float) -> None:
         when = self._pace.let_go_at()
