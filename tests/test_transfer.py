@@ -181,6 +181,16 @@ class LeavingTests(TransferCase):
         await self.soon(lambda: origins[0].open == 0)
         self.assertEqual(hub.transfers, 0)
 
+    async def test_stopped_by_who_watches_it(self) -> None:
+        origins = await self.mirrors(large, large)
+        hub = self.hub()
+        transfer = self.transfer(hub, origins)
+        transfer.observe_asked = lambda *_: transfer.abort()
+        await self.assertFailure(Deferred.fromCoroutine(transfer.begin(FromTo(0))), Exception)
+        self.assertEqual(hub.transfers, 0)
+        await self.still(lambda: [origin.requests for origin in origins], 0.1)
+        self.assertEqual([origin.requests for origin in origins], [[], []])
+
     async def test_a_client_that_leaves_stops_its_attempts(self) -> None:
         origins = await self.mirrors(large, large, rates=(5e6, 5e6))
         client = await self.client(self.in_front_of(origins))

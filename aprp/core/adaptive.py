@@ -99,7 +99,7 @@ class Adaptive:
             and other.usable(now)
             and not other.failures
         ]
-        all_rates = rate * place.rating.lanes + sum(other.rate * other.lanes for other in others)
+        all_rates = rate * place.lanes + sum(other.rate * other.lanes for other in others)
         size = forecast.block_size(board, place, all_rates)
         frees = forecast.lanes_free(board, place, now)
         free = min(frees)
@@ -156,7 +156,7 @@ class _Other:
 
     def __init__(self, board: Board, place: Place, now: float) -> None:
         self.rate = forecast.lane_rate(board, place)
-        self.lanes = place.rating.lanes
+        self.lanes = place.lanes
         self.frees = forecast.lanes_free(board, place, now)
         self.began = self.free = min(self.frees)
         self._size = forecast.block_size(board, place, self.rate * self.lanes)

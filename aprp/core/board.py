@@ -106,6 +106,11 @@ class Place:
         return self.rating.lanes < self.source.connections
 
     @property
+    def lanes(self) -> int:
+        """Connections that make it faster; other routes may allow more of them than this one."""
+        return min(self.rating.lanes, self.source.connections)
+
+    @property
     def silent(self) -> bool:
         """It owes bytes and nobody believes that they come."""
         return any(attempt.doubted for attempt in self.attempts)

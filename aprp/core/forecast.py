@@ -115,7 +115,7 @@ def lanes_free(board: Board, place: Place, now: float) -> list[float]:
 def _schedule(board: Board, place: Place, now: float) -> tuple[dict[int, float], list[float]]:
     """(when each attempt is done, when each lane is)."""
     rate = lane_rate(board, place)
-    lanes = [now] * place.rating.lanes
+    lanes = [now] * place.lanes
     ends: dict[int, float] = {}
     for attempt in sorted(place.attempts, key=lambda a: (a.began is None, a.since)):
         if attempt.doubted:
@@ -148,7 +148,7 @@ def due(board: Board, place: Place, now: float) -> float | None:
         return None
     if live < _lanes_to_try(board, place, now):
         return now
-    if live >= place.rating.lanes + _DEPTH:
+    if live >= place.lanes + _DEPTH:
         return None
     return lane_free(board, place, now) - lead(board, place, now)
 
@@ -156,7 +156,7 @@ def due(board: Board, place: Place, now: float) -> float | None:
 def _lanes_to_try(board: Board, place: Place, now: float) -> int:
     """How many requests the place should serve at once to learn from it. While that is tried,
     its blocks come more slowly: it's not done near the end, nor early beside other sources."""
-    lanes, rates = place.rating.lanes, all_rates(board, now)
+    lanes, rates = place.lanes, all_rates(board, now)
     alone = not any(p is not place and p.usable(now) for p in board.places.values())
     if board.unasked.size < (_WORTH_ALONE if alone else _WORTH_BESIDE) * rates:
         return lanes

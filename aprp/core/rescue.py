@@ -163,7 +163,7 @@ class AdaptiveRescue:
 
     def _rate(self, board: Board, place: Place) -> float:
         rate = forecast.lane_rate(board, place)
-        return rate / 2 if place.streaming >= place.rating.lanes else rate
+        return rate / 2 if place.streaming >= place.lanes else rate
 
     def _end_game(self, board: Board, place: Place, now: float) -> Second | None:
         due = forecast.due(board, place, now)
@@ -174,7 +174,7 @@ class AdaptiveRescue:
             ends = forecast.finishes(board, other, now)
             for attempt in other.attempts:
                 if (
-                    (other is not place or place.rating.lanes > 1)
+                    (other is not place or place.lanes > 1)
                     and not attempt.doubted
                     and ends[attempt.number] > latest
                 ):

@@ -20,7 +20,7 @@ from aprp.core.copies import Bad, Facts, Good, judge
 from aprp.core.messages import End, Ended
 from aprp.core.ranges import Range
 from aprp.upstream.body import Body, discard
-from aprp.upstream.errors import BodyBroken, SourceError, SourceLied
+from aprp.upstream.errors import OWN_FAULT, BodyBroken, SourceError, SourceLied
 from aprp.upstream.exchange import Exchange
 from aprp.upstream.remote import NotFollowed, Remote
 from aprp.upstream.sample import Sample
@@ -207,7 +207,7 @@ class Attempt:
             return
         if not isinstance(error, CancelledError):
             self._log.failure("asking {source}", failure, source=self.remote.name)
-        self._tell(Ended(self.number, End.UNREACHABLE, "the proxy itself failed; see its log"))
+        self._tell(Ended(self.number, End.UNREACHABLE, OWN_FAULT))
 
     def _ended_by(self, error: SourceError) -> Ended:
         self.remote.error = error

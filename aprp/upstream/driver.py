@@ -231,6 +231,8 @@ class Driver:
         self._now = max(self._now, self._hub.clock.seconds())
         kept = 0
         for action in self._scheduler.handle(self._now, event):
+            if self._over:  # a watcher stopped it
+                return
             match action:
                 case m.Keep(_, start, stop) if chunk is not None:
                     self._store.write(start, chunk.part(start, stop))
@@ -265,7 +267,8 @@ class Driver:
         )
         self._attempts[fetch.attempt] = attempt
         self._watcher.asked(attempt)
-        attempt.begin()
+        if not self._over:
+            attempt.begin()
 
     def _abandon(self, number: int) -> None:
         attempt = self._attempts.pop(number, None)

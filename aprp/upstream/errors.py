@@ -9,6 +9,9 @@ from OpenSSL import SSL
 from service_identity import VerificationError
 from twisted.internet import error
 
+OWN_FAULT = "the proxy itself failed; see its log"
+"""What is said of a source when the fault isn't its own."""
+
 
 class SourceError(Exception):
     """A source didn't give what it was asked for."""

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from aprp.core import messages as m
 from aprp.upstream.attempt import end_of
-from aprp.upstream.errors import SourceError
+from aprp.upstream.errors import OWN_FAULT, SourceError
 from aprp.upstream.hub import Holder, Hub
 from aprp.upstream.remote import Remote
 
@@ -97,7 +97,7 @@ class Slots:
             remote.error = error
         else:
             self._log.failure("connecting to {source}", failure, source=source)
-            reason = "the proxy itself failed; see its log"
+            reason = OWN_FAULT
         self._failed(remote, reason)
         self.release(source, m.ConnectFailed(source, reason))
 
