@@ -60,6 +60,23 @@ class AdaptiveTests(SynchronousTestCase):
         self.assertGreater(start, 5 * MIB)
         self.assertEqual(stop - start, EDGE)
 
+    def test_the_less_the_window_the_sooner_it_is_left_to_the_other(self) -> None:
+        starts = []
+        for window in (32 * MIB, 4 * MIB):
+            on = board(window=window, far=8, near=20)
+            on.places["far"].rating.latency = 0.1
+            start, _ = self.policy.choose(on, on.places["far"], 0.0) or (0, 0)
+            starts.append(start)
+        self.assertEqual(starts[0], 0)
+        self.assertGreater(starts[1], 0)
+
+    def test_half_a_block_of_the_window_is_worth_asking_for(self) -> None:
+        on = board(a=8, b=8)
+        begun(on, "b", 0, MIB)
+        for room, worth in ((12 * EDGE, False), (20 * EDGE, True)):
+            on.edge = MIB + room
+            self.assertIs(self.policy.choose(on, on.places["a"], 0.0) is not None, worth)
+
     def test_too_slow_for_what_is_left(self) -> None:
         on = board(size=MIB, slow=0.1, fast=20)
         self.assertIsNone(self.policy.choose(on, on.places["slow"], 0.0))

@@ -23,7 +23,8 @@ from aprp.core.messages import KIB, MIB
 
 OPENING = MIB
 PATIENCE = 0.25
-"""Seconds by which another source must have a block sooner to be left it."""
+"""Seconds by which another source must have a block sooner to be left it; half a window's worth
+where that's less, since the others can't go on further while they wait."""
 
 MOST_OPENING = 4 * MIB
 GUESS = 12e6
@@ -103,11 +104,12 @@ class Adaptive:
         size = forecast.block_size(board, place, all_rates)
         frees = forecast.lanes_free(board, place, now)
         free = min(frees)
+        patience = min(PATIENCE, board.window / (2 * all_rates))
         span = board.unasked.first(self._from(board, place, others, all_rates), board.edge)
         while span is not None:
             block = min(size, span[1] - span[0])
             sooner = min(others, key=lambda o: o.free + block / o.rate, default=None)
-            if sooner is None or sooner.finish(block) + PATIENCE >= free + block / rate:
+            if sooner is None or sooner.finish(block) + patience >= free + block / rate:
                 break
             span = board.unasked.first(span[0] + sooner.take(span[1] - span[0]), board.edge)
         if span is None:
@@ -146,8 +148,9 @@ class Adaptive:
         return blocks.tail_size(size, share, floor, rate, spare=place.spare)
 
     def _wait_for_window(self, board: Board, span: tuple[int, int], size: int) -> bool:
-        """Only a sliver of the window is free: wait until it's worth a request."""
-        sliver = span[1] == board.edge < board.stop and span[1] - span[0] < size
+        """Only a sliver of the window is free: wait until it's worth a request. Not until it's
+        all of a block: for a far source of a small window that would be too late each time."""
+        sliver = span[1] == board.edge < board.stop and span[1] - span[0] < size / 2
         return sliver and bool(board.attempts or board.ready > board.taken)
 
 
