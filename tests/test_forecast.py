@@ -26,3 +26,10 @@ class LaneTests(SynchronousTestCase):
         begun(on, "a", 0, MIB)
         self.assertEqual(len(forecast.lanes_free(on, place, 0.0)), 1)
         self.assertIsNone(forecast.due(on, place, 0.0))
+
+    def test_more_lanes_are_tried_at_once_by_a_source_alone(self) -> None:
+        for others, tried in (({}, True), ({"unmet": 0.0}, False)):
+            on = board(a=4, **others)
+            begun(on, "a", 0, MIB)
+            due = forecast.due(on, on.places["a"], 0.0)
+            self.assertIs(due is not None and due <= 0.0, tried)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from aprp.core.blocks import EDGE
 from aprp.core.messages import MIB
 from aprp.core.rescue import SILENT, UNANSWERED, AdaptiveRescue
 from tests.boards import begun, board
@@ -62,6 +63,14 @@ class RescueTests(SynchronousTestCase):
         assert second is not None
         self.assertIs(second.first, last)
         self.assertTrue(MIB < second.start < 2 * MIB)
+
+    def test_the_end_is_left_to_who_has_it_if_less_is_saved_than_lost(self) -> None:
+        for edges, worth in ((3, False), (4, True)):
+            on = board(size=MIB + edges * EDGE, a=4, b=4)
+            on.receive(begun(on, "b", 0, MIB), MIB)
+            begun(on, "a", MIB, MIB + edges * EDGE)
+            on.places["b"].attempts.clear()
+            self.assertIs(self.policy.choose(on, on.places["b"], 0.0) is not None, worth)
 
     def test_a_block_far_longer_than_blocks_should_be(self) -> None:
         on = board(slow=0.4, fast=9)

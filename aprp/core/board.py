@@ -103,7 +103,7 @@ class Place:
     @property
     def spare(self) -> bool:
         """It may have more connections than make it faster: one can wait for the next block."""
-        return self.rating.lanes < self.source.connections
+        return self.lanes < self.source.connections
 
     @property
     def lanes(self) -> int:

@@ -77,11 +77,12 @@ class Planner:
         for place in sorted(self._places, key=self._preference):
             picked = None if place is self.declined else self.pick(place, now)
             if picked is not None and (room > 0 or picked.first is not None):
-                self._want(place, picked, now)
+                head = picked.start <= board.ready
+                self._want(place, m.Urgency.HEAD if head else m.Urgency.AHEAD, now)
                 if picked.first is None and now < place.claim_until:
                     room -= picked.stop - picked.start
             elif self._opens_ahead(place, now):
-                self._want(place, Second(board.stop, board.stop), now)
+                self._want(place, m.Urgency.AHEAD, now)
             else:
                 self._withdraw(place)
         self._set_wake(now)
@@ -128,12 +129,11 @@ class Planner:
             return (doubtful, idle, 0.0, place.order)
         return (doubtful, idle, first + EDGE / max(rate, 1.0), place.order)
 
-    def _want(self, place: Place, picked: Second, now: float) -> None:
+    def _want(self, place: Place, urgency: m.Urgency, now: float) -> None:
         if place.wanted is None:
             place.wanted_since = now
             patience = max(_CLAIM, 2 * forecast.first_byte(self._board, place, now))
             place.claim_until = now + patience
-        urgency = m.Urgency.HEAD if picked.start <= self._board.ready else m.Urgency.AHEAD
         if place.wanted is not urgency:
             place.wanted = urgency
             self._traffic.actions.append(m.WantSlot(place.name, urgency))

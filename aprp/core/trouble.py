@@ -57,11 +57,12 @@ class Trouble:
         for place in self._places:
             place.retry_at = max(place.retry_at, place.rating.parked_until)
 
-    def blame(self, place: Place, ended: Ended, now: float) -> None:
-        """An attempt of the place failed."""
+    def blame(self, place: Place, ended: Ended, now: float, *, grace: int = 0) -> None:
+        """An attempt of the place failed; ``grace`` is how many more times than once it may do so
+        before it's left alone for a while."""
         place.failures += 1
         place.reason = ended.reason or _REASONS.get(ended.end, ended.end.value)
-        pause = PAUSES[min(place.failures, len(PAUSES)) - 1]
+        pause = PAUSES[min(max(place.failures - 1 - grace, 0), len(PAUSES) - 1)]
         if ended.end in (End.LIED, End.ABSENT, End.BEYOND):
             place.lasting = True
             pause = max(pause, PAUSES[1])
@@ -77,8 +78,7 @@ class Trouble:
     def fell_silent(self, place: Place, attempt: int, now: float) -> None:
         """An attempt was given up for its silence. The source may go on at any time, and a request
         that waits for that costs nothing: the second one is made at once, too."""
-        self.blame(place, Ended(attempt, End.BROKEN, "fell silent"), now)
-        place.retry_at = now + PAUSES[min(max(place.failures - 2, 0), len(PAUSES) - 1)]
+        self.blame(place, Ended(attempt, End.BROKEN, "fell silent"), now, grace=1)
 
     def leave(self, name: str, reason: str) -> None:
         """A place isn't to be asked any more, though what it was asked may still come."""
