@@ -10,7 +10,7 @@ from service_identity import VerificationError
 from twisted.internet import error
 
 OWN_FAULT = "the proxy itself failed; see its log"
-"""What is said of a source when the fault isn't its own."""
+"""What is said when the fault is no source's."""
 
 
 class SourceError(Exception):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from aprp.core.fields import Fields
-from aprp.upstream.errors import SourceError
+from aprp.upstream.errors import OWN_FAULT, SourceError
 from aprp.upstream.transfer import TransferFailed
 
 _SUBJECT = re.compile(r"\S+(?=: | may not be reached)|\S+:[0-9]+(?=:? )")
@@ -72,7 +72,7 @@ def failure_of(error: BaseException, by_name: bool = False) -> Failure:
     if isinstance(error, SourceError):
         text = str(error) if by_name else without_names(error)
         return Failure(504 if error.timed_out else 502, error.kind, text)
-    return Failure(500, "proxy_internal_error", "the proxy itself failed; its log says more")
+    return Failure(500, "proxy_internal_error", OWN_FAULT)
 
 
 def without_names(error: SourceError) -> str:
