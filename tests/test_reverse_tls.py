@@ -91,6 +91,18 @@ class ListeningTests(ProxyCase):
         trust = trustRootFromCertificates([Certificate.loadPEM(ca)])
         return await self.client(port, optionsForClientTLS("127.0.0.1", trustRoot=trust))
 
+    def in_front_of_much(self, **terms: Any) -> int:
+        nginx = self.nginx()
+        with open(nginx.www / "large.bin", "wb") as large:
+            large.truncate(2**28)
+        return self.proxy(nginx.url, context=self.context(), **terms)
+
+    async def asking_for_much(self, port: int) -> Client:
+        client = await self.trusting(port)
+        client.keep = False
+        await client.send(b"GET /large.bin HTTP/1.1\r\nHost: h\r\n\r\n")
+        return client
+
     async def test_ranges_and_what_the_upstream_hears(self) -> None:
         content = random.Random(6).randbytes(3_000_000)
         nginx = self.nginx(
@@ -108,13 +120,8 @@ class ListeningTests(ProxyCase):
         self.assertEqual((film.status, film.body), (206, content[5:]))
 
     async def test_a_client_is_cut_or_held_back_or_leaves(self) -> None:
-        nginx = self.nginx()
-        with open(nginx.www / "large.bin", "wb") as large:
-            large.truncate(2**28)
-        port = self.proxy(nginx.url, context=self.context(), send_timeout=0.5)
-        client = await self.trusting(port)
-        client.keep = False
-        await client.send(b"GET /large.bin HTTP/1.1\r\nHost: h\r\n\r\n")
+        port = self.in_front_of_much(send_timeout=0.5)
+        client = await self.asking_for_much(port)
         await client.until(lambda: client.received > 2**20)
         client.transport.pauseProducing()
         await self.soon(lambda: bool(self.records))
@@ -124,9 +131,7 @@ class ListeningTests(ProxyCase):
         client.transport.resumeProducing()
         await client.ended(PATIENCE)
         self.assertNotEqual(client.closed, "fin")
-        leaving = await self.trusting(port)
-        leaving.keep = False
-        await leaving.send(b"GET /large.bin HTTP/1.1\r\nHost: h\r\n\r\n")
+        leaving = await self.asking_for_much(port)
         await leaving.until(lambda: leaving.received > 2**20)
         leaving.transport.abortConnection()
         await leaving.ended(PATIENCE)
@@ -134,15 +139,11 @@ class ListeningTests(ProxyCase):
         self.assertEqual(self.agent.connections, 0)
 
     async def test_a_client_that_takes_little_at_a_time_is_not_cut(self) -> None:
-        nginx = self.nginx()
-        with open(nginx.www / "large.bin", "wb") as large:
-            large.truncate(2**28)
-        port = self.proxy(nginx.url, context=self.context(), send_timeout=0.4)
-        client = await self.trusting(port)
-        client.keep = False
-        await client.send(b"GET /large.bin HTTP/1.1\r\nHost: h\r\n\r\n")
+        # a closed TCP window opens again only when a sixteenth of a buffer of megabytes is free,
+        # which takes this client more than half a second
+        client = await self.asking_for_much(self.in_front_of_much(send_timeout=1.5))
         await client.until(lambda: client.received > 0)
-        for _ in range(12):
+        for _ in range(24):
             client.transport.pauseProducing()
             before = client.received
             await deferLater(reactor, 0.1)
