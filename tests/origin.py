@@ -80,7 +80,7 @@ class Origin:
         self.connections = 0
         """Accepted so far."""
         self.most_open = 0
-        """Connections open at one time, at most."""
+        """Connections open at one time, at most; one that ends as another begins isn't counted."""
         self._bucket: Bucket | None = None
         self.rate = rate
         self._open: set[_Served] = set()
@@ -102,6 +102,11 @@ class Origin:
     def open(self) -> int:
         """Connections open now."""
         return len(self._open)
+
+    def count_open(self) -> None:
+        """Called a turn of the reactor after a connection was made: one that the other side closed
+        before it is known to be gone only then."""
+        self.most_open = max(self.most_open, self.open)
 
     async def start(self) -> None:
         """Listen; after a `stop`, at the same port again."""
@@ -157,7 +162,7 @@ class _Served(TwistedProtocol):
         self._origin.connections += 1
         self._on = self._origin.connections
         self._origin._open.add(self)
-        self._origin.most_open = max(self._origin.most_open, self._origin.open)
+        self._origin.reactor.callLater(0, self._origin.count_open)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._origin._open.discard(self)
