@@ -10,22 +10,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aprp.downloader import DelayRequestAlgorithm as DelayRequestAlgorithm
-    from aprp.downloader import Downloader as Downloader
-    from aprp.downloader import DuplicateRequestAlgorithm as DuplicateRequestAlgorithm
-    from aprp.downloader import RequestsDownloader as RequestsDownloader
-    from aprp.reading import open_transfer as open_transfer
-    from aprp.upstream.transfer import TransferFailed as TransferFailed
+    from aprp.library.downloader import DelayRequestAlgorithm as DelayRequestAlgorithm
+    from aprp.library.downloader import Downloader as Downloader
+    from aprp.library.downloader import DuplicateRequestAlgorithm as DuplicateRequestAlgorithm
+    from aprp.library.downloader import RequestsDownloader as RequestsDownloader
+    from aprp.library.open_transfer import open_transfer as open_transfer
+    from aprp.upstream.transfer.transfer import TransferFailed as TransferFailed
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "DelayRequestAlgorithm": "aprp.downloader",
-    "Downloader": "aprp.downloader",
-    "DuplicateRequestAlgorithm": "aprp.downloader",
-    "RequestsDownloader": "aprp.downloader",
-    "TransferFailed": "aprp.upstream.transfer",
-    "open_transfer": "aprp.reading",
+    "DelayRequestAlgorithm": "aprp.library.downloader",
+    "Downloader": "aprp.library.downloader",
+    "DuplicateRequestAlgorithm": "aprp.library.downloader",
+    "RequestsDownloader": "aprp.library.downloader",
+    "TransferFailed": "aprp.upstream.transfer.transfer",
+    "open_transfer": "aprp.library.open_transfer",
 }
 __all__ = ["__version__", *_HOMES]
 

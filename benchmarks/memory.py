@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.mirrors import proxy
 from benchmarks.processes import peak_resident, resident
-from tests.nginx import Nginx
+from tests.support.nginx import Nginx
 
 MIB = 2**20
 MOST = 64

@@ -12,7 +12,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
-from tests.soaking import soak
+from tests.support.soaking import soak
 
 
 async def main(reactor: Any, seconds: str = "60") -> None:

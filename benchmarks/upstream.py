@@ -23,7 +23,7 @@ from pathlib import Path
 
 from benchmarks.clients import small_ranges, whole_file
 from benchmarks.processes import cpu_seconds, peak_resident, resident
-from tests.nginx import Nginx, free_port
+from tests.support.nginx import Nginx, free_port
 
 MIB = 2**20
 ROOT = Path(__file__).parent.parent

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.web.access_log import AccessLog, as_json, combined, escape
-from aprp.web.record import AccessRecord
-from tests.records import PLAIN
+from aprp.web.access_record import AccessRecord
+from tests.support.records import PLAIN
 
 # Whatever bytes a client may send, as they look once decoded.
 wild = st.text(st.characters(max_codepoint=0x2FFF, exclude_categories=())) | st.binary().map(

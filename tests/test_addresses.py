@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.core.addresses import host_allowed, parse_address, refused_address, refused_port
+from aprp.core.http.addresses import host_allowed, parse_address, refused_address, refused_port
 
 REFUSED = (
     ("0.0.0.0", "unspecified"),

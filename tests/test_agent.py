@@ -12,12 +12,12 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import directlyProvides
 
-from aprp.core.fields import Fields
-from aprp.upstream.agent import IDLE_SECONDS, Agent
+from aprp.core.http.fields import Fields
 from aprp.upstream.errors import ConnectFailed, NoAnswer
 from aprp.upstream.exchange import Exchange, Origin, SourceRequest, Timeouts
-from aprp.upstream.http1 import FRESH, PLENTY
-from aprp.upstream.stream import Collector
+from aprp.upstream.http.agent import IDLE_SECONDS, Agent
+from aprp.upstream.http.connection import FRESH, PLENTY
+from aprp.upstream.transfer.resumed_body import Collector
 
 PLAIN = Origin("http", "127.0.0.1", 80)
 SECURE = Origin("https", "127.0.0.1", 443)
@@ -155,7 +155,11 @@ class GatheringTests(AgentCase):
 
     def begun(self, gather: float, tls: bool = False) -> tuple[Wire, Exchange, Collector]:
         """A body of which the first byte came, on its way into a collector."""
-        asking, wire, taken = self.asking(gather=gather), self.accept(tls=tls), Collector(self.SIZE)
+        asking, wire, taken = (
+            self.asking(gather=gather),
+            self.accept(tls=tls),
+            Collector(self.SIZE),
+        )
         wire.protocol.dataReceived(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % self.SIZE)
         exchange = self.successResultOf(asking)
         exchange.pump(taken).addErrback(lambda _: None)

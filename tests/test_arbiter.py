@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.core.arbiter import Arbiter, Grant
-from aprp.core.messages import Source, Urgency
+from aprp.core.scheduling.arbiter import Arbiter, Grant
+from aprp.core.scheduling.messages import Source, Urgency
 
 HEAD, AHEAD = Urgency.HEAD, Urgency.AHEAD
 ONE = Source("a", connections=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.core.blocks import (
+from aprp.core.scheduling.blocks import (
     EDGE,
     HORIZON,
     LARGEST,
@@ -14,7 +14,7 @@ from aprp.core.blocks import (
     tail_size,
     wanted_size,
 )
-from aprp.core.messages import MIB
+from aprp.core.scheduling.messages import MIB
 
 FAR = 1 << 40
 

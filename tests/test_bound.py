@@ -6,7 +6,7 @@ from math import inf
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.core.bound import least_time, water_level
+from aprp.core.scheduling.bound import least_time, water_level
 
 
 class BoundTests(SynchronousTestCase):

@@ -7,10 +7,10 @@ from twisted.logger import LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.config import Settings, UpstreamRoute
-from aprp.core.url import Url
-from aprp.upstream.agent import Agent
-from aprp.web.record import AccessRecord
-from aprp.web.rules import Limits
+from aprp.core.http.urls import Url
+from aprp.upstream.http.agent import Agent
+from aprp.web.access_record import AccessRecord
+from aprp.web.request_rules import Limits
 from aprp.web.site import make_site
 
 LIMITS = Limits(idle_seconds=20.0, linger_seconds=3.0)

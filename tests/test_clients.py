@@ -13,9 +13,9 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.nginx import Nginx
-from tests.programs import need
-from tests.running import PATIENCE, Running
+from tests.support.nginx import Nginx
+from tests.support.programs import need
+from tests.support.running import PATIENCE, Running
 
 CONTENT = random.Random(4).randbytes(24 * 2**20)
 SIZE = len(CONTENT)
@@ -140,7 +140,9 @@ class PlayerTests(ClientCase):
     def test_chromium_plays_and_seeks(self) -> None:
         film = self.make_film()
         self.publish("film.mp4", film)
-        page = self.publish("page.html", (Path(__file__).parent / "page.html").read_bytes())
+        page = self.publish(
+            "page.html", (Path(__file__).parent / "support" / "page.html").read_bytes()
+        )
         profile = self.folder / "profile"
         command = [need("chromium"), *CHROMIUM, f"--user-data-dir={profile}", f"{page}?/film.mp4"]
         with open(self.folder / "chromium", "wb") as out:

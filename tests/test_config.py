@@ -19,7 +19,7 @@ from aprp.config import (
     for_sources,
     for_upstream,
 )
-from tests.config_case import LEAST, ConfigCase, in_route
+from tests.support.config_case import LEAST, ConfigCase, in_route
 
 
 class ReadingTests(ConfigCase):

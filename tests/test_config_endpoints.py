@@ -13,7 +13,7 @@ from twisted.internet.testing import MemoryReactor
 
 from aprp.config import endpoints
 from aprp.config.endpoints import check_endpoint, same_socket
-from tests.config_case import ConfigCase
+from tests.support.config_case import ConfigCase
 
 GOOD = (
     "tcp:8000",

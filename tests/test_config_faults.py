@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aprp.config import ConfigFaults, load
-from tests.config_case import FORM, LEAST, ConfigCase, in_route
+from tests.support.config_case import FORM, LEAST, ConfigCase, in_route
 
 
 class FaultTests(ConfigCase):

@@ -18,7 +18,7 @@ from aprp.config import (
     load,
 )
 from aprp.config.settings import KINDS, LogSettings, TlsSettings
-from tests.config_case import ConfigCase, in_route
+from tests.support.config_case import ConfigCase, in_route
 
 ROOT = Path(__file__).parent.parent
 

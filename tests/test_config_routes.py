@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aprp.config import UpstreamRoute, Url
-from tests.config_case import LEAST, ConfigCase, in_route
+from tests.support.config_case import LEAST, ConfigCase, in_route
 
 BROKEN_CERTIFICATE = """\
 -----BEGIN BROKEN_CERTIFICATE-----

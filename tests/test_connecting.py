@@ -5,16 +5,16 @@ from __future__ import annotations
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 
-from aprp.core.ranges import FromTo, Range
-from aprp.core.url import Url
-from aprp.upstream.agent import Agent
+from aprp.core.http.ranges import FromTo, Range
+from aprp.core.http.urls import Url
 from aprp.upstream.exchange import Origin as Place
-from aprp.upstream.hub import Hub
-from aprp.upstream.terms import Terms, copies
-from aprp.upstream.transfer import Transfer
-from tests.mirrored import BYTES, SIZE, honest, reactor
-from tests.origin import Origin
-from tests.replies import Received, Reply, status
+from aprp.upstream.http.agent import Agent
+from aprp.upstream.transfer.options import TransferOptions, locations
+from aprp.upstream.transfer.shared import SharedResources
+from aprp.upstream.transfer.transfer import Transfer
+from tests.support.mirrored_case import BYTES, SIZE, honest, reactor
+from tests.support.origin import Origin
+from tests.support.replies import Received, Reply, status
 from tests.test_transfer import Taker, TransferCase
 
 FAR = 0.2
@@ -37,9 +37,9 @@ class ConnectingTests(TransferCase):
         origins = await self.mirrors(honest, honest, rates=(8e6, 8e6))
         agent = FarAgent(reactor)
         self.addCleanup(agent.close)
-        hub, taker = Hub(agent, reactor), Taker()
+        shared, taker = SharedResources(agent, reactor), Taker()
         began = reactor.seconds()
-        transfer = self.transfer(hub, origins)
+        transfer = self.transfer(shared, origins)
         await transfer.begin(FromTo(0))
         self.assertLess(reactor.seconds() - began, FAR)
         await transfer.send(Range(0, SIZE), taker)
@@ -47,7 +47,7 @@ class ConnectingTests(TransferCase):
         firsts = [(origin.requests[0].range or (0, 0))[0] for origin in origins]
         self.assertEqual(firsts[1], 0)
         self.assertGreater(firsts[0], 0)
-        self.assertGreaterEqual(dict(hub.ratings)[f"{origins[0].url}"].connect or 0.0, FAR)
+        self.assertGreaterEqual(dict(shared.ratings)[f"{origins[0].url}"].connect or 0.0, FAR)
 
     async def test_one_that_is_silent_in_tls_keeps_nobody_waiting(self) -> None:
         origins = await self.mirrors(honest, honest)
@@ -66,15 +66,17 @@ class ConnectingTests(TransferCase):
 
     async def test_leaving_closes_what_is_being_opened(self) -> None:
         origins = await self.mirrors(honest)
-        hub = self.hub()
-        transfer = Transfer(hub, copies([Url.parse(secure(origins[0]) + "/f")]), Terms())
+        shared = self.shared()
+        transfer = Transfer(
+            shared, locations([Url.parse(secure(origins[0]) + "/f")]), TransferOptions()
+        )
         work = Deferred.fromCoroutine(transfer.begin(FromTo(0)))
         await self.soon(lambda: origins[0].open == 1)
         self.assertEqual(self.agent.connections, 1)
         work.cancel()
         await self.assertFailure(work, CancelledError)
         await self.soon(lambda: origins[0].open == 0)
-        self.assertEqual((hub.transfers, hub.connections, self.agent.connections), (0, {}, 0))
+        self.assertEqual((shared.transfers, shared.connections, self.agent.connections), (0, {}, 0))
 
     async def test_never_more_than_a_source_may_have(self) -> None:
         """Each that is being opened, is used or waits counts: many transfers begin at once."""
@@ -95,14 +97,14 @@ class ConnectingTests(TransferCase):
             return status(302, (b"Location", f"{origins[1].url}/f".encode()), closing)
 
         origins = await self.mirrors(elsewhere, honest)
-        hub = self.hub()
+        shared = self.shared()
 
         async def reach(url: Url, own: Url) -> Place:
             return Place(url.scheme, url.host, url.port)
 
-        terms = Terms(redirects="public", reach=reach)
+        options = TransferOptions(redirects="public", reach=reach)
         for _ in range(3):
-            transfer = Transfer(hub, copies([Url.parse(f"{origins[0].url}/f")]), terms)
+            transfer = Transfer(shared, locations([Url.parse(f"{origins[0].url}/f")]), options)
             taker = Taker()
             await transfer.send(Range(0, 70_000), taker)
             self.assertEqual(taker.count, 70_000)
@@ -110,7 +112,7 @@ class ConnectingTests(TransferCase):
         await origins[1].stop()
         origins[0].answer = honest
         taker = Taker()
-        transfer = Transfer(hub, copies([Url.parse(f"{origins[0].url}/f")]), terms)
+        transfer = Transfer(shared, locations([Url.parse(f"{origins[0].url}/f")]), options)
         await transfer.send(Range(0, 70_000), taker)
         self.assertEqual(taker.count, 70_000)
 

@@ -8,9 +8,9 @@ from itertools import pairwise
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.core.arbiter import Arbiter, Grant
-from aprp.core.messages import Source, Urgency
-from aprp.core.scheduler import Settings
+from aprp.core.scheduling.arbiter import Arbiter, Grant
+from aprp.core.scheduling.messages import Source, Urgency
+from aprp.core.scheduling.scheduler import SchedulingSettings
 from aprp.simulator import network
 from aprp.simulator.mirror import Mirror
 from aprp.simulator.run import contend
@@ -52,7 +52,7 @@ class ContentionTests(SynchronousTestCase):
 
     def traces(self, sources: tuple[Mirror, ...], count: int, connections: int) -> list[Trace]:
         limited = [replace(source, connections=connections) for source in sources]
-        return contend(limited, SIZE, Settings(), count)
+        return contend(limited, SIZE, SchedulingSettings(), count)
 
     def check(self, traces: list[Trace], apart: float, efficiency: float) -> None:
         done = [trace.done for trace in traces]

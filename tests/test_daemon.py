@@ -9,7 +9,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.running import PATIENCE, ROOT, TWISTD, Running, get
+from tests.support.running import PATIENCE, ROOT, TWISTD, Running, get
 
 CONFIG = """\
 listen: [{listen}]
@@ -137,7 +137,7 @@ class LifeTests(DaemonCase):
         daemon.ready()
         daemon.stop()
         self.assertEqual(daemon.out, "")
-        self.assertEqual(daemon.err.count(" info aprp.service.Daemon: serving on "), 1)
+        self.assertEqual(daemon.err.count(" info aprp.daemon.service.Daemon: serving on "), 1)
 
     def test_a_log_file_has_all_lines_and_standard_error_none(self) -> None:
         path = Path(self.mktemp()).absolute()

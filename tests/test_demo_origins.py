@@ -11,8 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.client import Agent, readBody
 from twisted.web.server import Site
 
-from aprp.core.fields import Fields
-from aprp.core.validators import format_date
+from aprp.core.http.fields import Fields
+from aprp.core.http.validators import format_date
 from aprp.demo.files import MADE_AT, File, answer, demo_files
 from aprp.demo.origins import Bucket, Mirror, Mirrors
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from tests.mirrored import SIZE, honest
-from tests.replies import Received, Reply
-from tests.scripted import ROOT, ScriptCase
+from tests.support.mirrored_case import SIZE, honest
+from tests.support.replies import Received, Reply
+from tests.support.scripted import ROOT, ScriptCase
 
 TEXT = (ROOT / "docs" / "library.md").read_text()
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)

@@ -14,12 +14,12 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase
 
 import aprp
-from aprp.downloader import DelayRequestAlgorithm, Downloader, DuplicateRequestAlgorithm
-from aprp.reading import hub_of, open_transfer
+from aprp.library.downloader import DelayRequestAlgorithm, Downloader, DuplicateRequestAlgorithm
+from aprp.library.open_transfer import open_transfer, shared_by
 from aprp.upstream.errors import BodyBroken
-from tests.mirrored import BYTES, SIZE, honest, reactor
-from tests.replies import Close, File, Pattern, Received, Reply
-from tests.scripted import ROOT, ScriptCase
+from tests.support.mirrored_case import BYTES, SIZE, honest, reactor
+from tests.support.replies import Close, File, Pattern, Received, Reply
+from tests.support.scripted import ROOT, ScriptCase
 
 DIGEST = hashlib.sha256(BYTES).hexdigest()
 LARGE = Pattern(40 * 1024 * 1024)
@@ -84,20 +84,21 @@ class NameTests(SynchronousTestCase):
             dup_req_algo=DuplicateRequestAlgorithm.IBRC,
             invalid_block_count_threshold=30,
         )
-        route = downloader._order.route
+        route = downloader._fetch_request.route
         self.assertEqual((route.delay, route.duplicate), ("static", "off"))
         self.assertEqual((route.block_size, route.duplicate_threshold), (10**6, 30))
         self.assertEqual([source.static_delay for source in route.sources], [0, 7])
         self.assertEqual(route.same, "length")
         self.assertEqual(
-            (downloader._order.leave_late, downloader._order.initial_delay), (False, 10)
+            (downloader._fetch_request.leave_late, downloader._fetch_request.initial_delay),
+            (False, 10),
         )
         for options, initial in (({"init_delay_coef": 3}, 3), ({"enable_init_delay": False}, 0)):
-            told = Downloader(["http://a/x"], close_bad_conn=True, **options)._order
-            scheduling = told.terms(MemoryReactorClock()).scheduling
+            told = Downloader(["http://a/x"], close_bad_conn=True, **options)._fetch_request
+            scheduling = told.options(MemoryReactorClock()).scheduling
             self.assertEqual((scheduling.leave_late, scheduling.initial_delay), (True, initial))
         least = Downloader(["http://a/x"], invalid_block_threshold=3)
-        self.assertEqual(least._order.route.duplicate_threshold, 20)
+        self.assertEqual(least._fetch_request.route.duplicate_threshold, 20)
 
 
 class ScriptTests(ScriptCase):
@@ -257,7 +258,7 @@ class ScriptTests(ScriptCase):
             """
             import gc, sys, time
             from aprp import Downloader
-            from aprp.reading import hub_of
+            from aprp.library.open_transfer import shared_by
             first = Downloader(sys.argv[1:]).generator(); next(first); first.close()
             second = Downloader(sys.argv[1:]).generator(); next(second); del second
             third = Downloader(sys.argv[1:]); len(third); del third
@@ -269,10 +270,10 @@ class ScriptTests(ScriptCase):
                 pass
             gc.collect()
             from twisted.internet import reactor
-            hub = hub_of(reactor)
-            while hub.transfers:
+            shared = shared_by(reactor)
+            while shared.transfers:
                 time.sleep(0.01)
-            print(hub.transfers)
+            print(shared.transfers)
             """,
             *await self.urls(large, large, rates=(5e6, 5e6)),
         )
@@ -285,7 +286,7 @@ class ScriptTests(ScriptCase):
         def get() -> bytes:
             return b"".join(Downloader(urls))
 
-        self.addCleanup(hub_of(reactor).agent.close)
+        self.addCleanup(shared_by(reactor).agent.close)
         self.assertTrue(await deferToThread(get) == BYTES)
         self.assertRaises(RuntimeError, next, Downloader(urls))
 
@@ -293,7 +294,7 @@ class ScriptTests(ScriptCase):
 class CoroutineTests(ScriptCase):
     async def urls(self, *answers: Any, **options: Any) -> list[str]:
         self.origins = await self.mirrors(*answers, **options)
-        self.addCleanup(hub_of(reactor).agent.close)
+        self.addCleanup(shared_by(reactor).agent.close)
         return [origin.url + "/f" for origin in self.origins]
 
     async def test_the_whole_file(self) -> None:
@@ -329,11 +330,11 @@ class CoroutineTests(ScriptCase):
         async with open_transfer(urls) as reading:
             async for _ in reading:
                 break
-        self.assertEqual(hub_of(reactor).transfers, 0)
+        self.assertEqual(shared_by(reactor).transfers, 0)
         parts = open_transfer(urls)
         await parts.__anext__()
         del parts
-        await self.until(lambda: hub_of(reactor).transfers == 0, "still going on")
+        await self.until(lambda: shared_by(reactor).transfers == 0, "still going on")
 
     async def test_it_waits_for_its_reader(self) -> None:
         urls = await self.urls(large)
@@ -376,7 +377,7 @@ class CoroutineTests(ScriptCase):
             from twisted.internet import reactor
             from twisted.internet.defer import Deferred
             import aprp
-            from aprp.reading import hub_of
+            from aprp.library.open_transfer import shared_by
 
             async def digest():
                 found = hashlib.sha256()
@@ -401,7 +402,7 @@ class CoroutineTests(ScriptCase):
                     pass
                 del task
                 await asyncio.sleep(0.05)
-                print(hub_of(reactor).transfers, flush=True)
+                print(shared_by(reactor).transfers, flush=True)
                 reactor.stop()
 
             reactor.callWhenRunning(lambda: asyncio.ensure_future(main()))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from twisted.internet import error
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.core.redirects import redirected
-from aprp.core.url import Url
+from aprp.core.http.redirects import redirected
+from aprp.core.http.urls import Url
 from aprp.upstream.errors import SourceError, SourceLied, connect_failed, lost_before_answer
-from aprp.upstream.guard import AddressRefused, OwnListener
-from aprp.upstream.transfer import TransferFailed
+from aprp.upstream.http.guard import AddressRefused, OwnListener
+from aprp.upstream.transfer.transfer import TransferFailed
 from aprp.web.failures import Refusal, failure_of
 
 PLACES = ("inner.example:8080", "nas:80", "192.0.2.7:443", "[2001:db8::7]:80")

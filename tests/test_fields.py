@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.core.fields import Fields, split_list
+from aprp.core.http.fields import Fields, split_list
 
 
 class FieldsTests(SynchronousTestCase):

@@ -12,9 +12,9 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.nginx import Nginx
-from tests.programs import need
-from tests.running import PATIENCE, Running
+from tests.support.nginx import Nginx
+from tests.support.programs import need
+from tests.support.running import PATIENCE, Running
 
 SECONDS = 12
 KILLED_AT = (3.0, 6.0)

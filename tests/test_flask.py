@@ -7,10 +7,10 @@ from pathlib import Path
 
 from twisted.internet.threads import deferToThread
 
-from tests.mirrored import BYTES, honest
-from tests.replies import File, Pattern, Received, Reply
-from tests.running import get
-from tests.scripted import ScriptCase
+from tests.support.mirrored_case import BYTES, honest
+from tests.support.replies import File, Pattern, Received, Reply
+from tests.support.running import get
+from tests.support.scripted import ScriptCase
 
 LARGE = Pattern(256 * 1024 * 1024)
 
@@ -22,7 +22,7 @@ def large(received: Received) -> Reply:
 class FlaskTests(ScriptCase):
     async def application(self) -> str:
         """Where it listens."""
-        sample = Path(__file__).with_name("flask_sample.py")
+        sample = Path(__file__).parent / "support" / "flask_sample.py"
         process = self.start(sys.executable, str(sample))
         assert process.stdout is not None
         port = await deferToThread(process.stdout.readline)

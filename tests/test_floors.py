@@ -13,30 +13,34 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "aprp"
 
 FLOORS = (
+    ("aprp.core.http",),
+    ("aprp.core.scheduling",),
+    ("aprp.core.recovery",),
     ("aprp.core",),
     ("aprp.config", "aprp.simulator"),
+    ("aprp.upstream.exchange", "aprp.upstream.errors", "aprp.upstream.watchdog"),
+    ("aprp.upstream.http",),
+    ("aprp.upstream.transfer",),
     ("aprp.upstream",),
     ("aprp.web",),
-    (
-        "aprp.order",
-        "aprp.reading",
-        "aprp.threads",
-        "aprp.trace",
-        "aprp.downloader",
-        "aprp.get",
-        "aprp.demo",
-    ),
-    ("aprp.log", "aprp.notify", "aprp.listener", "aprp.options"),
-    ("aprp.service",),
+    ("aprp.web.admin",),
+    ("aprp.library", "aprp.demo"),
+    ("aprp.get",),
+    ("aprp.daemon.logging", "aprp.daemon.notify", "aprp.daemon.listening", "aprp.daemon.options"),
+    ("aprp.daemon",),
     ("aprp.cli", "aprp.__main__"),
 )
+"""From the ground up. A module belongs to the entry with its longest prefix."""
 
 
 def floor_of(module: str) -> int | None:
-    for height, names in enumerate(FLOORS):
-        if any(module == name or module.startswith(name + ".") for name in names):
-            return height
-    return None
+    found = [
+        (len(name), height)
+        for height, names in enumerate(FLOORS)
+        for name in names
+        if module == name or module.startswith(name + ".")
+    ]
+    return max(found)[1] if found else None
 
 
 def imports_of(path: Path) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.core.fields import Fields
-from aprp.core.forwarding import (
+from aprp.core.http.fields import Fields
+from aprp.core.http.forwarding import (
     end_to_end,
     hops_left,
     resolve_location,

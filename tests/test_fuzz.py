@@ -19,12 +19,12 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.config import Settings, UpstreamRoute
-from aprp.core.url import Url
-from aprp.upstream.agent import Agent
-from aprp.web.record import AccessRecord
+from aprp.core.http.urls import Url
+from aprp.upstream.http.agent import Agent
+from aprp.web.access_record import AccessRecord
 from aprp.web.site import make_site
-from tests.answers import parse_answers
-from tests.origin import parse_request
+from tests.support.origin import parse_request
+from tests.support.responses import parse_answers
 
 NASTY = (
     *(b"\r\n", b"\n", b"\r", b"\r\n\r\n", b" ", b"\t", b"\x00", b":", b",", b";", b"=", b'"', b"-"),

@@ -16,10 +16,10 @@ from xml.etree import ElementTree
 
 from twisted.internet.threads import deferToThread
 
-from tests.mirrored import BYTES, SIZE, honest
-from tests.origin import Origin
-from tests.replies import File, Pattern, Received, Reply
-from tests.scripted import ScriptCase
+from tests.support.mirrored_case import BYTES, SIZE, honest
+from tests.support.origin import Origin
+from tests.support.replies import File, Pattern, Received, Reply
+from tests.support.scripted import ScriptCase
 
 DIGEST = hashlib.sha256(BYTES).hexdigest()
 MODIFIED = b"Thu, 01 Jan 2026 00:00:00 GMT"

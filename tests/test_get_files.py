@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.core.url import Url
+from aprp.core.http.urls import Url
 from aprp.get.checksum import Check, Checksum
 from aprp.get.naming import CannotWrite, destination, is_stream
-from aprp.get.pace import BURST, Pace
-from aprp.get.partial import Partial, Version
+from aprp.get.partial import Partial, PartialVersion
+from aprp.get.rate_limit import BURST, Pace
 
-VERSION = Version(10, 1000, 0, 10)
+VERSION = PartialVersion(10, 1000, 0, 10)
 
 
 def urls(*texts: str) -> tuple[Url, ...]:
@@ -147,22 +147,22 @@ class PartialTests(Folder):
     def test_no_room(self) -> None:
         partial = Partial(self.path, keep=False)
         with self.assertRaises(CannotWrite):
-            partial.begin(Version(1 << 62, None, 0, 1 << 62))
+            partial.begin(PartialVersion(1 << 62, None, 0, 1 << 62))
         self.assertEqual(self.names(), [])
 
     def test_an_empty_file(self) -> None:
         partial = Partial(self.path, keep=False)
-        partial.begin(Version(0, None, 0, 0))
+        partial.begin(PartialVersion(0, None, 0, 0))
         partial.finish()
         self.assertEqual(self.path.read_bytes(), b"")
 
     def test_versions(self) -> None:
         for now, same in (
             (VERSION, True),
-            (Version(10, None, 0, 10), True),
-            (Version(11, 1000, 0, 11), False),
-            (Version(10, 1001, 0, 10), False),
-            (Version(10, 1000, 5, 10), False),
+            (PartialVersion(10, None, 0, 10), True),
+            (PartialVersion(11, 1000, 0, 11), False),
+            (PartialVersion(10, 1001, 0, 10), False),
+            (PartialVersion(10, 1000, 5, 10), False),
         ):
             self.assertEqual(VERSION.difference(now) is None, same, str(now))
 

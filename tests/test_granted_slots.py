@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.core import messages as m
-from aprp.core.adaptive import Adaptive
-from aprp.core.board import Board, Place
-from aprp.core.ratings import Ratings
-from aprp.core.scheduler import Scheduler
+from aprp.core.scheduling import messages as m
+from aprp.core.scheduling.policies.adaptive import Adaptive
+from aprp.core.scheduling.ratings import Ratings
+from aprp.core.scheduling.scheduler import Scheduler
+from aprp.core.scheduling.state import SourceState, TransferState
 
 
 class Fickle(Adaptive):
@@ -18,9 +18,11 @@ class Fickle(Adaptive):
         super().__init__()
         self._calls = 0
 
-    def choose(self, board: Board, place: Place, now: float) -> tuple[int, int] | None:
+    def choose(
+        self, state: TransferState, source: SourceState, now: float
+    ) -> tuple[int, int] | None:
         self._calls += 1
-        return None if self._calls == 2 else super().choose(board, place, now)
+        return None if self._calls == 2 else super().choose(state, source, now)
 
 
 class GrantedSlotTests(SynchronousTestCase):

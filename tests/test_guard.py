@@ -10,12 +10,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.core.fields import Fields
-from aprp.core.url import Url
-from aprp.upstream.agent import Agent
+from aprp.core.http.fields import Fields
+from aprp.core.http.urls import Url
 from aprp.upstream.errors import ConnectFailed, SourceError
 from aprp.upstream.exchange import Origin, SourceRequest, Timeouts
-from aprp.upstream.guard import AddressRefused, Guard, OwnListener
+from aprp.upstream.http.agent import Agent
+from aprp.upstream.http.guard import AddressRefused, Guard, OwnListener
 
 
 class Names:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.nginx import Nginx
-from tests.scripted import ScriptCase
+from tests.support.nginx import Nginx
+from tests.support.scripted import ScriptCase
 from tests.test_reverse_tls import LOOPBACK, SERVER, Authority
 
 FILM = bytes(range(256)) * 4096

@@ -8,8 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from twisted.trial.unittest import SynchronousTestCase
 
 import aprp
-from aprp.web.metrics import Metrics
-from tests.records import PLAIN
+from aprp.web.admin.metrics import Metrics
+from tests.support.records import PLAIN
 
 
 class MetricsTests(SynchronousTestCase):

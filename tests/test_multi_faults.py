@@ -13,19 +13,19 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
-from tests.mirrored import BYTES, FILM, HONEST, SIZE, MirroredCase, honest, reactor
-from tests.origin import Answer
-from tests.replies import Close, File, Pattern, Received, Reply, Reset, Stall, status
+from tests.support.mirrored_case import BYTES, FILM, HONEST, SIZE, MirroredCase, honest, reactor
+from tests.support.origin import ResponseSummary
+from tests.support.replies import Close, File, Pattern, Received, Reply, Reset, Stall, status
 
 Fault = Callable[[Received], Any]
 
 
-def spoilt(change: Callable[[Reply], Reply]) -> Answer:
+def spoilt(change: Callable[[Reply], Reply]) -> ResponseSummary:
     """An honest answer that is changed."""
     return lambda received: change(honest(received))
 
 
-def with_range(text: bytes) -> Answer:
+def with_range(text: bytes) -> ResponseSummary:
     return spoilt(lambda reply: reply.having((b"Content-Range", text)))
 
 
@@ -121,7 +121,7 @@ PATIENT = {"connect_timeout": 1.0, "first_byte_timeout": 1.0, "between_bytes_tim
 
 
 class FaultTests(MirroredCase):
-    async def one_has(self, fault: Answer, first: bool, rate: float = 30e6) -> None:
+    async def one_has(self, fault: ResponseSummary, first: bool, rate: float = 30e6) -> None:
         answers = [fault, honest] if first else [honest, fault]
         origins = await self.mirrors(*answers, rates=(rate, rate))
         began = reactor.seconds()
@@ -245,7 +245,7 @@ def _starting(origin: Any) -> Any:
     return Deferred.fromCoroutine(origin.start())
 
 
-def _add(name: str, fault: Answer, first: bool) -> None:
+def _add(name: str, fault: ResponseSummary, first: bool) -> None:
     async def test(self: FaultTests) -> None:
         await self.one_has(fault, first)
 
@@ -263,7 +263,7 @@ class MidwayTests(MirroredCase):
     """The same faults after two honest answers of that mirror."""
 
 
-def _add_midway(name: str, fault: Answer) -> None:
+def _add_midway(name: str, fault: ResponseSummary) -> None:
     def later(received: Received) -> Any:
         return honest(received) if received.number < 3 else fault(received)
 

@@ -7,18 +7,18 @@ from ipaddress import ip_network
 from typing import Any
 
 from aprp.config import SourceSettings, SourcesRoute, Url
-from aprp.core.ranges import FromTo
-from aprp.upstream.agent import Agent
+from aprp.core.http.ranges import FromTo
 from aprp.upstream.exchange import Origin
-from aprp.upstream.guard import Guard
-from aprp.upstream.hub import Hub
-from aprp.upstream.terms import Terms, copies
-from aprp.upstream.transfer import Transfer
-from aprp.web.multi import MultiSource
+from aprp.upstream.http.agent import Agent
+from aprp.upstream.http.guard import Guard
+from aprp.upstream.transfer.options import TransferOptions, locations
+from aprp.upstream.transfer.shared import SharedResources
+from aprp.upstream.transfer.transfer import Transfer
+from aprp.web.multi_source import MultiSource
+from aprp.web.routes import RouteTree
 from aprp.web.site import ProxySite
-from aprp.web.tree import RouteTree
-from tests.mirrored import BYTES, MirroredCase, honest, reactor
-from tests.replies import Received, Reply, status
+from tests.support.mirrored_case import BYTES, MirroredCase, honest, reactor
+from tests.support.replies import Received, Reply, status
 
 PART = {"Range": "bytes=100-199"}
 
@@ -103,10 +103,12 @@ class RedirectTests(MirroredCase):
         source, elsewhere = (Url.parse(origin.url + "/f") for origin in origins)
         agent = Agent(reactor)
         self.addCleanup(agent.close)
-        hub = Hub(agent, reactor)
+        shared = SharedResources(agent, reactor)
         for rule in ("same-host", "off"):
-            hub.remember(source, elsewhere)
-            transfer = Transfer(hub, copies([source]), Terms(redirects=rule, reach=anywhere))
+            shared.remember(source, elsewhere)
+            transfer = Transfer(
+                shared, locations([source]), TransferOptions(redirects=rule, reach=anywhere)
+            )
             await transfer.begin(FromTo(0, 10))
             transfer.abort()
             self.assertEqual(origins[1].requests, [], rule)
@@ -163,5 +165,5 @@ class RedirectTests(MirroredCase):
         agent = Agent(reactor)
         self.addCleanup(agent.close)
         guard = Guard(reactor, [ip_network("127.0.0.0/8")], lambda: own)
-        leaf = MultiSource(route, Hub(agent, reactor), reactor, guard)
+        leaf = MultiSource(route, SharedResources(agent, reactor), reactor, guard)
         return self.listen(ProxySite(RouteTree([leaf]), self.records.append, reactor))

@@ -10,8 +10,8 @@ from cryptography import x509
 from twisted.logger import formatEvent, globalLogPublisher
 
 from aprp.config import TlsSettings
-from tests.mirrored import MirroredCase
-from tests.nginx import Nginx
+from tests.support.mirrored_case import MirroredCase
+from tests.support.nginx import Nginx
 from tests.test_reverse_tls import LOOPBACK, SERVER, Authority
 
 FILM = random.Random(8).randbytes(4 * 1024 * 1024)

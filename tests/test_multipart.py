@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.core.ranges import Range
+from aprp.core.http.ranges import Range
 from aprp.web.multipart import Multipart
 
 FILE = bytes(range(256))

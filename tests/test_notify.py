@@ -9,7 +9,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.notify import notify
+from aprp.daemon.notify import notify
 
 
 class NotifyTests(SynchronousTestCase):

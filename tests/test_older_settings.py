@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.core.messages import MIB
-from aprp.core.ratings import Ratings
-from aprp.core.scheduler import Settings
+from aprp.core.scheduling.messages import MIB
+from aprp.core.scheduling.ratings import Ratings
+from aprp.core.scheduling.scheduler import SchedulingSettings
 from aprp.simulator.mirror import Mirror
 from aprp.simulator.run import Simulation
 from aprp.simulator.trace import Trace
@@ -15,7 +15,7 @@ FAST, SLOW = Mirror("fast", 8e6, 0.01), Mirror("slow", 0.2e6, 0.04)
 
 
 def simulate(ratings: Ratings | None = None, **settings: object) -> Trace:
-    told = Settings(block_size=MIB // 4, window=8 * MIB, **settings)  # type: ignore[arg-type]
+    told = SchedulingSettings(block_size=MIB // 4, window=8 * MIB, **settings)  # type: ignore[arg-type]
     return Simulation((FAST, SLOW), 20 * MIB, told, ratings=ratings).run()
 
 

@@ -6,7 +6,7 @@ from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.config import SourcesRoute
-from aprp.options import Options
+from aprp.daemon.options import Options
 
 
 def parsed(*words: str) -> Options:

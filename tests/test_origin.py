@@ -10,8 +10,8 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from tests.origin import Origin, parse_request
-from tests.replies import Close, File, Pattern, Received, Reply, Reset, Stall, status
+from tests.support.origin import Origin, parse_request
+from tests.support.replies import Close, File, Pattern, Received, Reply, Reset, Stall, status
 
 CONTENT = Pattern(100_000)
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n"

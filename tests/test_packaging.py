@@ -14,7 +14,7 @@ from zipfile import ZipFile
 from twisted.trial.unittest import SynchronousTestCase
 
 import aprp
-from tests.running import ROOT, Running, get
+from tests.support.running import ROOT, Running, get
 
 SITE_PACKAGES = Path(sysconfig.get_path("purelib"))
 OURS = ("aprp", "__editable__", "dropin.cache", "__pycache__")

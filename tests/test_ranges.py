@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.core.ranges import (
+from aprp.core.http.ranges import (
     MAX,
     NOTHING,
     ContentRange,

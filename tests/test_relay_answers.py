@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.client import get, post
-from tests.proxied import HELLO, ProxyCase, fixed
-from tests.replies import Pattern, Reply, Step, Wait, status
+from tests.support.client import get, post
+from tests.support.proxied_case import HELLO, ProxyCase, fixed
+from tests.support.replies import Pattern, Reply, Step, Wait, status
 
 CONTENT = Pattern(3000)[0:3000]
 

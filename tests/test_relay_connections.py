@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.client import Client, get, post
-from tests.origin import Origin, Received
-from tests.proxied import HELLO, ProxyCase, fixed
-from tests.replies import Close, File, Pattern, Reply, Wait, status
+from tests.support.client import Client, get, post
+from tests.support.origin import Origin, Received
+from tests.support.proxied_case import HELLO, ProxyCase, fixed
+from tests.support.replies import Close, File, Pattern, Reply, Wait, status
 
 CONTENT = Pattern(3000)[0:3000]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.client import get, post
-from tests.origin import Received
-from tests.proxied import HELLO, ProxyCase, fixed
+from tests.support.client import get, post
+from tests.support.origin import Received
+from tests.support.proxied_case import HELLO, ProxyCase, fixed
 
 
 class RequestsTest(ProxyCase):

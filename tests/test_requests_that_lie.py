@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aprp.web.rules import Limits
-from tests.answers import parse_answers
-from tests.origin import Origin
-from tests.proxied import ProxyCase, fixed
-from tests.replies import Reply, Wait
+from aprp.web.request_rules import Limits
+from tests.support.origin import Origin
+from tests.support.proxied_case import ProxyCase, fixed
+from tests.support.replies import Reply, Wait
+from tests.support.responses import parse_answers
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 

@@ -6,10 +6,10 @@ import socket
 
 from twisted.internet.protocol import Protocol
 
-from tests.client import PATIENCE
-from tests.got import Got
-from tests.nginx import free_port
-from tests.proxied import ProxyCase, factory_of
+from tests.support.client import PATIENCE
+from tests.support.get_command import Got
+from tests.support.nginx import free_port
+from tests.support.proxied_case import ProxyCase, factory_of
 
 
 class Saying(Protocol):

@@ -6,9 +6,9 @@ import gzip
 import os
 import random
 
-from tests.got import Got, parts_of
-from tests.nginx import Nginx
-from tests.proxied import ProxyCase
+from tests.support.get_command import Got, parts_of
+from tests.support.nginx import Nginx
+from tests.support.proxied_case import ProxyCase
 
 CONTENT = random.Random(1).randbytes(300_000)
 SIZE = len(CONTENT)

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from twisted.internet.protocol import Protocol
 
-from aprp.core.validators import format_date
-from tests.client import reactor
-from tests.got import Got, parts_of
-from tests.proxied import ProxyCase, factory_of
+from aprp.core.http.validators import format_date
+from tests.support.client import reactor
+from tests.support.get_command import Got, parts_of
+from tests.support.proxied_case import ProxyCase, factory_of
 
 CONTENT = random.Random(5).randbytes(50_000)
 SIZE = len(CONTENT)

@@ -20,10 +20,10 @@ from twisted.internet.ssl import (
 from twisted.internet.task import deferLater
 
 from aprp.config import TlsSettings
-from tests.client import PATIENCE, Client, reactor
-from tests.got import read_answers
-from tests.nginx import Nginx
-from tests.proxied import ProxyCase
+from tests.support.client import PATIENCE, Client, reactor
+from tests.support.get_command import read_answers
+from tests.support.nginx import Nginx
+from tests.support.proxied_case import ProxyCase
 
 SERVER = "ssl_certificate {folder}/server.pem; ssl_certificate_key {folder}/server.key;"
 DAY = datetime.timedelta(days=1)

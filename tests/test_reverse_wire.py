@@ -16,10 +16,10 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 from zope.interface import implementer
 
-from aprp.web.rules import Limits
-from tests.client import PATIENCE, Client
-from tests.got import read_answers
-from tests.proxied import ProxyCase, factory_of
+from aprp.web.request_rules import Limits
+from tests.support.client import PATIENCE, Client
+from tests.support.get_command import read_answers
+from tests.support.proxied_case import ProxyCase, factory_of
 
 MIB = 2**20
 LARGE = 256 * MIB

@@ -7,10 +7,10 @@ from typing import Any
 
 from twisted.logger import formatEvent, globalLogPublisher
 
-from tests.got import Got
-from tests.mirrored import BYTES, FILM, HONEST, SIZE, MirroredCase, honest, reactor
-from tests.origin import Origin
-from tests.replies import File, Pattern, Received, Reply, Stall
+from tests.support.get_command import Got
+from tests.support.mirrored_case import BYTES, FILM, HONEST, SIZE, MirroredCase, honest, reactor
+from tests.support.origin import Origin
+from tests.support.replies import File, Pattern, Received, Reply, Stall
 
 OTHER = Pattern(SIZE, seed=2)
 other = File(OTHER).reply

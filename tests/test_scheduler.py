@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.core import messages as m
-from aprp.core.blocks import EDGE
-from aprp.core.messages import KIB, MIB, End, Source
-from aprp.core.ratings import Ratings
-from aprp.core.scheduler import Scheduler, Settings
-from tests.scheduler_world import World
+from aprp.core.scheduling import messages as m
+from aprp.core.scheduling.blocks import EDGE
+from aprp.core.scheduling.messages import KIB, MIB, End, Source
+from aprp.core.scheduling.ratings import Ratings
+from aprp.core.scheduling.scheduler import Scheduler, SchedulingSettings
+from tests.support.scheduler_world import World
 
 A, B, C = Source("a"), Source("b"), Source("c")
 
@@ -86,7 +86,9 @@ class OpeningTests(SynchronousTestCase):
         self.assertRaises(ValueError, Scheduler, [], 0, 1, Ratings())
         self.assertRaises(ValueError, Scheduler, [A, A], 0, 1, Ratings())
         self.assertRaises(ValueError, Scheduler, [A], 5, 5, Ratings())
-        self.assertRaises(ValueError, Scheduler, [A], 0, 1, Ratings(), Settings(delay="x"))
+        self.assertRaises(
+            ValueError, Scheduler, [A], 0, 1, Ratings(), SchedulingSettings(delay="x")
+        )
 
 
 class BlockTests(SynchronousTestCase):
@@ -126,7 +128,7 @@ class BlockTests(SynchronousTestCase):
         self.assertEqual(set(world.wants), {"fast"})
 
     def test_nothing_is_asked_beyond_the_window(self) -> None:
-        world = World([A, B], length=100 * MIB, settings=Settings(window=2 * MIB))
+        world = World([A, B], length=100 * MIB, settings=SchedulingSettings(window=2 * MIB))
         world.begin()
         for _ in range(200):
             for source in list(world.wants):
@@ -309,7 +311,7 @@ class FailureTests(SynchronousTestCase):
         self.assertLess(world.now, 1)
 
     def test_after_it_only_when_nothing_came_for_long(self) -> None:
-        world = World([A], length=8 * MIB, settings=Settings(resume_for=30))
+        world = World([A], length=8 * MIB, settings=SchedulingSettings(resume_for=30))
         world.begin()
         world.grant("a")
         world.head(1)

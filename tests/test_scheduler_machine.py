@@ -13,10 +13,10 @@ from hypothesis.stateful import (
 )
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.core import messages as m
-from aprp.core.policies import DELAYS, DUPLICATES
-from aprp.core.scheduler import Settings
-from tests.scheduler_world import World
+from aprp.core.scheduling import messages as m
+from aprp.core.scheduling.policies.registry import DELAYS, DUPLICATES
+from aprp.core.scheduling.scheduler import SchedulingSettings
+from tests.support.scheduler_world import World
 
 ENDS = [m.End.BROKEN, m.End.STALE, m.End.UNREACHABLE, m.End.REFUSED, m.End.ABSENT, m.End.LIED]
 
@@ -58,7 +58,9 @@ class Machine(RuleBasedStateMachine):
             start,
             length - (length - start) // 3 if bounded else None,
             length,
-            Settings(window=window, delay=delay, duplicate=duplicate, duplicate_threshold=2),
+            SchedulingSettings(
+                window=window, delay=delay, duplicate=duplicate, duplicate_threshold=2
+            ),
             known=known,
         )
         self.world.begin()

@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.core.messages import MIB
-from aprp.core.ratings import Ratings
+from aprp.core.scheduling.messages import MIB
+from aprp.core.scheduling.ratings import Ratings
 from aprp.simulator import command, ideal
 from aprp.simulator.measure import Row, measure
 from aprp.simulator.mirror import Mirror

@@ -8,22 +8,22 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.core import messages as m
+from aprp.core.scheduling import messages as m
 from aprp.upstream.errors import ConnectFailed, SourceError
-from aprp.upstream.guard import AddressRefused
-from aprp.upstream.hub import Hub
-from aprp.upstream.remote import Remote
-from aprp.upstream.slots import Slots
+from aprp.upstream.http.guard import AddressRefused
+from aprp.upstream.transfer.shared import SharedResources
+from aprp.upstream.transfer.slots import Slots
+from aprp.upstream.transfer.source import TransferSource
 
 REFUSED = ConnectFailed("a:80 refused the connection", "connection_refused")
 
 
-class Place:
+class FakeSource:
     """A source that opens connections when the test says so."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.source = m.Source(name, connections=1)
+        self.spec = m.Source(name, connections=1)
         self.error: SourceError | None = None
         self.left = 0
         self.connecting: list[Deferred[float | None]] = []
@@ -40,12 +40,12 @@ class Place:
 class Holder:
     """A transfer, as far as slots go."""
 
-    def __init__(self, hub: Hub, *places: Place) -> None:
+    def __init__(self, shared: SharedResources, *places: FakeSource) -> None:
         self.told: list[m.Event] = []
         self.failed: list[tuple[str, str]] = []
-        remotes = {place.name: cast(Remote, place) for place in places}
-        self.slots = Slots(hub, cast(Any, self), remotes, self.told.append, self._failed)
-        hub.join(cast(Any, self), 1)
+        remotes = {place.name: cast(TransferSource, place) for place in places}
+        self.slots = Slots(shared, cast(Any, self), remotes, self.told.append, self._failed)
+        shared.join(cast(Any, self), 1)
 
     held = 0
 
@@ -61,15 +61,15 @@ class Holder:
     def narrow(self, window: int | None) -> None:
         """It holds nothing."""
 
-    def _failed(self, remote: Remote, reason: str) -> None:
+    def _failed(self, remote: TransferSource, reason: str) -> None:
         self.failed.append((remote.name, reason))
 
 
 class SlotsTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.hub = Hub(cast(Any, None), Clock())
-        self.place = Place("a")
-        self.one, self.other = Holder(self.hub, self.place), Holder(self.hub, self.place)
+        self.shared = SharedResources(cast(Any, None), Clock())
+        self.place = FakeSource("a")
+        self.one, self.other = Holder(self.shared, self.place), Holder(self.shared, self.place)
         self.one.slots.want("a", m.Urgency.HEAD)
         self.other.slots.want("a", m.Urgency.AHEAD)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
-from tests.soaking import soak
+from tests.support.soaking import soak
 
 
 class SoakTest(TestCase):

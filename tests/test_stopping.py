@@ -12,7 +12,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.running import PATIENCE, Running
+from tests.support.running import PATIENCE, Running
 
 CONFIG = """\
 listen: ["tcp:0:interface=127.0.0.1"]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.upstream.store import Store
+from aprp.upstream.transfer.store import Store
 
 
 class StoreTests(SynchronousTestCase):

@@ -8,9 +8,9 @@ import subprocess
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.options import Options
-from tests.programs import need
-from tests.running import ROOT
+from aprp.daemon.options import Options
+from tests.support.programs import need
+from tests.support.running import ROOT
 
 SERVICE = ROOT / "systemd/aprp.service"
 SOCKET = ROOT / "systemd/aprp.socket"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.core.ranges import MAX, FromTo
-from aprp.core.targets import (
+from aprp.core.http.ranges import MAX, FromTo
+from aprp.core.http.targets import (
     BadTarget,
     PathRange,
     Target,

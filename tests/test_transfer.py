@@ -11,16 +11,16 @@ from twisted.internet.interfaces import IConsumer
 from twisted.internet.task import deferLater
 from zope.interface import implementer
 
-from aprp.core.ranges import FromTo, Range, Suffix
-from aprp.core.scheduler import Settings
-from aprp.core.url import Url
-from aprp.upstream.agent import Agent
-from aprp.upstream.hub import Hub
-from aprp.upstream.terms import Terms, copies
-from aprp.upstream.transfer import Transfer, TransferFailed
-from tests.mirrored import BYTES, SIZE, MirroredCase, honest, reactor
-from tests.origin import Origin
-from tests.replies import File, Pattern, Stall, status
+from aprp.core.http.ranges import FromTo, Range, Suffix
+from aprp.core.http.urls import Url
+from aprp.core.scheduling.scheduler import SchedulingSettings
+from aprp.upstream.http.agent import Agent
+from aprp.upstream.transfer.options import TransferOptions, locations
+from aprp.upstream.transfer.shared import SharedResources
+from aprp.upstream.transfer.transfer import Transfer, TransferFailed
+from tests.support.mirrored_case import BYTES, SIZE, MirroredCase, honest, reactor
+from tests.support.origin import Origin
+from tests.support.replies import File, Pattern, Stall, status
 
 MIB = 1024 * 1024
 LARGE = Pattern(64 * MIB)
@@ -56,14 +56,16 @@ class Taker:
 
 
 class TransferCase(MirroredCase):
-    def hub(self, memory: int = 512 * MIB) -> Hub:
+    def shared(self, memory: int = 512 * MIB) -> SharedResources:
         self.agent = agent = Agent(reactor)
         self.addCleanup(agent.close)
-        return Hub(agent, reactor, memory)
+        return SharedResources(agent, reactor, memory)
 
-    def transfer(self, hub: Hub, origins: Sequence[Origin], **terms: Any) -> Transfer:
+    def transfer(
+        self, shared: SharedResources, origins: Sequence[Origin], **options: Any
+    ) -> Transfer:
         urls = [Url.parse(f"{origin.url}/f") for origin in origins]
-        transfer = Transfer(hub, copies(urls), Terms(**terms))
+        transfer = Transfer(shared, locations(urls), TransferOptions(**options))
         self.addCleanup(transfer.abort)
         return transfer
 
@@ -87,7 +89,7 @@ class TransferCase(MirroredCase):
 class BytesTests(TransferCase):
     async def test_facts_then_bytes(self) -> None:
         origins = await self.mirrors(honest, honest)
-        transfer = self.transfer(self.hub(), origins)
+        transfer = self.transfer(self.shared(), origins)
         facts = await transfer.begin(FromTo(0))
         self.assertEqual((facts.complete, facts.media_type), (SIZE, b"video/mp4"))
         taker = Taker()
@@ -100,7 +102,7 @@ class BytesTests(TransferCase):
         self.assertEqual(set(transfer.contributors), {origin.url for origin in origins})
 
     async def test_another_range_than_was_begun(self) -> None:
-        transfer = self.transfer(self.hub(), await self.mirrors(honest))
+        transfer = self.transfer(self.shared(), await self.mirrors(honest))
         await transfer.begin(FromTo(0, 100))
         for start, stop in ((1000, 2000), (0, 50), (SIZE - 5, SIZE), (7, 7)):
             taker = Taker()
@@ -110,7 +112,7 @@ class BytesTests(TransferCase):
     async def test_facts_alone(self) -> None:
         origins = await self.mirrors(lambda _: status(500), honest)
         for spec in (None, Suffix(5)):
-            facts = await self.transfer(self.hub(), origins).begin(spec)
+            facts = await self.transfer(self.shared(), origins).begin(spec)
             self.assertEqual(facts.complete, SIZE)
         self.assertEqual({each.method for each in origins[1].requests}, {b"HEAD"})
 
@@ -118,21 +120,21 @@ class BytesTests(TransferCase):
         def answer(received: Any) -> Any:
             return status(405) if received.method == b"HEAD" else honest(received)
 
-        transfer = self.transfer(self.hub(), await self.mirrors(answer))
+        transfer = self.transfer(self.shared(), await self.mirrors(answer))
         self.assertEqual((await transfer.begin(None)).complete, SIZE)
 
     async def test_facts_from_the_second_while_the_first_is_silent(self) -> None:
         origins = await self.mirrors(lambda _: [Stall()], honest)
         began = reactor.seconds()
-        facts = await self.transfer(self.hub(), origins).begin(None)
+        facts = await self.transfer(self.shared(), origins).begin(None)
         self.assertEqual(facts.complete, SIZE)
         self.assertLess(reactor.seconds() - began, 2.0)
 
     async def test_failing_names_every_source(self) -> None:
         origins = await self.mirrors(lambda _: status(404), lambda _: status(403))
         for spec in (FromTo(0), None):
-            hub = self.hub()
-            transfer = self.transfer(hub, origins)
+            shared = self.shared()
+            transfer = self.transfer(shared, origins)
             failed = await self.assertFailure(
                 Deferred.fromCoroutine(transfer.begin(spec)), TransferFailed
             )
@@ -143,11 +145,11 @@ class BytesTests(TransferCase):
             self.assertFalse(failed.missing)
             if spec is not None:
                 self.assertEqual(
-                    [(each.source, each.reason) for each in hub.left_out], [failed.reasons[1]]
+                    [(each.source, each.reason) for each in shared.left_out], [failed.reasons[1]]
                 )
 
     async def test_a_range_beyond_the_end_is_no_failure(self) -> None:
-        transfer = self.transfer(self.hub(), await self.mirrors(honest))
+        transfer = self.transfer(self.shared(), await self.mirrors(honest))
         self.assertEqual((await transfer.begin(FromTo(SIZE + 5))).complete, SIZE)
 
 
@@ -160,34 +162,34 @@ class LeavingTests(TransferCase):
 
     async def test_cancelled_while_bytes_come(self) -> None:
         origins = await self.mirrors(large, large, rates=(5e6, 5e6))
-        hub = self.hub()
-        transfer = self.transfer(hub, origins)
+        shared = self.shared()
+        transfer = self.transfer(shared, origins)
         await transfer.begin(FromTo(0))
         taker = Taker()
         work = Deferred.fromCoroutine(transfer.send(Range(0, len(LARGE)), taker))
         await self.soon(lambda: taker.count > 3 * MIB)
         work.cancel()
         await self.assertFailure(work, CancelledError)
-        self.assertEqual((hub.transfers, transfer.held, taker.producer), (0, 0, None))
+        self.assertEqual((shared.transfers, transfer.held, taker.producer), (0, 0, None))
         await self.at_rest(origins)
 
     async def test_cancelled_before_a_head_came(self) -> None:
         origins = await self.mirrors(lambda _: [Stall()])
-        hub = self.hub()
-        work = Deferred.fromCoroutine(self.transfer(hub, origins).begin(FromTo(0)))
+        shared = self.shared()
+        work = Deferred.fromCoroutine(self.transfer(shared, origins).begin(FromTo(0)))
         await self.soon(lambda: origins[0].requests)
         work.cancel()
         await self.assertFailure(work, CancelledError)
         await self.soon(lambda: origins[0].open == 0)
-        self.assertEqual(hub.transfers, 0)
+        self.assertEqual(shared.transfers, 0)
 
     async def test_stopped_by_who_watches_it(self) -> None:
         origins = await self.mirrors(large, large)
-        hub = self.hub()
-        transfer = self.transfer(hub, origins)
+        shared = self.shared()
+        transfer = self.transfer(shared, origins)
         transfer.observe_asked = lambda *_: transfer.abort()
         await self.assertFailure(Deferred.fromCoroutine(transfer.begin(FromTo(0))), Exception)
-        self.assertEqual(hub.transfers, 0)
+        self.assertEqual(shared.transfers, 0)
         await self.still(lambda: [origin.requests for origin in origins], 0.1)
         self.assertEqual([origin.requests for origin in origins], [[], []])
 
@@ -203,13 +205,13 @@ class LeavingTests(TransferCase):
 
     async def test_connections_with_little_left_are_kept(self) -> None:
         origins = await self.mirrors(honest)
-        hub = self.hub()
-        transfer = self.transfer(hub, origins)
+        shared = self.shared()
+        transfer = self.transfer(shared, origins)
         await transfer.begin(FromTo(0, 20_000))
         transfer.abort()
         await self.still(lambda: origins[0].bytes_sent, 0.1)
         taker = Taker()
-        await self.transfer(hub, origins).send(Range(0, 1000), taker)
+        await self.transfer(shared, origins).send(Range(0, 1000), taker)
         self.assertEqual((taker.count, origins[0].connections), (1000, 1))
 
 
@@ -217,8 +219,8 @@ class MemoryTests(TransferCase):
     async def test_a_paused_taker_is_fetched_for_no_further_than_the_window(self) -> None:
         window = 4 * MIB
         origins = await self.mirrors(large, large)
-        scheduling = Settings(window=window)
-        transfer = self.transfer(self.hub(), origins, scheduling=scheduling)
+        scheduling = SchedulingSettings(window=window)
+        transfer = self.transfer(self.shared(), origins, scheduling=scheduling)
         await transfer.begin(FromTo(0))
         taker = Taker(most=MIB)
         work = Deferred.fromCoroutine(transfer.send(Range(0, len(LARGE)), taker))
@@ -232,11 +234,11 @@ class MemoryTests(TransferCase):
 
     async def test_windows_narrow_when_memory_is_short(self) -> None:
         memory = 8 * MIB
-        hub = self.hub(memory)
+        shared = self.shared(memory)
         origins = await self.mirrors(large, large)
         works, takers, transfers = [], [], []
         for _ in range(10):
-            transfer, taker = self.transfer(hub, origins), Taker(most=1)
+            transfer, taker = self.transfer(shared, origins), Taker(most=1)
             await transfer.begin(FromTo(0))
             works.append(Deferred.fromCoroutine(transfer.send(Range(0, 12 * MIB), taker)))
             takers.append(taker)

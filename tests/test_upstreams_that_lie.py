@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.client import get
-from tests.origin import Received
-from tests.proxied import ProxyCase
-from tests.replies import Close, File, Pattern, Reset, Step, Wait
+from tests.support.client import get
+from tests.support.origin import Received
+from tests.support.proxied_case import ProxyCase
+from tests.support.replies import Close, File, Pattern, Reset, Step, Wait
 
 CONTENT = Pattern(3000)[0:3000]
 WHOLE = CONTENT[:1000]

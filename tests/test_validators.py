@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.core.fields import Fields
-from aprp.core.validators import (
+from aprp.core.http.fields import Fields
+from aprp.core.http.validators import (
     ETag,
     IfRange,
     Validators,

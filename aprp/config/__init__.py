@@ -1,6 +1,16 @@
 """The configuration: a YAML file, or the few words of a quick start, as frozen settings."""
 
-from aprp.config.faults import ConfigFaults, Fault, Place
+from aprp.config.choices import (
+    AccessFormat,
+    Compare,
+    Delay,
+    Duplicate,
+    Level,
+    PathRanges,
+    Redirects,
+    Same,
+)
+from aprp.config.faults import ConfigFaults, Fault, Position
 from aprp.config.load import Loaded, find, load
 from aprp.config.quick import for_sources, for_upstream
 from aprp.config.schema import json_schema
@@ -16,17 +26,7 @@ from aprp.config.settings import (
     TransferSettings,
     UpstreamRoute,
 )
-from aprp.config.words import (
-    AccessFormat,
-    Compare,
-    Delay,
-    Duplicate,
-    Level,
-    PathRanges,
-    Redirects,
-    Same,
-)
-from aprp.core.url import Url
+from aprp.core.http.urls import Url
 
 __all__ = [
     "AccessFormat",
@@ -39,7 +39,7 @@ __all__ = [
     "Loaded",
     "LogSettings",
     "PathRanges",
-    "Place",
+    "Position",
     "QueryRoute",
     "Redirects",
     "Route",

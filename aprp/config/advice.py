@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from aprp.config.choices import Delay, Duplicate
 from aprp.config.scalars import Size
 from aprp.config.settings import (
     QueryRoute,
@@ -13,7 +14,6 @@ from aprp.config.settings import (
     UpstreamRoute,
 )
 from aprp.config.text import Location, Problem, Text, Tree, locate, walk
-from aprp.config.words import Delay, Duplicate
 
 NOT_YET: frozenset[str] = frozenset()
 """Keys (or single values, as ``routes.same=digest``) that are accepted but have no effect yet."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """A position in a file, both counted from 1."""
 
     line: int
@@ -25,7 +25,7 @@ class Fault:
     """One thing that is wrong (or, as a warning, worth knowing) at one place of a file."""
 
     file: str
-    place: Place
+    place: Position
     key: str
     message: str
 

@@ -9,17 +9,17 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from aprp.config.advice import warnings
-from aprp.config.faults import ConfigFaults, Fault, Place
+from aprp.config.duplicates import twins
+from aprp.config.faults import ConfigFaults, Fault, Position
 from aprp.config.messages import explain
 from aprp.config.settings import Settings
 from aprp.config.text import Problem, Unreadable, parse, place_in, plain
-from aprp.config.twins import twins
 
 PLACES = (Path("etc/aprp.yaml"), Path("/etc/aprp/aprp.yaml"))
 """Where a configuration is looked for when none is named."""
 
 _MOST_BYTES = 1024 * 1024
-_START = Place(1, 1)
+_START = Position(1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +81,13 @@ def _read(path: Path) -> str:
         raise _unreadable(message, place_in(readable, len(readable))) from None
 
 
-def _unreadable(message: str, place: Place = _START) -> Unreadable:
+def _unreadable(message: str, place: Position = _START) -> Unreadable:
     return Unreadable(Problem(place, "file", message))
 
 
 def _named(path: Path, problems: list[Problem]) -> Iterator[Fault]:
     """Faults in the order of the file, one for each key at most in one place."""
-    seen: set[tuple[Place, str]] = set()
+    seen: set[tuple[Position, str]] = set()
     for problem in sorted(problems, key=lambda each: each.place):
         if (problem.place, problem.key) not in seen:
             seen.add((problem.place, problem.key))

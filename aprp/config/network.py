@@ -9,7 +9,7 @@ from typing import Any
 from aprp.config.endpoints import check_endpoint
 from aprp.config.faults import shown
 from aprp.config.scalars import Scalar
-from aprp.core.url import Url, parse_authority
+from aprp.core.http.urls import Url, parse_authority
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

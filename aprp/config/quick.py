@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from pydantic import ValidationError
 
+from aprp.config.choices import PathRanges
 from aprp.config.settings import (
     Route,
     Settings,
@@ -13,8 +14,7 @@ from aprp.config.settings import (
     SourcesRoute,
     UpstreamRoute,
 )
-from aprp.config.words import PathRanges
-from aprp.core.url import Url
+from aprp.core.http.urls import Url
 
 DEFAULT_PORT = 8000
 

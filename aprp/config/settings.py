@@ -24,6 +24,16 @@ from pydantic import (
     field_validator,
 )
 
+from aprp.config.choices import (
+    AccessFormat,
+    Compare,
+    Delay,
+    Duplicate,
+    Level,
+    PathRanges,
+    Redirects,
+    Same,
+)
 from aprp.config.network import (
     Authority,
     Endpoint,
@@ -37,17 +47,7 @@ from aprp.config.network import (
     RoutePath,
 )
 from aprp.config.scalars import EMPTY, KIB, MIB, CaFile, Choice, Count, Duration, OutputFile, Size
-from aprp.config.words import (
-    AccessFormat,
-    Compare,
-    Delay,
-    Duplicate,
-    Level,
-    PathRanges,
-    Redirects,
-    Same,
-)
-from aprp.core.url import Url
+from aprp.core.http.urls import Url
 
 
 def _pairs(value: object) -> object:

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from aprp.config.faults import Place, shown
+from aprp.config.faults import Position, shown
 
 _MOST_DEEP = 20
 _NULLS = ("", "~", "null", "Null", "NULL")
@@ -34,7 +34,7 @@ _ADVICE = (
 class Text:
     """A scalar as it is written, quotes taken off; None for null."""
 
-    place: Place
+    place: Position
     value: str | None
 
 
@@ -42,7 +42,7 @@ class Text:
 class Items:
     """A list."""
 
-    place: Place
+    place: Position
     items: tuple[Tree, ...]
 
 
@@ -50,7 +50,7 @@ class Items:
 class Entries:
     """A mapping, its keys in the order of the file and each there once."""
 
-    place: Place
+    place: Position
     entries: tuple[tuple[Text, Tree], ...]
 
     def get(self, key: str) -> Tree | None:
@@ -66,7 +66,7 @@ Location = Sequence[str | int]
 class Problem:
     """A fault of which the file is not named yet."""
 
-    place: Place
+    place: Position
     key: str
     message: str
 
@@ -92,7 +92,7 @@ def parse(text: str) -> tuple[Tree, list[Problem]]:
         raise Unreadable(_syntax_problem(error)) from None
     if node is None:
         raise Unreadable(
-            Problem(Place(1, 1), "yaml", "the file is empty; it needs listen: and routes:")
+            Problem(Position(1, 1), "yaml", "the file is empty; it needs listen: and routes:")
         )
     builder = _Builder(loader.refused)
     return builder.build(node, ""), builder.problems
@@ -109,7 +109,7 @@ def plain(tree: Tree) -> Any:
             return {key.value: plain(value) for key, value in tree.entries}
 
 
-def locate(tree: Tree, location: Location, at_key: bool = False) -> tuple[Place, str, Tree]:
+def locate(tree: Tree, location: Location, at_key: bool = False) -> tuple[Position, str, Tree]:
     """Where the location is, its key path, and the innermost tree that holds it.
 
     A number in a mapping means the entry at that position; a further 0 its key, 1 its value.
@@ -153,10 +153,10 @@ def joined(path: str, key: str | None) -> str:
     return f"{path}.{name}" if path else name
 
 
-def place_in(text: str, position: int) -> Place:
+def place_in(text: str, position: int) -> Position:
     """The place of a character that is so many characters from the start."""
     before = text[:position]
-    return Place(before.count("\n") + 1, position - before.rfind("\n"))
+    return Position(before.count("\n") + 1, position - before.rfind("\n"))
 
 
 def _entry(tree: Entries, step: str | int) -> tuple[Text, Tree] | None:
@@ -217,7 +217,7 @@ class _Builder:
         return Entries(place, tuple(self._entries(node, path)))
 
     def _entries(self, node: yaml.Node, path: str) -> Iterator[tuple[Text, Tree]]:
-        seen: dict[str, Place] = {}
+        seen: dict[str, Position] = {}
         for key_node, value_node in node.value:
             place = _place(key_node.start_mark)
             if not isinstance(key_node, yaml.ScalarNode) or id(key_node) in self._refused:
@@ -237,13 +237,13 @@ class _Builder:
                 yield Text(place, key), self.build(value_node, here)
 
 
-def _place(mark: Any) -> Place:
-    return Place(mark.line + 1, mark.column + 1)
+def _place(mark: Any) -> Position:
+    return Position(mark.line + 1, mark.column + 1)
 
 
 def _syntax_problem(error: yaml.MarkedYAMLError) -> Problem:
     mark = error.problem_mark or error.context_mark
-    place = _place(mark) if mark is not None else Place(1, 1)
+    place = _place(mark) if mark is not None else Position(1, 1)
     said = " ".join(part for part in (error.context, error.problem) if part)
     message = " ".join(f"not valid YAML, {said}".split())
     advice = next((text for sign, text in _ADVICE if sign in said), None)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
 
-from aprp.core.fields import Fields
-from aprp.core.ranges import Range, parse_range
-from aprp.core.validators import ETag, IfRange, Validators, format_date, precondition
+from aprp.core.http.fields import Fields
+from aprp.core.http.ranges import Range, parse_range
+from aprp.core.http.validators import ETag, IfRange, Validators, format_date, precondition
 
 MADE_AT = 1767225600
 """Last-Modified of the demonstration's files, in unix time: 1 January 2026, on every mirror."""
@@ -34,7 +34,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class FileResponse:
     """A response: of the file's content, `part` is the body."""
 
     status: int
@@ -42,7 +42,7 @@ class Answer:
     part: Range
 
 
-def answer(file: File, method: bytes, asked: Fields, now: int) -> Answer:
+def answer(file: File, method: bytes, asked: Fields, now: int) -> FileResponse:
     """What a GET or HEAD with these fields is answered with, at unix time `now`."""
     current, size = file.validators(now), len(file.content)
     always = (
@@ -51,18 +51,18 @@ def answer(file: File, method: bytes, asked: Fields, now: int) -> Answer:
         (b"Accept-Ranges", b"bytes"),
     )
     if (status := precondition(asked, current)) is not None:
-        return Answer(status, always, Range(0, 0))
+        return FileResponse(status, always, Range(0, 0))
     typed = (*always, (b"Content-Type", file.content_type))
     specs = parse_range(asked.get(b"range") or b"") if method == b"GET" else None
     if_range = asked.get(b"if-range")
     if specs is None or len(specs) > 1:
-        return Answer(200, typed, Range(0, size))
+        return FileResponse(200, typed, Range(0, size))
     if if_range is not None and not IfRange.parse(if_range).matches(current):
-        return Answer(200, typed, Range(0, size))
+        return FileResponse(200, typed, Range(0, size))
     part = specs[0].resolve(size)
     if part is None:
-        return Answer(416, (*always, (b"Content-Range", b"bytes */%d" % size)), Range(0, 0))
-    return Answer(206, (*typed, (b"Content-Range", part.content_range(size))), part)
+        return FileResponse(416, (*always, (b"Content-Range", b"bytes */%d" % size)), Range(0, 0))
+    return FileResponse(206, (*typed, (b"Content-Range", part.content_range(size))), part)
 
 
 def demo_files() -> dict[str, File]:

@@ -18,7 +18,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
-from aprp.core.fields import Fields
+from aprp.core.http.fields import Fields
 from aprp.demo.files import File, answer
 from aprp.web.quiet import QuietSite
 

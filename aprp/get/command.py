@@ -20,7 +20,7 @@ from aprp.get.naming import CannotWrite, destination
 from aprp.get.options import Misunderstood, Options, add_arguments, read
 from aprp.get.progress import Bars, Display, Lines, clock, size
 from aprp.get.tally import Tally
-from aprp.reading import hub_of
+from aprp.library.open_transfer import shared_by
 from aprp.upstream.errors import SourceError
 
 __all__ = ["add_arguments", "run"]
@@ -40,7 +40,7 @@ def run(parsed: argparse.Namespace) -> int:
     from twisted.internet import reactor
 
     clockwork: Any = reactor
-    sources = [copy.source.name for copy in options.order.copies]
+    sources = [location.source.name for location in options.fetch_request.locations]
     tally = Tally(sources, clockwork.seconds, options.plot is not None)
     display = _display(options, tally)
     fetch = Fetch(options, path, tally, display, clockwork)
@@ -74,7 +74,7 @@ def _to_the_end(fetch: Fetch, reactor: Any, display: Display) -> tuple[int, str 
         for each in SIGNALS:
             signal.signal(each, interrupt)
         work.addBoth(result.append)
-        work.addCallback(lambda _: hub_of(reactor).agent.close())
+        work.addCallback(lambda _: shared_by(reactor).agent.close())
         work.addCallback(lambda _: reactor.stop())
 
     before = {each: signal.getsignal(each) for each in SIGNALS}
@@ -111,7 +111,7 @@ def _log_to(display: Display) -> None:
     @provider(ILogObserver)
     def observe(event: LogEvent) -> None:
         level = event.get("log_level", LogLevel.info)
-        ours = event.get("log_namespace", "").startswith("aprp.upstream.transfer")
+        ours = event.get("log_namespace", "").startswith("aprp.upstream.transfer.transfer")
         text = formatEvent(event)
         if (level >= LogLevel.warn or ours) and text not in said:
             said.add(text)
@@ -158,12 +158,12 @@ def _summary(options: Options, fetch: Fetch, tally: Tally, name: str) -> dict[st
         else {"algorithm": options.checksum.algorithm, "found": outcome.checksum},
         "sources": [
             {
-                "source": copy.source.name,
-                "url": str(copy.url),
-                "bytes": tally.kept[copy.source.name],
-                "requests": tally.requests[copy.source.name],
+                "source": location.source.name,
+                "url": str(location.url),
+                "bytes": tally.kept[location.source.name],
+                "requests": tally.requests[location.source.name],
             }
-            for copy in options.order.copies
+            for location in options.fetch_request.locations
         ],
     }
 

@@ -13,16 +13,16 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall, deferLater
 
-from aprp.core.ranges import FromTo, Range, Spec
+from aprp.core.http.ranges import FromTo, Range, Spec
 from aprp.get.checksum import Check
 from aprp.get.naming import CannotWrite, is_stream
 from aprp.get.options import Options
-from aprp.get.pace import Pace
-from aprp.get.partial import Partial, Version
+from aprp.get.partial import Partial, PartialVersion
 from aprp.get.progress import Display
+from aprp.get.rate_limit import Pace
 from aprp.get.tally import Tally
 from aprp.get.target import Target, ToPartial, ToStream
-from aprp.reading import NotInFile, Reading
+from aprp.library.open_transfer import NotInFile, TransferReader
 
 OVERLAP = 65536
 """Bytes of a partial file that are fetched again, to compare them."""
@@ -87,7 +87,7 @@ class Fetch:
 
     async def _compare(self, path: Path) -> None:
         """The file is here, without a record: is it whole already?"""
-        async with Reading(self._options.order, FromTo(0), self._reactor) as reading:
+        async with TransferReader(self._options.fetch_request, FromTo(0), self._reactor) as reading:
             complete = reading.facts.complete
         found = path.stat().st_size
         if self._options.spec is not None or found != complete:
@@ -110,7 +110,7 @@ class Fetch:
         spec: Spec = self._options.spec or FromTo(0)
         if before is not None:
             spec = FromTo(before.start + here - again, before.stop)
-        reading = Reading(self._options.order, spec, self._reactor)
+        reading = TransferReader(self._options.fetch_request, spec, self._reactor)
         self._tally.watch(reading.transfer)
         try:
             async with reading:
@@ -130,10 +130,10 @@ class Fetch:
         self._judge(target)
         target.finish()
 
-    def _know(self, reading: Reading, before: Version | None) -> Version:
+    def _know(self, reading: TransferReader, before: PartialVersion | None) -> PartialVersion:
         facts = reading.facts
         wanted = (self._options.spec or FromTo(0)).resolve(facts.complete) or Range(0, 0)
-        version = Version(facts.complete, facts.last_modified, wanted.start, wanted.stop)
+        version = PartialVersion(facts.complete, facts.last_modified, wanted.start, wanted.stop)
         if before is not None and (reason := before.difference(version)) is not None:
             raise AnotherFile(f"{self._title()} can't be gone on with: {reason}")
         outcome = self.outcome
@@ -141,7 +141,7 @@ class Fetch:
         outcome.last_modified = facts.last_modified
         return version
 
-    async def _move(self, reading: Reading, target: Target, known: bytes, at: int) -> None:
+    async def _move(self, reading: TransferReader, target: Target, known: bytes, at: int) -> None:
         """From the sources to the target; the first bytes are `known` to be there before `at`."""
         self.outcome.here = at - (self.outcome.range or Range(0, 0)).start
         saving: list[Deferred[None]] = []

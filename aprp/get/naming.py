@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from urllib.parse import unquote
 
-from aprp.core.url import Url
+from aprp.core.http.urls import Url
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f/]")
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from aprp.config.network import FieldName, FieldValue
 from aprp.config.scalars import Size
-from aprp.core.ranges import Spec, Suffix, parse_range
-from aprp.core.url import Url
+from aprp.core.http.ranges import Spec, Suffix, parse_range
+from aprp.core.http.urls import Url
 from aprp.get.checksum import ALGORITHMS, Checksum
-from aprp.order import Order, order
+from aprp.library.fetch_request import FetchRequest, fetch_request
 
 EXIT_CODES = """\
 exit status:
@@ -34,7 +34,7 @@ class Options:
     """One command line. `spec` is None for the whole file; `limit_rate` is bytes a second."""
 
     urls: tuple[Url, ...]
-    order: Order
+    fetch_request: FetchRequest
     output: str | None
     output_dir: Path | None
     go_on: bool
@@ -80,13 +80,13 @@ def read(parsed: argparse.Namespace) -> Options:
     if parsed.ca is not None:
         settings["tls"] = {"ca": parsed.ca}
     try:
-        told = order(parsed.urls, **settings)  # type: ignore[arg-type]
+        told = fetch_request(parsed.urls, **settings)  # type: ignore[arg-type]
     except ValueError as error:
         raise Misunderstood(str(error)) from None
     if parsed.output == "-" and (parsed.go_on or parsed.output_dir):
         raise Misunderstood("-o - can't be used with -c or --output-dir")
     return Options(
-        tuple(copy.url for copy in told.copies),
+        tuple(location.url for location in told.locations),
         told,
         parsed.output,
         parsed.output_dir,

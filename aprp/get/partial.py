@@ -22,7 +22,7 @@ _PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class PartialVersion:
     """What tells one version of a file from another, and which bytes of it are meant.
 
     `complete` is its length; [start, stop) is what is fetched of it, in bytes. `last_modified` is
@@ -34,7 +34,7 @@ class Version:
     start: int
     stop: int
 
-    def difference(self, now: Version) -> str | None:
+    def difference(self, now: PartialVersion) -> str | None:
         """Why what was fetched of this version can't go on with the other; None if it can."""
         if self.complete != now.complete:
             return f"it was {self.complete} bytes long and is {now.complete} now"
@@ -56,7 +56,7 @@ class Partial:
         self.part = path.with_name(path.name + ".aprp-part")
         self.record = path.with_name(path.name + ".aprp-part.json")
         self.written = 0
-        self.version: Version | None = None
+        self.version: PartialVersion | None = None
         try:
             self._file = os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
@@ -72,7 +72,7 @@ class Partial:
             os.ftruncate(self._file, 0)
             self.record.unlink(missing_ok=True)
 
-    def begin(self, version: Version) -> None:
+    def begin(self, version: PartialVersion) -> None:
         """Take all the room that is needed, if this is the beginning."""
         if self.version is not None:
             return
@@ -147,7 +147,7 @@ class Partial:
         try:
             members = json.loads(self.record.read_text())
             written = members.pop("written")
-            version = Version(**members)
+            version = PartialVersion(**members)
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return
         numbers = (written, version.complete, version.start, version.stop)

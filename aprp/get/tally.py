@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from aprp.simulator.mirror import Mirror
 from aprp.simulator.plot import svg
 from aprp.simulator.trace import Line, Trace
-from aprp.upstream.transfer import Transfer
+from aprp.upstream.transfer.transfer import Transfer
 
 RECENT = 3.0
 """Seconds over which a rate is told."""

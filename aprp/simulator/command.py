@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from aprp.core.policies import DELAYS, DUPLICATES
+from aprp.core.scheduling.policies.registry import DELAYS, DUPLICATES
 from aprp.simulator import table
 from aprp.simulator.measure import Row
 from aprp.simulator.plot import svg

@@ -1,4 +1,4 @@
-"""The least time a scenario can take, whoever plans it; see aprp.core.bound for the plain case.
+"""The least time a scenario can take; `aprp.core.scheduling.bound` has the plain case.
 
 Where rates change, stop or have to be found, rate_i · max(0, T − a_i) becomes what source i can
 deliver from a_i to T: the integral of its rate, or less where connections are limited or start
@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from math import exp, inf, log
 
-from aprp.core.bound import least_time
+from aprp.core.scheduling.bound import least_time
 from aprp.simulator.mirror import GROWTH, INITIAL_WINDOW, Mirror
 
 _PRECISION = 1e-4

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
-from aprp.core.messages import KIB
+from aprp.core.scheduling.messages import KIB
 
 CHUNK_TIME = 0.01
 SMALLEST_CHUNK, LARGEST_CHUNK = 4 * KIB, 64 * KIB

@@ -13,9 +13,9 @@ from math import inf
 from random import Random
 from typing import Protocol
 
-from aprp.core import messages as m
-from aprp.core.arbiter import Arbiter, Grant
-from aprp.core.ratings import Ratings
+from aprp.core.scheduling import messages as m
+from aprp.core.scheduling.arbiter import Arbiter, Grant
+from aprp.core.scheduling.ratings import Ratings
 from aprp.simulator.mirror import Connection, Mirror, Pipe, Stream
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 
-from aprp.core.ratings import Ratings
-from aprp.core.scheduler import Settings
+from aprp.core.scheduling.ratings import Ratings
+from aprp.core.scheduling.scheduler import SchedulingSettings
 from aprp.simulator.mirror import Mirror
 from aprp.simulator.network import Network
 from aprp.simulator.trace import Trace
-from aprp.simulator.transfer import Transfer
+from aprp.simulator.transfer import SimulatedTransfer
 
 LIMIT = 3600.0
 """Seconds after which a transfer that doesn't end is given up."""
@@ -33,7 +33,7 @@ class Simulation:
         self,
         mirrors: Sequence[Mirror],
         size: int,
-        settings: Settings,
+        settings: SchedulingSettings,
         *,
         drain: float = inf,
         seed: int = 0,
@@ -41,7 +41,7 @@ class Simulation:
         know_length: bool = False,
     ) -> None:
         self._network = Network(mirrors, seed, ratings)
-        self._transfer = Transfer(
+        self._transfer = SimulatedTransfer(
             self._network, size, settings, drain=drain, know_length=know_length
         )
 
@@ -56,7 +56,7 @@ class Simulation:
 
 
 def contend(
-    mirrors: Sequence[Mirror], size: int, settings: Settings, count: int, seed: int = 0
+    mirrors: Sequence[Mirror], size: int, settings: SchedulingSettings, count: int, seed: int = 0
 ) -> list[Trace]:
     """``count`` equal transfers of ``[0, size)`` that begin at once and share the mirrors, their
     ratings and the arbiter.
@@ -65,12 +65,12 @@ def contend(
         AssertionError: the scheduler broke a promise.
     """
     network = Network(mirrors, seed)
-    transfers = [Transfer(network, size, settings) for _ in range(count)]
+    transfers = [SimulatedTransfer(network, size, settings) for _ in range(count)]
     _run(network, transfers, LIMIT)
     return [transfer.trace for transfer in transfers]
 
 
-def _run(network: Network, transfers: Sequence[Transfer], limit: float) -> None:
+def _run(network: Network, transfers: Sequence[SimulatedTransfer], limit: float) -> None:
     network.begin()
     for transfer in transfers:
         transfer.begin()

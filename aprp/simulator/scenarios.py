@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from random import Random
 
-from aprp.core.messages import MIB
+from aprp.core.scheduling.messages import MIB
 from aprp.simulator.mirror import Mirror
 
 MB = 1_000_000

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
 
-from aprp.core.messages import MIB
-from aprp.core.ratings import Ratings
-from aprp.core.scheduler import Settings
+from aprp.core.scheduling.messages import MIB
+from aprp.core.scheduling.ratings import Ratings
+from aprp.core.scheduling.scheduler import SchedulingSettings
 from aprp.simulator.measure import Row, measure
 from aprp.simulator.run import Simulation
 from aprp.simulator.scenarios import Scenario
@@ -52,7 +52,7 @@ def simulate(
     scenario: Scenario, pair: tuple[str, str] = OURS, ratings: Ratings | None = None
 ) -> Trace:
     """Run the scenario once."""
-    settings = Settings(window=scenario.window, delay=pair[0], duplicate=pair[1])
+    settings = SchedulingSettings(window=scenario.window, delay=pair[0], duplicate=pair[1])
     return Simulation(
         scenario.mirrors,
         scenario.size,

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from functools import partial
 from math import inf
 
-from aprp.core import messages as m
-from aprp.core.messages import KIB
-from aprp.core.scheduler import Scheduler, Settings
-from aprp.core.spans import Spans
+from aprp.core.scheduling import messages as m
+from aprp.core.scheduling.messages import KIB
+from aprp.core.scheduling.scheduler import Scheduler, SchedulingSettings
+from aprp.core.scheduling.spans import Spans
 from aprp.simulator.mirror import Connection, Mirror, Stream
 from aprp.simulator.network import Network
 from aprp.simulator.trace import Line, Trace
@@ -31,7 +31,7 @@ def static_delay(mirror: Mirror, mirrors: Sequence[Mirror]) -> int:
     return min(20, int(max(other.rate for other in mirrors) / mirror.rate - 1))
 
 
-class Transfer:
+class SimulatedTransfer:
     """A transfer of ``[0, size)``, whose clock and mirrors are the network's.
 
     Args:
@@ -49,7 +49,7 @@ class Transfer:
         self,
         network: Network,
         size: int,
-        settings: Settings,
+        settings: SchedulingSettings,
         *,
         drain: float = inf,
         know_length: bool = False,

@@ -14,8 +14,8 @@ from typing import IO, Any, Protocol
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer
 
-from aprp.core.fields import Fields
-from aprp.core.head import ResponseHead
+from aprp.core.http.fields import Fields
+from aprp.core.http.heads import ResponseHead
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,21 @@
 """HTTP/1.x from clients: Twisted's channel, made strict.
 
-Heads and bodies are read by our own rules (`aprp.web.rules`, `aprp.core.decoding`) before Twisted
-or any resource sees the request: what passes has one reading. How a connection ends is the affair
-of `aprp.web.closing`.
+Heads and bodies are read by our own rules (`aprp.web.request_rules`,
+`aprp.core.http.framing`) before Twisted or any resource sees the request: what passes has one
+reading. `aprp.web.closing` ends connections.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from aprp.core.decoding import BodyTooLarge, ChunkedDecoder, Decoder, LengthDecoder
-from aprp.core.fields import Fields
-from aprp.core.head import MalformedMessage, check_line_ends, parse_fields
+from aprp.core.http.fields import Fields
+from aprp.core.http.framing import BodyTooLarge, ChunkedDecoder, Decoder, LengthDecoder
+from aprp.core.http.heads import MalformedMessage, check_line_ends, parse_fields
 from aprp.web.closing import ClosingChannel
 from aprp.web.failures import Refusal
 from aprp.web.request import ProxyRequest, too_large
-from aprp.web.rules import (
+from aprp.web.request_rules import (
     RequestLine,
     body_length,
     check_host_field,
@@ -49,7 +49,7 @@ class StrictChannel(ClosingChannel):
         self._head_size = 0
         self._head_began = False
         self._decoder: Decoder | None = None
-        self._terms = None
+        self._body_limits = None
         self._unnoted = 0
         self._noted_until = 0.0
 
@@ -120,13 +120,13 @@ class StrictChannel(ClosingChannel):
         expected = wants_continue(line, fields)
         if length == 0:
             return
-        terms = self._terms = self.site.body_terms(line.target)
-        if length is not None and length > terms.most:
-            raise too_large(terms.most)
+        body_limits = self._body_limits = self.site.body_limits(line.target)
+        if length is not None and length > body_limits.most:
+            raise too_large(body_limits.most)
         if expected:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if length is None:
-            self._decoder = ChunkedDecoder(strict=True, most=terms.most)
+            self._decoder = ChunkedDecoder(strict=True, most=body_limits.most)
         else:
             self._decoder = LengthDecoder(length)
         self.setTimeout(None)  # until the body is there: its silence isn't that between requests
@@ -153,8 +153,8 @@ class StrictChannel(ClosingChannel):
             self.refuse(Refusal(400, f"the request's body is malformed: {malformed}"))
             return
         except BodyTooLarge:
-            assert self._terms is not None
-            self.refuse(too_large(self._terms.most))
+            assert self._body_limits is not None
+            self.refuse(too_large(self._body_limits.most))
             return
         for piece in pieces:
             self.requests[-1].handleContentChunk(piece)
@@ -163,8 +163,8 @@ class StrictChannel(ClosingChannel):
 
     def _note_progress(self, n: int) -> None:
         """A silent sender has its route's time; one that trickles has to come to something too."""
-        assert self._terms is not None
-        now, silence = self.reactor.seconds(), self._terms.seconds
+        assert self._body_limits is not None
+        now, silence = self.reactor.seconds(), self._body_limits.seconds
         self._unnoted += n
         if self._unnoted >= self.limits.body_progress:
             self._unnoted = 0

@@ -22,15 +22,15 @@ from twisted.web.http import HTTPChannel, datetimeToString
 from zope.interface import implementer
 
 from aprp.upstream.watchdog import Watchdog
+from aprp.web.access_record import AccessRecord
 from aprp.web.failures import Refusal, failure_of, reason_phrase
-from aprp.web.record import AccessRecord
-from aprp.web.rules import BodyTerms, Limits
+from aprp.web.request_rules import BodyLimits, Limits
 
 
 class ClosingChannel(HTTPChannel):
     """The end of a connection. Its factory sets `site`, `reactor` and `limits`.
 
-    `_raw_line` is the request line that came last, `_terms` those of its body where they are known.
+    `_raw_line` is the request line that came last, `_body_limits` those of its body, if known.
     """
 
     site: Any
@@ -39,7 +39,7 @@ class ClosingChannel(HTTPChannel):
     limits: Limits
     _watchdog: Watchdog
     _raw_line: bytes = b""
-    _terms: BodyTerms | None = None
+    _body_limits: BodyLimits | None = None
     _closing = False
 
     def connectionMade(self) -> None:
@@ -60,7 +60,7 @@ class ClosingChannel(HTTPChannel):
             self.refuse(Refusal(408, "the request didn't come in time"))
 
     def refuse(self, refusal: Refusal) -> None:
-        """Answer, take no more, and close once the client could read the answer."""
+        """ResponseSummary, take no more, and close once the client could read the answer."""
         if self._closing:
             return
         failure = failure_of(refusal)
@@ -142,7 +142,7 @@ class ClosingChannel(HTTPChannel):
                 started_at=now,
                 seconds=0.0,
                 ended="refused",
-                route="-" if self._terms is None else self._terms.route,
+                route="-" if self._body_limits is None else self._body_limits.route,
                 error=kind,
             )
         )

@@ -10,9 +10,9 @@ import re
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from aprp.core.fields import Fields
+from aprp.core.http.fields import Fields
 from aprp.upstream.errors import OWN_FAULT, SourceError
-from aprp.upstream.transfer import TransferFailed
+from aprp.upstream.transfer.transfer import TransferFailed
 
 _SUBJECT = re.compile(r"\S+(?=: | may not be reached)|\S+:[0-9]+(?=:? )")
 """What the text of an error begins with: host and port, a host, or a URL."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 
-from aprp.core.fields import Pairs
-from aprp.upstream.guard import OwnListener
+from aprp.core.http.fields import Pairs
+from aprp.upstream.http.guard import OwnListener
 from aprp.web.failures import Refusal
 from aprp.web.request import ProxyRequest
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from aprp.core.ranges import Range
+from aprp.core.http.ranges import Range
 
 
 @dataclass(frozen=True, slots=True)

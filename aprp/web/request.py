@@ -12,11 +12,11 @@ from typing import Any
 from twisted.web.http import NO_BODY_CODES, datetimeToString, toChunk
 from twisted.web.server import Request
 
-from aprp.core.fields import Fields
-from aprp.core.head import declared_length
-from aprp.core.targets import Target
+from aprp.core.http.fields import Fields
+from aprp.core.http.heads import declared_length
+from aprp.core.http.targets import Target
+from aprp.web.access_record import AccessRecord
 from aprp.web.failures import Failure, Refusal, failure_of, reason_phrase
-from aprp.web.record import AccessRecord
 
 
 class ProxyRequest(Request):

@@ -9,19 +9,19 @@ from twisted.internet.defer import Deferred
 from twisted.web.server import Site
 
 from aprp.config import QueryRoute, Settings, SourcesRoute, UpstreamRoute
-from aprp.core.targets import Target
-from aprp.upstream.agent import Agent
-from aprp.upstream.guard import Guard, Listening, nowhere
-from aprp.upstream.hub import Hub
+from aprp.core.http.targets import Target
+from aprp.upstream.http.agent import Agent
+from aprp.upstream.http.guard import Guard, Listening, nowhere
+from aprp.upstream.transfer.shared import SharedResources
+from aprp.web.access_record import AccessRecord
 from aprp.web.channel import StrictChannel
 from aprp.web.closing import ClosingChannel
-from aprp.web.multi import MultiSource
-from aprp.web.query import QuerySources
-from aprp.web.record import AccessRecord
+from aprp.web.multi_source import MultiSource
+from aprp.web.query_proxy import QuerySources
 from aprp.web.request import ProxyRequest
-from aprp.web.reverse import ReverseProxy
-from aprp.web.rules import BodyTerms, Limits
-from aprp.web.tree import RouteResource, RouteTree
+from aprp.web.request_rules import BodyLimits, Limits
+from aprp.web.reverse_proxy import ReverseProxy
+from aprp.web.routes import RouteResource, RouteTree
 
 
 class ProxySite(Site):
@@ -76,9 +76,9 @@ class ProxySite(Site):
     def acceptableProtocols(self) -> list[bytes]:
         return [b"http/1.1"]
 
-    def body_terms(self, target: Target) -> BodyTerms:
+    def body_limits(self, target: Target) -> BodyLimits:
         """On which a request's body is taken there; raises `Refusal`."""
-        return self._tree.body_terms(target.path)
+        return self._tree.body_limits(target.path)
 
 
 def make_site(
@@ -88,20 +88,20 @@ def make_site(
     reactor: Any,
     limits: Limits | None = None,
     listening: Listening = nowhere,
-    hub: Hub | None = None,
+    shared: SharedResources | None = None,
 ) -> ProxySite:
     """The site that serves the routes of the settings.
 
-    `listening` says which ports are its own; `hub` is what its transfers share, if others look
+    `listening` says which ports are its own; `shared` is what its transfers share, if others look
     at it too.
     """
-    hub = hub or Hub(agent, reactor, settings.memory)
+    shared = shared or SharedResources(agent, reactor, settings.memory)
     routes: list[RouteResource] = []
     for route in settings.routes:
         if isinstance(route, UpstreamRoute):
             routes.append(ReverseProxy(route, agent, reactor))
         elif isinstance(route, SourcesRoute):
-            routes.append(MultiSource(route, hub, reactor, Guard(reactor, (), listening)))
+            routes.append(MultiSource(route, shared, reactor, Guard(reactor, (), listening)))
         elif isinstance(route, QueryRoute):
-            routes.append(QuerySources(route, hub, reactor, listening))
+            routes.append(QuerySources(route, shared, reactor, listening))
     return ProxySite(RouteTree(routes), observe, reactor, limits)

@@ -4,7 +4,7 @@ from twisted.application.service import ServiceMaker
 
 aprp = ServiceMaker(
     "aprp",
-    "aprp.service",
+    "aprp.daemon.service",
     "A range proxy: one upstream or many mirrors, one ordered HTTP response.",
     "aprp",
 )

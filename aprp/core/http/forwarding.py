@@ -1,0 +1,118 @@
+"""What a proxy does to fields on their way (RFC 9110 section 7.6), and to Location."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container
+from urllib.parse import urljoin
+
+from aprp.core.http.fields import Fields
+from aprp.core.http.ranges import number
+from aprp.core.http.targets import under
+
+HOP_BY_HOP = frozenset(
+    (
+        b"connection",
+        b"http2-settings",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+NEVER_NOMINATED = frozenset(
+    (b"content-encoding", b"content-length", b"content-range", b"content-type", b"host", b"via")
+)
+"""Fields that a Connection field can't take away: framing, meaning, routing and the trace."""
+PSEUDONYM = b"aprp"
+_ABSOLUTE = re.compile(rb"(https?)://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+CONDITIONS = frozenset(
+    (
+        b"if-match",
+        b"if-none-match",
+        b"if-modified-since",
+        b"if-unmodified-since",
+        b"if-range",
+        b"range",
+    )
+)
+
+
+def end_to_end(fields: Fields) -> Fields:
+    """The fields less those that are for the next hop only, nominated ones among them."""
+    nominated = frozenset(fields.tokens(b"connection")) - NEVER_NOMINATED
+    return fields.without(HOP_BY_HOP | nominated)
+
+
+def with_via(fields: Fields, minor: int) -> Fields:
+    """Via with this hop at its end; `minor` is the y of the HTTP/1.y that was received."""
+    hop = b"1.%d %s" % (minor, PSEUDONYM)
+    earlier = fields.get(b"via")
+    via = hop if earlier is None else earlier + b", " + hop
+    return fields.without((b"via",)).adding((b"Via", via))
+
+
+def with_forwarded(fields: Fields, client: bytes, scheme: bytes, host: bytes) -> Fields:
+    """X-Forwarded-*: the client is added to those before it, scheme and host are our own word."""
+    earlier = fields.get(b"x-forwarded-for")
+    chain = client if earlier is None else earlier + b", " + client
+    kept = fields.without((b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"))
+    added = kept.adding((b"X-Forwarded-For", chain), (b"X-Forwarded-Proto", scheme))
+    return added.adding((b"X-Forwarded-Host", host)) if host else added
+
+
+def with_own(fields: Fields, own: tuple[tuple[bytes, bytes], ...]) -> Fields:
+    """The fields with those of the configuration in place of their namesakes."""
+    return fields.without(name.lower() for name, _ in own).adding(*own) if own else fields
+
+
+def hops_left(fields: Fields) -> int | None:
+    """Max-Forwards (RFC 9110 section 7.6.2), None if absent or not a number."""
+    value = fields.get(b"max-forwards")
+    return None if value is None else number(value)
+
+
+def rewrite_location(
+    value: bytes, origins: Container[bytes], base: bytes, prefix: bytes
+) -> bytes | None:
+    """A Location that points into the upstream, as the client has to ask for it; None for others.
+
+    `origins` are the `scheme://authority` by which the upstream may call itself, in lower case and
+    without a default port; `base` is the path of its URL, `prefix` that of the route.
+    """
+    path = value
+    if (absolute := _ABSOLUTE.fullmatch(value)) is not None:
+        scheme, authority = absolute[1].lower(), absolute[2].lower()
+        authority = authority.removesuffix(b":80" if scheme == b"http" else b":443")
+        if scheme + b"://" + authority not in origins:
+            return None
+        path = absolute[3] if absolute[3].startswith(b"/") else b"/" + absolute[3]
+    elif not path.startswith(b"/") or path.startswith(b"//"):
+        return None
+    path, rest = _split_path(path)
+    under_base = under(base, path)
+    return None if under_base is None else (prefix.rstrip(b"/") + under_base or b"/") + rest
+
+
+def resolve_location(value: bytes, asked: bytes) -> bytes:
+    """A Location as an absolute path where it is relative to the path that was asked for."""
+    if _ABSOLUTE.fullmatch(value) or not value.isascii():
+        return value
+    return urljoin(asked, value)
+
+
+def with_range_in_path(location: bytes, text: bytes) -> bytes:
+    """The same range of the file that a Location names."""
+    path, rest = _split_path(location)
+    return path.rstrip(b"/") + b"/" + text + rest
+
+
+def _split_path(reference: bytes) -> tuple[bytes, bytes]:
+    """The path, and the query and fragment behind it."""
+    ends = (at for at in (reference.find(b"?"), reference.find(b"#")) if at >= 0)
+    end = min(ends, default=len(reference))
+    return reference[:end], reference[end:]

@@ -1,0 +1,124 @@
+"""Response heads of HTTP/1.x and how a response's body is framed (RFC 9112).
+
+Strict where leniency would let two readers see two messages: only CRLF ends a line, no line
+folding, no white space before a colon, no control characters, one meaning of the length.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from aprp.core.http.fields import TOKEN, VALUE, Fields
+from aprp.core.http.ranges import MAX, number
+
+_STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-5][0-9]{2})(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?")
+_STRAY = re.compile(rb"\r(?!\n|\Z)|(?<!\r)\n")
+
+
+class MalformedMessage(Exception):
+    """What came isn't an HTTP/1.x message that has just one reading; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHead:
+    """Status line and fields. `minor` is the y of HTTP/1.y, 1 for what is later (RFC 9110 section
+    2.5).
+    """
+
+    minor: int
+    status: int
+    reason: bytes
+    fields: Fields
+
+    @property
+    def keeps_alive(self) -> bool:
+        """Whether the sender means to keep the connection (section 9.3)."""
+        options = self.fields.tokens(b"connection")
+        return b"close" not in options and (self.minor == 1 or b"keep-alive" in options)
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """How the end of a body is known: its `length` in bytes, by chunks, or by the close."""
+
+    length: int | None = None
+    chunked: bool = False
+
+    @property
+    def by_close(self) -> bool:
+        return self.length is None and not self.chunked
+
+
+def parse_fields(lines: list[bytes]) -> Fields:
+    """Field lines without their CRLF; raises `MalformedMessage` (RFC 9112 section 5)."""
+    pairs = []
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        if not colon:
+            raise MalformedMessage("a field line has no colon")
+        if TOKEN.fullmatch(name) is None:
+            if line[:1] in (b" ", b"\t"):
+                raise MalformedMessage("a field line is folded (obs-fold)")
+            raise MalformedMessage("a field name is not a token")
+        if VALUE.fullmatch(value) is None:
+            raise MalformedMessage("a field value holds a control character")
+        pairs.append((name, value.strip(b" \t")))
+    return Fields(pairs)
+
+
+def parse_response_head(head: bytes) -> ResponseHead:
+    """A head without the empty line that ends it; raises `MalformedMessage`."""
+    lines = head.split(b"\r\n")
+    match = _STATUS_LINE.fullmatch(lines[0])
+    if match is None:
+        raise MalformedMessage("the status line is not one of HTTP/1.x")
+    minor = min(int(match[1]), 1)
+    return ResponseHead(minor, int(match[2]), match[3] or b"", parse_fields(lines[1:]))
+
+
+def check_line_ends(data: bytes) -> None:
+    """Raises `MalformedMessage` where a CR or LF stands alone (section 2.2).
+
+    For heads that are still incomplete: who ends lines otherwise never sends the end waited for.
+    """
+    if _STRAY.search(data):
+        raise MalformedMessage("a CR or LF stands alone")
+
+
+def response_framing(head: ResponseHead, method: bytes) -> Framing:
+    """RFC 9112 section 6.3; raises `MalformedMessage` where the length has two meanings."""
+    fields = head.fields
+    codings, length = fields.tokens(b"transfer-encoding"), _content_length(fields)
+    if b"transfer-encoding" in fields:
+        if length is not None:
+            raise MalformedMessage("Content-Length and Transfer-Encoding are both there")
+        if codings != [b"chunked"]:
+            raise MalformedMessage("Transfer-Encoding is not just chunked")
+        if head.minor == 0:
+            raise MalformedMessage("Transfer-Encoding in an HTTP/1.0 response")
+    if method == b"HEAD" or head.status in (204, 304):
+        return Framing(0)
+    if codings:
+        return Framing(chunked=True)
+    return Framing(length)
+
+
+def declared_length(fields: Fields) -> int | None:
+    """Content-Length as declared, for a HEAD too; None if there is none or it is malformed."""
+    try:
+        return _content_length(fields)
+    except MalformedMessage:
+        return None
+
+
+def _content_length(fields: Fields) -> int | None:
+    """Repeated equal values are one (RFC 9110 section 8.6)."""
+    value = fields.get(b"content-length")
+    if value is None:
+        return None
+    numbers = {number(item.strip(b" \t")) for item in value.split(b",")}
+    length = numbers.pop()
+    if numbers or length is None or length == MAX:
+        raise MalformedMessage("Content-Length is not one number")
+    return length

@@ -1,0 +1,155 @@
+"""Byte ranges: parsed, resolved against a complete length, printed (RFC 9110 section 14).
+
+The wire's inclusive positions end here: a `Range` is half-open, [start, stop), in bytes. Numbers
+are ASCII digits, any count of them; those past 2**63 - 1 are taken as that.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aprp.core.http.fields import split_list
+
+MAX = 2**63 - 1
+_DIGITS = re.compile(rb"[0-9]+")
+_UNIT = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=(.*)", re.DOTALL)
+_INT_RANGE = re.compile(rb"([0-9]*)-([0-9]*)")
+_CONTENT_RANGE = re.compile(rb"bytes +(?:([0-9]+)-([0-9]+)/([0-9]+|\*)|\*/([0-9]+))", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Bytes [start, stop) of a representation; never empty when resolved from a spec."""
+
+    start: int
+    stop: int
+
+    @property
+    def length(self) -> int:
+        return self.stop - self.start
+
+    def content_range(self, complete: int | None) -> bytes:
+        """The Content-Range of these bytes (section 14.4); `*` for an unknown complete length."""
+        size = b"*" if complete is None else b"%d" % complete
+        return b"bytes %d-%d/%s" % (self.start, self.stop - 1, size)
+
+
+@dataclass(frozen=True, slots=True)
+class FromTo:
+    """An int-range: bytes from `start`, up to `stop` or to the end when None."""
+
+    start: int
+    stop: int | None = None
+
+    def resolve(self, complete: int) -> Range | None:
+        """What this means for a file of `complete` bytes; None if it can't be satisfied."""
+        if self.start >= complete:
+            return None
+        return Range(self.start, complete if self.stop is None else min(self.stop, complete))
+
+    def header(self) -> bytes:
+        last = b"" if self.stop is None or self.stop > MAX else b"%d" % (self.stop - 1)
+        return b"bytes=%d-%s" % (self.start, last)
+
+
+@dataclass(frozen=True, slots=True)
+class Suffix:
+    """A suffix-range: the last `length` bytes."""
+
+    length: int
+
+    def resolve(self, complete: int) -> Range | None:
+        if self.length == 0 or complete == 0:
+            return None
+        return Range(max(0, complete - self.length), complete)
+
+    def header(self) -> bytes:
+        return b"bytes=-%d" % self.length
+
+
+Spec = FromTo | Suffix
+
+NOTHING = Suffix(0)
+"""What no file satisfies."""
+
+
+def number(digits: bytes) -> int | None:
+    """A non-negative number of ASCII digits and nothing else; huge ones saturate at `MAX`."""
+    if _DIGITS.fullmatch(digits) is None:
+        return None
+    significant = digits.lstrip(b"0")
+    return MAX if len(significant) > 19 else min(int(significant or b"0"), MAX)
+
+
+def parse_range(value: bytes) -> tuple[Spec, ...] | None:
+    """The range-specs of a Range field value, in order.
+
+    None when it is to be ignored: another unit than bytes, or not of the grammar (section 14.2).
+    """
+    match = _UNIT.fullmatch(value)
+    if match is None or match[1].lower() != b"bytes":
+        return None
+    specs = tuple(_parse_spec(item) for item in split_list(match[2]))
+    if not specs or None in specs:
+        return None
+    return tuple(spec for spec in specs if spec is not None)
+
+
+def _parse_spec(item: bytes) -> Spec | None:
+    match = _INT_RANGE.fullmatch(item)
+    if match is None:
+        return None
+    first, last = number(match[1]), number(match[2])
+    if first is None:
+        return None if last is None else Suffix(last)
+    if last is None:
+        return FromTo(first)
+    return None if last < first else FromTo(first, last + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class ContentRange:
+    """A Content-Range value: `range` is None in the form of a 416 (`bytes */length`)."""
+
+    range: Range | None
+    complete: int | None
+
+
+def parse_content_range(value: bytes) -> ContentRange | None:
+    """None when it isn't a valid one (section 14.4), a last-pos past the length included."""
+    match = _CONTENT_RANGE.fullmatch(value)
+    if match is None:
+        return None
+    if match[4] is not None:
+        return ContentRange(None, number(match[4]))
+    first, last = number(match[1]), number(match[2])
+    assert first is not None and last is not None
+    complete = None if match[3] == b"*" else number(match[3])
+    if last < first or (complete is not None and last >= complete):
+        return None
+    return ContentRange(Range(first, last + 1), complete)
+
+
+def in_one_pass(ranges: Sequence[Range]) -> tuple[Range, ...]:
+    """The same bytes in ascending order, each once: ranges that overlap become one.
+
+    Section 15.3.7.2 lets a server coalesce and, where it must, reorder.
+    """
+    merged: list[Range] = []
+    for each in sorted(ranges, key=lambda each: each.start):
+        if merged and each.start < merged[-1].stop:
+            merged[-1] = Range(merged[-1].start, max(merged[-1].stop, each.stop))
+        else:
+            merged.append(each)
+    return tuple(merged)
+
+
+def covers_too_much(ranges: Sequence[Range], complete: int) -> bool:
+    """Whether ranges overlap and add up to more than the file (section 14.2, range bombs)."""
+    if sum(each.length for each in ranges) <= complete:
+        return False
+    ordered = sorted(ranges, key=lambda each: each.start)
+    return any(a.stop > b.start for a, b in itertools.pairwise(ordered))

@@ -1,0 +1,41 @@
+"""Where a source's redirect leads, and whether it may be followed there."""
+
+from __future__ import annotations
+
+from urllib.parse import urljoin
+
+from aprp.core.http.urls import Url
+
+MOST_HOPS = 5
+
+
+def redirected(rule: str, first: Url, at: Url, location: bytes | None) -> Url | str:
+    """The URL that a redirect from `at` means, or why it isn't followed.
+
+    `rule` is the route's: same-host (the host of `first`, the source's own URL), public, or off.
+    Going from https to http is never followed.
+    """
+    if rule == "off":
+        return "redirects, and `redirects: off` doesn't follow"
+    if location is None:
+        return "redirects without a Location"
+    try:
+        target = _meant(at, location)
+    except ValueError as error:
+        return f"redirects to a place that can't be asked: it {error}"
+    if at.scheme == "https" and target.scheme != "https":
+        return f"redirects from https to {target.origin}"
+    if rule == "same-host" and target.host != first.host:
+        return f"redirects to {target.origin}; `redirects: public` would follow"
+    return target
+
+
+def _meant(at: Url, location: bytes) -> Url:
+    """Raises ValueError with a sentence of ours: the library's own would name the host."""
+    try:
+        joined = urljoin(str(at), location.decode("ascii").partition("#")[0])
+    except UnicodeError:
+        raise ValueError("isn't ASCII") from None
+    except ValueError:
+        raise ValueError("has brackets in its host that hold no IPv6 address") from None
+    return Url.parse(joined)

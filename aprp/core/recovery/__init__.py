@@ -1,0 +1,1 @@
+"""When another response may continue a file that was begun, and when to ask for one."""

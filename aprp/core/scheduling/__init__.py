@@ -1,0 +1,1 @@
+"""The block scheduler: which bytes are requested from which source, and when."""

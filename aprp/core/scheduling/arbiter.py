@@ -1,0 +1,136 @@
+"""Who gets the next connection, over all transfers of the process.
+
+Rules:
+- never more slots in use at a host than the asking source's ``connections``, nor more over the
+  process than ``total``;
+- wants for a starving head come before wants for read-ahead;
+- among equals the transfer that holds the fewest slots at that host comes first, then the one
+  that has waited longest (not the one with fewer slots elsewhere: those may be slow, and equal
+  transfers were done up to 13% apart);
+- a slot is good for one attempt and is released when that attempt is over.
+
+Pure: the caller passes each Grant on as the event ``Granted`` of the transfer it names. Transfers
+are any hashable values.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+
+from aprp.core.scheduling.messages import Source, Urgency
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A slot at ``source`` now belongs to ``transfer``."""
+
+    transfer: Hashable
+    source: str
+
+
+@dataclass(slots=True)
+class _Want:
+    transfer: Hashable
+    source: Source
+    urgency: Urgency
+    turn: int
+
+
+class Arbiter:
+    """Slots per host. Every method that may free or ask for a slot returns the grants that
+    follow from it, in the order they are to be passed on.
+
+    Args:
+        total: most slots in use over the process; None for no such limit.
+    """
+
+    def __init__(self, total: int | None = None) -> None:
+        self._total = total
+        self._turn = 0
+        self._wants: dict[tuple[Hashable, str], _Want] = {}
+        self._hosts: dict[tuple[Hashable, str], str] = {}
+        self._held: Counter[Hashable] = Counter()  # by (transfer, source)
+        self._by_host: Counter[Hashable] = Counter()
+        self._by_both: Counter[Hashable] = Counter()  # by (transfer, host)
+
+    def want(self, transfer: Hashable, source: Source, urgency: Urgency) -> list[Grant]:
+        """The transfer wants one slot at the source; wanting again replaces the urgency and
+        keeps the turn."""
+        key = (transfer, source.name)
+        waiting = self._wants.get(key)
+        if waiting is None:
+            self._turn += 1
+            self._wants[key] = _Want(transfer, source, urgency, self._turn)
+        else:
+            waiting.urgency = urgency
+        return self._grant()
+
+    def withdraw(self, transfer: Hashable, source: str) -> None:
+        """The transfer no longer wants; no effect if it doesn't."""
+        self._wants.pop((transfer, source), None)
+
+    def release(self, transfer: Hashable, source: str) -> list[Grant]:
+        """One slot that the transfer held at the source is free.
+
+        Raises:
+            ValueError: it held none.
+        """
+        key = (transfer, source)
+        if not self._held[key]:
+            raise ValueError(f"transfer {transfer!r} holds no slot at {source!r} to release")
+        self._count(key, self._hosts[key], -1)
+        return self._grant()
+
+    def leave(self, transfer: Hashable) -> list[Grant]:
+        """The transfer is over: its wants are withdrawn and all its slots are free."""
+        for key in [key for key in self._wants if key[0] == transfer]:
+            del self._wants[key]
+        for key in [key for key in self._hosts if key[0] == transfer]:
+            self._count(key, self._hosts.pop(key), -self._held[key])
+        return self._grant()
+
+    def by_source(self) -> dict[str, int]:
+        """How many slots are granted at each source; those without are left out."""
+        found: Counter[str] = Counter()
+        for transfer, source in self._hosts:
+            if held := self._held[(transfer, source)]:
+                found[source] += held
+        return dict(found)
+
+    @property
+    def waiting(self) -> int:
+        """How many wants have not been granted."""
+        return len(self._wants)
+
+    def _grant(self) -> list[Grant]:
+        granted: list[Grant] = []
+        while (best := min(self._open_wants(), key=self._order, default=None)) is not None:
+            key = (best.transfer, best.source.name)
+            del self._wants[key]
+            self._hosts[key] = best.source.counted_by
+            self._count(key, best.source.counted_by, 1)
+            granted.append(Grant(best.transfer, best.source.name))
+        return granted
+
+    def _open_wants(self) -> Iterable[_Want]:
+        if self._total is not None and self._by_host.total() >= self._total:
+            return
+        for want in self._wants.values():
+            if self._by_host[want.source.counted_by] < want.source.connections:
+                yield want
+
+    def _order(self, want: _Want) -> tuple[int, int, int]:
+        here = self._by_both[(want.transfer, want.source.counted_by)]
+        return (want.urgency, here, want.turn)
+
+    def _count(self, key: tuple[Hashable, str], host: str, change: int) -> None:
+        for counter, item in (
+            (self._held, key),
+            (self._by_host, host),
+            (self._by_both, (key[0], host)),
+        ):
+            counter[item] += change
+            if not counter[item]:
+                del counter[item]

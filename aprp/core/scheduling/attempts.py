@@ -1,0 +1,204 @@
+"""What happens to attempts: they begin, answer, bring bytes, are cut back, abandoned and end.
+
+Rules:
+- a byte is kept when it first comes; attempts that cover it too are cut back to what is still
+  missing, or abandoned;
+- an attempt that reaches an end that was cut back is abandoned there;
+- a silent attempt that speaks again keeps what nobody else was asked for;
+- what a source showed (rate, latency, failures) is noted as it happens.
+"""
+
+from __future__ import annotations
+
+from aprp.core.scheduling import forecast
+from aprp.core.scheduling import messages as m
+from aprp.core.scheduling.failures import FailurePolicy
+from aprp.core.scheduling.messages import Action
+from aprp.core.scheduling.policies.registry import DuplicatePolicy
+from aprp.core.scheduling.policies.rescue import Assignment
+from aprp.core.scheduling.state import AttemptState, SourceState, TransferState
+
+_SHORTEST, _SILENCE = 0.002, 0.25
+"""Seconds between which the time that a chunk took counts in a rate."""
+
+
+class AttemptTracker:
+    """The attempts of one transfer. What has to be done is appended to ``actions``.
+
+    ``length`` is the complete length of the file, None while it isn't known; ``beyond`` tells
+    that it turned out to end before the range begins.
+    """
+
+    def __init__(
+        self,
+        state: TransferState,
+        duplicate: DuplicatePolicy,
+        failures: FailurePolicy,
+        length: int | None,
+    ) -> None:
+        self._state = state
+        self._duplicate = duplicate
+        self._failures = failures
+        self.length = length
+        self.beyond = False
+        self.actions: list[Action] = []
+
+    def begin(self, source: SourceState, picked: Assignment, now: float, *, warm: bool) -> None:
+        """Ask the source for what was picked, and cut back the attempt it takes over from."""
+        if picked.first is not None:
+            self.cut(picked.first, picked.start, now)
+        self._make_room(picked.start, picked.stop)
+        self._let_go_of_silent(source, picked, now)
+        source.seen = sum(other.blocks for other in self._state.sources.values())
+        attempt = self._state.begin(source, picked.start, picked.stop, now, warm=warm)
+        attempt.second = picked.first is not None
+        self.actions.append(m.Fetch(attempt.number, source.name, attempt.start, attempt.stop))
+
+    def _make_room(self, start: int, stop: int) -> None:
+        """At most two attempts cover a byte: the oldest silent one goes."""
+        state = self._state
+        while state.covered(start, stop) > 1:
+            over = [a for a in state.attempts.values() if a.at < stop and start < a.stop]
+            self.abandon(min(over, key=lambda a: (not a.doubted, a.number)))
+
+    def _let_go_of_silent(self, source: SourceState, picked: Assignment, now: float) -> None:
+        """A silent attempt whose next byte another source brings would wake up in vain."""
+        for other in list(self._state.attempts.values()):
+            elsewhere = other.source != source.name
+            if other.doubted and elsewhere and picked.start <= other.at < picked.stop:
+                self.cut(other, other.at, now)
+
+    def head_came(self, event: m.HeadCame, now: float) -> None:
+        """A good response head."""
+        attempt = self._state.attempts.get(event.attempt)
+        if attempt is None:
+            return
+        source = self._state.sources[attempt.source]
+        busy = source.streaming > 0
+        if not busy:
+            source.chunk_at = None
+        attempt.began = attempt.life = now
+        attempt.wire_stop = event.stop
+        source.rating.answered(now - attempt.since, event.connect, busy=busy)
+        if event.connect is not None and attempt.warm:
+            source.rating.warm = 0
+        self._failures.answered()
+        self._alive(source, attempt, now)
+        self._learn_length(event.length, now)
+        if attempt.number in self._state.attempts and event.stop < attempt.stop:
+            self._state.cut(attempt, max(attempt.at, event.stop))
+
+    def bytes_came(self, event: m.BytesCame, now: float) -> bool:
+        """Bytes of a body; whether the client now waits for bytes nobody was asked for."""
+        attempt, count = self._state.attempts.get(event.attempt), event.count
+        if attempt is None:
+            return False
+        state, source = self._state, self._state.sources[attempt.source]
+        ready = state.ready
+        fresh = state.receive(attempt, count)
+        self._rate(source, attempt, count, now)
+        attempt.life = now
+        self.actions += [m.Keep(attempt.number, low, high) for low, high in fresh]
+        self._alive(source, attempt, now)
+        for low, high in fresh:
+            source.failures = source.rating.failures = 0
+            self._failures.gained(high - low, whole=not state.missing)
+            for other in state.others_over(attempt, low, high):
+                self._trim(other, now)
+        if attempt.number in state.attempts and attempt.at < attempt.wire_stop:
+            self._trim(attempt, now)
+        return ready < state.ready and state.unasked.holds(state.ready)
+
+    def _rate(self, source: SourceState, attempt: AttemptState, count: int, now: float) -> None:
+        """The first chunk after an idle time may have waited: it only starts the clock, unless
+        it's all there is. A silence isn't a rate."""
+        since = source.chunk_at
+        if since is None and attempt.at >= attempt.wire_stop and attempt.began is not None:
+            since = min(attempt.began, now - _SHORTEST)
+        if since is not None:
+            if now > since:
+                source.flowed = max(1, min(source.flows, source.streaming))
+            source.rating.came(count, min(now - since, _SILENCE), source.flowed, now)
+        source.chunk_at, source.flows = now, source.streaming
+
+    def _alive(self, source: SourceState, attempt: AttemptState, now: float) -> None:
+        source.silences = 0
+        if attempt.doubted:
+            self._state.believe(attempt)
+            self._trim(attempt, now)
+
+    def _trim(self, attempt: AttemptState, now: float) -> None:
+        """Of an attempt, keep no more than is still missing."""
+        stop = self._state.trim(attempt)
+        if stop < attempt.stop or attempt.at >= attempt.stop:
+            self.cut(attempt, stop, now)
+
+    def cut(self, attempt: AttemptState, stop: int, now: float) -> None:
+        """The attempt ends at ``stop``, or now if it's there already."""
+        if stop <= attempt.at:
+            if attempt.doubted:
+                source = self._state.sources[attempt.source]
+                self._failures.fell_silent(source, attempt.number, now)
+            self.abandon(attempt)
+        else:
+            self._state.cut(attempt, stop)
+            self.actions.append(m.Shorten(attempt.number, stop))
+
+    def abandon(self, attempt: AttemptState) -> None:
+        """The attempt is over, and what it owed is anyone's."""
+        self._state.vain += forecast.under_way(self._state, attempt)
+        self._over_with(attempt)
+        self.actions.append(m.Abandon(attempt.number))
+
+    def stop(self) -> None:
+        """Abandon every attempt but those that have brought all they were asked for."""
+        for attempt in list(self._state.attempts.values()):
+            if attempt.began is not None and attempt.at >= attempt.wire_stop:
+                self._over_with(attempt)
+                self._completed(self._state.sources[attempt.source])
+            else:
+                self.abandon(attempt)
+
+    def _completed(self, source: SourceState) -> None:
+        source.blocks += 1
+        source.rating.warm = min(source.rating.warm + 1, source.spec.connections)
+
+    def _over_with(self, attempt: AttemptState) -> None:
+        self._state.end(attempt)
+        source = self._state.sources[attempt.source]
+        if not source.streaming:
+            source.chunk_at = None
+
+    def ended(self, event: m.Ended, now: float) -> None:
+        """The caller says that the attempt is over."""
+        attempt = self._state.attempts.get(event.attempt)
+        if attempt is None:
+            return
+        source = self._state.sources[attempt.source]
+        self._over_with(attempt)
+        match event.end:
+            case m.End.COMPLETED:
+                self._completed(source)
+                self._duplicate.arrived(self._state, self._state.ready >= attempt.stop)
+            case m.End.STALE:
+                source.rating.warm = 0
+            case m.End.BEYOND if event.length is not None and event.length <= attempt.start:
+                self._learn_length(event.length, now)
+            case _:
+                self._failures.blame(source, event, now)
+
+    def _learn_length(self, length: int, now: float) -> None:
+        state = self._state
+        if self.length is not None:
+            return
+        self.length = length
+        if length >= state.stop:
+            return
+        if length <= state.start:
+            self.beyond = True
+            return
+        state.limit(length)
+        for attempt in list(state.attempts.values()):
+            if attempt.stop > length:
+                attempt.stop = length
+                self._trim(attempt, now)

@@ -1,0 +1,136 @@
+"""What a failure means for the source and for the transfer.
+
+Rules:
+- a broken or refusing source may be asked again at once, then after pauses that grow;
+- one that named a time (Retry-After) is parked until then;
+- one that lied or hasn't the file is left out, until no other is left;
+- before the first good response head, a transfer fails when every source failed twice, or for
+  good, and none is parked for a bearable time; after it, when for ``resume_for`` seconds it did
+  not get on by a block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from aprp.core.scheduling.blocks import EDGE
+from aprp.core.scheduling.messages import End, Ended
+from aprp.core.scheduling.state import SourceState
+
+PAUSES = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
+"""Seconds until a source is asked again, by how often it failed in a row; then the last."""
+
+PROGRESS = EDGE
+"""Bytes that count as a block when it's asked whether a transfer gets on."""
+
+_TRIES = 2
+
+_REASONS = {
+    End.BROKEN: "the body was cut short",
+    End.UNREACHABLE: "no answer",
+    End.REFUSED: "refused",
+    End.ABSENT: "doesn't have this file",
+    End.LIED: "sent something else than was asked",
+    End.BEYOND: "says the file ends before the range",
+}
+
+
+class FailurePolicy:
+    """The failures of one transfer.
+
+    Args:
+        sources: its sources.
+        resume_for: seconds.
+    """
+
+    def __init__(self, sources: Sequence[SourceState], resume_for: float) -> None:
+        self._sources = sources
+        self._resume_for = resume_for
+        self._begun = False
+        self._since: float | None = None
+        self._gained = 0
+
+    def remember(self, now: float) -> None:
+        """Leave sources alone that asked another transfer for it, unless all did."""
+        if all(source.rating.parked_until > now for source in self._sources):
+            return
+        for source in self._sources:
+            source.retry_at = max(source.retry_at, source.rating.parked_until)
+
+    def blame(self, source: SourceState, ended: Ended, now: float, *, grace: int = 0) -> None:
+        """An attempt of the source failed; ``grace`` is how many more times than once it may do so
+        before it's left alone for a while."""
+        source.failures += 1
+        source.reason = ended.reason or _REASONS.get(ended.end, ended.end.value)
+        pause = PAUSES[min(max(source.failures - 1 - grace, 0), len(PAUSES) - 1)]
+        if ended.end in (End.LIED, End.ABSENT, End.BEYOND):
+            source.lasting = True
+            pause = max(pause, PAUSES[1])
+        source.parked = ended.end is End.REFUSED and ended.retry_after is not None
+        if source.parked:
+            pause = max(pause, ended.retry_after or 0.0)
+        source.retry_at = now + pause
+        source.rating.failed(now, ended.retry_after or 0.0)
+        if self._since is None:
+            self._since = now
+        self._bar()
+
+    def fell_silent(self, source: SourceState, attempt: int, now: float) -> None:
+        """An attempt was given up for its silence. The source may go on at any time, and a request
+        that waits for that costs nothing: the second one is made at once, too."""
+        self.blame(source, Ended(attempt, End.BROKEN, "fell silent"), now, grace=1)
+
+    def leave(self, name: str, reason: str) -> None:
+        """A source isn't to be asked any more, though what it was asked may still come."""
+        for source in self._sources:
+            if source.name == name:
+                source.lasting, source.reason = True, reason
+        self._bar()
+
+    def _bar(self) -> None:
+        left_out = [other.lasting for other in self._sources]
+        for other in self._sources:
+            other.barred = other.lasting and not all(left_out)
+
+    def answered(self) -> None:
+        """A good response head came."""
+        self._begun = True
+
+    def gained(self, count: int, whole: bool) -> None:
+        """``count`` new bytes came; ``whole`` if nothing is missing any longer."""
+        self._gained += count
+        if self._gained >= PROGRESS or whole:
+            self.calm()
+
+    def calm(self) -> None:
+        """The transfer gets on: the clock starts anew with the next failure."""
+        self._gained = 0
+        self._since = None
+
+    def hopeless(self, now: float, in_flight: bool) -> bool:
+        """Whether the transfer should fail now."""
+        if self._since is None or any(not source.failures for source in self._sources):
+            return False
+        end = self._since + self._resume_for
+        if now >= end:
+            return True
+        if in_flight:
+            return False
+        if self._begun:
+            return all(source.retry_at > end for source in self._sources)
+        return all(self._spent(source, end) for source in self._sources)
+
+    def wake(self, now: float) -> Iterable[float]:
+        """When something about failures changes by time alone."""
+        yield from (source.retry_at for source in self._sources if source.retry_at > now)
+        if self._since is not None and all(source.failures for source in self._sources):
+            yield self._since + self._resume_for
+
+    def reasons(self) -> tuple[tuple[str, str], ...]:
+        """(source, why) of each."""
+        return tuple((source.name, source.reason or "no answer") for source in self._sources)
+
+    def _spent(self, source: SourceState, end: float) -> bool:
+        if source.parked:
+            return source.retry_at > end
+        return source.lasting or source.failures >= _TRIES

@@ -1,0 +1,174 @@
+"""When which source could deliver what, as far as its rating tells.
+
+Rules:
+- requests to one source are served one after the other on each of its lanes (connections that
+  make it faster); a lane is free when what was asked on it has come;
+- nothing comes from a new request before its latency has passed, twice that on a connection that
+  must be opened first;
+- attempts that have fallen silent are left out;
+- a source that was never measured is taken for a middling one of those that were;
+- the next request goes out early by as much as the source is unsteady: what is left of the
+  current one may come sooner than its rate tells.
+"""
+
+from __future__ import annotations
+
+from aprp.core.scheduling import blocks
+from aprp.core.scheduling.state import AttemptState, SourceState, TransferState
+
+MARGIN = 0.005
+"""Seconds by which the next request goes out early, beyond the deviation of the latency."""
+
+UNKNOWN_RATE = 1e6
+UNKNOWN_LATENCY = 0.1
+_CHUNK_TIME = 0.05
+_UNSTEADY = 2.0
+"""How much earlier the next request goes out, in latencies, for each part by which a rate swings;
+one latency at most."""
+
+_DEPTH = 2
+"""Attempts beyond those that make a source faster: one on its way, one whose turn comes early."""
+
+_WORTH_ALONE, _WORTH_BESIDE = 2.0, 4.0
+"""Seconds of work that must be left for it to be worth learning about more connections."""
+
+
+def lane_rate(state: TransferState, source: SourceState) -> float:
+    """Bytes a second that one connection to the source gets, or is supposed to get."""
+    rate = source.rating.lane_rate
+    if rate is not None:
+        return max(rate, 1.0)
+    known = sorted(
+        other.rating.lane_rate
+        for other in state.sources.values()
+        if other.rating.lane_rate is not None
+    )
+    return max(known[len(known) // 2], 1.0) if known else UNKNOWN_RATE
+
+
+def all_rates(state: TransferState, now: float) -> float:
+    """Bytes a second of all sources that were measured and may be asked, together."""
+    return sum(source.rating.rate or 0.0 for source in state.sources.values() if source.usable(now))
+
+
+def first_byte(state: TransferState, source: SourceState, now: float) -> float:
+    """Seconds from a request wanted now to its first byte."""
+    warm = source.in_hand or source.rating.warm > 0
+    measured = source.rating.first_byte(warm)
+    if measured is not None:
+        if source.wanted is None or warm:
+            return measured
+        return max(measured - (now - source.wanted_since), source.rating.first_byte(True) or 0.0)
+    known = [
+        other.rating.latency for other in state.sources.values() if other.rating.latency is not None
+    ]
+    return 2 * max(known, default=UNKNOWN_LATENCY)
+
+
+def lead(state: TransferState, source: SourceState, now: float) -> float:
+    """How long before a lane is free its next request has to go out."""
+    unsteady = 1 + min(_UNSTEADY * source.rating.swing, 1.0)
+    return first_byte(state, source, now) * unsteady + 2 * source.rating.deviation + MARGIN
+
+
+def block_size(state: TransferState, source: SourceState, rates: float) -> int:
+    """Bytes to ask of the source at once, away from the end of the file; ``rates`` is what comes
+    from all sources that matter together, in bytes a second."""
+    return blocks.wanted_size(
+        lane_rate(state, source),
+        rates,
+        source.rating.latency or 0.0,
+        state.window,
+        spare=source.spare,
+    )
+
+
+def left(attempt: AttemptState, rate: float, now: float) -> float:
+    """Bytes that the attempt still has to bring, counting what must have come by now but has
+    not been handed over yet."""
+    if attempt.began is None:
+        return attempt.left
+    return max(0.0, attempt.left - rate * min(now - attempt.life, _CHUNK_TIME))
+
+
+def begins(state: TransferState, source: SourceState, attempt: AttemptState, now: float) -> float:
+    """When the attempt's first byte comes, or ``now`` if it has."""
+    if attempt.began is not None:
+        return now
+    measured = source.rating.first_byte(attempt.warm)
+    return max(
+        now, attempt.since + (first_byte(state, source, now) if measured is None else measured)
+    )
+
+
+def finishes(state: TransferState, source: SourceState, now: float) -> dict[int, float]:
+    """When each of the source's attempts will have brought all."""
+    return _schedule(state, source, now)[0]
+
+
+def lanes_free(state: TransferState, source: SourceState, now: float) -> list[float]:
+    """When the first byte of a further block could come on each of the source's lanes."""
+    soonest = now + first_byte(state, source, now)
+    return [max(soonest, end) for end in _schedule(state, source, now)[1]]
+
+
+def _schedule(
+    state: TransferState, source: SourceState, now: float
+) -> tuple[dict[int, float], list[float]]:
+    """(when each attempt is done, when each lane is)."""
+    rate = lane_rate(state, source)
+    lanes = [now] * source.lanes
+    ends: dict[int, float] = {}
+    for attempt in sorted(source.attempts, key=lambda a: (a.began is None, a.since)):
+        if attempt.doubted:
+            continue
+        lane = min(range(len(lanes)), key=lanes.__getitem__)
+        start = max(lanes[lane], begins(state, source, attempt, now))
+        lanes[lane] = ends[attempt.number] = start + left(attempt, rate, now) / rate
+    return ends, lanes
+
+
+def lane_free(state: TransferState, source: SourceState, now: float) -> float:
+    """When the source has a lane with nothing left to do; ``now`` if it has one."""
+    return min(_schedule(state, source, now)[1])
+
+
+def free_at(state: TransferState, source: SourceState, now: float) -> float:
+    """When the first byte of a further block could come from the source."""
+    return min(lanes_free(state, source, now))
+
+
+def due(state: TransferState, source: SourceState, now: float) -> float | None:
+    """When the next request to the source has to go out so that it never idles; None: not before
+    something comes (it was never measured, or its connections are all in use)."""
+    live = sum(not attempt.doubted for attempt in source.attempts)
+    if len(source.attempts) >= source.spec.connections:
+        return None
+    if not live:
+        return now
+    if source.rating.rate is None:
+        return None
+    if live < _lanes_to_try(state, source, now):
+        return now
+    if live >= source.lanes + _DEPTH:
+        return None
+    return lane_free(state, source, now) - lead(state, source, now)
+
+
+def _lanes_to_try(state: TransferState, source: SourceState, now: float) -> int:
+    """How many requests the source should serve at once to learn from it. While that is tried,
+    its blocks come more slowly: it's not done near the end, nor early beside other sources."""
+    lanes, rates = source.lanes, all_rates(state, now)
+    alone = not any(p is not source and p.usable(now) for p in state.sources.values())
+    if state.unasked.size < (_WORTH_ALONE if alone else _WORTH_BESIDE) * rates:
+        return lanes
+    return source.rating.lanes_to_try(source.spec.connections, now, at_once=alone)
+
+
+def under_way(state: TransferState, attempt: AttemptState) -> float:
+    """Bytes that come, or are sent, though the attempt is abandoned now."""
+    if attempt.began is None or attempt.doubted:
+        return 0.0
+    rating = state.sources[attempt.source].rating
+    sent = lane_rate(state, state.sources[attempt.source]) * (rating.latency or 0.0)
+    return min(sent, attempt.wire_stop - attempt.at)

@@ -1,0 +1,189 @@
+"""What is wanted of whom now, and when to look again: one look over the state after each event.
+
+Rules:
+- sources without failures come first, those that would bring the next byte soonest before others;
+- a slot is wanted for as long as there's something to ask on it; what is asked is picked again
+  when the slot comes, since much may have changed;
+- what a source is about to be asked for isn't offered to the others, unless it's slow to connect;
+- a slot that was given back isn't wanted again at the same moment;
+- plans are made anew when something happened; where only bytes came, every few milliseconds.
+"""
+
+from __future__ import annotations
+
+from aprp.core.scheduling import forecast
+from aprp.core.scheduling import messages as m
+from aprp.core.scheduling.attempts import AttemptTracker
+from aprp.core.scheduling.blocks import EDGE
+from aprp.core.scheduling.failures import FailurePolicy
+from aprp.core.scheduling.policies.registry import DelayPolicy, DuplicatePolicy
+from aprp.core.scheduling.policies.rescue import Assignment
+from aprp.core.scheduling.read_ahead import KEPT, ReadAhead
+from aprp.core.scheduling.state import SourceState, TransferState
+
+_QUIET = 0.005
+"""Seconds between two plans when nothing but bytes came."""
+
+_STEP = 0.001
+"""Seconds that the next deadline is ahead of now, at least."""
+
+_CLAIM = 0.25
+"""Seconds that a source may take to connect before its block is offered to others."""
+
+_PATIENCE = (1.0, 2.0, 4.0)
+"""Seconds until the only source left, silent, is asked again; by how often it fell silent."""
+
+
+class Planner:
+    """The plans of one transfer. ``wake`` is when to look again though nothing happened, None for
+    no need; ``declined`` the source whose slot was given back just now."""
+
+    def __init__(
+        self,
+        state: TransferState,
+        tracker: AttemptTracker,
+        failures: FailurePolicy,
+        read_ahead: ReadAhead,
+        delay: DelayPolicy,
+        duplicate: DuplicatePolicy,
+    ) -> None:
+        self._state = state
+        self._sources = list(state.sources.values())
+        self._tracker = tracker
+        self._failures = failures
+        self._read_ahead = read_ahead
+        self._delay = delay
+        self._duplicate = duplicate
+        self._planned = -1.0
+        self.wake: float | None = None
+        self.declined: SourceState | None = None
+
+    def look(self, now: float) -> None:
+        """See how far ahead may be asked, and which attempts can't be relied on."""
+        state = self._state
+        self._let_go(now)
+        self._look_ahead(now)
+        for attempt in self._duplicate.doubtful(state, now):
+            state.doubt(attempt)
+            state.sources[attempt.source].silences += 1
+        for attempt, stop in self._duplicate.overlong(state, now):
+            self._tracker.cut(attempt, stop, now)
+
+    def plan(self, now: float) -> None:
+        """Want what is worth asking for, and find out when to look again."""
+        state = self._state
+        self._planned = now
+        room = state.unasked.count(state.ready, state.edge)
+        for source in sorted(self._sources, key=self._preference):
+            picked = None if source is self.declined else self.pick(source, now)
+            if picked is not None and (room > 0 or picked.first is not None):
+                head = picked.start <= state.ready
+                self._want(source, m.Urgency.HEAD if head else m.Urgency.AHEAD, now)
+                if picked.first is None and now < source.claim_until:
+                    room -= picked.stop - picked.start
+            elif self._opens_ahead(source, now):
+                self._want(source, m.Urgency.AHEAD, now)
+            else:
+                self._withdraw(source)
+        self._set_wake(now)
+
+    def withdraw(self) -> None:
+        """Nothing is wanted any more."""
+        for source in self._sources:
+            self._withdraw(source)
+
+    def is_time(self, now: float) -> bool:
+        """Bytes come often; plans needn't be made more often than they can differ."""
+        if now >= self._planned + _QUIET or (self.wake is not None and now >= self.wake):
+            return True
+        later = self._planned + _QUIET
+        self.wake = later if self.wake is None else min(self.wake, later)
+        return False
+
+    def _withdraw(self, source: SourceState) -> None:
+        if source.wanted is not None:
+            source.wanted = None
+            self._tracker.actions.append(m.WithdrawWant(source.name))
+
+    def _opens_ahead(self, source: SourceState, now: float) -> bool:
+        """Whether a connection is wanted though there's nothing to fetch on it yet."""
+        if source.opened_ahead and source.wanted is None:
+            return False
+        if not self._may_ask(source, now) or not self._delay.opens_ahead(self._state, source, now):
+            return False
+        source.opened_ahead = True
+        return True
+
+    def _look_ahead(self, now: float) -> None:
+        state = self._state
+        state.window = self._read_ahead.window(now, forecast.all_rates(state, now))
+        state.edge = min(state.stop, state.taken + state.window)
+        if state.edge < state.stop and state.edge // EDGE * EDGE > state.taken:
+            state.edge = state.edge // EDGE * EDGE
+        state.slack = (state.ready - state.taken) / self._read_ahead.rate
+
+    def _preference(self, source: SourceState) -> tuple[bool, bool, float, int]:
+        rating, doubtful, idle = source.rating, bool(source.failures), source.wanted is None
+        rate, first = rating.lane_rate, rating.first_byte(warm=rating.warm > 0)
+        if rate is None or first is None:
+            return (doubtful, idle, 0.0, source.order)
+        return (doubtful, idle, first + EDGE / max(rate, 1.0), source.order)
+
+    def _want(self, source: SourceState, urgency: m.Urgency, now: float) -> None:
+        if source.wanted is None:
+            source.wanted_since = now
+            patience = max(_CLAIM, 2 * forecast.first_byte(self._state, source, now))
+            source.claim_until = now + patience
+        if source.wanted is not urgency:
+            source.wanted = urgency
+            self._tracker.actions.append(m.WantSlot(source.name, urgency))
+
+    def pick(self, source: SourceState, now: float) -> Assignment | None:
+        """What the source should be asked for, if a slot is there."""
+        if len(source.attempts) >= source.spec.connections or not self._may_ask(source, now):
+            return None
+        second = self._duplicate.choose(self._state, source, now)
+        if second is not None:
+            return second
+        block = self._delay.choose(self._state, source, now)
+        return None if block is None else Assignment(*block)
+
+    def _may_ask(self, source: SourceState, now: float) -> bool:
+        if source.barred or source.retry_at > now:
+            return False
+        return not source.silent or now >= self._ask_again_at(source, now)
+
+    def _ask_again_at(self, source: SourceState, now: float) -> float:
+        """A silent source is asked again only if there's no other, after some patience."""
+        if any(other.usable(now) for other in self._sources):
+            return now + _PATIENCE[0]
+        last = max(attempt.since for attempt in source.attempts)
+        times = max(1, source.silences)  # none is left of the count when another attempt goes on
+        return last + _PATIENCE[min(times, len(_PATIENCE)) - 1]
+
+    def _let_go(self, now: float) -> None:
+        when = self._read_ahead.let_go_at()
+        if when is None or now < when:
+            return
+        state = self._state
+        self._read_ahead.asleep = True
+        for attempt in list(state.attempts.values()):
+            self._tracker.abandon(attempt)
+        for low, high in state.forget(state.taken + KEPT, state.stop):
+            self._tracker.actions.append(m.Forget(low, high))
+
+    def _set_wake(self, now: float) -> None:
+        state = self._state
+        times = [self._duplicate.wake(state, now), self._read_ahead.let_go_at()]
+        times += self._failures.wake(now)
+        for source in self._sources:
+            if source.wanted is not None:
+                times.append(source.claim_until)
+            elif source.silent:
+                times.append(self._ask_again_at(source, now))
+            elif self._may_ask(source, now):
+                times.append(self._delay.due(state, source, now))
+        if self.declined is not None:  # what was given back is not wanted again at once
+            times.append(now + _QUIET)
+        coming = [time for time in times if time is not None and time > now]
+        self.wake = max(min(coming), now + _STEP) if coming else None

@@ -1,0 +1,1 @@
+"""The delay and duplicate request policies, one a file."""

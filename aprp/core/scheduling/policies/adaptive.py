@@ -1,0 +1,207 @@
+"""Delay requests, our own: which block a source is asked for next, and when.
+
+Rules:
+- the next request goes out when what is left of the current one takes no longer than the new
+  one's first byte needs, so that the source never idles;
+- a block is what the source delivers in a quarter of a second (see blocks);
+- it's taken at the first byte nobody was asked for, unless another source would have that block
+  a quarter of a second sooner: then the other is left its block and the next one is
+  looked at (after ECF, Lim et al. 2017, and BLEST, Ferlin et al. 2016, which choose paths for the
+  same reason: a slow one must not hold up what comes in order);
+- near the end, a source takes no more than half of what it could deliver until all sources
+  would be done together; a source that can't deliver any of it in time takes nothing;
+- sources never measured get a modest first block each, side by side;
+- a source that just failed is tried ahead of the head, never at it.
+"""
+
+from __future__ import annotations
+
+from aprp.core.scheduling import blocks, forecast
+from aprp.core.scheduling.bound import water_level
+from aprp.core.scheduling.messages import KIB, MIB
+from aprp.core.scheduling.state import SourceState, TransferState
+
+OPENING = MIB
+PATIENCE = 0.25
+"""Seconds by which another source must have a block sooner to be left it; half a window's worth
+where that's less, since the others can't go on further while they wait."""
+
+MOST_OPENING = 4 * MIB
+GUESS = 12e6
+"""Bytes of a first block per second of the time it took to connect: a far source needs more to
+do until it can be told what to do next."""
+
+_SMALLEST_OPENING = 256 * KIB
+_PROVING_DISTANCE = MIB
+
+
+class Adaptive:
+    """The policy ``delay: adaptive``; see the module for its rules.
+
+    Args:
+        block_size: bytes; the first block of a source never measured.
+    """
+
+    def __init__(self, block_size: int = OPENING) -> None:
+        self._opening = min(max(block_size, _SMALLEST_OPENING), 4 * MIB)
+
+    def choose(
+        self, state: TransferState, source: SourceState, now: float
+    ) -> tuple[int, int] | None:
+        """The range to ask of the source now; None for nothing."""
+        if (due := self.due(state, source, now)) is None or due > now:
+            return None
+        if source.rating.rate is None:
+            return self._open(state, source, now)
+        return self._place_block(state, source, now)
+
+    def due(self, state: TransferState, source: SourceState, now: float) -> float | None:
+        """When the source has to be asked for its next block; None: not before something comes."""
+        return forecast.due(state, source, now)
+
+    def opens_ahead(self, state: TransferState, source: SourceState, now: float) -> bool:
+        """A far source that was never measured is connected to once more while its first block
+        is on its way, so that the next request can go out as soon as its rate is known."""
+        return (
+            source.rating.rate is None
+            and len(source.attempts) == 1 < source.spec.connections
+            and GUESS * (source.rating.connect or 0.0) > OPENING
+            and source.usable(now)
+            and source.rating.warm == 0
+            and bool(state.unasked.first(state.ready, state.edge))
+        )
+
+    def _open(
+        self, state: TransferState, source: SourceState, now: float
+    ) -> tuple[int, int] | None:
+        others = [p for p in state.sources.values() if p is not source and p.usable(now)]
+        size = max(self._opening, min(MOST_OPENING, int(GUESS * (source.rating.connect or 0.0))))
+        if state.known:
+            size = min(size, blocks.edge_after((state.stop - state.start) / len(state.sources)))
+        size = min(size, blocks.edge_before(state.window / (len(others) + 1)))
+        size = max(size, min(_SMALLEST_OPENING, blocks.edge_before(state.window)))
+        near = state.ready
+        if any(self._is_sooner(state, other, source, now) for other in others):
+            near += _PROVING_DISTANCE
+        span = _roomy(state, near, size)
+        return None if span is None else (span[0], _end(span, size))
+
+    def _is_sooner(
+        self, state: TransferState, other: SourceState, source: SourceState, now: float
+    ) -> bool:
+        """A measured source would have the next block before this one could begin it."""
+        if other.rating.rate is None or other.failures:
+            return False
+        finish = forecast.free_at(state, other, now)
+        finish += _SMALLEST_OPENING / forecast.lane_rate(state, other)
+        return finish < now + forecast.first_byte(state, source, now) + blocks.HORIZON
+
+    def _place_block(
+        self, state: TransferState, source: SourceState, now: float
+    ) -> tuple[int, int] | None:
+        rate = forecast.lane_rate(state, source)
+        others = [
+            _Other(state, other, now)
+            for other in state.sources.values()
+            if other is not source
+            and other.rating.rate is not None
+            and other.usable(now)
+            and not other.failures
+        ]
+        all_rates = rate * source.lanes + sum(other.rate * other.lanes for other in others)
+        size = forecast.block_size(state, source, all_rates)
+        frees = forecast.lanes_free(state, source, now)
+        free = min(frees)
+        patience = min(PATIENCE, state.window / (2 * all_rates))
+        span = state.unasked.first(self._from(state, source, others, all_rates), state.edge)
+        while span is not None:
+            block = min(size, span[1] - span[0])
+            sooner = min(others, key=lambda o: o.free + block / o.rate, default=None)
+            if sooner is None or sooner.finish(block) + patience >= free + block / rate:
+                break
+            span = state.unasked.first(span[0] + sooner.take(span[1] - span[0]), state.edge)
+        if span is None:
+            return None
+        if state.known:
+            size = self._tail(state, source, frees, size, others)
+        if size <= 0 or self._wait_for_window(state, span, size):
+            return None
+        return span[0], _end(span, size)
+
+    def _from(
+        self, state: TransferState, source: SourceState, others: list[_Other], all_rates: float
+    ) -> int:
+        if source.failures and others:
+            distance = min(max(_PROVING_DISTANCE, all_rates), (state.edge - state.ready) // 2)
+            return blocks.edge_after(state.ready + max(distance, 1))
+        return state.ready
+
+    def _tail(
+        self,
+        state: TransferState,
+        source: SourceState,
+        frees: list[float],
+        size: int,
+        others: list[_Other],
+    ) -> int:
+        rate, free = forecast.lane_rate(state, source), min(frees)
+        lanes = [(rate, time) for time in frees]
+        lanes += ((other.rate, time) for other in others for time in other.frees)
+        share = rate * (water_level(state.unasked.size, lanes) - free)
+        floor = blocks.smallest_size(rate, source.rating.latency or 0.0)
+        if share < blocks.EDGE:
+            rest = min(state.unasked.size, blocks.EDGE)
+            mine = free + rest / rate
+            if any(other.began + rest / other.rate < mine for other in others):
+                return 0
+            return blocks.EDGE
+        return blocks.tail_size(size, share, floor, rate, spare=source.spare)
+
+    def _wait_for_window(self, state: TransferState, span: tuple[int, int], size: int) -> bool:
+        """Only a sliver of the window is free: wait until it's worth a request. Not until it's
+        all of a block: for a far source of a small window that would be too late each time."""
+        sliver = span[1] == state.edge < state.stop and span[1] - span[0] < size / 2
+        return sliver and bool(state.attempts or state.ready > state.taken)
+
+
+class _Other:
+    """Another source, as it would go on if it were left some blocks."""
+
+    def __init__(self, state: TransferState, source: SourceState, now: float) -> None:
+        self.rate = forecast.lane_rate(state, source)
+        self.lanes = source.lanes
+        self.frees = forecast.lanes_free(state, source, now)
+        self.began = self.free = min(self.frees)
+        self._size = forecast.block_size(state, source, self.rate * self.lanes)
+
+    def finish(self, size: int) -> float:
+        """When it would have a block of ``size``."""
+        return self.free + size / self.rate
+
+    def take(self, room: int) -> int:
+        """It's left its next block; the size of that."""
+        size = min(self._size, room)
+        self.free += size / (self.rate * self.lanes)
+        return size
+
+
+def _roomy(state: TransferState, near: int, size: int) -> tuple[int, int] | None:
+    """The head, or the first gap at or after ``near`` that has room for ``size``, or the largest:
+    a far source between the blocks of others would soon have nothing to do."""
+    largest: tuple[int, int] | None = None
+    for span in state.unasked.within(near, state.edge):
+        if span[0] == state.ready or span[1] - span[0] >= size:
+            return span
+        if largest is None or span[1] - span[0] > largest[1] - largest[0]:
+            largest = span
+    return largest
+
+
+def _end(span: tuple[int, int], size: int) -> int:
+    """The end of a block of about ``size`` that begins the span: an edge, or the span's own end
+    where little more would be left of it."""
+    start, stop = span
+    end = blocks.edge_before(start + size)
+    if end <= start:
+        end = blocks.edge_after(start + 1)
+    return stop if end + min(size // 4, blocks.EDGE) >= stop else end

@@ -1,0 +1,95 @@
+"""How far ahead of the client bytes are asked for.
+
+Rules:
+- read-ahead begins with a few blocks and grows by what the client takes, so that it doubles each
+  time the client has taken all of it, up to the window;
+- while the client waits for us, it's at least what the sources deliver in half a second: a
+  source far away would idle else until the head has come, whose source may be slow;
+- it's never more than what the client takes in AHEAD seconds at its own rate, measured
+  only while bytes are ready for it;
+- a client that takes nothing for LET_GO seconds while bytes are ready has paused: but for a
+  little to wake up with, what was read ahead is let go, until it takes again.
+"""
+
+from __future__ import annotations
+
+from math import exp, inf
+
+from aprp.core.scheduling.blocks import EDGE
+from aprp.core.scheduling.messages import MIB
+
+AHEAD = 10.0
+LET_GO = 30.0
+KEPT = EDGE
+"""Bytes that a paused client finds when it comes back."""
+
+SMALLEST_WINDOW = 4 * EDGE
+
+_FIRST = 8 * MIB
+_LEAST = MIB
+_DECAY = 5.0
+
+_HUNGRY = 0.5
+"""Seconds of what the sources deliver that may be ahead of a client who waits for them."""
+
+_PROMPT = 0.05
+"""Seconds in which a client takes what is ready if it waited for it."""
+
+
+class ReadAhead:
+    """The client's side of one transfer.
+
+    Args:
+        window: bytes; the most that may be ahead.
+        sources: how many there are; each gets its first block within the first read-ahead.
+    """
+
+    def __init__(self, window: int, sources: int) -> None:
+        self._window = max(window, SMALLEST_WINDOW)
+        self._first = max(_FIRST, 2 * (sources + 1) * MIB)
+        self._grown = self._first
+        self._bytes = 0.0
+        self._seconds = 0.0
+        self._since: float | None = None
+        self.asleep = False
+
+    @property
+    def rate(self) -> float:
+        """Bytes a second that the client takes when it can; infinite while it never waited."""
+        return self._bytes / self._seconds if self._seconds > 0.01 else inf
+
+    def window(self, now: float, rates: float) -> int:
+        """Bytes that may be ahead of the client now; ``rates`` is what the sources deliver
+        together, in bytes a second."""
+        if self.asleep:
+            return KEPT
+        waits = self._since is None or now < self._since + _PROMPT
+        most = min(self._window, max(self._grown, int(rates * _HUNGRY) if waits else 0))
+        own = self.rate * AHEAD
+        return most if own >= most else max(int(own), min(_LEAST, most))
+
+    def resize(self, window: int) -> None:
+        """The limit changes."""
+        self._window = max(window, SMALLEST_WINDOW)
+
+    def offered(self, now: float) -> None:
+        """There are bytes that the client may take."""
+        if self._since is None:
+            self._since = now
+
+    def took(self, count: int, now: float, more: bool) -> None:
+        """The client took ``count`` bytes; ``more`` tells whether others are ready."""
+        if self.asleep:
+            self.asleep = False
+            self._grown, self._bytes, self._seconds = self._first, 0.0, 0.0
+            self._since = now
+        waited = now - (now if self._since is None else self._since)
+        keep = exp(-waited / _DECAY)
+        self._bytes = self._bytes * keep + count
+        self._seconds = self._seconds * keep + waited
+        self._grown = min(self._grown + count, max(self._window, self._first))
+        self._since = now if more else None
+
+    def let_go_at(self) -> float | None:
+        """When the client counts as paused, unless it takes something before."""
+        return None if self.asleep or self._since is None else self._since + LET_GO

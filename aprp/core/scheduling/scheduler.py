@@ -1,0 +1,295 @@
+"""In which order which bytes are asked of whom, so that one client gets one range of one file in
+order, early and evenly, from sources that differ and change.
+
+Pure: events in, actions out; it reads no clock and holds no body bytes.
+
+Driving the scheduler
+=====================
+
+One Scheduler serves one ordered delivery of one range ``[start, stop)``. The caller owns the
+sockets, the store and the arbiter; Ratings are shared by all transfers of the process::
+
+    scheduler = Scheduler(sources, start, stop, ratings, settings, length=None)
+    actions = scheduler.handle(now, Started())
+
+Every ``handle`` returns actions, to be done in their order, at once. The caller never calls
+``handle`` from within the doing of an action: it queues what follows (a grant, say) as the next
+event, with the same ``now`` or a later one.
+
+- WantSlot: ``arbiter.want(transfer, source, urgency)``. When the Grant comes (often at once), open
+  a connection if the pool has none idle, then send Granted(source, ready=True, connect=seconds or
+  None); or ConnectFailed, with the slot given back. (A caller that can't open connections apart
+  from requests sends Granted(source) at once; it works the same, but the first byte may come
+  later than the nearest source would have it.) The answer to Granted has either Fetch for that
+  source, or ReleaseSlot; then the connection is left idle in the pool. While a connection is
+  being opened for a grant, WantSlot and WithdrawWant for its source only say whether it's still
+  wanted when it is open; if not, it goes to the pool and the slot back, and no Granted is sent.
+- Fetch: open ``bytes=start-(stop - 1)`` from the source. A slot carries one attempt. When the
+  attempt is over, by Ended from the caller or by Abandon from here, the caller returns the slot
+  to the arbiter (before it sends Ended; what the arbiter grants is sent on as Granted events
+  after it).
+- When the response head has come and was checked (status, coding, Content-Range, validator,
+  length), send HeadCame. A head that fails the check is Ended(LIED), a refusing one
+  Ended(REFUSED or ABSENT), none at all Ended(UNREACHABLE), or Ended(STALE) where a reused
+  connection was closed before its first byte.
+- For every chunk of the body, send BytesCame(attempt, count) and hold the chunk until ``handle``
+  returns. The chunk lies at ``[at, at + count)``, where ``at`` is the attempt's start plus all
+  that came before. Write the parts that Keep names, drop the rest: two attempts may cover the
+  same bytes, and each byte is kept once. Then ``[taken, ready)`` is what can be given to the
+  client, in order; ``ready`` grows while the head block is still coming.
+- After the last byte that the head promised, send Ended(COMPLETED); if fewer came,
+  Ended(BROKEN); if more, keep none of the surplus and send Ended(LIED).
+- Shorten needs nothing; Abandon stops an attempt at once. Events of an abandoned attempt that
+  were already on their way are ignored.
+- When the client (or the transport's buffer, as the caller counts it) took bytes, send
+  ClientTook(count). All asking is bounded by it: a client that takes nothing is asked for at most
+  the window, so an exchange never has to be paused. There is no event for a pause: taking
+  nothing for LET_GO seconds while bytes are ready is one, and then Forget drops most of them.
+- ``next_deadline()`` is the time, on the clock of ``now``, at which TimePassed must be sent if
+  nothing else happened; None: no need. It is always later than the last ``now``, and may change
+  with every ``handle``: arm one timer again after each.
+- Done and Fail are the last action. After them, and after Stopped, every event is ignored and
+  nothing is in flight (an attempt that has brought all its bytes isn't abandoned; it ends by
+  itself). After Fail the caller answers 502 if the client was sent nothing yet, else it cuts the
+  client's connection.
+
+``stop`` may be None (to the end of the file) and ``length`` None (not known yet). Then the first
+blocks go out all the same and the first good response head tells; a 416 for a block that lies
+beyond the end is Ended(BEYOND, length=...), no fault of the source. ``length`` is known from the
+first HeadCame on. A suffix range needs the length first.
+
+Memory: ``settings.window`` is the most that may wait or be in flight; WindowChanged changes it
+at any time (see ``buffered`` and ``in_flight`` for what a process-wide limit has to count).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aprp.core.scheduling import messages as m
+from aprp.core.scheduling.attempts import AttemptTracker
+from aprp.core.scheduling.failures import FailurePolicy
+from aprp.core.scheduling.messages import MIB, Action, Event, Source
+from aprp.core.scheduling.planner import Planner
+from aprp.core.scheduling.policies.registry import DELAYS, DUPLICATES
+from aprp.core.scheduling.ratings import Ratings
+from aprp.core.scheduling.read_ahead import ReadAhead
+from aprp.core.scheduling.state import ENDLESS, SourceState, TransferState
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulingSettings:
+    """What the route says.
+
+    Args:
+        window: bytes in flight or waiting, at most; not less than 256 KiB.
+        block_size: bytes of a block of the older policies; a hint for ``adaptive``.
+        delay: adaptive | normal | diff | inv | static.
+        duplicate: adaptive | nibib | ibrc | off.
+        duplicate_threshold: blocks, for nibib and ibrc.
+        resume_for: seconds without progress by a block after which a transfer whose sources all
+            fail is given up.
+        leave_late: for nibib and ibrc: whether a source whose block had to be asked for again is
+            left out.
+        initial_delay: for diff: blocks that a source begins further ahead, for each multiple of
+            the least latency by which its own is longer.
+    """
+
+    window: int = 32 * MIB
+    block_size: int = MIB
+    delay: str = "adaptive"
+    duplicate: str = "adaptive"
+    duplicate_threshold: int = 20
+    resume_for: float = 30.0
+    leave_late: bool = False
+    initial_delay: int = 10
+
+
+class Scheduler:
+    """One ordered delivery; see the module for how it's driven.
+
+    Args:
+        sources: at least one; the order is the preference among sources never met.
+        start: first byte wanted.
+        stop: end of the range, or None for the end of the file.
+        ratings: shared by the process.
+        settings: what the route says.
+        length: complete length of the file, if it's known from before.
+
+    Raises:
+        ValueError: no sources, two of one name, an empty range, or an unknown policy.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        start: int,
+        stop: int | None,
+        ratings: Ratings,
+        settings: SchedulingSettings | None = None,
+        length: int | None = None,
+    ) -> None:
+        settings = settings or SchedulingSettings()
+        end = min(ENDLESS if stop is None else stop, ENDLESS if length is None else length)
+        if not 0 <= start < end:
+            raise ValueError(f"the range [{start}, {end}) holds no byte to fetch")
+        if not sources or len({source.name for source in sources}) < len(sources):
+            raise ValueError("a transfer needs at least one source, and each under its own name")
+        if settings.delay not in DELAYS or settings.duplicate not in DUPLICATES:
+            raise ValueError(
+                f"no policy delay: {settings.delay}, duplicate: {settings.duplicate}; there are "
+                f"{', '.join(DELAYS)} and {', '.join(DUPLICATES)}"
+            )
+        self._sources = [SourceState(s, ratings.of(s.name), n) for n, s in enumerate(sources)]
+        self._state = TransferState(self._sources, start, end)
+        self._state.initial_delay = settings.initial_delay
+        self._leave_late = settings.leave_late and settings.duplicate in ("nibib", "ibrc")
+        duplicate = DUPLICATES[settings.duplicate](
+            settings.duplicate_threshold, settings.block_size
+        )
+        delay = DELAYS[settings.delay](settings.block_size)
+        self._read_ahead = ReadAhead(settings.window, len(sources))
+        self._failures = FailurePolicy(self._sources, settings.resume_for)
+        self._tracker = AttemptTracker(self._state, duplicate, self._failures, length)
+        self._planner = Planner(
+            self._state, self._tracker, self._failures, self._read_ahead, delay, duplicate
+        )
+        self._over = False
+
+    def handle(self, now: float, event: Event) -> list[Action]:
+        """Take one event at ``now`` and return what has to be done, in order."""
+        if self._over:
+            return [m.ReleaseSlot(event.source)] if isinstance(event, m.Granted) else []
+        self._tracker.actions = []
+        self._planner.declined = None
+        worth_it = self._take(now, event)
+        if self._tracker.beyond and not self._over:
+            why = "the file ends before the range"
+            self._finish(m.Fail(tuple((source.name, why) for source in self._sources)))
+        if worth_it and not self._over:
+            self._plan(now)
+        return self._tracker.actions
+
+    def next_deadline(self) -> float | None:
+        """When TimePassed must be sent if nothing else happens before."""
+        return None if self._over else self._planner.wake
+
+    @property
+    def taken(self) -> int:
+        """Offset of the next byte owed to the client."""
+        return self._state.taken
+
+    @property
+    def ready(self) -> int:
+        """Every byte of ``[taken, ready)`` is in the store."""
+        return self._state.ready
+
+    @property
+    def stop(self) -> int | None:
+        """End of the range; None while it isn't known."""
+        return self._state.stop if self._state.known else None
+
+    @property
+    def length(self) -> int | None:
+        """Complete length of the file; None while it isn't known."""
+        return self._tracker.length
+
+    @property
+    def buffered(self) -> int:
+        """Bytes kept and not yet taken."""
+        return self._state.buffered()
+
+    @property
+    def in_flight(self) -> int:
+        """Bytes asked for and not yet here."""
+        return self._state.in_flight()
+
+    @property
+    def window(self) -> int:
+        """Bytes that may be in flight or waiting now, as the client's rate allows."""
+        return self._state.window or self._read_ahead.window(0.0, 0.0)
+
+    def _take(self, now: float, event: Event) -> bool:
+        """Take in what happened; whether it's worth planning anew."""
+        match event:
+            case m.Granted():
+                self._granted(event, now)
+            case m.ConnectFailed(name, reason):
+                source = self._state.sources[name]
+                source.wanted = None
+                self._failures.blame(source, m.Ended(0, m.End.UNREACHABLE, reason), now)
+            case m.HeadCame():
+                self._tracker.head_came(event, now)
+            case m.BytesCame():
+                urgent = self._tracker.bytes_came(event, now)
+                if self._state.ready > self._state.taken:
+                    self._read_ahead.offered(now)
+                return self._planner.is_time(now) or urgent
+            case m.Ended():
+                self._tracker.ended(event, now)
+            case m.ClientTook(count):
+                self._client_took(count, now)
+                return self._planner.is_time(now)
+            case m.WindowChanged(size):
+                self._read_ahead.resize(size)
+            case m.Stopped():
+                self._finish(None)
+            case m.Started():
+                self._failures.remember(now)
+            case m.TimePassed():
+                pass
+        return True
+
+    def _granted(self, event: m.Granted, now: float) -> None:
+        source = self._state.sources[event.source]
+        wanted = source.wanted
+        if event.connect is not None:
+            source.rating.connected(event.connect)
+        source.in_hand = event.ready
+        picked = None if wanted is None else self._planner.pick(source, now)
+        source.in_hand, source.wanted = False, None
+        if picked is None:
+            if event.ready:
+                source.rating.warm = max(1, source.rating.warm + (event.connect is not None))
+            self._tracker.actions.append(m.ReleaseSlot(source.name))
+            self._planner.declined = source
+            return
+        warm = self._count_connection(source, event)
+        late = self._state.head if self._leave_late else None
+        if late is not None and late.at <= picked.start < late.stop:
+            self._failures.leave(late.source, "was late with its block")
+        self._tracker.begin(source, picked, now, warm=warm)
+
+    def _count_connection(self, source: SourceState, event: m.Granted) -> bool:
+        """Whether the attempt will find its connection open; the pool has one idle less."""
+        if event.connect is not None:
+            return True
+        warm = event.ready or source.rating.warm > 0
+        source.rating.warm = max(0, source.rating.warm - 1)
+        return warm
+
+    def _client_took(self, count: int, now: float) -> None:
+        state = self._state
+        if count < 0 or state.taken + count > state.ready:
+            raise ValueError(
+                f"the client can't have taken {count} bytes of {state.ready - state.taken} ready"
+            )
+        state.taken += count
+        self._read_ahead.took(count, now, more=state.ready > state.taken)
+        if state.taken == state.stop:
+            self._finish(m.Done())
+
+    def _plan(self, now: float) -> None:
+        self._planner.look(now)
+        if self._failures.hopeless(now, bool(self._state.attempts)):
+            self._finish(m.Fail(self._failures.reasons()))
+        else:
+            self._planner.plan(now)
+
+    def _finish(self, last: Action | None) -> None:
+        self._tracker.stop()
+        self._planner.withdraw()
+        self._over = True
+        if last is not None:
+            self._tracker.actions.append(last)

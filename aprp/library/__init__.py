@@ -1,0 +1,1 @@
+"""aprp as a library: `Downloader` for scripts, `open_transfer` for programs."""

@@ -1,0 +1,91 @@
+"""What a program asks for: where a file is, and by which rules it is to be fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from aprp.config import SourceSettings, SourcesRoute, Url
+from aprp.core.scheduling.messages import Source
+from aprp.upstream.http.guard import Guard, own_host_or
+from aprp.upstream.http.tls import UNVERIFIED
+from aprp.upstream.http.trust import trust_of
+from aprp.upstream.transfer.options import FileLocation, TransferOptions
+
+
+@dataclass(frozen=True, slots=True)
+class FetchRequest:
+    """What is to be fetched, and by which rules; see `fetch_request`."""
+
+    route: SourcesRoute
+    verify: bool = True
+    leave_late: bool = False
+    initial_delay: int = 10
+
+    @property
+    def locations(self) -> tuple[FileLocation, ...]:
+        """Its sources, named by their origins, or by their URLs where two share an origin."""
+        told = self.route.sources
+        origins = [each.url.origin for each in told]
+        return tuple(_copy(each, origins.count(each.url.origin) == 1) for each in told)
+
+    def options(self, reactor: Any) -> TransferOptions:
+        """Its rules, on this reactor."""
+        trust = trust_of(self.route.tls) if self.verify else UNVERIFIED
+        options = TransferOptions.of(self.route, trust, own_host_or(Guard(reactor), trust))
+        scheduling = replace(
+            options.scheduling, leave_late=self.leave_late, initial_delay=self.initial_delay
+        )
+        return replace(options, scheduling=scheduling)
+
+
+def fetch_request(
+    urls: Iterable[str],
+    *,
+    verify: bool = True,
+    connections: int = 4,
+    static_delay: Sequence[int] | None = None,
+    **settings: Any,
+) -> FetchRequest:
+    """Read what `open_transfer` is given; ValueError for what can't be used.
+
+    Without `verify` certificates aren't checked.
+    """
+    if isinstance(urls, str | bytes):
+        raise ValueError("urls must be a list of URLs, not a single one")
+    texts = [str(url) for url in urls]
+    delays = static_delay or [0] * len(texts)
+    if len(delays) != len(texts):
+        raise ValueError(f"static_delay has {len(delays)} numbers for {len(texts)} URLs")
+    sources: dict[Url, SourceSettings] = {}
+    for text, delay in zip(texts, delays, strict=True):
+        try:
+            url = Url.parse(text)
+            told = SourceSettings(url=url, connections=connections, static_delay=delay)
+        except ValueError as error:
+            raise ValueError(f"{text} {_sentence(error)}") from None
+        sources.setdefault(url, told)
+    try:
+        return FetchRequest(
+            SourcesRoute(path="/", sources=tuple(sources.values()), **settings), verify
+        )
+    except ValueError as error:
+        raise ValueError(_sentence(error)) from None
+
+
+def _copy(told: SourceSettings, alone: bool) -> FileLocation:
+    url = told.url
+    name = url.origin if alone else str(url)
+    return FileLocation(Source(name, url.authority, told.connections, told.static_delay), url)
+
+
+def _sentence(error: ValueError) -> str:
+    """What is wrong, and with which setting."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    name = ".".join(str(step) for step in first["loc"])
+    return f"{name} {first.get('ctx', {}).get('error', first['msg'])}"

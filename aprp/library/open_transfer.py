@@ -1,0 +1,236 @@
+"""One file from all of its sources as an asynchronous iterator of bytes, for programs.
+
+- `open_transfer` works in Twisted coroutines, and in asyncio ones where Twisted's asyncio reactor
+  runs; each step waits in the way of whoever awaits it.
+- Bytes come in order, each as soon as it is there. Nothing is fetched ahead of the reader than
+  what the window holds.
+- Whoever stops reading stops the transfer: by leaving ``async with``, by `aclose`, by cancelling,
+  or by dropping the reading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import weakref
+from collections import deque
+from collections.abc import Coroutine, Iterable
+from typing import Any, Self, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IConsumer
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from aprp.core.http.ranges import FromTo, Range, Spec
+from aprp.core.recovery.same_file import Facts
+from aprp.library.fetch_request import FetchRequest, fetch_request
+from aprp.upstream.errors import BodyBroken, SourceError
+from aprp.upstream.http.agent import Agent
+from aprp.upstream.transfer.shared import SharedResources
+from aprp.upstream.transfer.transfer import Transfer
+
+ENOUGH = 1 << 18
+"""Bytes that may wait for the reader before the transfer is told to pause."""
+
+T = TypeVar("T")
+
+_shared: weakref.WeakKeyDictionary[Any, SharedResources] = weakref.WeakKeyDictionary()
+
+
+class NotInFile(SourceError):
+    """The file has no bytes in the range that was asked for."""
+
+
+def open_transfer(
+    urls: Iterable[str],
+    *,
+    start: int = 0,
+    stop: int | None = None,
+    reactor: Any = None,
+    **settings: Any,
+) -> TransferReader:
+    """The bytes [start, stop) of the file that is at all of these URLs; None: to its end.
+
+    `settings` are those of a ``sources:`` route by the same names and with the same defaults, as
+    text or as values: ``window="8MiB"``, ``same="length"``, ``delay="diff"``, and so on; `headers`
+    is a mapping. ``connections`` is for every source, ``static_delay`` a list with a number for
+    each. ValueError for what can't be used. Nothing is asked before the reading is entered or
+    iterated.
+    """
+    if start < 0 or (stop is not None and stop <= start):
+        raise ValueError(f"[{start}, {stop}) isn't a range of bytes, which begins before it ends")
+    return TransferReader(fetch_request(urls, **settings), FromTo(start, stop), reactor)
+
+
+def shared_by(reactor: Any) -> SharedResources:
+    """What all transfers on a reactor share; its connections are closed when the reactor stops."""
+    shared = _shared.get(reactor)
+    if shared is None:
+        agent = Agent(reactor)
+        shared = _shared[reactor] = SharedResources(agent, reactor)
+        reactor.addSystemEventTrigger("before", "shutdown", agent.close)
+    return shared
+
+
+@implementer(IConsumer)
+class _Basket:
+    """A consumer that holds a little, until it is taken."""
+
+    def __init__(self) -> None:
+        self._pieces: deque[bytes] = deque()
+        self._size = 0
+        self._producer: Any = None
+        self._waiting: Deferred[None] | None = None
+        self._ended = False
+        self._failure: Failure | None = None
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        self._producer = producer
+
+    def unregisterProducer(self) -> None:
+        self._producer = None
+
+    def write(self, data: bytes) -> None:
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._size >= ENOUGH and self._producer is not None:
+            self._producer.pauseProducing()
+        self._wake()
+
+    def end(self, result: Failure | None) -> None:
+        """There will be no more, for that reason if there is one."""
+        self._ended, self._failure = True, result
+        self._wake()
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.callback(None)
+
+    async def take(self) -> bytes:
+        """All that is there, waiting for it if need be; empty at the end. Raises what ended it."""
+        if not self._pieces and not self._ended:
+            self._waiting = Deferred()
+            await self._waiting
+        if self._pieces:
+            taken = self._pieces.popleft() if len(self._pieces) == 1 else b"".join(self._pieces)
+            self._pieces.clear()
+            self._size = 0
+            if self._producer is not None:
+                self._producer.resumeProducing()
+            return taken
+        if self._failure is not None:
+            self._failure.raiseException()
+        return b""
+
+
+class TransferReader:
+    """A file being read; see the module. Made by `open_transfer`.
+
+    After it is entered, or after its first bytes: `facts` is what is known of the file, `range`
+    the bytes that come. `transfer` tells where they came from.
+    """
+
+    def __init__(self, fetch_request: FetchRequest, spec: Spec, reactor: Any = None) -> None:
+        if reactor is None:
+            from twisted.internet import reactor
+        self.transfer = Transfer(
+            shared_by(reactor), fetch_request.locations, fetch_request.options(reactor)
+        )
+        self.range: Range | None = None
+        self._spec = spec
+        self._basket: _Basket | None = None
+        self._begun = False
+        self._read = 0
+        self._close = weakref.finalize(self, _drop, reactor, self.transfer)
+        self._close.atexit = False
+
+    @property
+    def facts(self) -> Facts:
+        """Complete length, Last-Modified, media type."""
+        assert self.transfer.facts is not None, "nothing is known before the reading is entered"
+        return self.transfer.facts
+
+    async def begin(self) -> None:
+        """Ask, and wait for the first good answer. Raises TransferFailed or NotInFile."""
+        if self._begun:
+            return
+        self._begun = True
+        facts = await self.transfer.begin(self._spec)
+        self.range = self._spec.resolve(facts.complete)
+        if self.range is None and self._spec != FromTo(0):
+            raise NotInFile(f"the file has {facts.complete} bytes, none of them in that range")
+
+    async def read(self) -> bytes:
+        """The next bytes, empty at the end. Raises TransferFailed."""
+        await self.begin()
+        if self.range is None:
+            return b""
+        if self._basket is None:
+            basket = self._basket = _Basket()
+            sent = Deferred.fromCoroutine(self.transfer.send(self.range, basket))
+            sent.addBoth(basket.end)
+        piece = await self._basket.take()
+        self._read += len(piece)
+        if not piece and self._read != self.range.length:
+            raise BodyBroken(f"the transfer ended after {self._read} of {self.range.length} bytes")
+        return piece
+
+    def abort(self) -> None:
+        """Stop at once; harmless when repeated. For the reactor's own thread."""
+        self._close.detach()
+        self.transfer.abort()
+
+    async def aclose(self) -> None:
+        """Stop at once, as `abort`."""
+        self.abort()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await _awaitable(self.begin())
+        except BaseException:
+            self.abort()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.abort()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            piece: bytes = await _awaitable(self.read())
+        except BaseException:
+            self.abort()
+            raise
+        if not piece:
+            self.abort()
+            raise StopAsyncIteration
+        return piece
+
+
+def _drop(reactor: Any, transfer: Transfer) -> None:
+    """A reading was dropped, in whatever thread."""
+    reactor.callFromThread(transfer.abort)
+
+
+def _awaitable(work: Coroutine[Any, Any, T]) -> Any:
+    """The work begun, to be awaited in the way of the running coroutine."""
+    begun = Deferred.fromCoroutine(work)
+    return begun.asFuture(asyncio.get_running_loop()) if _in_asyncio() else begun
+
+
+def _in_asyncio() -> bool:
+    """Whether the coroutine that asks is driven by an asyncio task, and not by a Deferred."""
+    try:
+        if asyncio.current_task() is None:
+            return False
+    except RuntimeError:
+        return False
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_code.co_name != "_inlineCallbacks":
+        frame = frame.f_back  # type: ignore[assignment]
+    return frame is None

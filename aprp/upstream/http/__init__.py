@@ -1,0 +1,1 @@
+"""HTTP to sources: the agent, its connections, names, TLS, and the address guard."""

@@ -1,0 +1,299 @@
+"""HTTP/1.1 to a source: the connection writes requests, and parses and frames the answers.
+
+A connection serves one exchange at a time and goes back to its pool when the body's end was seen
+and both sides keep it. It is not kept where bytes may follow that belong to nobody: after a HEAD,
+and after a 204 or 304 that speaks of a body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import (
+    IReactorTime,
+    ITransport,
+)
+from twisted.internet.protocol import connectionDone
+from twisted.protocols.basic import FileSender
+from twisted.python.failure import Failure
+
+from aprp.core.http.framing import Decoder, decoder_for
+from aprp.core.http.heads import (
+    MalformedMessage,
+    ResponseHead,
+    declared_length,
+    response_framing,
+)
+from aprp.upstream.errors import (
+    AnswerTimeout,
+    BodyBroken,
+    BodyStalled,
+    HeadTooLarge,
+    NoAnswer,
+    SourceError,
+    SourceLied,
+    lost_before_answer,
+)
+from aprp.upstream.exchange import SourceRequest, Timings
+from aprp.upstream.http.http1_exchange import Http1Exchange
+from aprp.upstream.http.response_heads import Heads, NotHttp
+from aprp.upstream.http.wire import Wire
+from aprp.upstream.watchdog import Watchdog
+
+MAX_INTERIM = 16
+FRESH = 1.0
+"""Seconds for which a connection that was opened ahead counts as new."""
+PLENTY = 65536
+"""Bytes that are worth a read."""
+SHORTEST = 0.0005
+"""Seconds that are worth a pause between two reads."""
+
+
+class Connection(Wire):
+    """`released` is called when the connection can serve again, `lost` when it's gone."""
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        where: str,
+        released: Callable[[Connection], None],
+        lost: Callable[[Connection], None],
+    ) -> None:
+        super().__init__(clock, where)
+        self.served = 0
+        self.kept = False
+        self._released = released
+        self._lost = lost
+        self._watchdog = Watchdog(clock, self._expired)
+        self._heads = Heads(where)
+        self._request: SourceRequest | None = None
+        self._answered: Deferred[Http1Exchange] | None = None
+        self._exchange: Http1Exchange | None = None
+        self._rested = 0.0
+        self._read_at = 0.0
+        self._asked = 0.0
+        self._interims = 0
+        self._decoder: Decoder | None = None
+        self._by_close = False
+        self._sending = False
+        self._reusable = True
+
+    @property
+    def idle(self) -> bool:
+        return not self._gone and self._reusable and self._request is None
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it was new when it was asked: its end then is no sign of having waited."""
+        return self.served == 1 and self._asked - self._rested < FRESH
+
+    def ask(self, request: SourceRequest) -> Deferred[Http1Exchange]:
+        """Send a request; fires when the final answer's head is there, fails with SourceError."""
+        assert self.idle, "one exchange at a time"
+        self.served += 1
+        self._request = request
+        self._interims = 0
+        self._asked = self._clock.seconds()
+        self._answered = Deferred(lambda _: self._cancelled())
+        self.read_on()
+        lines = [b"%s %s HTTP/1.1\r\n" % (request.method, request.target)]
+        lines += [b"%s: %s\r\n" % pair for pair in request.fields.pairs]
+        lines.append(b"\r\n")
+        transport = cast(ITransport, self.transport)
+        transport.write(b"".join(lines))
+        self._watchdog.expect(request.timeouts.first_byte)
+        if request.body is not None:
+            request.body.seek(0)
+            self._sending = True
+            sender = FileSender().beginFileTransfer(request.body, transport, self._sent_some)
+            sender.addCallbacks(self._sent, lambda _: None)
+        return self._answered
+
+    def _cancelled(self) -> None:
+        self._answered = None
+        self.abandon()
+
+    def _sent_some(self, data: bytes) -> bytes:
+        """The time for an answer begins anew with each piece of the request's body."""
+        if self._answered is not None and self._request is not None:
+            self._watchdog.expect(self._request.timeouts.first_byte)
+        return data
+
+    def _sent(self, _: object) -> None:
+        self._sending = False
+
+    def rest(self, seconds: float) -> None:
+        """Stay open for that long without a request; reads on, to notice that it was closed."""
+        self.kept, self._rested = True, self._clock.seconds()
+        self._watchdog.expect(seconds)
+        self.read_on()
+
+    def abandon(self) -> None:
+        """Close now, whatever is under way."""
+        self._watchdog.close()
+        self._reusable = False
+        self.close()
+
+    def read_on(self) -> None:
+        if self._exchange is not None and self._request is not None:
+            self._watchdog.expect(self._request.timeouts.between_bytes)
+        self.start_reading()
+
+    def read_no_more(self) -> None:
+        if self._exchange is not None:
+            self._watchdog.rest()
+        self.stop_reading()
+
+    def dataReceived(self, data: bytes) -> None:
+        try:
+            if self._exchange is not None:
+                self._body_received(data)
+                self._let_gather(len(data))
+            elif self._answered is not None:
+                self._head_received(data)
+            else:
+                self.abandon()
+        except NotHttp as malformed:
+            # on a kept connection stray bytes belong to an earlier answer: ours is still to come
+            stray = self.served > 1 and not self._interims
+            text = f"{self._where} sent bytes that answer nothing"
+            self._fail(NoAnswer(text) if stray else self._lied(malformed))
+        except MalformedMessage as malformed:
+            self._fail(self._lied(malformed))
+        except HeadTooLarge as error:
+            self._fail(error)
+
+    def _lied(self, malformed: MalformedMessage) -> SourceLied:
+        return SourceLied(f"{self._where}: {malformed}")
+
+    def _head_received(self, data: bytes) -> None:
+        self._heads.feed(data)
+        while self._answered is not None and (head := self._heads.next()) is not None:
+            if head.status >= 200:
+                self._begin_body(head)
+            else:
+                self._interim(head)
+
+    def _interim(self, head: ResponseHead) -> None:
+        self._interims += 1
+        if head.status == 101:
+            raise MalformedMessage("it switches to a protocol that wasn't asked for")
+        if self._interims > MAX_INTERIM:
+            raise MalformedMessage("interim answers without end")
+        assert self._request is not None
+        self._watchdog.expect(self._request.timeouts.first_byte)
+        if self._request.interim is not None:
+            self._request.interim(head)
+
+    def _begin_body(self, head: ResponseHead) -> None:
+        assert self._request is not None and self._answered is not None
+        method = self._request.method
+        framing = response_framing(head, method)
+        self._reusable = head.keeps_alive and not framing.by_close and _ends_surely(head, method)
+        self._decoder, self._by_close = decoder_for(framing), framing.by_close
+        timings = Timings(self._asked, self._clock.seconds())
+        exchange = self._exchange = Http1Exchange(self, head, framing, timings)
+        answered, self._answered = self._answered, None
+        data = self._heads.rest()
+        self._watchdog.rest()
+        if data or self._decoder.done:
+            try:
+                self._body_received(data)
+            except MalformedMessage:
+                self._answered = answered  # nobody has the exchange yet
+                raise
+        answered.callback(exchange)
+        self._read_if_hungry()
+
+    def _body_received(self, data: bytes) -> None:
+        exchange, decoder = self._exchange, self._decoder
+        assert exchange is not None and decoder is not None
+        pieces = decoder.feed(data)
+        if decoder.done:
+            self._body_complete(pieces, decoder.rest)
+        else:
+            exchange.received(pieces)
+            self._read_if_hungry()
+
+    def _read_if_hungry(self) -> None:
+        if self._exchange is None:
+            return
+        if self._exchange.hungry:
+            self.read_on()
+        else:
+            self.read_no_more()
+
+    def _let_gather(self, count: int) -> None:
+        """After so few bytes, let plenty come at the speed at which they came, if it was asked for.
+
+        Longer than that would leave the source without room for what it sends.
+        """
+        request, exchange = self._request, self._exchange
+        if request is None or exchange is None or exchange.length is None or not request.gather:
+            return
+        now = self._clock.seconds()
+        elapsed, self._read_at = now - self._read_at, now
+        seconds = min(request.gather, elapsed * PLENTY / count)
+        if count < PLENTY < exchange.length - exchange.moved and seconds >= SHORTEST:
+            self.gather(seconds)
+
+    def gathered(self) -> None:
+        self._read_if_hungry()
+
+    def _body_complete(self, pieces: list[bytes], rest: bytes) -> None:
+        exchange, self._exchange = self._exchange, None
+        self._request = None
+        self._decoder = None
+        self._watchdog.rest()
+        if rest or self._sending or not self._reusable:
+            self.abandon()
+        else:
+            self._released(self)
+        if exchange is not None:
+            exchange.ended(pieces)
+
+    def _expired(self) -> None:
+        if self._answered is not None:
+            seconds = self._request.timeouts.first_byte if self._request else 0
+            self._fail(AnswerTimeout(f"{self._where} sent no answer within {seconds:g} s"))
+        elif self._exchange is not None:
+            seconds = self._request.timeouts.between_bytes if self._request else 0
+            self._fail(BodyStalled(f"{self._where} sent nothing for {seconds:g} s"))
+        else:
+            self.abandon()
+
+    def _fail(self, error: SourceError) -> None:
+        """End what is under way with `error` and close."""
+        self.abandon()
+        answered, self._answered = self._answered, None
+        exchange, self._exchange = self._exchange, None
+        self._request = None
+        if answered is not None:
+            answered.errback(error)
+        if exchange is not None:
+            exchange.failed(error)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._watchdog.close()
+        self._lost(self)
+        super().connectionLost(reason)
+        if self._answered is not None:
+            if self._heads.begun:
+                self._fail(SourceLied(f"{self._where} closed the connection within its head"))
+            else:
+                self._fail(lost_before_answer(self._where, reason.value))
+        elif self._exchange is not None:
+            if self._by_close and isinstance(reason.value, ConnectionDone):
+                self._body_complete([], b"")
+            else:
+                self._fail(BodyBroken(f"{self._where} closed the connection within its answer"))
+
+
+def _ends_surely(head: ResponseHead, method: bytes) -> bool:
+    """Whether no body can follow that isn't to be there (RFC 9112 section 6.3)."""
+    if head.status in (204, 304):
+        return b"transfer-encoding" not in head.fields and not declared_length(head.fields)
+    return method != b"HEAD"

@@ -1,0 +1,121 @@
+"""The guard before connections made for someone who isn't trusted.
+
+A name is resolved once. Every address that it has is judged, and one that may not be reached
+refuses the whole name. The origin that comes out carries the judged addresses and is connected to
+at those alone, so that a name can't change its mind between check and use; TLS and the Host field
+still go by the name. Redirects have to pass the guard anew at each hop.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+from aprp.core.http.addresses import Address, Network, parse_address, refused_address, refused_port
+from aprp.core.http.urls import Url
+from aprp.upstream.errors import ConnectFailed, SourceError
+from aprp.upstream.exchange import Origin
+from aprp.upstream.http.names import lookup
+
+Reach = Callable[[Url, Url], Awaitable[Origin]]
+"""Gives the origin to connect to for a URL, of the source whose own URL is the second; raises a
+SourceError where it may not be reached. The two are equal but after a redirect."""
+
+Listening = Callable[[], Iterable[tuple[str, int]]]
+"""Where this process listens itself: addresses (a wildcard among them) and ports."""
+
+
+class AddressRefused(SourceError):
+    """The place is one that may not be reached."""
+
+    kind = "destination_ip_prohibited"
+
+
+class OwnListener(SourceError):
+    """The place is this process itself."""
+
+    kind = "proxy_loop_detected"
+
+
+def nowhere() -> Iterable[tuple[str, int]]:
+    """For a process that doesn't listen."""
+    return ()
+
+
+class Guard:
+    """Turns URLs into origins that may be connected to.
+
+    `allow` are networks that are open though they aren't public; `listening` says where this
+    process listens at the time.
+    """
+
+    def __init__(
+        self, reactor: Any, allow: Sequence[Network] = (), listening: Listening = nowhere
+    ) -> None:
+        self._reactor = reactor
+        self._allow = tuple(allow)
+        self._listening = listening
+
+    async def origin(self, url: Url, trust: Any = None) -> Origin:
+        """Raises AddressRefused, OwnListener, or ConnectFailed where the name has no address."""
+        if (reason := refused_port(url.port)) is not None:
+            raise AddressRefused(f"{url.host}: {reason}")
+        addresses = await self._resolve(url)
+        own = tuple(self._listening())
+        for address in addresses:
+            if _is_own(address, url.port, own):
+                raise OwnListener(f"{url.host}:{url.port} is this proxy itself")
+            reason = refused_address(address, self._allow)
+            if reason is not None:
+                raise AddressRefused(_sentence(url.host, address, reason))
+        return Origin(url.scheme, url.host, url.port, trust, tuple(map(str, addresses)))
+
+    async def _resolve(self, url: Url) -> list[Address]:
+        literal = parse_address(url.host)
+        if literal is not None:
+            return [literal]
+        texts = await lookup(self._reactor, url.host, url.port)
+        found = [address for text in texts if (address := parse_address(text)) is not None]
+        if not found:
+            raise ConnectFailed(f"{url.host}: the name has no address", "dns_error")
+        return found
+
+
+def own_host_or(guard: Guard, trust: Any = None) -> Reach:
+    """A source's own host is reached as it is; where a redirect leads elsewhere, the guard asks."""
+
+    async def reach(url: Url, own: Url) -> Origin:
+        if url.host == own.host:
+            return Origin(url.scheme, url.host, url.port, trust)
+        return await guard.origin(url, trust)
+
+    return reach
+
+
+def _sentence(host: str, address: Address, reason: str) -> str:
+    named = host if host == str(address) else f"{host}: its address {address}"
+    return f"{named} may not be reached: it is {reason}"
+
+
+def _is_own(address: Address, port: int, own: Iterable[tuple[str, int]]) -> bool:
+    carried = getattr(address, "ipv4_mapped", None)
+    meant: Address = carried or address
+    for host, listening in own:
+        if listening != port:
+            continue
+        listener = parse_address(host)
+        if listener == meant or ((listener is None or listener.is_unspecified) and _local(meant)):
+            return True
+    return False
+
+
+def _local(address: Address) -> bool:
+    """Whether the address is one of this machine's: only those can be bound."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((str(address), 0))
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,56 @@
+"""The heads of answers over HTTP/1.1: bounded, and refused as early as can be."""
+
+from __future__ import annotations
+
+from aprp.core.http.heads import (
+    MalformedMessage,
+    ResponseHead,
+    check_line_ends,
+    parse_response_head,
+)
+from aprp.upstream.errors import HeadTooLarge
+
+MAX_HEAD = 65536
+MAX_FIELDS = 256
+
+
+class NotHttp(MalformedMessage):
+    """What came doesn't begin like a head."""
+
+
+class Heads:
+    """What came and isn't part of a body. `where` names the source in errors."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._buffer = b""
+
+    @property
+    def begun(self) -> bool:
+        """Whether something of a head came."""
+        return bool(self._buffer)
+
+    def feed(self, data: bytes) -> None:
+        """This came."""
+        self._buffer += data
+
+    def next(self) -> ResponseHead | None:
+        """The next head, None while it isn't whole; raises MalformedMessage or HeadTooLarge."""
+        if not b"HTTP/1.".startswith(self._buffer[:7]):
+            raise NotHttp("the answer isn't HTTP/1.x")
+        end = self._buffer.find(b"\r\n\r\n")
+        if max(end, 0 if end >= 0 else len(self._buffer)) > MAX_HEAD:
+            raise HeadTooLarge(f"{self._where}: the head of its answer is too large")
+        if end < 0:
+            check_line_ends(self._buffer)
+            return None
+        head = parse_response_head(self._buffer[:end])
+        self._buffer = self._buffer[end + 4 :]
+        if len(head.fields.pairs) > MAX_FIELDS:
+            raise HeadTooLarge(f"{self._where}: its answer has too many fields")
+        return head
+
+    def rest(self) -> bytes:
+        """What came after the last head, which is taken away."""
+        data, self._buffer = self._buffer, b""
+        return data

@@ -1,0 +1,138 @@
+"""The project's agent with the face that treq asks for, and treq with its guards.
+
+treq writes URLs anew, asks for gzip, follows redirects, shares cookies and buffers bodies. Here
+the request goes to the target that the face was made for, byte for byte; identity is all that is
+asked for; cookies are taken from no one; the rest is turned off in the call.
+"""
+
+from __future__ import annotations
+
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, cast
+
+from treq.client import HTTPClient
+from treq.cookies import IndexableCookieJar
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IConsumer
+from twisted.internet.protocol import Protocol
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import UNKNOWN_LENGTH, IAgent, IResponse
+from zope.interface import implementer
+
+from aprp.core.http.fields import Fields, Pairs
+from aprp.core.http.urls import Url
+from aprp.upstream.exchange import Exchange, Origin, SourceRequest, Timeouts
+from aprp.upstream.http.agent import Agent
+
+GATHER = 0.004
+"""Seconds between two reads of a body that comes slowly."""
+_NO_COOKIES = IndexableCookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+
+
+@implementer(IConsumer)
+class _Body:
+    """Hands what is pumped to a protocol, as `IResponse.deliverBody` has it."""
+
+    def __init__(self, protocol: Protocol) -> None:
+        self._protocol = protocol
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        self._protocol.makeConnection(producer)
+
+    def unregisterProducer(self) -> None:
+        """The end is told by `connectionLost`."""
+
+    def write(self, data: bytes) -> None:
+        self._protocol.dataReceived(data)
+
+
+@implementer(IResponse)
+class SourceResponse:
+    """An exchange as a response."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        head = exchange.head
+        self.version = (b"HTTP", 1, head.minor)
+        self.code = head.status
+        self.phrase = head.reason
+        self.headers = Headers()
+        for name, value in head.fields:
+            self.headers.addRawHeader(name, value)
+        self.length = UNKNOWN_LENGTH if exchange.length is None else exchange.length
+        self.request: Any = None
+        self.previousResponse: Any = None
+        self._exchange = exchange
+
+    def deliverBody(self, protocol: Protocol) -> None:
+        def lost(result: Any) -> None:
+            whole = not isinstance(result, Failure)
+            protocol.connectionLost(Failure(ResponseDone()) if whole else result)
+
+        self._exchange.pump(_Body(protocol)).addBoth(lost)
+
+    def setPreviousResponse(self, response: Any) -> None:
+        self.previousResponse = response
+
+
+@implementer(IAgent)
+class SourceAgent:
+    """Sends requests for one URL to one origin; `exchange` is the one opened last.
+
+    `lines` are further fields. What treq says of Host, of codings and of the URL is not heeded.
+    """
+
+    def __init__(
+        self, agent: Agent, origin: Origin, url: Url, timeouts: Timeouts, host: str | None = None
+    ) -> None:
+        self.exchange: Exchange | None = None
+        self._agent = agent
+        self._origin = origin
+        self._target = url.target.encode("ascii")
+        self._host = (host or url.authority).encode("ascii")
+        self._timeouts = timeouts
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: Any = None,
+    ) -> Deferred[IResponse]:
+        lines: Pairs = tuple(
+            (name, value)
+            for name, values in (headers or Headers()).getAllRawHeaders()
+            for value in values
+        )
+        fields = Fields(lines).without((b"host", b"accept-encoding"))
+        return Deferred.fromCoroutine(self._open(method, fields))
+
+    async def _open(self, method: bytes, fields: Fields) -> IResponse:
+        first = Fields(((b"Host", self._host), (b"Accept-Encoding", b"identity")))
+        self.exchange = await self._agent.open(
+            SourceRequest(
+                method,
+                self._origin,
+                self._target,
+                first.adding(*fields.pairs),
+                self._timeouts,
+                gather=GATHER,
+            )
+        )
+        return SourceResponse(self.exchange)
+
+
+def ask(face: SourceAgent, method: str, url: Url, fields: Fields) -> Deferred[IResponse]:
+    """One request through treq; the response's body waits for `deliverBody`.
+
+    Cancelling it before it fires closes the connection.
+    """
+    headers = Headers()
+    for name, value in fields:
+        headers.addRawHeader(name, value)
+    client = HTTPClient(face, cookiejar=_NO_COOKIES)
+    asked: Any = client.request(
+        method, str(url), headers=headers, unbuffered=True, allow_redirects=False
+    )
+    return cast("Deferred[IResponse]", asked)

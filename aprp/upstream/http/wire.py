@@ -1,0 +1,123 @@
+"""A connection to a source below its protocol: opened, read or left unread, closed."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IHandshakeListener,
+    IReactorTime,
+    ISSLTransport,
+    ITCPTransport,
+)
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from aprp.upstream.errors import ConnectFailed, lost_before_answer
+
+READ_SIZE = 262144
+"""Bytes asked of the kernel at once: larger reads cost less per byte than Twisted's 64 KiB."""
+
+
+@implementer(IHandshakeListener)
+class Wire(Protocol):
+    """`where` names it in errors."""
+
+    def __init__(self, clock: IReactorTime, where: str) -> None:
+        self._clock = clock
+        self._where = where
+        self._tls = False
+        self._secure = False
+        self._opening: Deferred[None] | None = None
+        self._reading = True
+        self._gathering: IDelayedCall | None = None
+        self._gone = False
+
+    def _socket(self) -> Any:
+        """The transport: an ITransport that is an IPushProducer and has abortConnection too."""
+        return cast(Any, self.transport)
+
+    # Opening
+
+    def connectionMade(self) -> None:
+        self._tls = ISSLTransport.providedBy(self.transport)
+        self._secure = not self._tls
+        if ITCPTransport.providedBy(self.transport):
+            self._socket().setTcpNoDelay(True)
+            below = self._socket().transport if self._tls else self._socket()
+            below.bufferSize = READ_SIZE
+
+    def opened(self, seconds: float) -> Deferred[None]:
+        """Fires when requests can be sent: over TLS, when the other side is verified.
+
+        Fails with SourceError, at the latest after so many seconds. Cancelling it closes.
+        """
+        opening: Deferred[None] = Deferred(lambda _: self._left())
+        if self._secure:
+            opening.callback(None)
+            return opening
+        self._opening = opening
+        return opening.addTimeout(seconds, self._clock, lambda *_: Failure(self._late()))
+
+    def _late(self) -> ConnectFailed:
+        text = f"{self._where} did not finish the TLS handshake in time"
+        return ConnectFailed(text, "connection_timeout", timed_out=True)
+
+    def _left(self) -> None:
+        self._opening = None
+        self.close()
+
+    def handshakeCompleted(self) -> None:
+        self._secure = True
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            opening.callback(None)
+
+    # TransferReader is on or off; the transport is told only of changes.
+
+    def start_reading(self) -> None:
+        """From now on; unless more is to gather, then after that."""
+        if not self._reading and not self._gone and self._gathering is None:
+            self._reading = True
+            self._socket().resumeProducing()
+
+    def stop_reading(self) -> None:
+        """Until it's started again."""
+        if self._reading and not self._gone:
+            self._reading = False
+            self._socket().pauseProducing()
+
+    def gather(self, seconds: float) -> None:
+        """Let more come for so long before it is read; `gathered` is called then.
+
+        Not over TLS, whose records have gathered already, one piece each.
+        """
+        if self._reading and not self._gone and not self._tls:
+            self.stop_reading()
+            self._gathering = self._clock.callLater(seconds, self._gathered)
+
+    def _gathered(self) -> None:
+        self._gathering = None
+        self.gathered()
+
+    def gathered(self) -> None:
+        """There may be more to read."""
+
+    # Closing
+
+    def close(self) -> None:
+        """At once, whatever is under way."""
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
+        if not self._gone:
+            self._socket().abortConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._gone = True
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            opening.errback(lost_before_answer(self._where, reason.value))

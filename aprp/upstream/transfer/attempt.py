@@ -1,0 +1,235 @@
+"""One attempt: one fetch of one range from one source, each of its promises checked.
+
+The head is judged by `aprp.core.recovery.same_file`; the bytes are counted by
+`aprp.upstream.transfer.body`. A whole answer (200) where a part was asked for is used where it
+leads to what is wanted soon enough; it is then kept, and read on for the attempt that asks for
+what follows. With a sample, a source that wasn't compared yet is compared first.
+"""
+
+from __future__ import annotations
+
+from time import time
+from typing import Any, Protocol
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.iweb import IResponse
+
+from aprp.core.http.ranges import Range
+from aprp.core.recovery.same_file import Accepted, Facts, Rejected, judge
+from aprp.core.scheduling.messages import End, Ended
+from aprp.upstream.errors import OWN_FAULT, BodyBroken, SourceError, SourceLied
+from aprp.upstream.exchange import Exchange
+from aprp.upstream.transfer.body import Body, discard
+from aprp.upstream.transfer.resumed_body import summary_of
+from aprp.upstream.transfer.sample import Sample
+from aprp.upstream.transfer.source import NotFollowed, TransferSource
+
+SKIPPED = 1 << 20
+"""Bytes of a whole answer that are read and dropped to get to those wanted, while other sources
+may not have to."""
+
+
+class AttemptObserver(Protocol):
+    """Who asked, and is told what happens."""
+
+    @property
+    def facts(self) -> Facts | None:
+        """What is known of the file."""
+        ...
+
+    def head_came(self, attempt: Attempt, good: Accepted, stop: int, connect: float | None) -> None:
+        """The head is good; its body is [attempt.start, stop)."""
+        ...
+
+    def bytes_came(self, attempt: Attempt, at: int, data: bytes) -> None:
+        """Bytes of the file, from the offset `at` on."""
+        ...
+
+    def ended(self, attempt: Attempt, event: Ended) -> None:
+        """It is over; nothing else is told after this."""
+        ...
+
+
+class Attempt:
+    """The fetch of [start, stop) from `source`; `number` is its name in events."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        number: int,
+        source: TransferSource,
+        asked: Range,
+        same: str,
+        clock: Any,
+        observer: AttemptObserver,
+        sample: Sample | None = None,
+    ) -> None:
+        self.number = number
+        self.source = source
+        self.start = asked.start
+        self.stop = asked.stop
+        self._asked = asked
+        self._same = same
+        self._clock = clock
+        self._observer: AttemptObserver | None = observer
+        self._sample = sample
+        self._body: Body | None = None
+        self._whole = False
+        self._work: Deferred[None] | None = None
+
+    def begin(self) -> None:
+        """Ask. What happens is told to the observer, from now on at any time."""
+        work = self._work = Deferred.fromCoroutine(self._ask())
+        work.addErrback(self._failed)
+
+    def abandon(self) -> None:
+        """Nothing more is wanted; the observer isn't told."""
+        self._observer = None
+        self._brings_no_more()
+        body, self._body = self._body, None
+        if body is None:
+            if self._work is not None:
+                self._work.cancel()
+        elif self._whole and body.begun:
+            self.source.keep(body)
+        else:
+            body.leave()
+
+    # What the body says
+
+    def received(self, at: int, data: bytes) -> None:
+        if self._observer is None:
+            return
+        if self._sample is not None:
+            if not self._sample.admits(self.source):
+                self._put_off()
+                return
+            self._sample.brought(self, at, data)
+        self._observer.bytes_came(self, at, data)
+
+    def over(self, error: SourceError | None) -> None:
+        self._body = None
+        if error is None:
+            self._tell(Ended(self.number, End.COMPLETED))
+        else:
+            self._tell(self._ended_by(error))
+
+    # Opening
+
+    async def _ask(self) -> None:
+        kept = self.source.take_kept(self.start)
+        if kept is not None:
+            self._go_on(kept)
+            return
+        began = self._clock.seconds()
+        compared = self._sample is not None and not self._sample.admits(self.source)
+        if compared and not await self._compare():
+            return
+        exchange, response = await self.source.get(self._asked)
+        if self._observer is None:
+            exchange.abort()
+            return
+        verdict = judge(
+            summary_of(exchange.head),
+            exchange.head.fields,
+            self._asked,
+            self._same,
+            self._observer.facts,
+            self.source.version,
+            int(time()),
+        )
+        if isinstance(verdict, Rejected):
+            self._refuse(exchange, verdict)
+        else:
+            warm = exchange.reused and not compared
+            connect = None if warm else max(0.0, exchange.timings.asked - began)
+            self._accept(exchange, response, verdict, connect)
+
+    async def _compare(self) -> bool:
+        """Whether the source has the bytes of the others; what it takes counts as connecting."""
+        assert self._sample is not None and self._observer is not None
+        bad = await self._sample.compare(self.source, self._same, self._observer.facts)
+        if bad is not None:
+            self._leave_out(bad)
+        return bad is None and self._observer is not None
+
+    def _put_off(self) -> None:
+        """Another source was quicker to bring bytes: this one is to be compared first."""
+        body, self._body = self._body, None
+        if body is not None:
+            body.leave()
+        self._tell(Ended(self.number, End.STALE, "is asked again, to be compared first"))
+
+    def _refuse(self, exchange: Exchange, bad: Rejected) -> None:
+        discard(exchange)
+        self._leave_out(bad)
+
+    def _leave_out(self, bad: Rejected) -> None:
+        if bad.end is not End.BEYOND:
+            self.source.error = SourceError(f"{self.source.name} {bad.reason}")
+        self._tell(Ended(self.number, bad.end, bad.reason, bad.retry_after, bad.length))
+
+    def _accept(
+        self, exchange: Exchange, response: IResponse, good: Accepted, connect: float | None
+    ) -> None:
+        self._whole = exchange.head.status == 200 and good.body != self._asked
+        if self._whole and not self.source.ignores_ranges:
+            self.source.ignores_ranges = True
+            if self.start > SKIPPED:
+                self._refuse(exchange, Rejected(End.LIED, "ignores ranges"))
+                return
+        self.source.version = good.version
+        body = self._body = Body(exchange, good.body, self._clock)
+        if self._observer is not None:
+            self._observer.head_came(self, good, good.body.stop, connect)
+        if self._body is body:
+            body.begin(response, self, self.start)
+
+    def _go_on(self, body: Body) -> None:
+        """Read on what an earlier attempt left of a whole answer."""
+        assert self._observer is not None and self._observer.facts is not None
+        assert self.source.version is not None
+        self._whole, self._body = True, body
+        good = Accepted(Range(0, body.stop), self._observer.facts, self.source.version)
+        self._observer.head_came(self, good, body.stop, None)
+        if self._body is body:
+            body.go_on(self, self.start)
+
+    # Ends
+
+    def _failed(self, failure: Failure) -> None:
+        error = failure.value
+        if isinstance(error, SourceError):
+            self._tell(self._ended_by(error))
+            return
+        if not isinstance(error, CancelledError):
+            self._log.failure("asking {source}", failure, source=self.source.name)
+        self._tell(Ended(self.number, End.UNREACHABLE, OWN_FAULT))
+
+    def _ended_by(self, error: SourceError) -> Ended:
+        self.source.error = error
+        return Ended(self.number, end_of(error), str(error))
+
+    def _tell(self, event: Ended) -> None:
+        self._brings_no_more()
+        observer, self._observer = self._observer, None
+        if observer is not None:
+            observer.ended(self, event)
+
+    def _brings_no_more(self) -> None:
+        if self._sample is not None:
+            self._sample.left(self)
+
+
+def end_of(error: SourceError) -> End:
+    """What an error means for the source."""
+    if isinstance(error, BodyBroken):
+        return End.BROKEN
+    if isinstance(error, SourceLied):
+        return End.LIED
+    if isinstance(error, NotFollowed) or error.kind.endswith(("prohibited", "loop_detected")):
+        return End.ABSENT
+    return End.UNREACHABLE

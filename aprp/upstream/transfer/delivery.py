@@ -1,0 +1,86 @@
+"""Where a transfer's bytes leave it: from the store to a consumer, in order, and paced by it.
+
+What is ready is written as far as the consumer wants it. A consumer that had enough says so by
+pausing, and by resuming that it wants more; one that stops ends the transfer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IConsumer, IPushProducer
+from zope.interface import implementer
+
+from aprp.upstream.transfer.store import Store
+
+
+@implementer(IPushProducer)
+class Delivery:
+    """That of one transfer. `more` is called when more may be handed on, `stop` when the consumer
+    is gone."""
+
+    def __init__(self, store: Store, more: Callable[[], None], stop: Callable[[], None]) -> None:
+        self._store = store
+        self._more = more
+        self._stop = stop
+        self._sink: IConsumer | None = None
+        self._paused = False
+        self._delivered: Deferred[None] | None = None
+        self._closed = False
+        self._failure: Exception | None = None
+
+    def open(self, sink: IConsumer) -> Deferred[None]:
+        """Write into `sink` from now on; fires when it was closed, fails with what it was closed
+        by. Cancelling it stops the transfer."""
+        assert self._sink is None, "one delivery at a time"
+        delivered = self._delivered = Deferred(lambda _: self._cancelled())
+        if self._closed:
+            self._settle()
+        else:
+            self._sink, self._paused = sink, False
+            sink.registerProducer(self, True)
+            self._more()
+        return delivered
+
+    def hand_on(self, at: int, ready: int) -> int:
+        """Write what the store has of [at, ready), as far as it's wanted; where that ends."""
+        while self._sink is not None and at < ready and not self._paused:
+            piece = self._store.take(at)
+            assert piece, f"the bytes at {at} are said to be ready, but aren't held"
+            at += len(piece)
+            self._sink.write(piece)
+        return at
+
+    def close(self, failure: Exception | None) -> None:
+        """All was handed on, or a failure ended it; whoever waits is told."""
+        self._closed, self._failure = True, failure
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.unregisterProducer()
+        self._settle()
+
+    def _settle(self) -> None:
+        delivered, self._delivered = self._delivered, None
+        if delivered is None or delivered.called:
+            return
+        if self._failure is None:
+            delivered.callback(None)
+        else:
+            delivered.errback(self._failure)
+
+    def _cancelled(self) -> None:
+        self._delivered = None
+        self._stop()
+
+    # The consumer's side
+
+    def pauseProducing(self) -> None:
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        self._paused = False
+        self._more()
+
+    def stopProducing(self) -> None:
+        self._stop()

@@ -1,0 +1,297 @@
+"""One scheduler on real sockets: its actions done, its events told.
+
+Events wait in a queue and are handled one after the other, never from within the doing of an
+action. `aprp.upstream.transfer.slots` sees to slots. Bytes leave by
+`aprp.upstream.transfer.delivery`, those of the head as they come in; what comes ahead of them
+waits in the store. One timer serves the scheduler's deadline.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IConsumer
+from twisted.logger import Logger
+
+from aprp.core.http.ranges import Range
+from aprp.core.recovery.same_file import Accepted, Facts
+from aprp.core.scheduling import messages as m
+from aprp.core.scheduling.scheduler import Scheduler
+from aprp.upstream.errors import BodyBroken, Exhausted
+from aprp.upstream.transfer.attempt import Attempt
+from aprp.upstream.transfer.delivery import Delivery
+from aprp.upstream.transfer.options import TransferOptions
+from aprp.upstream.transfer.sample import Sample
+from aprp.upstream.transfer.shared import SharedResources
+from aprp.upstream.transfer.slots import Slots
+from aprp.upstream.transfer.source import TransferSource
+from aprp.upstream.transfer.store import Store
+from aprp.upstream.watchdog import Watchdog
+
+
+class TransferObserver(Protocol):
+    """Who is told what sources do: for logs, counts and progress bars."""
+
+    facts: Facts | None
+
+    def learned(self, source: TransferSource, facts: Facts) -> None:
+        """A good head came."""
+        ...
+
+    def asked(self, attempt: Attempt) -> None:
+        """A range is asked for."""
+        ...
+
+    def came(self, attempt: Attempt, at: int, count: int, kept: int) -> None:
+        """Bytes came from the offset `at` on, of which `kept` were missing until then."""
+        ...
+
+    def failed(self, source: TransferSource, end: m.End, reason: str) -> None:
+        """A source could not be connected to, or an attempt at it failed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Bytes that an attempt brought, from the offset `at` on."""
+
+    attempt: Attempt
+    at: int
+    data: bytes
+
+    def part(self, start: int, stop: int) -> bytes:
+        """[start, stop) of the file, uncopied where that is all of it."""
+        if start == self.at and stop - start == len(self.data):
+            return self.data
+        return self.data[start - self.at : stop - self.at]
+
+
+class Driver:
+    """The delivery of the bytes [start, stop), or to the end of the file where `stop` is None."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        shared: SharedResources,
+        sources: Sequence[TransferSource],
+        options: TransferOptions,
+        start: int,
+        stop: int | None,
+        watcher: TransferObserver,
+        sample: Sample | None = None,
+    ) -> None:
+        self._shared = shared
+        self._sample = sample
+        self._options = options
+        self._sources = {source.name: source for source in sources}
+        self._watcher = watcher
+        length = None if watcher.facts is None else watcher.facts.complete
+        specs = [source.spec for source in sources]
+        self._slots = Slots(shared, self, self._sources, self._feed, self._unreachable)
+        self._scheduler = Scheduler(specs, start, stop, shared.ratings, options.scheduling, length)
+        self._store = Store()
+        self._attempts: dict[int, Attempt] = {}
+        self._queue: deque[tuple[m.Event, Chunk | None]] = deque()
+        self._busy = False
+        self._over = False
+        self._failure: Exception | None = None
+        self._alarm = Watchdog(shared.clock, lambda: self._feed(m.TimePassed()))
+        self._now = 0.0
+        self._window = options.scheduling.window
+        self._delivery = Delivery(self._store, self._work, self.abort)
+        self._on_end: Callable[[], None] = lambda: None
+
+    @property
+    def position(self) -> int:
+        """The offset of the next byte that the consumer gets."""
+        return self._scheduler.taken
+
+    @property
+    def stop(self) -> int | None:
+        """The end of the range, None while it isn't known."""
+        return self._scheduler.stop
+
+    @property
+    def held(self) -> int:
+        """Bytes in memory."""
+        return self._store.size
+
+    def begin(self, on_end: Callable[[], None]) -> None:
+        """Start to fetch; `on_end` is called when all was delivered or nothing can go on."""
+        self._on_end = on_end
+        self._shared.join(self, self._options.scheduling.window)
+        self._feed(m.Started())
+
+    def deliver(self, sink: IConsumer) -> Deferred[None]:
+        """Write all bytes into `sink`, paced by it; fails with `Exhausted`.
+
+        Cancelling it stops everything.
+        """
+        return self._delivery.open(sink)
+
+    def abort(self) -> None:
+        """Stop every attempt at once."""
+        if not self._over:
+            self._failure = self._failure or BodyBroken("stopped by the proxy itself")
+            self._finish()
+
+    @property
+    def over(self) -> bool:
+        """Whether all was delivered, or nothing more will be."""
+        return self._over
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why it ended, if it did so before its time."""
+        return self._failure
+
+    # Slots and memory
+
+    def granted(self, name: str) -> None:
+        self._slots.granted(name)
+
+    def appetite(self) -> int:
+        window = self._scheduler.window
+        most = self._options.scheduling.window
+        return most if window >= self._window else min(most, 2 * window)
+
+    def used(self) -> int:
+        return self._scheduler.buffered + self._scheduler.in_flight
+
+    def narrow(self, window: int | None) -> None:
+        most = self._options.scheduling.window
+        window = most if window is None else min(window, most)
+        if window != self._window:
+            self._window = window
+            self._feed(m.WindowChanged(window))
+
+    # What attempts tell
+
+    @property
+    def facts(self) -> Facts | None:
+        return self._watcher.facts
+
+    def head_came(self, attempt: Attempt, good: Accepted, stop: int, connect: float | None) -> None:
+        self._watcher.learned(attempt.source, good.facts)
+        complete = good.facts.complete
+        self._feed(m.HeadCame(attempt.number, attempt.start, stop, complete, connect))
+
+    def bytes_came(self, attempt: Attempt, at: int, data: bytes) -> None:
+        self._queue.append((m.BytesCame(attempt.number, len(data)), Chunk(attempt, at, data)))
+        self._work()
+
+    def ended(self, attempt: Attempt, event: m.Ended) -> None:
+        if self._attempts.pop(attempt.number, None) is None:
+            return
+        if event.end is not m.End.COMPLETED:
+            self._watcher.failed(attempt.source, event.end, event.reason)
+        self._slots.release(attempt.source.name, event)
+
+    def _unreachable(self, source: TransferSource, reason: str) -> None:
+        self._watcher.failed(source, m.End.UNREACHABLE, reason)
+
+    # The scheduler's side
+
+    def _feed(self, event: m.Event) -> None:
+        self._queue.append((event, None))
+        self._work()
+
+    def _work(self) -> None:
+        """Handle every event, and hand on what that made ready."""
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            self._hand_on()
+            while self._queue and not self._over:
+                self._handle(*self._queue.popleft())
+                if not self._queue:
+                    self._hand_on()
+        except Exception as error:
+            self._log.failure("a transfer ends by a fault of its own")
+            self._failure = error
+            self._finish()
+        finally:
+            self._busy = False
+        self._arm()
+
+    def _hand_on(self) -> None:
+        """What is ready goes to the consumer, as far as it's wanted."""
+        taken = self._scheduler.taken
+        at = self._delivery.hand_on(taken, self._scheduler.ready)
+        if at > taken and not self._over:
+            self._queue.append((m.ClientTook(at - taken), None))
+
+    def _handle(self, event: m.Event, chunk: Chunk | None) -> None:
+        self._now = max(self._now, self._shared.clock.seconds())
+        kept = 0
+        for action in self._scheduler.handle(self._now, event):
+            if self._over:  # a watcher stopped it
+                return
+            match action:
+                case m.Keep(_, start, stop) if chunk is not None:
+                    self._store.write(start, chunk.part(start, stop))
+                    kept += stop - start
+                case m.Fetch():
+                    self._fetch(action)
+                case m.Abandon(number):
+                    self._abandon(number)
+                case m.WantSlot(name, urgency):
+                    self._slots.want(name, urgency)
+                case m.WithdrawWant(name):
+                    self._slots.withdraw(name)
+                case m.ReleaseSlot(name):
+                    self._slots.release(name)
+                case m.Forget(start, stop):
+                    self._store.forget(start, stop)
+                case m.Done():
+                    self._finish()
+                case m.Fail(reasons):
+                    self._failure = Exhausted(reasons)
+                    self._finish()
+                case m.Shorten():
+                    pass
+        if chunk is not None:
+            self._watcher.came(chunk.attempt, chunk.at, len(chunk.data), kept)
+
+    def _fetch(self, fetch: m.Fetch) -> None:
+        source = self._sources[fetch.source]
+        asked = Range(fetch.start, fetch.stop)
+        attempt = Attempt(
+            fetch.attempt, source, asked, self._options.same, self._shared.clock, self, self._sample
+        )
+        self._attempts[fetch.attempt] = attempt
+        self._watcher.asked(attempt)
+        if not self._over:
+            attempt.begin()
+
+    def _abandon(self, number: int) -> None:
+        attempt = self._attempts.pop(number, None)
+        if attempt is not None:
+            attempt.abandon()
+            self._slots.release(attempt.source.name)
+
+    def _arm(self) -> None:
+        """Have the scheduler called no later than at its deadline."""
+        deadline = None if self._over else self._scheduler.next_deadline()
+        if deadline is None:
+            self._alarm.rest()
+        else:
+            self._alarm.expect(max(0.0, deadline - self._shared.clock.seconds()))
+
+    def _finish(self) -> None:
+        """Nothing is in flight any longer, and all that was held is let go."""
+        self._over = True
+        self._alarm.close()
+        self._queue.clear()
+        for number in list(self._attempts):
+            self._attempts.pop(number).abandon()
+        self._store.clear()
+        self._slots.close()
+        self._delivery.close(self._failure)
+        self._on_end()

@@ -1,0 +1,135 @@
+"""What the file is, asked of the sources by HEAD: one after the other until one says it.
+
+The next source is asked when one failed, or was silent for a while; the first good answer counts.
+A source that doesn't answer HEAD is asked for the first byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import time
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.python.failure import Failure
+
+from aprp.core.http.ranges import Range
+from aprp.core.recovery.same_file import Facts, Rejected, disagreement, facts_of, judge, refusal
+from aprp.upstream.errors import SourceError
+from aprp.upstream.transfer.body import discard
+from aprp.upstream.transfer.resumed_body import summary_of
+from aprp.upstream.transfer.source import TransferSource
+
+SILENCE = 1.0
+"""Seconds after which another source is asked as well."""
+NO_HEAD = frozenset((400, 403, 405, 501))
+"""Statuses by which a source may mean that it doesn't serve HEAD."""
+
+Reasons = list[tuple[str, str]]
+
+
+async def inquire(clock: Any, sources: Sequence[TransferSource], same: str) -> Facts | Reasons:
+    """The facts, or why each source has none to tell."""
+    return await _Inquiry(clock, sources, same).begin()
+
+
+class _Inquiry:
+    def __init__(self, clock: Any, sources: Sequence[TransferSource], same: str) -> None:
+        self._clock = clock
+        self._same = same
+        self._left = list(sources)
+        self._names = [source.name for source in sources]
+        self._asked: list[Deferred[None]] = []
+        self._waiting = 0
+        self._reasons: dict[str, str] = {}
+        self._timer: IDelayedCall | None = None
+        self._done: Deferred[Facts | Reasons] = Deferred(lambda _: self._stop())
+
+    def begin(self) -> Deferred[Facts | Reasons]:
+        self._next()
+        return self._done
+
+    def _next(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+        if not self._left:
+            return
+        source = self._left.pop(0)
+        if self._left:
+            self._timer = self._clock.callLater(SILENCE, self._next)
+        self._waiting += 1
+        work = Deferred.fromCoroutine(self._ask(source))
+        self._asked.append(work)
+        work.addErrback(lambda failure: self._failed(source, failure))
+
+    async def _ask(self, source: TransferSource) -> None:
+        found = await ask_facts(source, self._same)
+        if isinstance(found, Facts):
+            self._end(found)
+        else:
+            self._miss(source, found)
+
+    def _failed(self, source: TransferSource, failure: Failure) -> None:
+        if failure.check(CancelledError) and self._done.called:
+            return
+        error = failure.value
+        if isinstance(error, SourceError):
+            source.error = error
+        self._miss(source, str(error))
+
+    def _miss(self, source: TransferSource, reason: str) -> None:
+        self._waiting -= 1
+        self._reasons[source.name] = reason
+        if self._done.called:
+            return
+        if self._left:
+            self._next()
+        elif not self._waiting:
+            self._end([(name, self._reasons[name]) for name in self._names])
+
+    def _end(self, result: Facts | Reasons) -> None:
+        if not self._done.called:
+            self._done.callback(result)
+            self._stop()
+
+    def _stop(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        for work in self._asked:
+            work.cancel()
+
+
+async def ask_facts(source: TransferSource, same: str) -> Facts | str:
+    """What one source says of the file, or why that is of no use."""
+    exchange, _ = await source.head()
+    answer, fields = summary_of(exchange.head), exchange.head.fields
+    discard(exchange)
+    if answer.status == 200 and answer.length is not None and not fields.get(b"content-encoding"):
+        facts = facts_of(answer, fields, answer.length)
+        reason = disagreement(facts, None, same)
+        if reason is not None:
+            return reason
+        source.version = answer.validators
+        return facts
+    if answer.status == 200 or answer.status in NO_HEAD:
+        return await _ask_first_byte(source, same)
+    bad = refusal(answer.status, fields, int(time()))
+    source.error = SourceError(f"{source.name} {bad.reason}")
+    return bad.reason
+
+
+async def _ask_first_byte(source: TransferSource, same: str) -> Facts | str:
+    asked = Range(0, 1)
+    exchange, _ = await source.get(asked)
+    answer, fields = summary_of(exchange.head), exchange.head.fields
+    discard(exchange)
+    verdict = judge(answer, fields, asked, same, None, source.version, int(time()))
+    if not isinstance(verdict, Rejected):
+        source.version = verdict.version
+        return verdict.facts
+    if verdict.length == 0:
+        return facts_of(answer, fields, 0)
+    source.error = SourceError(f"{source.name} {verdict.reason}")
+    return verdict.reason

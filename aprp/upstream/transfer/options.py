@@ -1,0 +1,94 @@
+"""What a transfer is told: where the copies are, and by which rules they are fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aprp.config import TransferSettings
+from aprp.core.http.urls import Url
+from aprp.core.scheduling.messages import Source
+from aprp.core.scheduling.scheduler import SchedulingSettings
+from aprp.upstream.exchange import Timeouts
+from aprp.upstream.http.guard import Reach
+
+
+@dataclass(frozen=True, slots=True)
+class FileLocation:
+    """One source, and the URL at which it has the file."""
+
+    source: Source
+    url: Url
+
+
+def locations(urls: Sequence[Url], connections: int = 4) -> tuple[FileLocation, ...]:
+    """Copies at these URLs, named by their origins, and by their paths where those are shared."""
+    urls = tuple(dict.fromkeys(urls))
+    origins = [url.origin for url in urls]
+    names = distinct(
+        [url.origin if origins.count(url.origin) == 1 else without_query(url) for url in urls]
+    )
+    return tuple(
+        FileLocation(Source(name, url.authority, connections), url)
+        for name, url in zip(names, urls, strict=True)
+    )
+
+
+def without_query(url: Url) -> str:
+    """The URL as logs may show it: its query may hold a token."""
+    return url.origin + url.path
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """The names, numbered where they are shared."""
+    return [
+        name if names.count(name) == 1 else f"{name} ({names[: at + 1].count(name)})"
+        for at, name in enumerate(names)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class TransferOptions:
+    """The rules of a route, or of a program's own transfer; the defaults are those of a route.
+
+    `headers` go with each request to a source's own origin and nowhere else, `marks` wherever one
+    goes; `host` stands in place of its Host field. `trust` is as in `Origin`. Without `reach`,
+    sources are connected to as they are named, and `redirects: public` is not followed to other
+    hosts.
+    """
+
+    timeouts: Timeouts = field(default_factory=lambda: Timeouts(5.0, 10.0, 10.0))
+    scheduling: SchedulingSettings = field(default_factory=SchedulingSettings)
+    same: str = "modified"
+    sample: bool = False
+    redirects: str = "same-host"
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    host: str | None = None
+    trust: Any = None
+    reach: Reach | None = None
+    marks: tuple[tuple[bytes, bytes], ...] = ()
+
+    @classmethod
+    def of(
+        cls, route: TransferSettings, trust: Any = None, reach: Reach | None = None
+    ) -> TransferOptions:
+        """Those of a route."""
+        return cls(
+            Timeouts(route.connect_timeout, route.first_byte_timeout, route.between_bytes_timeout),
+            SchedulingSettings(
+                route.window,
+                route.block_size,
+                str(route.delay),
+                str(route.duplicate),
+                route.duplicate_threshold,
+                route.resume_for,
+            ),
+            str(route.same),
+            route.compare == "sample",
+            str(route.redirects),
+            tuple((n.encode("latin-1"), v.encode("latin-1")) for n, v in route.headers),
+            route.host,
+            trust,
+            reach,
+        )

@@ -1,0 +1,126 @@
+"""A little of what a transfer holds, which further sources are held against: `compare: sample`.
+
+The source that brings the first bytes of a transfer is the measure, and up to 64 KiB of them are
+kept. No byte of another source is used before it sent the same ones. What it answers is compared
+and dropped, so that what a client gets never depends on who was compared with whom.
+"""
+
+from __future__ import annotations
+
+from time import time
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+
+from aprp.core.http.ranges import Range
+from aprp.core.recovery.same_file import Facts, Rejected, judge
+from aprp.core.scheduling.messages import End
+from aprp.upstream.transfer.body import discard
+from aprp.upstream.transfer.resumed_body import Collector, summary_of
+from aprp.upstream.transfer.source import TransferSource
+
+SIZE = 65536
+"""Bytes that are compared, if as many come."""
+SKIPPED = 1 << 20
+"""Bytes of a whole answer that are read and dropped to get to those compared."""
+PATIENCE = 1.0
+"""Seconds until fewer have to do."""
+
+
+class Bringer(Protocol):
+    """An attempt, as far as comparing goes."""
+
+    source: TransferSource
+
+
+class Sample:
+    """That of one transfer."""
+
+    def __init__(self, clock: Any) -> None:
+        self.start = 0
+        self._clock = clock
+        self._data = b""
+        self._bringer: Bringer | None = None
+        self._measure: TransferSource | None = None
+        self._compared: set[str] = set()
+        self._waiting: list[Deferred[None]] = []
+
+    def admits(self, source: TransferSource) -> bool:
+        """Whether bytes of the source may be used now: it was compared, or there are none yet."""
+        return self._measure is None or source.name in self._compared
+
+    def brought(self, bringer: Bringer, at: int, data: bytes) -> None:
+        """Bytes of an admitted source came, from the offset `at` on."""
+        if self._measure is None:
+            self._measure, self._bringer, self.start = bringer.source, bringer, at
+            self._compared.add(bringer.source.name)
+        if len(self._data) < SIZE and at == self.start + len(self._data):
+            self._data += data[: SIZE - len(self._data)]
+            if len(self._data) == SIZE:
+                self._settle()
+
+    def left(self, bringer: Bringer) -> None:
+        """No more bytes will come from there."""
+        if self._bringer is bringer:
+            self._settle()
+
+    async def compare(
+        self, source: TransferSource, same: str, known: Facts | None
+    ) -> Rejected | None:
+        """Ask the source for what is held; why it can't be used, or None if it can.
+
+        Raises SourceError.
+        """
+        await self._enough()
+        held = Range(self.start, self.start + len(self._data))
+        exchange, _ = await source.get(held)
+        answer, fields = summary_of(exchange.head), exchange.head.fields
+        good = judge(answer, fields, held, same, known, source.version, int(time()))
+        if isinstance(good, Rejected):
+            discard(exchange)
+            return good
+        skipped = held.start - good.body.start
+        if skipped > SKIPPED:
+            exchange.abort()
+            return Rejected(End.LIED, "ignores ranges, so that `compare: sample` can't compare it")
+        source.version = good.version
+        wanted = min(held.stop, good.body.stop) - good.body.start
+        collector = Collector(wanted)
+        if good.body.stop <= held.stop:
+            await exchange.pump(collector)
+        else:
+            await exchange.pump(collector, wanted)
+            exchange.abort()
+        if collector.data[skipped:] != self._data[: wanted - skipped]:
+            return self._differs(held)
+        self._compared.add(source.name)
+        return None
+
+    def _differs(self, held: Range) -> Rejected:
+        assert self._measure is not None
+        return Rejected(
+            End.LIED,
+            f"has another file: of the bytes {held.start}-{held.stop - 1} some are not those of "
+            f"{self._measure.name}; `compare: off` would admit it",
+        )
+
+    async def _enough(self) -> None:
+        """Wait until all that is to be compared is there, but not for long."""
+        if self._bringer is None:
+            return
+        waiting: Deferred[None] = Deferred()
+        self._waiting.append(waiting)
+        late = self._clock.callLater(PATIENCE, self._settle)
+        try:
+            await waiting
+        finally:
+            if late.active():
+                late.cancel()
+
+    def _settle(self) -> None:
+        """What is held now has to do."""
+        self._bringer = None
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            if not each.called:
+                each.callback(None)

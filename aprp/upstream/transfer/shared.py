@@ -1,0 +1,188 @@
+"""What all transfers of the process share: the agent, ratings, slots, memory, known redirects."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from time import time
+from typing import Any, Protocol
+
+from twisted.internet.interfaces import IDelayedCall
+
+from aprp.core.http.urls import Url
+from aprp.core.scheduling.arbiter import Arbiter, Grant
+from aprp.core.scheduling.messages import MIB, Source, Urgency
+from aprp.core.scheduling.ratings import Ratings
+from aprp.core.scheduling.shares import level
+from aprp.upstream.http.agent import Agent
+from aprp.upstream.transfer.log_throttle import LogThrottle
+
+MOST_CONNECTIONS = 1024
+"""To all sources together."""
+REMEMBERED = 4096
+"""Redirects that are known at a time."""
+LATELY = 50
+"""Sources that were left out that are remembered, to be shown."""
+REVIEW = 0.1
+"""Seconds between two looks at who holds how much, while memory is short."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A source that a transfer did without, in unix time; the reason follows "it"."""
+
+    at: float
+    source: str
+    reason: str
+
+
+class Holder(Hashable, Protocol):
+    """A delivery, as far as slots and memory go."""
+
+    @property
+    def held(self) -> int:
+        """The bytes that it has in memory."""
+        ...
+
+    def granted(self, source: str) -> None:
+        """A slot at the source is its own now."""
+        ...
+
+    def appetite(self) -> int:
+        """The bytes that it would hold or have in flight if it could."""
+        ...
+
+    def used(self) -> int:
+        """The bytes that it holds or has in flight."""
+        ...
+
+    def narrow(self, window: int | None) -> None:
+        """From now on it may hold so many bytes; None: as many as its settings say."""
+        ...
+
+
+class SharedResources:
+    """Made once by whoever makes the agent. `memory` is the most bytes that may wait in all."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        clock: Any,
+        memory: int = 512 * MIB,
+        connections: int = MOST_CONNECTIONS,
+    ) -> None:
+        self.agent = agent
+        self.clock = clock
+        self.ratings = Ratings()
+        self.memory = memory
+        self.left_out: deque[LeftOut] = deque(maxlen=LATELY)
+        self.news = LogThrottle()
+        self._arbiter = Arbiter(connections)
+        self._grants: deque[Grant] = deque()
+        self._granting = False
+        self._holders: dict[Holder, int] = {}
+        self._redirects: OrderedDict[Url, Url] = OrderedDict()
+        self._review: IDelayedCall | None = None
+
+    # Slots
+
+    def want(self, holder: Holder, source: Source, urgency: Urgency) -> None:
+        self._pass_on(self._arbiter.want(holder, source, urgency))
+
+    def withdraw(self, holder: Holder, source: str) -> None:
+        self._arbiter.withdraw(holder, source)
+
+    def release(self, holder: Holder, source: str) -> Iterable[Grant]:
+        """A slot is free; what follows from it waits until it is given to `follow`."""
+        return self._arbiter.release(holder, source)
+
+    def follow(self, grants: Iterable[Grant]) -> None:
+        """Pass on what `release` gave."""
+        self._pass_on(grants)
+
+    def _pass_on(self, grants: Iterable[Grant]) -> None:
+        """One after the other: what a holder does with one may lead to others."""
+        self._grants.extend(grants)
+        if self._granting:
+            return
+        self._granting = True
+        try:
+            while self._grants:
+                grant = self._grants.popleft()
+                grant.transfer.granted(grant.source)  # type: ignore[attr-defined]
+        finally:
+            self._granting = False
+
+    # Memory
+
+    def join(self, holder: Holder, window: int) -> None:
+        """A delivery begins; it may hold `window` bytes unless told otherwise."""
+        self._holders[holder] = window
+        self._look()
+
+    def leave(self, holder: Holder) -> None:
+        """A delivery is over."""
+        if self._holders.pop(holder, None) is not None:
+            self._pass_on(self._arbiter.leave(holder))
+            if not self._holders and self._review is not None:
+                self._review.cancel()
+                self._review = None
+
+    def _look(self) -> None:
+        """While all windows together are more than there is, keep an eye on who needs what."""
+        short = sum(self._holders.values()) > self.memory
+        self._share(short)
+        if short and self._review is None:
+            self._review = self.clock.callLater(REVIEW, self._look_again)
+
+    def _look_again(self) -> None:
+        self._review = None
+        self._look()
+
+    def _share(self, short: bool) -> None:
+        """Each may grow by its part of what is free, though not over its fair share of it all."""
+        if not short:
+            for holder in list(self._holders):
+                holder.narrow(None)
+            return
+        fair = level(self.memory, [holder.appetite() for holder in self._holders])
+        used = {holder: holder.used() for holder in self._holders}
+        part = max(0, self.memory - sum(used.values())) // len(used)
+        for holder, bytes_used in used.items():
+            holder.narrow(min(bytes_used + part, self.memory if fair is None else fair))
+
+    # To be shown
+
+    @property
+    def transfers(self) -> int:
+        """How many deliveries are going on."""
+        return len(self._holders)
+
+    @property
+    def held(self) -> int:
+        """Bytes that wait in memory."""
+        return sum(holder.held for holder in self._holders)
+
+    @property
+    def connections(self) -> dict[str, int]:
+        """How many are in use, by source."""
+        return self._arbiter.by_source()
+
+    def note_left_out(self, source: str, reason: str) -> None:
+        """A transfer does without the source from now on."""
+        self.left_out.append(LeftOut(time(), source, reason))
+
+    # Redirects
+
+    def redirect_of(self, url: Url) -> Url | None:
+        """Where the URL led when it was last asked."""
+        return self._redirects.get(url)
+
+    def remember(self, url: Url, target: Url | None) -> None:
+        """The URL leads there now; None: it's to be looked up anew."""
+        self._redirects.pop(url, None)
+        if target is not None:
+            self._redirects[url] = target
+            if len(self._redirects) > REMEMBERED:
+                self._redirects.popitem(last=False)

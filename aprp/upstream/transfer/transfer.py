@@ -1,0 +1,236 @@
+"""One file from several sources at once, as one ordered stream of bytes: the transfer.
+
+For a program that wants the bytes
+==================================
+
+Once in a process, make an agent and what all transfers share (slots, ratings, memory)::
+
+    agent = Agent(reactor)
+    shared = SharedResources(agent, reactor, memory=512 * MIB)
+
+Then for each file::
+
+    transfer = Transfer(shared, locations([Url.parse(text), ...]), TransferOptions(same="length"))
+    try:
+        facts = await transfer.begin(FromTo(0))       # or FromTo(start, stop), Suffix(n), None
+        await transfer.send(Range(0, facts.complete), consumer)
+    finally:
+        transfer.abort()
+
+- `begin` starts to fetch what its argument means and gives `Facts` (complete length,
+  Last-Modified, media type, digests) as soon as the first good response head came; there is no
+  other request for them. Bytes that come meanwhile wait. With None it asks for the facts alone,
+  by HEAD. A range that begins beyond the end is no failure: the facts say so.
+- `send` writes one range into an `IConsumer` in order. The transfer registers itself as a push
+  producer and unregisters at the end. The consumer paces it: `pauseProducing` stops the writing,
+  and soon the asking. Where the range goes on from what `begin` fetches, nothing is asked twice;
+  else it's fetched anew. It can be called again for other ranges, one after the other.
+- Both raise `TransferFailed`, a `SourceError`: `reasons` has (source, why) for every source.
+- `abort` stops all at once and is harmless at any time. Cancelling the Deferred of a coroutine
+  that waits in `begin` or `send` does the same.
+- `contributors`, `resumes`, `received` (bytes by source) and `wasted` (bytes that were there
+  already) tell what happened so far. `observe` may be set to a function that is called with
+  (source, attempt, offset, count, kept) for all bytes that come, for progress bars and pictures;
+  `observe_asked` to one called with (source, attempt, start, stop) for each range that is asked.
+
+Adaptive or older policies, window and so on are in `TransferOptions.scheduling`, a
+`aprp.core.scheduling.scheduler.SchedulingSettings`. When the program ends: `await agent.close()`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IConsumer
+from twisted.logger import Logger
+
+from aprp.core.http.ranges import FromTo, Range, Spec, Suffix
+from aprp.core.recovery.same_file import Facts
+from aprp.core.scheduling.messages import End
+from aprp.upstream.errors import Exhausted, SourceError
+from aprp.upstream.transfer.attempt import Attempt
+from aprp.upstream.transfer.driver import Driver
+from aprp.upstream.transfer.inquiry import inquire
+from aprp.upstream.transfer.options import FileLocation, TransferOptions, without_query
+from aprp.upstream.transfer.sample import Sample
+from aprp.upstream.transfer.shared import SharedResources
+from aprp.upstream.transfer.source import TransferSource
+
+__all__ = ["Transfer", "TransferFailed"]
+
+Observer = Callable[[str, int, int, int, int], None]
+AskedObserver = Callable[[str, int, int, int], None]
+
+MISSING = ("answered 404", "answered 410")
+"""What a source says that hasn't the file."""
+
+
+class TransferFailed(SourceError):
+    """No source can go on. `reasons` has (source, why) for each; `missing`: none has the file."""
+
+    def __init__(
+        self, reasons: Sequence[tuple[str, str]], sources: Sequence[TransferSource]
+    ) -> None:
+        said = "; ".join(f"{source}: {why}" for source, why in reasons)
+        super().__init__(f"no source can serve this: {said}")
+        self.reasons = tuple(reasons)
+        errors = [source.error for source in sources if source.error is not None]
+        kinds = {error.kind for error in errors}
+        if len(kinds) == 1:
+            self.kind = kinds.pop()
+        self.timed_out = bool(errors) and all(error.timed_out for error in errors)
+        self.missing = bool(reasons) and all(why in MISSING for _, why in reasons)
+
+
+class Transfer:
+    """See the module."""
+
+    _log = Logger()
+
+    def __init__(
+        self, shared: SharedResources, sources: Sequence[FileLocation], options: TransferOptions
+    ) -> None:
+        self.facts: Facts | None = None
+        self.resumes = 0
+        self.received: Counter[str] = Counter()
+        self.wasted = 0
+        self.observe: Observer | None = None
+        self.observe_asked: AskedObserver | None = None
+        self._shared = shared
+        self._options = options
+        self._sources = [TransferSource(shared, location, options) for location in sources]
+        self._sample = Sample(shared.clock) if options.sample else None
+        self._driver: Driver | None = None
+        self._knowing: Deferred[None] | None = None
+        self._files = {location.source.name: without_query(location.url) for location in sources}
+        self._left_out: dict[str, str] = {}
+
+    @property
+    def contributors(self) -> tuple[str, ...]:
+        """The sources that bytes came from, in the order of the route."""
+        return tuple(each.name for each in self._sources if self.received[each.name])
+
+    @property
+    def held(self) -> int:
+        """Bytes in memory."""
+        return 0 if self._driver is None else self._driver.held
+
+    async def begin(self, spec: Spec | None) -> Facts:
+        if spec is None or isinstance(spec, Suffix):
+            return await self._inquire()
+        await self._learn(spec)
+        if self.facts is None and any(source.ignores_ranges for source in self._sources):
+            await self._learn(spec)  # now they are read from their beginning
+        if self.facts is not None:
+            return self.facts
+        if any(source.beyond for source in self._sources):
+            return await self._inquire()
+        raise self._failed(None if self._driver is None else self._driver.failure)
+
+    async def _learn(self, spec: FromTo) -> None:
+        """Begin to fetch, until the facts are known or no source can tell them."""
+        self._knowing = Deferred(lambda _: self._cancelled())
+        self._drive(spec.start, spec.stop)
+        self._known()
+        await self._knowing
+
+    async def send(self, wanted: Range, sink: IConsumer) -> None:
+        if wanted.start >= wanted.stop:
+            return
+        driver = self._driver
+        if driver is None or not self._leads_to(driver, wanted):
+            if driver is not None:
+                driver.abort()
+            driver = self._drive(wanted.start, wanted.stop)
+        try:
+            await driver.deliver(sink)
+        except Exhausted as failure:
+            raise self._failed(failure) from None
+
+    def abort(self) -> None:
+        if self._driver is not None:
+            self._driver.abort()
+        for source in self._sources:
+            source.close()
+
+    def _leads_to(self, driver: Driver, wanted: Range) -> bool:
+        """Whether what is being fetched is just what is wanted now."""
+        complete = wanted.stop if self.facts is None else self.facts.complete
+        stop = complete if driver.stop is None else min(driver.stop, complete)
+        return (driver.position, stop) == (wanted.start, wanted.stop)
+
+    def _drive(self, start: int, stop: int | None) -> Driver:
+        driver = self._driver = Driver(
+            self._shared, self._sources, self._options, start, stop, self, self._sample
+        )
+        driver.begin(self._known)
+        return driver
+
+    def _cancelled(self) -> None:
+        self._knowing = None
+        self.abort()
+
+    def _known(self) -> None:
+        """If the facts are there, or will never be, whoever waits for them goes on."""
+        over = self._driver is not None and self._driver.over
+        if self._knowing is not None and (self.facts is not None or over):
+            knowing = self._knowing
+            if not knowing.called:
+                knowing.callback(None)
+
+    async def _inquire(self) -> Facts:
+        facts = await inquire(self._shared.clock, self._sources, self._options.same)
+        if isinstance(facts, Facts):
+            self.facts = facts
+            return facts
+        raise TransferFailed(facts, self._sources)
+
+    def _failed(self, failure: Exception | None) -> Exception:
+        if isinstance(failure, Exhausted):
+            return TransferFailed(failure.reasons, self._sources)
+        assert failure is not None
+        return failure
+
+    # What the driver tells
+
+    def learned(self, source: TransferSource, facts: Facts) -> None:
+        if self.facts is None:
+            self.facts = facts
+            for name, reason in self._left_out.items():
+                if reason in MISSING:
+                    self._warn(name, reason)
+            self._known()
+
+    def asked(self, attempt: Attempt) -> None:
+        if self.observe_asked is not None:
+            name = attempt.source.name
+            self.observe_asked(name, attempt.number, attempt.start, attempt.stop)
+
+    def came(self, attempt: Attempt, at: int, count: int, kept: int) -> None:
+        self.received[attempt.source.name] += count
+        self.wasted += count - kept
+        if self.observe is not None:
+            self.observe(attempt.source.name, attempt.number, at, count, kept)
+
+    def failed(self, source: TransferSource, end: End, reason: str) -> None:
+        if end is End.BEYOND:
+            source.beyond = True
+            return
+        if end is End.BROKEN:
+            self.resumes += 1
+        name = source.name
+        if end in (End.LIED, End.ABSENT) and name not in self._left_out:
+            self._left_out[name] = reason
+            if self.facts is not None or reason not in MISSING:
+                self._warn(name, reason)
+        elif reason not in MISSING:
+            self._log.info("{source}: {reason}", source=name, reason=reason)
+
+    def _warn(self, name: str, reason: str) -> None:
+        """A file that no source has is no news, and nothing is twice."""
+        of = "" if self.facts is None else self._files[name]
+        if self._shared.news.should_log((name, of, reason), self._shared.clock.seconds()):
+            self._shared.note_left_out(name, reason)
+            self._log.warn("{source} is left out: it {reason}", source=name, reason=reason)

@@ -1,0 +1,35 @@
+"""The work that answers one request: begun, stopped when the client leaves, its failure told."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from aprp.upstream.errors import SourceError
+from aprp.web.failures import Refusal
+from aprp.web.request import ProxyRequest
+
+_log = Logger()
+
+
+def run_handler(request: ProxyRequest, coroutine: Coroutine[Deferred[Any], Any, None]) -> None:
+    """Have the coroutine answer the request; it's cancelled if the client leaves before."""
+    work = Deferred.fromCoroutine(coroutine)
+    request.notifyFinish().addErrback(lambda _: work.cancel())
+    work.addErrback(lambda failure: _failed(request, failure))
+
+
+def _failed(request: ProxyRequest, failure: Failure) -> None:
+    """Tell the client, unless it was the client who left."""
+    error = failure.value
+    if isinstance(error, CancelledError):
+        return
+    if not isinstance(error, (SourceError, Refusal)):
+        _log.failure("serving {uri}", failure, uri=request.uri)
+    assert error is not None
+    if request.channel is not None:
+        request.fail(error)

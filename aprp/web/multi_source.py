@@ -1,0 +1,177 @@
+"""The multi-source proxy: one file from several mirrors, handed on in order as one answer.
+
+There is no request to find out what the file is: the first block's answer tells, and its bytes
+flow on as they come. Only where no body is to come (HEAD, a client that asks whether its copy is
+fresh) or a range counts from the end, a source is asked for the head alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from time import time
+from typing import Any
+
+from twisted.web.server import NOT_DONE_YET
+
+from aprp.config import SourceSettings, SourcesRoute
+from aprp.core.http.answer_plan import RequestedRange, plan_for
+from aprp.core.http.fields import Fields, Pairs
+from aprp.core.http.forwarding import with_via
+from aprp.core.http.ranges import FromTo, Spec
+from aprp.core.http.targets import under
+from aprp.core.http.urls import Url
+from aprp.core.http.validators import Validators, format_date
+from aprp.core.recovery.same_file import Facts, etag
+from aprp.core.scheduling.messages import Source
+from aprp.upstream.http.guard import Guard, own_host_or
+from aprp.upstream.http.trust import trust_of
+from aprp.upstream.transfer.options import FileLocation, TransferOptions, distinct, without_query
+from aprp.upstream.transfer.shared import SharedResources
+from aprp.upstream.transfer.transfer import Transfer, TransferFailed
+from aprp.web.client_sink import ClientSink
+from aprp.web.failures import Refusal, failure_of
+from aprp.web.handling import run_handler
+from aprp.web.loops import LoopMark
+from aprp.web.range_request import RangeRequest, read_range_request
+from aprp.web.request import ProxyRequest
+from aprp.web.responding import send
+from aprp.web.routes import RouteResource
+
+FRESHNESS = frozenset((b"if-none-match", b"if-modified-since"))
+"""Fields by which a client asks whether its copy is fresh."""
+
+
+class MultiSource(RouteResource):
+    """The leaf of a `sources:` route."""
+
+    def __init__(
+        self, route: SourcesRoute, shared: SharedResources, clock: Any, guard: Guard | None = None
+    ) -> None:
+        super().__init__(route)
+        self._route = route
+        self._shared = shared
+        self._clock = clock
+        self._mark = LoopMark()
+        trust = trust_of(route.tls)
+        self._options = TransferOptions.of(route, trust, own_host_or(guard or Guard(clock), trust))
+
+    def render(self, request: ProxyRequest) -> int:
+        route = self._route
+        try:
+            self._check(request)
+        except Refusal as refusal:
+            request.fail(refusal)
+            return NOT_DONE_YET
+        rest = under(self.prefix, request.target.path) or b""
+        head = request.method == b"HEAD"
+        range_request = read_range_request(
+            request.fields, head, rest, route.path_ranges, route.max_ranges
+        )
+        locations = locations_of(route, range_request.path, request.target.query)
+        options = replace(self._options, marks=self._mark.lines(request))
+        transfer = Transfer(self._shared, locations, options)
+        name = self.prefix.rstrip(b"/") + range_request.path + request.target.query
+        sink = ClientSink(request, self._clock, route.send_timeout)
+        run_handler(request, serve(request, range_request, name, transfer, options.same, sink))
+        return NOT_DONE_YET
+
+    def _check(self, request: ProxyRequest) -> None:
+        if (refusal := refused_method(request)) is not None:
+            raise refusal
+        self._mark.check(request)
+
+
+def refused_method(request: ProxyRequest) -> Refusal | None:
+    """What is said to anything but GET and HEAD."""
+    if request.method in (b"GET", b"HEAD"):
+        return None
+    text = "only GET and HEAD are served on this route"
+    return Refusal(405, text, "http_request_denied", ((b"Allow", b"GET, HEAD"),))
+
+
+async def serve(
+    request: ProxyRequest,
+    range_request: RangeRequest,
+    name: bytes,
+    transfer: Transfer,
+    same: str,
+    sink: ClientSink,
+) -> None:
+    """Answer the request with what it wishes of the transfer's file, known here as `name`."""
+    request.range = range_request.text
+    try:
+        facts = await transfer.begin(first_range(range_request.asked))
+        current = validators(name, facts, same)
+        by_length = current.last_modified is None and same != "digest"
+        asked = _never_fresh(range_request.asked) if by_length else range_request.asked
+        plan = plan_for(asked, facts.complete, current)
+        await send(request, plan, representation(facts, current), transfer, sink)
+    except TransferFailed as failed:
+        if failed.missing and not request.startedWriting:
+            text = failure_of(failed, request.names_sources).text
+            raise Refusal(404, text, failed.kind) from None
+        raise
+    finally:
+        sink.close()
+        transfer.abort()
+        request.upstream = ",".join(transfer.contributors) or None
+        request.resumes = transfer.resumes
+    request.finish()
+
+
+def first_range(asked: RequestedRange) -> Spec | None:
+    """What to begin with, before anything is known of the file; None: its head alone."""
+    if any(name in asked.fields for name in FRESHNESS):
+        return None
+    return None if asked.head else asked.wanted or FromTo(0)
+
+
+def validators(name: bytes, facts: Facts, same: str) -> Validators:
+    """Those that the client is shown: the same whichever source answered."""
+    modified = facts.last_modified if same == "modified" else None
+    return Validators(etag(name, facts, same), modified, int(time()))
+
+
+def representation(facts: Facts, current: Validators) -> Fields:
+    """The fields that describe the file."""
+    lines: Pairs = () if current.etag is None else ((b"ETag", bytes(current.etag)),)
+    if current.last_modified is not None:
+        lines += ((b"Last-Modified", format_date(current.last_modified)),)
+    if facts.media_type is not None:
+        lines += ((b"Content-Type", facts.media_type),)
+    return with_via(Fields(lines), 1)
+
+
+def _never_fresh(asked: RequestedRange) -> RequestedRange:
+    """Where the length is all that tells versions apart, a copy is never called fresh."""
+    return replace(asked, fields=asked.fields.without(FRESHNESS))
+
+
+def locations_of(route: SourcesRoute, path: bytes, query: bytes) -> tuple[FileLocation, ...]:
+    """Where each source of the route has the file at `path`, which is relative to the route."""
+    sources: dict[Url, SourceSettings] = {}
+    for source in route.sources:
+        sources.setdefault(source.url, source)
+    listed = tuple(sources.values())
+    names = distinct([without_query(source.url) for source in listed])
+    return tuple(
+        FileLocation(
+            Source(name, source.url.authority, source.connections, source.static_delay),
+            file_url(source.url, path, query),
+        )
+        for name, source in zip(names, listed, strict=True)
+    )
+
+
+def file_url(base: Url, path: bytes, query: bytes) -> Url:
+    """The URL of the file at `path` below `base`, byte for byte.
+
+    A base that doesn't end in a slash may be that of a single file: it's meant where no path
+    follows the route's own, or the file's own name.
+    """
+    rest = path.decode("ascii")
+    single = not base.path.endswith("/") and rest in ("", "/", base.path[base.path.rindex("/") :])
+    joined = base if single else replace(base, path=base.path.rstrip("/") + rest or "/")
+    if base.query is not None or not query:
+        return joined
+    return replace(joined, query=query[1:].decode("ascii"))

@@ -1,0 +1,130 @@
+"""The ad-hoc proxy: a client names the sources itself, ``/proxy?host=URL,URL``.
+
+It is an open proxy unless it's held shut. Hosts are those that the route allows, addresses those
+of the public Internet or listed ones; both hold for redirects as well. Names are resolved once in
+a request. This proxy's own ports are never asked, and a request that went through this route
+before is refused, whichever way it came back (RFC 8586).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.web.server import NOT_DONE_YET
+
+from aprp.config import PathRanges, QueryRoute
+from aprp.core.http.addresses import host_allowed
+from aprp.core.http.targets import under
+from aprp.core.http.urls import Url
+from aprp.upstream.errors import SourceError
+from aprp.upstream.exchange import Origin
+from aprp.upstream.http.guard import AddressRefused, Guard, Listening, OwnListener
+from aprp.upstream.http.trust import trust_of
+from aprp.upstream.transfer.options import TransferOptions, locations
+from aprp.upstream.transfer.shared import SharedResources
+from aprp.upstream.transfer.transfer import Transfer, TransferFailed
+from aprp.web.client_sink import ClientSink
+from aprp.web.failures import Refusal
+from aprp.web.handling import run_handler
+from aprp.web.loops import LoopMark
+from aprp.web.multi_source import refused_method, serve
+from aprp.web.query_sources import read_sources
+from aprp.web.range_request import read_range_request
+from aprp.web.request import ProxyRequest
+from aprp.web.routes import RouteResource
+
+
+class QuerySources(RouteResource):
+    """The leaf of a `query:` route."""
+
+    def __init__(
+        self, route: QueryRoute, shared: SharedResources, clock: Any, listening: Listening
+    ) -> None:
+        super().__init__(route)
+        self._route = route
+        self._shared = shared
+        self._clock = clock
+        self._options = TransferOptions.of(route, trust_of(route.tls))
+        self._guard = Guard(clock, route.allow_addresses, listening)
+        self._mark = LoopMark()
+
+    def render(self, request: ProxyRequest) -> int:
+        request.names_sources = True
+        try:
+            self._check(request)
+            route = self._route
+            urls = read_sources(request.target.query, route.query, route.allow)
+        except Refusal as refusal:
+            request.fail(refusal)
+        else:
+            run_handler(request, self._serve(request, urls))
+        return NOT_DONE_YET
+
+    def _check(self, request: ProxyRequest) -> None:
+        if (refusal := refused_method(request)) is not None:
+            raise refusal
+        if under(self.prefix, request.target.path) not in (b"", b"/"):
+            raise Refusal(404, f"there is nothing below {self.path}", "destination_not_found")
+        self._mark.check(request)
+
+    async def _serve(self, request: ProxyRequest, urls: Sequence[Url]) -> None:
+        places = CheckedOrigins(self._guard, self._route.allow, self._options.trust)
+        found = await places.judge(urls)
+        route, head = self._route, request.method == b"HEAD"
+        range_request = read_range_request(
+            request.fields, head, b"", PathRanges.OFF, route.max_ranges
+        )
+        options = replace(self._options, reach=places.reach, marks=self._mark.lines(request))
+        transfer = Transfer(self._shared, locations(found), options)
+        sink = ClientSink(request, self._clock, route.send_timeout)
+        name = self.prefix + request.target.query
+        try:
+            await serve(request, range_request, name, transfer, options.same, sink)
+        except TransferFailed as failed:
+            raise _refusal(failed) or failed from None
+
+
+class CheckedOrigins:
+    """Where one request may go, each place judged when it is first needed and then known."""
+
+    def __init__(self, guard: Guard, allow: Sequence[str], trust: Any) -> None:
+        self._guard = guard
+        self._allow = allow
+        self._trust = trust
+        self._known: dict[tuple[str, str, int], Origin] = {}
+
+    async def judge(self, urls: Sequence[Url]) -> list[Url]:
+        """Those that can be reached; raises Refusal if one may not be, SourceError if none can."""
+        work = [Deferred.fromCoroutine(self.reach(url, url)) for url in urls]
+        results: Sequence[tuple[bool, Any]] = await DeferredList(work, consumeErrors=True)
+        errors = [None if good else result.value for good, result in results]
+        for error in errors:
+            if error is not None and not isinstance(error, SourceError):
+                raise error
+            if error is not None and (refusal := _refusal(error)) is not None:
+                raise refusal
+        found = [url for url, error in zip(urls, errors, strict=True) if error is None]
+        if not found and errors[0] is not None:
+            raise errors[0]
+        return found
+
+    async def reach(self, url: Url, own: Url) -> Origin:
+        """The origin of a source's URL, or of one that it redirects to."""
+        place = (url.scheme, url.host, url.port)
+        if place not in self._known:
+            if not host_allowed(url.host, self._allow):
+                raise AddressRefused(f"the host {url.host} isn't allowed here")
+            self._known[place] = await self._guard.origin(url, self._trust)
+        return self._known[place]
+
+
+def _refusal(error: SourceError) -> Refusal | None:
+    """What a client is told where it asked for what it may not have."""
+    if error.kind == AddressRefused.kind:
+        return Refusal(403, str(error), error.kind)
+    if error.kind == OwnListener.kind:
+        return Refusal(508, str(error), error.kind)
+    return None

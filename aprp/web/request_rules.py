@@ -1,0 +1,126 @@
+"""What a request has to look like, rule by rule, and what one may cost.
+
+The sections are those of RFC 9112 unless another is named. Each rule is a function of the head;
+what it refuses it raises as a `Refusal`. `aprp.web.channel` applies them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from aprp.core.http.fields import TOKEN, Fields
+from aprp.core.http.ranges import number
+from aprp.core.http.targets import BadTarget, Target, check_host, parse_target
+from aprp.web.failures import Refusal
+
+_VERSION = re.compile(rb"HTTP/([0-9])\.([0-9])")
+ALLOWED = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what one connection may cost. Sizes in bytes, times in seconds."""
+
+    line: int = 16384
+    head: int = 65536
+    fields: int = 128
+    head_seconds: float = 30.0
+    body_seconds: float = 60.0
+    """For each `body_progress` bytes of a request's body; never less than the route's own."""
+    body_progress: int = 1024
+    idle_seconds: float = 75.0
+    linger_seconds: float = 3.0
+    requests: int = 10_000
+    pipelined: int = 16384
+    """Of later requests, held while one is answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """How a request's body is taken: `most` bytes, and never `seconds` without any."""
+
+    most: int
+    seconds: float
+    route: str = "-"
+    """The path of the route that they are from."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLine:
+    """`version` is one of those spoken here: what is later than HTTP/1.1 is read as that."""
+
+    method: bytes
+    target: Target
+    version: bytes
+
+
+def parse_request_line(line: bytes) -> RequestLine:
+    """Section 3; raises `Refusal`."""
+    parts = line.split(b" ")
+    if len(parts) != 3 or TOKEN.fullmatch(parts[0]) is None:
+        raise Refusal(400, "the request line is not: method, target, version")
+    method, target, version = parts
+    spoken = _VERSION.fullmatch(version)
+    if spoken is None:
+        raise Refusal(400, "the request line doesn't end in a version of HTTP")
+    if spoken[1] != b"1":
+        raise Refusal(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+    if spoken[2] != b"0":
+        version = b"HTTP/1.1"  # RFC 9110 section 2.5
+    if method in (b"CONNECT", b"TRACE"):
+        text = f"{method.decode()} is refused by this proxy"
+        raise Refusal(405, text, "http_request_denied", ((b"Allow", ALLOWED),))
+    try:
+        return RequestLine(method, parse_target(method, target), version)
+    except BadTarget as bad:
+        raise Refusal(400, str(bad)) from None
+
+
+def check_host_field(line: RequestLine, fields: Fields) -> bytes:
+    """The authority asked for; raises `Refusal` (section 3.2)."""
+    hosts = fields.all(b"host")
+    if len(hosts) > 1:
+        raise Refusal(400, "there is more than one Host field")
+    if not hosts:
+        if line.version == b"HTTP/1.1":
+            raise Refusal(400, "HTTP/1.1 wants a Host field")
+        return line.target.authority or b""
+    try:
+        check_host(hosts[0])
+    except BadTarget as bad:
+        raise Refusal(400, str(bad)) from None
+    return line.target.authority or hosts[0]
+
+
+def body_length(line: RequestLine, fields: Fields) -> int | None:
+    """Bytes of body by Content-Length, None when chunked; raises `Refusal` (section 6)."""
+    lengths = fields.all(b"content-length")
+    if b"transfer-encoding" in fields:
+        if lengths:
+            raise Refusal(400, "Content-Length and Transfer-Encoding are both there")
+        if line.version == b"HTTP/1.0":
+            raise Refusal(400, "HTTP/1.0 has no Transfer-Encoding")
+        codings = fields.all(b"transfer-encoding")
+        if len(codings) > 1 or codings[0].lower() != b"chunked":
+            named = fields.tokens(b"transfer-encoding")
+            unknown = len(codings) == 1 and named and named != [b"chunked"]
+            status = 501 if unknown and b"chunked" not in named[:-1] else 400
+            raise Refusal(status, "the only transfer coding taken is chunked, once")
+        return None
+    if not lengths:
+        return 0
+    length = number(lengths[0])
+    if len(lengths) > 1 or length is None:
+        raise Refusal(400, "Content-Length is not one number")
+    return length
+
+
+def wants_continue(line: RequestLine, fields: Fields) -> bool:
+    """RFC 9110 section 10.1.1; raises `Refusal` for expectations that can't be met."""
+    expected = fields.tokens(b"expect")
+    if line.version == b"HTTP/1.0" or not expected:
+        return False
+    if expected != [b"100-continue"]:
+        raise Refusal(417, "the only expectation that can be met is 100-continue")
+    return True

@@ -1,0 +1,95 @@
+"""Carrying out a plan: the head that belongs to it, and its bytes in order."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Protocol
+
+from twisted.internet.interfaces import IConsumer
+
+from aprp.core.http.answer_plan import Conditional, Part, Parts, Plan, Unsatisfiable, Whole
+from aprp.core.http.fields import Fields
+from aprp.core.http.ranges import Range
+from aprp.web.failures import Failure
+from aprp.web.multipart import Multipart
+from aprp.web.request import ProxyRequest
+
+OF_THE_CONTENT = frozenset(
+    (b"accept-ranges", b"content-digest", b"content-length", b"content-md5", b"content-range")
+)
+"""Fields that speak of an answer's own content, not of the representation."""
+
+
+class Supply(Protocol):
+    """Where the bytes of a file come from."""
+
+    async def send(self, wanted: Range, sink: IConsumer) -> None:
+        """Write those bytes into `sink`, in order and paced by it; raises SourceError."""
+        ...
+
+
+async def send(
+    request: ProxyRequest, plan: Plan, fields: Fields, supply: Supply, sink: IConsumer
+) -> None:
+    """Begin the answer that the plan asks for and write its body, if it has one.
+
+    `fields` are those of the representation; a HEAD gets the head alone.
+    """
+    head_only = request.method == b"HEAD"
+    if isinstance(plan, Conditional):
+        kept = fields.without(OF_THE_CONTENT | {b"content-type"})
+        request.begin(plan.status, kept if plan.status == 304 else _empty(kept))
+    elif isinstance(plan, Unsatisfiable):
+        _refuse_range(request, plan)
+    elif isinstance(plan, Parts):
+        await _send_parts(request, plan, fields, supply, sink)
+    elif isinstance(plan, Part):
+        lines = (
+            (b"Content-Range", plan.range.content_range(plan.complete)),
+            (b"Content-Length", b"%d" % plan.range.length),
+        )
+        request.begin(206, _sliced(fields).adding(*lines))
+        if not head_only:
+            await supply.send(plan.range, sink)
+    else:
+        assert isinstance(plan, Whole) and plan.complete is not None
+        length = (b"Content-Length", b"%d" % plan.complete)
+        kept = fields.without((b"accept-ranges", b"content-length", b"content-range"))
+        request.begin(200, kept.adding((b"Accept-Ranges", b"bytes"), length))
+        if not head_only:
+            await supply.send(Range(0, plan.complete), sink)
+
+
+def _sliced(fields: Fields) -> Fields:
+    return fields.without(OF_THE_CONTENT).adding((b"Accept-Ranges", b"bytes"))
+
+
+def _empty(fields: Fields) -> Fields:
+    return fields.adding((b"Content-Length", b"0"))
+
+
+def _refuse_range(request: ProxyRequest, plan: Unsatisfiable) -> None:
+    text = plan.reason or "the file has no bytes in the range asked for"
+    complete = plan.complete
+    lines = () if complete is None else ((b"Content-Range", b"bytes */%d" % complete),)
+    failure = Failure(416, "http_request_error", text, lines)
+    request.begin(416, failure.head().without((b"proxy-status",)))
+    request.write(failure.body)
+
+
+async def _send_parts(
+    request: ProxyRequest, plan: Parts, fields: Fields, supply: Supply, sink: IConsumer
+) -> None:
+    boundary = secrets.token_hex(16).encode()
+    frame = Multipart(plan.ranges, plan.complete, fields.get(b"content-type"), boundary)
+    lines = (
+        (b"Content-Type", frame.content_type),
+        (b"Content-Length", b"%d" % frame.length),
+    )
+    request.begin(206, _sliced(fields).without((b"content-type",)).adding(*lines))
+    if request.method == b"HEAD":
+        return
+    for introduction, each in frame.parts():
+        sink.write(introduction)
+        await supply.send(each, sink)
+    sink.write(frame.end)

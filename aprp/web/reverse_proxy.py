@@ -1,0 +1,245 @@
+"""The reverse proxy: one upstream, whose answers are checked, sliced and resumed.
+
+GET and HEAD go by the plan of `aprp.core.http.answer_plan`; everything else is handed on as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from twisted.web.server import NOT_DONE_YET
+
+from aprp.config import UpstreamRoute
+from aprp.core.http.answer_plan import AskAgain, Plan, Refuse, Relay, ResponseSummary, Whole, decide
+from aprp.core.http.fields import Fields
+from aprp.core.http.forwarding import (
+    end_to_end,
+    hops_left,
+    resolve_location,
+    rewrite_location,
+    with_forwarded,
+    with_own,
+    with_range_in_path,
+    with_via,
+)
+from aprp.core.http.heads import ResponseHead, declared_length
+from aprp.core.http.ranges import Range, Spec
+from aprp.core.http.targets import under
+from aprp.core.recovery.resumption import FileVersion
+from aprp.upstream.errors import SourceLied
+from aprp.upstream.exchange import Exchange, Origin, SourceRequest, Timeouts
+from aprp.upstream.http.agent import Agent
+from aprp.upstream.http.trust import trust_of
+from aprp.upstream.transfer.resumed_body import ResumedBody, summary_of
+from aprp.web.client_sink import ClientSink
+from aprp.web.handling import run_handler
+from aprp.web.range_request import RangeRequest, read_range_request
+from aprp.web.request import ProxyRequest
+from aprp.web.responding import send
+from aprp.web.routes import Capabilities, RouteResource
+
+MOST_TRIES = 3
+"""Requests for one plan: a range, another one after a 416, the whole."""
+
+
+CLOCKS_APART = 60
+"""Seconds that an upstream's clock may differ from ours."""
+
+
+class ReverseProxy(RouteResource):
+    """The leaf of an `upstream:` route."""
+
+    def __init__(self, route: UpstreamRoute, agent: Agent, clock: Any) -> None:
+        super().__init__(route)
+        url = route.upstream
+        self.settings = route
+        self.agent = agent
+        self.clock = clock
+        self.origin = Origin(url.scheme, url.host, url.port, trust_of(route.tls))
+        self.base = url.path.encode("ascii")
+        self.stem = self.base.rstrip(b"/")
+        self.host = (route.host or url.authority).encode("ascii")
+        calls = (url.origin, f"{url.scheme}://{route.host or url.authority}")
+        self.origins = frozenset(each.lower().encode("ascii") for each in calls)
+        self.own = tuple((n.encode("latin-1"), v.encode("latin-1")) for n, v in route.headers)
+        self.timeouts = Timeouts(
+            route.connect_timeout, route.first_byte_timeout, route.between_bytes_timeout
+        )
+
+    def render(self, request: ProxyRequest) -> int:
+        if request.method == b"OPTIONS" and hops_left(request.fields) == 0:
+            return Capabilities().render(request)
+        run_handler(request, Visit(self, request).serve())
+        return NOT_DONE_YET
+
+
+class Visit:
+    """One request on its way to the upstream and back."""
+
+    def __init__(self, proxy: ReverseProxy, request: ProxyRequest) -> None:
+        self._proxy = proxy
+        self._request = request
+        self._fields = end_to_end(request.fields)
+        self._sink = ClientSink(request, proxy.clock, proxy.settings.send_timeout)
+        self._range_request: RangeRequest | None = None
+        request.upstream = str(proxy.origin)
+
+    async def serve(self) -> None:
+        try:
+            if self._request.method in (b"GET", b"HEAD"):
+                await self._serve_ranges()
+            else:
+                path = under(self._proxy.prefix, self._request.target.path) or b""
+                await self._relay(await self._proxy.agent.open(self._outgoing(path)))
+        finally:
+            self._sink.close()
+        self._request.finish()
+
+    async def _serve_ranges(self) -> None:
+        route = self._proxy.settings
+        rest = under(self._proxy.prefix, self._request.target.path) or b""
+        head = self._request.method == b"HEAD"
+        one_file = not route.path.endswith("/")
+        range_request = read_range_request(
+            self._fields, head, rest, route.path_ranges, route.max_ranges, one_file
+        )
+        self._range_request = range_request
+        self._request.range = range_request.text
+        outgoing = self._outgoing(range_request.path)
+        if range_request.asked.path is not None:
+            outgoing = _uncoded(outgoing)
+        spec = range_request.asked.wanted
+        for _ in range(MOST_TRIES):
+            exchange = await self._proxy.agent.open(_with_range(outgoing, spec, range_request))
+            try:
+                answer = self._answer(exchange)
+                plan = decide(range_request.asked, spec, answer)
+                if not isinstance(plan, AskAgain):
+                    await self._carry_out(plan, answer, exchange, outgoing)
+                    return
+                spec = plan.spec
+            finally:
+                exchange.abort()
+        raise SourceLied(f"{self._proxy.origin} keeps answering with what wasn't asked for")
+
+    async def _carry_out(
+        self, plan: Plan, answer: ResponseSummary, exchange: Exchange, outgoing: SourceRequest
+    ) -> None:
+        if isinstance(plan, Refuse):
+            raise SourceLied(f"{self._proxy.origin} gave {plan.reason}")
+        if isinstance(plan, Relay) or plan == Whole(None):
+            await self._relay(exchange)
+            return
+        ranged = answer.content_range if answer.status == 206 else None
+        complete = answer.length if ranged is None else ranged.complete
+        carries = Range(0, complete or 0) if ranged is None else ranged.range
+        assert carries is not None
+        stream = ResumedBody(
+            self._proxy.agent,
+            self._proxy.clock,
+            outgoing,
+            exchange,
+            carries,
+            None if complete is None else FileVersion(answer.validators, complete),
+            self._proxy.settings.resume_for,
+        )
+        try:
+            await send(self._request, plan, self._incoming(exchange.head), stream, self._sink)
+        finally:
+            self._request.resumes = stream.resumes
+            stream.abort()
+
+    def _answer(self, exchange: Exchange) -> ResponseSummary:
+        """What came, dated by its receipt where it has no date (RFC 9110 section 6.6.1).
+
+        Our clock isn't the upstream's, so it counts as a minute earlier: a Last-Modified has to
+        be older than that to be a strong validator (section 8.8.2.2).
+        """
+        answer = summary_of(exchange.head)
+        if answer.validators.date is not None:
+            return answer
+        date = int(self._proxy.clock.seconds()) - CLOCKS_APART
+        return replace(answer, validators=replace(answer.validators, date=date))
+
+    async def _relay(self, exchange: Exchange) -> None:
+        """The answer as it is, up to what belongs to the connection."""
+        head, fields = exchange.head, self._incoming(exchange.head)
+        lengths, length = head.fields.all(b"content-length"), declared_length(head.fields)
+        if head.status == 204:  # RFC 9110 section 8.6
+            fields = fields.without((b"content-length",))
+        elif len(lengths) > 1 or b"," in b"".join(lengths):
+            fields = fields.without((b"content-length",))
+            fields = fields.adding((b"Content-Length", b"%d" % (length or 0)))
+        self._request.begin(head.status, fields, head.reason)
+        if self._request.method != b"HEAD":
+            await exchange.pump(self._sink)
+
+    def _outgoing(self, path: bytes) -> SourceRequest:
+        """The request as it goes to the upstream, its `path` being relative to the route."""
+        request, proxy = self._request, self._proxy
+        fields = self._fields.without((b"host", b"content-length", b"expect"))
+        hops = hops_left(fields)
+        if hops is not None and request.method == b"OPTIONS":
+            fields = fields.without((b"max-forwards",))
+            fields = fields.adding((b"Max-Forwards", b"%d" % max(0, hops - 1)))
+        fields = with_via(fields, request.minor)
+        scheme = b"https" if request.isSecure() else b"http"
+        client = request.client_host.encode("ascii")
+        fields = with_forwarded(fields, client, scheme, request.authority)
+        has_body = request.body_length > 0
+        framed = (b"content-length", b"transfer-encoding")
+        if has_body or any(name in request.fields for name in framed):
+            fields = fields.adding((b"Content-Length", b"%d" % request.body_length))
+        return SourceRequest(
+            request.method,
+            proxy.origin,
+            (proxy.stem + path or b"/") + request.target.query,
+            Fields(((b"Host", proxy.host), *with_own(fields, proxy.own))),
+            proxy.timeouts,
+            request.content if has_body else None,
+            self._interim,
+        )
+
+    def _incoming(self, head: ResponseHead) -> Fields:
+        """The fields of an answer as they go to the client."""
+        fields = with_via(end_to_end(head.fields), head.minor)
+        if b"location" not in fields:
+            return fields
+        return Fields(
+            (name, self._location(value) if name.lower() == b"location" else value)
+            for name, value in fields
+        )
+
+    def _location(self, value: bytes) -> bytes:
+        """As the client has to ask for it: with its range in the path, if it asked so."""
+        proxy, range_request = self._proxy, self._range_request
+        if range_request is None or range_request.asked.path is None or range_request.text is None:
+            return rewrite_location(value, proxy.origins, proxy.base, proxy.prefix) or value
+        value = resolve_location(value, proxy.stem + range_request.path)
+        found = rewrite_location(value, proxy.origins, proxy.base, proxy.prefix)
+        return value if found is None else with_range_in_path(found, range_request.text)
+
+    def _interim(self, head: ResponseHead) -> None:
+        """Hand a 1xx on (RFC 9110 section 15.2); the client had its 100 from us."""
+        if head.status != 100:
+            self._request.interim(head.status, self._incoming(head), head.reason)
+
+
+def _uncoded(outgoing: SourceRequest) -> SourceRequest:
+    """The same request for the file as it is: a range in the path is one of no coded form."""
+    fields = outgoing.fields.without((b"accept-encoding",))
+    return replace(outgoing, fields=fields.adding((b"Accept-Encoding", b"identity")))
+
+
+def _with_range(
+    outgoing: SourceRequest, spec: Spec | None, range_request: RangeRequest
+) -> SourceRequest:
+    """The GET for `spec`, by the client's If-Range where it is the client's Range."""
+    fields = outgoing.fields.without((b"range", b"if-range"))
+    if spec is not None:
+        fields = fields.adding((b"Range", spec.header()))
+        if range_request.asked.path is None and range_request.if_range is not None:
+            fields = fields.adding((b"If-Range", range_request.if_range))
+    method = outgoing.method if spec is None else b"GET"
+    return replace(outgoing, method=method, fields=fields)

@@ -1,0 +1,91 @@
+"""The tree of resources: one leaf for each route, the longest path that fits is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+
+from aprp.config import Route
+from aprp.core.http.fields import Fields
+from aprp.core.http.targets import climbs, under
+from aprp.web.failures import Refusal
+from aprp.web.request import ProxyRequest
+from aprp.web.request_rules import ALLOWED, BodyLimits
+
+OPTIONS_BODY = BodyLimits(most=65536, seconds=60.0)
+"""For an OPTIONS for the proxy itself: what it carries means nothing."""
+
+
+class RouteResource(Resource):
+    """A leaf for everything under the path of its route."""
+
+    isLeaf = True
+
+    def __init__(self, route: Route) -> None:
+        super().__init__()
+        self.path = route.path
+        self.prefix = route.path.encode("ascii")
+        self.body_limits = BodyLimits(route.max_body, route.send_timeout, route.path)
+
+
+class Refused(Resource):
+    """Answers with one refusal."""
+
+    isLeaf = True
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__()
+        self._refusal = refusal
+
+    def render(self, request: ProxyRequest) -> int:
+        request.fail(self._refusal)
+        return NOT_DONE_YET
+
+
+class RouteTree(Resource):
+    """The root: its children are the routes, found by the path's bytes as they came."""
+
+    def __init__(self, routes: Sequence[RouteResource]) -> None:
+        super().__init__()
+        self._routes = sorted(routes, key=lambda route: -len(route.prefix))
+
+    def find(self, path: bytes) -> RouteResource:
+        """The route with the longest prefix that `path` is under, in whole segments.
+
+        Raises `Refusal` where there is none, or where the path may lead out of it.
+        """
+        for route in self._routes:
+            rest = under(route.prefix, path)
+            if rest is not None:
+                if climbs(rest):
+                    raise Refusal(400, "the path climbs out of its route")
+                return route
+        raise Refusal(404, "no route has this path", "destination_not_found")
+
+    def body_limits(self, path: bytes) -> BodyLimits:
+        """On which a request's body is taken at `path`; raises `Refusal`."""
+        return OPTIONS_BODY if path == b"*" else self.find(path).body_limits
+
+    def getChildWithDefault(self, name: bytes, request: ProxyRequest) -> Resource:
+        path = request.target.path
+        if path == b"*":
+            return Capabilities()
+        try:
+            route = self.find(path)
+        except Refusal as refusal:
+            return Refused(refusal)
+        request.route = route.path
+        return route
+
+
+class Capabilities(Resource):
+    """Answers OPTIONS for the proxy itself (RFC 9110 section 9.3.7)."""
+
+    isLeaf = True
+
+    def render(self, request: ProxyRequest) -> int:
+        request.begin(204, Fields(((b"Allow", ALLOWED),)))
+        request.finish()
+        return NOT_DONE_YET

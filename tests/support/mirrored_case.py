@@ -1,0 +1,67 @@
+"""Mirrors that misbehave to order, and the multi-source proxy in front of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from twisted.internet import reactor as _reactor
+from twisted.internet.defer import Deferred
+
+from aprp.config import Settings, SourceSettings, SourcesRoute, Url
+from aprp.upstream.http.agent import Agent
+from aprp.web.site import make_site
+from tests.support.origin import Origin, ResponseSummary
+from tests.support.proxied_case import ProxyCase
+from tests.support.replies import File, Pattern, Received, Reply
+
+reactor: Any = _reactor
+SIZE = 3 * 1024 * 1024 + 12345
+FILM = Pattern(SIZE)
+BYTES = FILM[0:SIZE]
+HONEST = File(FILM)
+
+
+def honest(received: Received) -> Reply:
+    """What a mirror without faults answers."""
+    return HONEST.reply(received)
+
+
+class MirroredCase(ProxyCase):
+    """Each test has its own mirrors, on 127.0.0.1, 127.0.0.2 and so on."""
+
+    async def mirrors(
+        self, *answers: ResponseSummary, rates: Iterable[float | None] = (), latency: float = 0.0
+    ) -> list[Origin]:
+        paces = [*rates, *[None] * len(answers)]
+        origins = []
+        for number, answer in enumerate(answers):
+            origin = Origin(answer, f"127.0.0.{number + 1}", paces[number], latency)
+            await origin.start()
+            self.addCleanup(lambda each=origin: Deferred.fromCoroutine(each.stop()))
+            origins.append(origin)
+        return origins
+
+    def in_front_of(
+        self,
+        origins: Iterable[Origin | str],
+        path: str = "/",
+        memory: int = 512 * 1024 * 1024,
+        base: str = "/",
+        connections: int = 4,
+        **options: Any,
+    ) -> int:
+        """A proxy with one route over these mirrors (or URLs); gives its port."""
+        urls = [each if isinstance(each, str) else each.url + base for each in origins]
+        route = SourcesRoute(
+            path=path,
+            sources=tuple(
+                SourceSettings(url=Url.parse(url), connections=connections) for url in urls
+            ),
+            **options,
+        )
+        settings = Settings(listen=("tcp:0",), routes=(route,), memory=memory)
+        self.agent = agent = Agent(reactor)
+        self.addCleanup(agent.close)
+        self.site = make_site(settings, agent, self.records.append, reactor)
+        return self.listen(self.site)

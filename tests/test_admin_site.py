@@ -1,0 +1,158 @@
+"""The admin port: health through a daemon's life, the counts, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from time import time
+from typing import Literal
+
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+
+from aprp.core.scheduling.messages import Source, Urgency
+from aprp.upstream.http.agent import Agent
+from aprp.upstream.transfer.shared import SharedResources
+from aprp.web.admin.metrics import Metrics
+from aprp.web.admin.site import Health, admin_site
+from tests.support.records import PLAIN
+
+States = Literal["starting", "serving", "stopping"]
+
+
+class Holding:
+    """A delivery that holds so many bytes."""
+
+    def __init__(self, held: int) -> None:
+        self.held = held
+
+    def granted(self, source: str) -> None:
+        pass
+
+    def narrow(self, window: int | None) -> None:
+        pass
+
+    def appetite(self) -> int:
+        return self.held
+
+    def used(self) -> int:
+        return self.held
+
+
+class AdminTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.health = Health("serving")
+        self.metrics = Metrics()
+        self.clock = Clock()
+        self.shared = SharedResources(Agent(self.clock), self.clock, 1_000_000)
+        self.site = admin_site(self.health, self.metrics, self.shared, self.clock)
+
+    def ask(self, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
+        """Status, fields in lower case, body."""
+        transport = StringTransport()
+        protocol = self.site.buildProtocol(None)
+        protocol.makeConnection(transport)
+        request = f"{method} {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n"
+        protocol.dataReceived(request.encode())
+        head, _, body = transport.value().partition(b"\r\n\r\n")
+        status, *lines = head.decode().split("\r\n")
+        fields = dict(line.lower().split(": ", 1) for line in lines)
+        return int(status.split()[1]), fields, body
+
+    def test_health_through_a_life(self) -> None:
+        states: tuple[tuple[States, int], ...] = (
+            ("starting", 503),
+            ("serving", 200),
+            ("stopping", 503),
+        )
+        for state, status in states:
+            self.health.state = state
+            answer = self.ask("/healthz")
+            self.assertEqual((answer[0], answer[2]), (status, f"{state}\n".encode()))
+            self.assertEqual(answer[1]["cache-control"], "no-store")
+
+    def test_metrics(self) -> None:
+        self.metrics.observe(PLAIN)
+        status, fields, body = self.ask("/metrics")
+        self.assertEqual(status, 200)
+        self.assertEqual(fields["content-type"], "text/plain; version=0.0.4; charset=utf-8")
+        self.assertIn(b'aprp_requests_total{route="/films/",status="206"} 1.0\n', body)
+
+    def test_index_names_what_there_is(self) -> None:
+        status, fields, body = self.ask("/")
+        self.assertEqual((status, fields["content-type"]), (200, "text/html; charset=utf-8"))
+        for path in (b"/healthz", b"/metrics", b"/status"):
+            self.assertIn(path, body)
+
+    def test_status_of_nothing(self) -> None:
+        status, fields, body = self.ask("/status")
+        self.assertEqual((status, fields["content-type"]), (200, "application/json"))
+        told = json.loads(body)
+        self.assertEqual(told["memory"], {"held": 0, "limit": 1_000_000})
+        self.assertEqual((told["sources"], told["left_out"], told["transfers"]), ([], [], 0))
+        self.assertEqual(told["state"], "serving")
+
+    def test_status_of_a_source(self) -> None:
+        rating = self.shared.ratings.of("http://a.example/")
+        rating.answered(0.0205, None)
+        rating.came(3_000_000, 1.0, 1, 0.0)
+        rating.failed(self.clock.seconds(), 100.0)
+        self.shared.join(holder := Holding(4000), 10_000)
+        self.shared.want(holder, Source("http://b.example/"), Urgency.HEAD)
+        self.shared.ratings.of("http://b.example/")
+        told = json.loads(self.ask("/status")[2])
+        self.assertEqual((told["transfers"], told["memory"]["held"]), (1, 4000))
+        used, parked = told["sources"]
+        self.assertEqual((used["source"], used["connections"]), ("http://b.example/", 1))
+        self.assertEqual((used["bytes_per_second"], used["parked_until"]), (None, None))
+        until = datetime.fromisoformat(parked.pop("parked_until")).timestamp()
+        self.assertLess(abs(until - time() - 100), 30)
+        self.assertEqual(
+            parked,
+            {
+                "source": "http://a.example/",
+                "connections": 0,
+                "bytes_per_second": 3_000_000,
+                "latency": 0.0205,
+                "failures": 1,
+            },
+        )
+        page = self.ask("/")[2].decode()
+        for text in ("http://a.example/", "3.0 MB/s", "20.5 ms", "1 transfers", "4.0 kB of 1.0 MB"):
+            self.assertIn(text, page)
+
+    def test_what_strangers_wrote_stays_text(self) -> None:
+        evil = "<script>alert('1')</script>&\"\x00\u2028\udc80"
+        self.shared.ratings.of(evil)
+        self.shared.note_left_out(evil, f"{evil} {{0}}; `same: length` would admit it")
+        page = self.ask("/")[2]
+        self.assertNotIn(b"<script", page)
+        self.assertEqual(page.count(b"&lt;script&gt;alert(&#x27;1&#x27;)"), 3)
+        self.assertIn(b"`same: length` would admit it", page)
+        _, fields, body = self.ask("/status")
+        (left_out,) = json.loads(body)["left_out"]
+        self.assertEqual(left_out["source"], evil)
+        self.assertEqual(fields["x-content-type-options"], "nosniff")
+
+    def test_no_more_than_the_last_are_remembered(self) -> None:
+        for number in range(200):
+            self.shared.note_left_out(f"http://{number}.example/", "answered 404")
+        left_out = json.loads(self.ask("/status")[2])["left_out"]
+        self.assertEqual((len(left_out), left_out[0]["source"]), (50, "http://199.example/"))
+
+    def test_nothing_else(self) -> None:
+        for path in ("/x", "//", "/x/y", "/healthz/x", "/status/", "/metrics/.."):
+            self.assertEqual(self.ask(path)[0], 404, path)
+
+    def test_head_has_no_body(self) -> None:
+        for path in ("/", "/status", "/healthz", "/metrics"):
+            status, fields, body = self.ask(path, "HEAD")
+            self.assertEqual((status, body), (200, b""))
+            self.assertGreater(int(fields["content-length"]), 0)
+
+    def test_other_methods_are_refused(self) -> None:
+        for method in ("POST", "PUT", "DELETE", "BREW"):
+            status, fields, _ = self.ask("/healthz", method)
+            self.assertEqual(status, 405, method)
+            self.assertEqual(fields["allow"], "get, head")

@@ -1,0 +1,101 @@
+"""What a failure means, rule by rule."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from aprp.core.scheduling.failures import PAUSES, PROGRESS, FailurePolicy
+from aprp.core.scheduling.messages import End, Ended, Source
+from aprp.core.scheduling.ratings import Ratings
+from aprp.core.scheduling.state import SourceState
+
+BROKEN = Ended(1, End.BROKEN)
+
+
+class TroubleTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        ratings = Ratings()
+        self.a, self.b = (SourceState(Source(n), ratings.of(n), i) for i, n in enumerate("ab"))
+        self.failures = FailurePolicy([self.a, self.b], resume_for=30.0)
+
+    def test_at_once_then_after_pauses_that_grow(self) -> None:
+        pauses = []
+        for _ in range(8):
+            self.failures.blame(self.a, BROKEN, 10.0)
+            pauses.append(self.a.retry_at - 10.0)
+        self.assertEqual(pauses, [*PAUSES, PAUSES[-1], PAUSES[-1]])
+
+    def test_a_named_time_parks(self) -> None:
+        self.failures.blame(self.a, Ended(1, End.REFUSED, retry_after=7.0), 10.0)
+        self.assertEqual((self.a.parked, self.a.retry_at), (True, 17.0))
+        self.assertEqual(self.a.rating.parked_until, 17.0)
+
+    def test_a_liar_is_left_out_until_no_other_is_left(self) -> None:
+        self.failures.blame(self.a, Ended(1, End.LIED), 0.0)
+        self.assertEqual((self.a.barred, self.b.barred), (True, False))
+        self.failures.blame(self.b, Ended(2, End.ABSENT), 0.0)
+        self.assertEqual((self.a.barred, self.b.barred), (False, False))
+
+    def test_left_without_a_failure(self) -> None:
+        self.failures.leave("a", "was late")
+        self.assertEqual((self.a.barred, self.a.failures, self.a.reason), (True, 0, "was late"))
+
+    def test_a_silent_one_is_asked_twice_before_it_is_left_alone(self) -> None:
+        for pause in (0.0, 0.0, PAUSES[1]):
+            self.failures.fell_silent(self.a, 1, 10.0)
+            self.assertEqual(self.a.retry_at, 10.0 + pause)
+        self.assertEqual(self.a.failures, 3)
+
+    def test_hopeless_once_each_failed_twice(self) -> None:
+        for source in (self.a, self.b, self.a):
+            self.failures.blame(source, BROKEN, 0.0)
+        self.assertFalse(self.failures.hopeless(0.0, in_flight=False))
+        self.failures.blame(self.b, BROKEN, 0.0)
+        self.assertTrue(self.failures.hopeless(0.0, in_flight=False))
+        self.assertFalse(self.failures.hopeless(0.0, in_flight=True))
+
+    def test_a_parked_source_is_waited_for_if_that_is_bearable(self) -> None:
+        for seconds, hopeless in ((29.0, False), (31.0, True)):
+            self.setUp()
+            for _ in range(2):
+                self.failures.blame(self.b, BROKEN, 0.0)
+            self.failures.blame(self.a, Ended(1, End.REFUSED, retry_after=seconds), 0.0)
+            self.assertIs(self.failures.hopeless(0.0, in_flight=False), hopeless)
+
+    def test_after_a_good_head_only_time_counts(self) -> None:
+        self.failures.answered()
+        for source in (self.a, self.b) * 2:
+            self.failures.blame(source, BROKEN, 5.0)
+        self.assertFalse(self.failures.hopeless(34.9, in_flight=False))
+        self.assertIn(35.0, list(self.failures.wake(6.0)))
+        self.assertTrue(self.failures.hopeless(35.0, in_flight=True))
+
+    def test_a_block_is_progress(self) -> None:
+        self.failures.answered()
+        for source in (self.a, self.b):
+            self.failures.blame(source, BROKEN, 5.0)
+        self.failures.gained(PROGRESS - 1, whole=False)
+        self.assertTrue(self.failures.hopeless(35.0, in_flight=False))
+        self.failures.gained(1, whole=False)
+        self.assertFalse(self.failures.hopeless(35.0, in_flight=False))
+
+    def test_no_hope_is_lost_while_one_never_failed(self) -> None:
+        self.failures.blame(self.a, BROKEN, 0.0)
+        self.assertFalse(self.failures.hopeless(99.0, in_flight=False))
+
+    def test_what_another_transfer_was_told_is_kept_unless_all_were(self) -> None:
+        self.a.rating.failed(0.0, parked=9.0)
+        self.failures.remember(1.0)
+        self.assertEqual((self.a.retry_at, self.b.retry_at), (9.0, 0.0))
+        self.setUp()
+        for source in (self.a, self.b):
+            source.rating.failed(0.0, parked=9.0)
+        self.failures.remember(1.0)
+        self.assertEqual((self.a.retry_at, self.b.retry_at), (0.0, 0.0))
+
+    def test_reasons_of_each(self) -> None:
+        self.failures.blame(self.a, Ended(1, End.UNREACHABLE, "no route"), 0.0)
+        self.failures.blame(self.b, Ended(1, End.ABSENT), 0.0)
+        self.assertEqual(
+            self.failures.reasons(), (("a", "no route"), ("b", "doesn't have this file"))
+        )
