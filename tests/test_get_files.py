@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.core.http.urls import Url
+from aprp.core.scheduling.messages import KIB, MIB
 from aprp.get.checksum import Check, Checksum
 from aprp.get.naming import CannotWrite, destination, is_stream
+from aprp.get.options import add_arguments, read
 from aprp.get.partial import Partial, PartialVersion
 from aprp.get.rate_limit import BURST, Pace
 
@@ -199,3 +202,16 @@ class PaceTests(SynchronousTestCase):
             now += pace.wait(taken, now)
             self.assertTrue(total <= rate * (now - 5.0 + BURST) + 1e-6)
             now += idle
+
+
+class LimitTests(SynchronousTestCase):
+    def window(self, *words: str) -> int:
+        parser = argparse.ArgumentParser()
+        add_arguments(parser)
+        return read(parser.parse_args([*words, "http://a.example/f"])).fetch_request.route.window
+
+    def test_a_limit_bounds_what_is_requested_ahead(self) -> None:
+        self.assertEqual(self.window(), 32 * MIB)
+        self.assertEqual(self.window("--limit-rate", "500KiB"), 500 * KIB)
+        self.assertEqual(self.window("--limit-rate", "1KiB"), 256 * KIB)
+        self.assertEqual(self.window("--limit-rate", "1GiB"), 32 * MIB)

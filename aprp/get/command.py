@@ -50,7 +50,7 @@ def run(parsed: argparse.Namespace) -> int:
         reason = _draw(options, fetch, tally) or reason
     if reason:
         print(f"aprp get: {reason}", file=sys.stderr)
-    elif not options.quiet:
+    elif not (status or options.quiet):
         print(_sentence(fetch, tally, str(path or "standard output")), file=sys.stderr)
     if options.json:
         summary = _summary(options, fetch, tally, str(path or "-"))
@@ -160,7 +160,7 @@ def _summary(options: Options, fetch: Fetch, tally: Tally, name: str) -> dict[st
             {
                 "source": location.source.name,
                 "url": str(location.url),
-                "bytes": tally.kept[location.source.name],
+                "bytes": tally.written[location.source.name],
                 "requests": tally.requests[location.source.name],
             }
             for location in options.fetch_request.locations

@@ -15,7 +15,7 @@ from twisted.internet.task import LoopingCall, deferLater
 
 from aprp.core.http.ranges import FromTo, Range, Spec
 from aprp.get.checksum import Check
-from aprp.get.naming import CannotWrite, is_stream
+from aprp.get.naming import CannotWrite, ReaderLeft, is_stream
 from aprp.get.options import Options
 from aprp.get.partial import Partial, PartialVersion
 from aprp.get.progress import Display
@@ -66,7 +66,7 @@ class Fetch:
         self._pace = Pace(options.limit_rate, reactor.seconds())
 
     async def run(self) -> None:
-        """Raises CannotWrite, AnotherFile, WrongChecksum, or SourceError."""
+        """Raises CannotWrite, ReaderLeft, AnotherFile, WrongChecksum, or SourceError."""
         path = self._path
         if path is None or is_stream(path):
             await self._begin(ToStream(path), None)
@@ -205,7 +205,8 @@ class Fetch:
 def reason_of(error: BaseException) -> tuple[int, str]:
     """The exit status for what ended a fetch, and the sentence to say."""
     status = 1
-    for kind, number in ((CannotWrite, 3), (WrongChecksum, 4), (AnotherFile, 5)):
+    kinds = ((CannotWrite, 3), (WrongChecksum, 4), (AnotherFile, 5), (ReaderLeft, 141))
+    for kind, number in kinds:
         if isinstance(error, kind):
             status = number
     return status, str(error)

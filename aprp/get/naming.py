@@ -13,6 +13,10 @@ from aprp.core.http.urls import Url
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f/]")
 
 
+class ReaderLeft(Exception):
+    """The reader of a pipe closed it, as `head` does when it has enough."""
+
+
 class CannotWrite(Exception):
     """The destination can't be used; the text says which, why, and what to do."""
 

@@ -10,8 +10,13 @@ from aprp.config.network import FieldName, FieldValue
 from aprp.config.scalars import Size
 from aprp.core.http.ranges import Spec, Suffix, parse_range
 from aprp.core.http.urls import Url
+from aprp.core.scheduling.messages import MIB
+from aprp.core.scheduling.read_ahead import SMALLEST_WINDOW
 from aprp.get.checksum import ALGORITHMS, Checksum
 from aprp.library.fetch_request import FetchRequest, fetch_request
+
+WINDOW = 32 * MIB
+"""Bytes read ahead at most; under --limit-rate, no more than it lets through in a second."""
 
 EXIT_CODES = """\
 exit status:
@@ -22,6 +27,7 @@ exit status:
   4    the checksum is another; what came was thrown away
   5    -c can't go on: what is here isn't of the file that is there now
   130  interrupted (Control-C), 143 terminated; -c can go on
+  141  the reader of standard output closed it
 """
 
 
@@ -77,6 +83,9 @@ def read(parsed: argparse.Namespace) -> Options:
     settings: dict[str, object] = {"same": parsed.same, "redirects": "public"}
     if parsed.header:
         settings["headers"] = dict(_header(text) for text in parsed.header)
+    limit_rate = None if parsed.limit_rate is None else _rate(parsed.limit_rate)
+    if limit_rate is not None:
+        settings["window"] = min(max(limit_rate, SMALLEST_WINDOW), WINDOW)
     if parsed.ca is not None:
         settings["tls"] = {"ca": parsed.ca}
     try:
@@ -92,7 +101,7 @@ def read(parsed: argparse.Namespace) -> Options:
         parsed.output_dir,
         parsed.go_on,
         None if parsed.range is None else _range(parsed.range),
-        None if parsed.limit_rate is None else _rate(parsed.limit_rate),
+        limit_rate,
         None if parsed.checksum is None else _checksum(parsed.checksum),
         parsed.plot,
         parsed.json,

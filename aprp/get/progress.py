@@ -62,7 +62,7 @@ class Lines:
             f"{size(tally.rate)}/s",
             f"{clock(left(self._length - done, tally.rate))} left",
             f"{size(tally.twice)} twice",
-            *(f"{short(name)} {size(tally.kept[name])}" for name in tally.sources),
+            *(f"{short(name)} {size(tally.written[name])}" for name in tally.sources),
         ]
         self.say(", ".join(parts))
 
@@ -114,16 +114,16 @@ class Bars:
             text += f"  {size(tally.twice)} twice"
         self._progress.update(self._whole, completed=done if self._length else 1, text=text)
         for name, task in self._sources.items():
-            kept = tally.kept[name]
-            text = f"{size(kept)}  {size(self._rate(name, kept))}/s"
-            self._progress.update(task, completed=kept, text=text)
+            written = tally.written[name]
+            text = f"{size(written)}  {size(self._rate(name, written))}/s"
+            self._progress.update(task, completed=written, text=text)
         self._progress.refresh()
 
-    def _rate(self, name: str, kept: int) -> float:
+    def _rate(self, name: str, written: int) -> float:
         """Bytes a second of one source, smoothed."""
         had, rate = self._before.get(name, (0.0, 0.0))
-        rate += ((kept - had) / self.seconds - rate) * 0.2
-        self._before[name] = (kept, rate)
+        rate += ((written - had) / self.seconds - rate) * 0.2
+        self._before[name] = (written, rate)
         return rate
 
     def say(self, text: str) -> None:

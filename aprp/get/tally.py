@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from aprp.core.scheduling.spans import Spans
 from aprp.simulator.mirror import Mirror
 from aprp.simulator.plot import svg
 from aprp.simulator.trace import Line, Trace
@@ -15,14 +16,16 @@ RECENT = 3.0
 
 
 class Tally:
-    """Counts of one transfer. `kept` and `twice` are bytes; sources are named as in it.
+    """Counts of one transfer, in bytes, by the names of its sources.
 
-    `draw`: also remember every piece, for `picture`.
+    `written` has the bytes that reached the target by the source that sent them, so that they add
+    up to `done`; `twice` counts those that came again. With `draw`, every piece is remembered for
+    `picture`.
     """
 
     def __init__(self, sources: Sequence[str], now: Callable[[], float], draw: bool) -> None:
         self.sources = tuple(sources)
-        self.kept: Counter[str] = Counter()
+        self.written: Counter[str] = Counter()
         self.twice = 0
         self.requests: Counter[str] = Counter()
         self.done = 0
@@ -30,6 +33,7 @@ class Tally:
         self._now = now
         self._began = now()
         self._draw = draw
+        self._waiting = {source: Spans() for source in self.sources}
         self._lines: dict[int, Line] = {}
         self._delivered: list[tuple[float, int]] = []
         self._recent: list[tuple[float, int]] = [(0.0, 0)]
@@ -50,6 +54,7 @@ class Tally:
         if self.first_byte is None:
             self.first_byte = seconds
         self.done += count
+        self._attribute(offset - count, offset)
         self._recent.append((seconds, self.done))
         while len(self._recent) > 2 and self._recent[1][0] < seconds - RECENT:
             del self._recent[0]
@@ -66,11 +71,24 @@ class Tally:
         """SVG: time to the right, offset upwards, a colour per source."""
         seconds = max(self.seconds, 1e-6)
         mirrors = tuple(
-            Mirror(name, self.kept[name] / seconds, self._latency(name)) for name in self.sources
+            Mirror(name, self.written[name] / seconds, self._latency(name)) for name in self.sources
         )
         trace = Trace(complete, mirrors)
         trace.delivered, trace.lines, trace.done = self._delivered, self._lines, seconds
         return svg(trace, title)
+
+    def _hold(self, source: str, start: int, stop: int) -> None:
+        """[start, stop) came from the source, and waits to be written; the latest sender counts."""
+        for name, spans in self._waiting.items():
+            if name != source:
+                spans.remove(start, stop)
+        self._waiting[source].add(start, stop)
+
+    def _attribute(self, start: int, stop: int) -> None:
+        """[start, stop) was written."""
+        for name, spans in self._waiting.items():
+            self.written[name] += spans.count(start, stop)
+            spans.remove(start, stop)
 
     def _latency(self, source: str) -> float:
         waits = [
@@ -86,8 +104,9 @@ class Tally:
             self._lines[attempt] = Line(source, [(self.seconds, start)])
 
     def _came(self, source: str, attempt: int, offset: int, count: int, kept: int) -> None:
-        self.kept[source] += kept
         self.twice += count - kept
+        if kept:
+            self._hold(source, offset, offset + count)
         line = self._lines.get(attempt)
         if line is not None:
             seconds = self.seconds

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from twisted.internet.threads import deferToThread
 
-from aprp.get.naming import CannotWrite
+from aprp.get.naming import CannotWrite, ReaderLeft
 from aprp.get.partial import Partial
 
 
@@ -17,7 +17,7 @@ class Target(Protocol):
     """Takes bytes in order."""
 
     async def write(self, data: bytes) -> None:
-        """The next; waits until there is room. Raises CannotWrite."""
+        """Write the next bytes; wait for room. Raises CannotWrite or ReaderLeft."""
         ...
 
     async def save(self) -> None:
@@ -72,6 +72,8 @@ class ToStream:
     async def write(self, data: bytes) -> None:
         try:
             await deferToThread(self._write, data)
+        except BrokenPipeError:
+            raise ReaderLeft from None
         except OSError as error:
             raise CannotWrite(f"{self._name} can't be written: {error.strerror}") from None
 
