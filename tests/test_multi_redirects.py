@@ -116,7 +116,7 @@ class RedirectTests(MirroredCase):
     async def test_back_to_the_proxy_itself(self) -> None:
         """Whichever way a request comes back, it is refused there, and another mirror serves."""
         origins = await self.mirrors(honest, honest)
-        ports = [self.in_front_of(origins[:1])]
+        ports = [self.guarded([origins[0].url])]
         origins[0].answer = lambda r: status(
             302, (b"Location", b"http://127.0.0.1:%d%s" % (ports[0], r.target))
         )
@@ -125,7 +125,7 @@ class RedirectTests(MirroredCase):
         self.assertIn(b"answered 508", got.body)
         self.assertLess(len(origins[0].requests), 5)
         self.assertIn("proxy_loop_detected", {record.error for record in self.records})
-        ports[0] = self.in_front_of(origins)
+        ports[0] = self.guarded([origin.url for origin in origins])
         got = await self.ask(ports[0], "/f")
         self.assertEqual((got.status, got.whole, got.body == BYTES), (200, True, True))
 

@@ -163,7 +163,7 @@ class LoopTests(QueryCase):
 
     async def test_by_a_redirect(self) -> None:
         origins = await self.mirrors(redirecting(lambda: f"http://127.0.0.1:{port}/proxy"))
-        port = self.query()
+        port = self.query(redirects="public")
         got = await self.of(port, films(origins))
         self.refused(got, 508, "proxy_loop_detected", "is this proxy itself")
 

@@ -86,6 +86,7 @@ REFUSED = (
     ("http://-a/", "isn't a name"),
     ("http://a%2Eb/", "isn't a name"),
     ("http://a,b/", "isn't a name"),
+    ("https://my_host.lan/", "underscore"),
     ("http://" + "a" * 64 + "/", "isn't a name"),
     ("http://" + "a." * 127 + "a/", "isn't a name"),
 )

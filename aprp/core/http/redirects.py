@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urljoin
 
-from aprp.core.http.urls import Url
+from aprp.core.http.urls import DEFAULT_PORTS, Url
 
 MOST_HOPS = 5
 
@@ -12,7 +12,7 @@ MOST_HOPS = 5
 def redirected(rule: str, first: Url, at: Url, location: bytes | None) -> Url | str:
     """The URL that a redirect from `at` means, or why it isn't followed.
 
-    `rule` is the route's: same-host (the host of `first`, the source's own URL), public, or off.
+    `rule` is the route's: same-host (where `first` is, the source's own URL), public, or off.
     Going from https to http is never followed.
     """
     if rule == "off":
@@ -25,9 +25,21 @@ def redirected(rule: str, first: Url, at: Url, location: bytes | None) -> Url | 
         return f"redirects to a place that can't be asked: it {error}"
     if at.scheme == "https" and target.scheme != "https":
         return f"redirects from https to {target.origin}"
-    if rule == "same-host" and target.host != first.host:
+    if rule == "same-host" and not same_place(first, target):
         return f"redirects to {target.origin}; `redirects: public` would follow"
     return target
+
+
+def same_place(own: Url, other: Url) -> bool:
+    """Whether two URLs have the same host, and the same port or each its scheme's default one.
+
+    So http may lead to https on the same host; another service there is another place.
+    """
+    if own.host != other.host:
+        return False
+    return own.port == other.port or all(
+        url.port == DEFAULT_PORTS[url.scheme] for url in (own, other)
+    )
 
 
 def _meant(at: Url, location: bytes) -> Url:

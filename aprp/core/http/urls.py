@@ -59,6 +59,11 @@ class Url:
         if "@" in authority:
             raise ValueError("has a user or password before the host; leave them out")
         host, port = parse_authority(authority, scheme)
+        if scheme == "https" and "_" in host:
+            raise ValueError(
+                "has a host with an underscore, for which no certificate can be verified; "
+                "use a name without one"
+            )
         return cls(scheme, host, port, slash + path or "/", query if question else None)
 
     @property

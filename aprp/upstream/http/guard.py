@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from aprp.core.http.addresses import Address, Network, parse_address, refused_address, refused_port
+from aprp.core.http.redirects import same_place
 from aprp.core.http.urls import Url
 from aprp.upstream.errors import ConnectFailed, SourceError
 from aprp.upstream.exchange import Origin
@@ -83,10 +84,10 @@ class Guard:
 
 
 def own_host_or(guard: Guard, trust: Any = None) -> Reach:
-    """A source's own host is reached as it is; where a redirect leads elsewhere, the guard asks."""
+    """Reach a source's own host and port as they are; the guard judges any other place."""
 
     async def reach(url: Url, own: Url) -> Origin:
-        if url.host == own.host:
+        if same_place(own, url):
             return Origin(url.scheme, url.host, url.port, trust)
         return await guard.origin(url, trust)
 

@@ -11,7 +11,7 @@ from twisted.web.iweb import IResponse
 import aprp
 from aprp.core.http.fields import Fields, Pairs
 from aprp.core.http.ranges import FromTo, Range
-from aprp.core.http.redirects import MOST_HOPS, redirected
+from aprp.core.http.redirects import MOST_HOPS, redirected, same_place
 from aprp.core.http.urls import Url
 from aprp.core.http.validators import Validators
 from aprp.core.recovery.same_file import REDIRECTS
@@ -128,7 +128,7 @@ class TransferSource:
         known, rule = self._shared.redirect_of(self._url), self._options.redirects
         if known is None or rule == "public":
             return known
-        return known if rule == "same-host" and known.host == self._url.host else None
+        return known if rule == "same-host" and same_place(self._url, known) else None
 
     async def _connect(self, url: Url) -> float | None:
         origin = await self._origin(url)
