@@ -89,10 +89,28 @@ class CheckTests(SynchronousTestCase):
                 self.assertTrue(about.get("examples"), key)
 
     def test_not_understood(self) -> None:
-        for arguments in ((), ("chek",), ("check", "--schema", "--config", "x"), ("check", "x")):
+        for arguments in (
+            (),
+            ("chek",),
+            ("check", "--schema", "--config", "x"),
+            ("check", "--config", "x", "y"),
+            ("serve", "--confg", "x"),
+        ):
             status, _, err = run(*arguments)
-            self.assertEqual(status, 2, arguments)
-            self.assertIn("usage: aprp", err)
+            self.assertEqual((status, err.count("\n")), (2, 1), arguments)
+
+    def test_what_was_probably_meant(self) -> None:
+        for arguments, meant in (
+            (("chek",), "check"),
+            (("get", "--limt-rate", "5", "http://a/"), "--limit-rate"),
+            (("simulate", "--scenaro=x"), "--scenario"),
+            (("serve", "--upstrem", "x"), "--upstream"),
+        ):
+            self.assertIn(f"did you mean {meant}?", run(*arguments)[2])
+
+    def test_the_file_needs_no_option(self) -> None:
+        self.file.write_text(GOOD)
+        self.assertEqual(run("check", str(self.file)), (0, f"{self.file}: no faults\n", ""))
 
     def test_version(self) -> None:
         self.assertEqual(run("--version"), (0, f"aprp {__version__}\n", ""))
@@ -102,7 +120,7 @@ class CommandTests(SynchronousTestCase):
     def test_all_of_them_are_listed(self) -> None:
         status, out, _ = run("--help")
         self.assertEqual(status, 0)
-        for name in ("check", "get", "simulate"):
+        for name in ("serve", "check", "get", "simulate"):
             self.assertIn(f"    {name} ", out)
 
     def test_get_tells_its_exit_status(self) -> None:

@@ -52,9 +52,9 @@ class StartTests(DaemonCase):
 
     def test_a_usage_error(self) -> None:
         daemon = Running(self, "--port", "80")
-        self.assertEqual(daemon.ended(), 1)
-        self.assertIn("--port goes with", daemon.out)
-        self.assertNotIn("Traceback", daemon.out + daemon.err)
+        self.assertEqual(daemon.ended(), 2)
+        self.assertIn("--port goes with", daemon.err)
+        self.assertEqual(len(daemon.err.splitlines()), 1)
 
     def test_a_port_that_is_taken(self) -> None:
         port = self.taken_port()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from twisted.python.usage import UsageError
+import contextlib
+import io
+
 from twisted.trial.unittest import SynchronousTestCase
 
+from aprp import __version__
 from aprp.config import SourcesRoute
 from aprp.daemon.options import Options
 
@@ -57,6 +60,26 @@ class OptionsTests(SynchronousTestCase):
             (("--source", "a.example"), ("--source", "a.example")),
             (("x.yaml",), ("x.yaml",)),
         ):
-            error = self.assertRaises(UsageError, parsed, *words)
+            said = self.refusal(*words)
             for word in named:
-                self.assertIn(word, str(error))
+                self.assertIn(word, said)
+
+    def test_a_mistyped_option_is_one_line_with_a_suggestion(self) -> None:
+        for word, meant in (("--confg", "--config"), ("--upstrem=x", "--upstream")):
+            said = self.refusal(word)
+            self.assertEqual(said.count("\n"), 1)
+            self.assertIn(f"did you mean {meant}?", said)
+
+    def test_the_version_is_that_of_the_package(self) -> None:
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            self.assertRaises(SystemExit, parsed, "--version")
+        self.assertEqual(out.getvalue(), f"aprp {__version__}\n")
+
+    def refusal(self, *words: str) -> str:
+        """What is said of words that are refused."""
+        said = io.StringIO()
+        with contextlib.redirect_stderr(said):
+            end = self.assertRaises(SystemExit, parsed, *words)
+        self.assertEqual(end.code, 2)
+        return said.getvalue()

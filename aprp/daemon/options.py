@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import re
+import sys
+from collections.abc import Sequence
+from typing import ClassVar, NoReturn
 
 from twisted.python.usage import Options as TwistedOptions
 from twisted.python.usage import UsageError
 
+from aprp import __version__
 from aprp.config import Settings, for_sources, for_upstream
+from aprp.config.faults import nearest
 
 DEFAULT_PORT = 8000
 
@@ -36,6 +41,9 @@ class Options(TwistedOptions):
         ["port", "p", None, f"Without a file: listen here ({DEFAULT_PORT} unless told)."],
     ]
 
+    program: ClassVar = "twistd aprp"
+    """What errors name as the command that was run."""
+
     def __init__(self) -> None:
         super().__init__()
         self["source"] = []
@@ -44,6 +52,29 @@ class Options(TwistedOptions):
     def opt_source(self, url: str) -> None:
         """Without a file: fetch from this URL and the others named so, all at once."""
         self["source"].append(url)
+
+    def opt_version(self) -> NoReturn:
+        """Print the version and exit."""
+        print(f"aprp {__version__}")
+        sys.exit(0)
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Read the command line; where it is wrong, say so in one line and exit with status 2."""
+        try:
+            super().parseOptions(options)
+        except UsageError as error:
+            print(f"{self.program}: {self._explained(str(error))}", file=sys.stderr)
+            sys.exit(2)
+
+    def _explained(self, message: str) -> str:
+        """The message, with the option that was probably meant where there is no such option."""
+        found = re.fullmatch(r"option (-\S+) not (?:recognized|a unique prefix)", message)
+        if found is None:
+            return message
+        known = [f"--{name}" for name in self.longOpt]
+        meant = nearest(found[1], [word.rstrip("=") for word in known])
+        hint = f"; did you mean {meant}?" if meant else ""
+        return f"{found[1]} is not an option here{hint} ({self.program} --help lists what there is)"
 
     def parseArgs(self, *others: str) -> None:
         if others:

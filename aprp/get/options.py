@@ -85,7 +85,8 @@ def read(parsed: argparse.Namespace) -> Options:
         settings["headers"] = dict(_header(text) for text in parsed.header)
     limit_rate = None if parsed.limit_rate is None else _rate(parsed.limit_rate)
     if limit_rate is not None:
-        settings["window"] = min(max(limit_rate, SMALLEST_WINDOW), WINDOW)
+        window = min(max(limit_rate, SMALLEST_WINDOW), WINDOW)
+        settings |= {"window": window, "block_size": min(window, MIB)}
     if parsed.ca is not None:
         settings["tls"] = {"ca": parsed.ca}
     try:
