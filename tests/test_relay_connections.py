@@ -4,12 +4,43 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.protocol import Factory, Protocol
+
 from tests.support.client import Client, get, post
 from tests.support.origin import Origin, Received
 from tests.support.proxied_case import HELLO, ProxyCase, fixed
 from tests.support.replies import Close, File, Pattern, Reply, Wait, status
 
 CONTENT = Pattern(3000)[0:3000]
+
+
+class IgnoresBodies(Factory):
+    """Origins that answer each head with its target, and take a body for a further head."""
+
+    noisy = False
+
+    def __init__(self) -> None:
+        self.heads: list[bytes] = []
+
+    def buildProtocol(self, addr: object) -> Protocol:
+        return _IgnoresBodies(self.heads)
+
+
+class _IgnoresBodies(Protocol):
+    transport: Any
+
+    def __init__(self, heads: list[bytes]) -> None:
+        self._heads = heads
+        self._buffer = b""
+
+    def dataReceived(self, data: bytes) -> None:
+        self._buffer += data
+        while b"\r\n\r\n" in self._buffer:
+            head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
+            self._heads.append(head)
+            target = head.split(b" ")[1]
+            length = b"Content-Length: %d" % len(target)
+            self.transport.write(b"HTTP/1.1 200 OK\r\n%s\r\n\r\n%s" % (length, target))
 
 
 class ConnectionsTest(ProxyCase):
@@ -101,6 +132,18 @@ class ConnectionsTest(ProxyCase):
         self.assertEqual((code, len(origin.requests)), (200, 3))
         origin, code = await after(post(b"Content-Length: 3", body=b"abc"))
         self.assertEqual((code, len(origin.requests), origin.connections), (200, 2, 2))
+
+    async def test_an_origin_that_takes_a_body_for_the_next_request(self) -> None:
+        """What one client smuggles in its body must not be answered to another."""
+        origin = IgnoresBodies()
+        port = self.proxy(f"http://127.0.0.1:{self.listen(origin)}")
+        smuggled = b"GET /smuggled HTTP/1.1\r\nX: "
+        for body in (smuggled, smuggled + b"\r\n\r\n"):
+            raw = post(b"Content-Length: %d" % len(body), body=body)
+            self.assertEqual((await self.answer_to(port, raw)).body, b"/f")
+            self.assertEqual((await self.answer_to(port, get(b"/mine"))).body, b"/mine")
+        for head in origin.heads:
+            self.assertEqual(b"Connection: close" in head, head.startswith(b"POST"), head)
 
     async def test_an_early_answer_to_a_long_body(self) -> None:
         for end in ((), (Close(),)):

@@ -2,7 +2,10 @@
 
 A connection serves one exchange at a time and goes back to its pool when the body's end was seen
 and both sides keep it. It is not kept where bytes may follow that belong to nobody: after a HEAD,
-and after a 204 or 304 that speaks of a body.
+and after a 204 or 304 that speaks of a body. Nor is it kept after a request with a body: an origin
+that ignored the body takes it for the next request, and the next client would get its answer. The
+request says so with `Connection: close`, after which an origin must not read on (RFC 9112 section
+9.6).
 """
 
 from __future__ import annotations
@@ -78,7 +81,6 @@ class Connection(Wire):
         self._interims = 0
         self._decoder: Decoder | None = None
         self._by_close = False
-        self._sending = False
         self._reusable = True
 
     @property
@@ -101,15 +103,14 @@ class Connection(Wire):
         self.read_on()
         lines = [b"%s %s HTTP/1.1\r\n" % (request.method, request.target)]
         lines += [b"%s: %s\r\n" % pair for pair in request.fields.pairs]
-        lines.append(b"\r\n")
+        lines.append(b"\r\n" if request.body is None else b"Connection: close\r\n\r\n")
         transport = cast(ITransport, self.transport)
         transport.write(b"".join(lines))
         self._watchdog.expect(request.timeouts.first_byte)
         if request.body is not None:
             request.body.seek(0)
-            self._sending = True
             sender = FileSender().beginFileTransfer(request.body, transport, self._sent_some)
-            sender.addCallbacks(self._sent, lambda _: None)
+            sender.addErrback(lambda _: None)
         return self._answered
 
     def _cancelled(self) -> None:
@@ -121,9 +122,6 @@ class Connection(Wire):
         if self._answered is not None and self._request is not None:
             self._watchdog.expect(self._request.timeouts.first_byte)
         return data
-
-    def _sent(self, _: object) -> None:
-        self._sending = False
 
     def rest(self, seconds: float) -> None:
         """Stay open for that long without a request; reads on, to notice that it was closed."""
@@ -192,7 +190,8 @@ class Connection(Wire):
         assert self._request is not None and self._answered is not None
         method = self._request.method
         framing = response_framing(head, method)
-        self._reusable = head.keeps_alive and not framing.by_close and _ends_surely(head, method)
+        kept = head.keeps_alive and not framing.by_close and self._request.body is None
+        self._reusable = kept and _ends_surely(head, method)
         self._decoder, self._by_close = decoder_for(framing), framing.by_close
         timings = Timings(self._asked, self._clock.seconds())
         exchange = self._exchange = Http1Exchange(self, head, framing, timings)
@@ -248,7 +247,7 @@ class Connection(Wire):
         self._request = None
         self._decoder = None
         self._watchdog.rest()
-        if rest or self._sending or not self._reusable:
+        if rest or not self._reusable:
             self.abandon()
         else:
             self._released(self)
