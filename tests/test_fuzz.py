@@ -1,13 +1,15 @@
 """Mutated requests and answers through a real site and a real agent, on transports in memory.
 
-Whatever comes: nothing is logged as a failure, nothing but well-formed requests goes upstream, a
-client's stream is answers of which all but the last are whole, and one that isn't whole is cut.
-In the end no timer and no connection to the upstream is left but idle ones.
+Whatever comes, on a route of any kind: nothing is logged as a failure, no answer is a 500, nothing
+but well-formed requests goes upstream, a client's stream is answers of which all but the last are
+whole, and one that isn't whole is cut. In the end no timer and no connection to the upstream is
+left but idle ones.
 """
 
 from __future__ import annotations
 
 import itertools
+from ipaddress import ip_network
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -18,9 +20,10 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.config import Settings, UpstreamRoute
+from aprp.config import QueryRoute, Settings, SourceSettings, SourcesRoute, UpstreamRoute
 from aprp.core.http.urls import Url
 from aprp.upstream.http.agent import Agent
+from aprp.upstream.http.names import PinnedNames
 from aprp.web.access_record import AccessRecord
 from aprp.web.site import make_site
 from tests.support.origin import parse_request
@@ -32,8 +35,12 @@ NASTY = (
     *(b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n", b"Host: x\r\n", b"chunked"),
     *(b"Connection: close\r\n", b"HTTP/1.0", b"HTTP/1.1", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
     *(b"0\r\n\r\n", b"5\r\nhello\r\n", b"Range: bytes=0-1\r\n", b"bytes ", b"HEAD", b"Expect: "),
+    *(b"%d" % 2**62, b"%d" % (2**63 - 1), b"%d" % 2**63, b"/%d" % 2**62, b"-%d" % 2**63, b"&host="),
+    *(b"/0/1", b"/len/", b"/m/", b"/s/", b"/proxy?host=http://", b"http://192.0.2.9/a", b"%2C"),
     *(b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 100 C\r\n\r\n", b"If-Range: ", b'ETag: "a"\r\n', b"206"),
 )
+HUGE = (2**62 - 1, 2**62, 2**62 + 1, 2**63 - 2, 2**63 - 1, 2**63, 10**30)
+QUERY = b"/proxy?host=http://192.0.2.9/a,http://192.0.2.8/a"
 REQUESTS = (
     b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
     b"GET /a HTTP/1.1\r\nHost: x\r\nRange: bytes=2-5\r\n\r\n",
@@ -44,6 +51,13 @@ REQUESTS = (
     b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     b"5\r\nhello\r\n0\r\nA: b\r\n\r\n",
     b"OPTIONS * HTTP/1.1\r\nHost: x\r\nMax-Forwards: 0\r\n\r\n",
+    b"GET /len/a/2/5 HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /m/a HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /m/a/2/5?b HTTP/1.1\r\nHost: x\r\nIf-None-Match: *\r\n\r\n",
+    b'GET /s HTTP/1.1\r\nHost: x\r\nRange: bytes=0-1,4-5,-1\r\nIf-Range: "a"\r\n\r\n',
+    b"HEAD /m/a HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET " + QUERY + b" HTTP/1.1\r\nHost: x\r\nRange: bytes=2-5\r\n\r\n",
+    b"GET /proxy?host=http%3A%2F%2F192.0.2.9%2Fa&host=https://[::1]/ HTTP/1.1\r\nHost: x\r\n\r\n",
 )
 ANSWERS = (
     b'HTTP/1.1 200 OK\r\nContent-Length: 8\r\nETag: "a"\r\n\r\nabcdefgh',
@@ -57,6 +71,20 @@ ANSWERS = (
     b"HTTP/1.1 416 No\r\nContent-Range: bytes */8\r\nContent-Length: 0\r\n\r\n",
     b"HTTP/1.1 302 Found\r\nLocation: http://up.example/b\r\nContent-Length: 2\r\n\r\nno",
 )
+
+
+def far_away() -> tuple[bytes, ...]:
+    """Requests for positions at the edges of what a number holds, on every kind of route."""
+    found = []
+    for path in (b"/a", b"/len/a", b"/m/a", b"/s", QUERY):
+        for n in HUGE:
+            for asked in (b"%d-" % n, b"%d-%d" % (n, n), b"0-%d" % n, b"-%d" % n, b"0-0,%d-" % n):
+                found.append(
+                    b"GET %s HTTP/1.1\r\nHost: x\r\nRange: bytes=%s\r\n\r\n" % (path, asked)
+                )
+            for asked in (b"%d" % n, b"%d/" % n, b"%d/%d" % (n, n), b"0/%d" % n):
+                found.append(b"GET %s/%s HTTP/1.1\r\nHost: x\r\n\r\n" % (path, asked))
+    return tuple(found)
 
 
 def mutated(bases: tuple[bytes, ...]) -> st.SearchStrategy[bytes]:
@@ -119,20 +147,37 @@ class Wire(StringTransport):
             self.protocol.connectionLost(Failure(reason))
 
 
+def routes() -> tuple[Any, ...]:
+    """One of each kind, and of each meaning of a range in the path."""
+    upstream, sources = Url.parse("http://192.0.2.9"), ("http://192.0.2.9/", "http://192.0.2.8/")
+    mirrors = tuple(SourceSettings(url=Url.parse(each)) for each in sources)
+    far = ip_network("192.0.2.0/24")
+    return (
+        UpstreamRoute(path="/", upstream=upstream, path_ranges="end", resume_for=1.0),
+        UpstreamRoute(path="/len/", upstream=upstream, path_ranges="length", resume_for=1.0),
+        SourcesRoute(path="/m/", sources=mirrors, path_ranges="end", resume_for=1.0),
+        SourcesRoute(
+            path="/s", sources=mirrors, path_ranges="length", resume_for=1.0, same="length"
+        ),
+        QueryRoute(
+            path="/proxy", query="host", allow=("*",), allow_addresses=(far,), resume_for=1.0
+        ),
+    )
+
+
 class Net:
     """The proxy and both of its sides."""
 
     def __init__(self, answers: list[bytes], cuts: list[int], then: str) -> None:
-        self.reactor = MemoryReactorClock()
-        route = UpstreamRoute(
-            path="/", upstream=Url.parse("http://192.0.2.9"), path_ranges="end", resume_for=1.0
-        )
+        self.reactor: Any = MemoryReactorClock()
+        self.reactor.nameResolver = PinnedNames(self.reactor, ("192.0.2.7",))
         self.records: list[AccessRecord] = []
         self.agent = Agent(self.reactor)
-        configured = Settings(listen=("tcp:0",), routes=(route,))
+        configured = Settings(listen=("tcp:0",), routes=routes())
         site = make_site(configured, self.agent, self.records.append, self.reactor)
         self.client = Wire(site.buildProtocol(IPv4Address("TCP", "192.0.2.1", 5)))
         self.upstreams: list[Wire] = []
+        self.begun = 0
         self.answers, self.cuts, self.then = answers, cuts, then
         self.read: dict[Wire, int] = {}
 
@@ -145,14 +190,21 @@ class Net:
     def settle(self) -> None:
         """Let everything happen that needs no time, and a little of that."""
         for _ in range(12):
-            for _, _, factory, _, _ in self.reactor.tcpClients[len(self.upstreams) :]:
-                self.upstreams.append(Wire(factory.buildProtocol(None)))
+            self._connect()
             for wire in list(self.upstreams):
                 self._answer(wire)
             for wire in [self.client, *self.upstreams]:
                 if wire.how is not None:
                     wire.lose(ConnectionDone() if wire.how == "fin" else ConnectionAborted())
             self.reactor.advance(0.01)
+
+    def _connect(self) -> None:
+        """Let the connections come about that are still wanted."""
+        begun, self.begun = self.begun, len(self.reactor.tcpClients)
+        for at in range(begun, self.begun):
+            if not self.reactor.connectors[at].stoppedConnecting:
+                factory = self.reactor.tcpClients[at][2]
+                self.upstreams.append(Wire(factory.buildProtocol(None)))
 
     def _answer(self, wire: Wire) -> None:
         held = wire.value()[self.read.get(wire, 0) :]
@@ -185,8 +237,19 @@ class FuzzTest(SynchronousTestCase):
     def test_whatever_comes(
         self, requests: list[bytes], answers: list[bytes], cuts: list[int], then: str
     ) -> None:
-        net = Net(answers, cuts, then)
-        net.feed(b"".join(requests))
+        self.check(Net(answers, cuts, then), b"".join(requests))
+
+    def test_positions_far_away(self) -> None:
+        for request in far_away():
+            net = Net([], [], "stay")
+            self.check(net, request)
+            status = net.records[-1].status
+            self.assertIn(status, (200, 206, 400, 403, 404, 416, 502), request)
+            if b"Range: bytes=%d-" % 2**62 in request:
+                self.assertEqual(status, 416, request)
+
+    def check(self, net: Net, requests: bytes) -> None:
+        net.feed(requests)
         for _ in range(60):
             net.reactor.advance(10.0)
             net.settle()
@@ -198,6 +261,7 @@ class FuzzTest(SynchronousTestCase):
         seen = parse_answers(client.value(), methods, client.ended)
         self.assertIsNotNone(client.ended, "idle connections end")
         final = [each for each in seen if each.final]
+        self.assertNotIn(500, [each.status for each in final])
         self.assertTrue(all(each.whole for each in final[:-1]))
         if final and not final[-1].whole:
             self.assertIn(net.records[-1].ended, ("cut", "client left"))

@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from aprp.core.http.ranges import MAX
 from aprp.core.scheduling.messages import KIB, Source, Urgency
 from aprp.core.scheduling.ratings import Rating
 from aprp.core.scheduling.spans import Spans
 
-ENDLESS = 1 << 62
-"""Stands for the end of a file whose length isn't known."""
-
+ENDLESS = MAX + 1
+"""Stands for the end of a file whose length isn't known: beyond every position that can be read."""
 
 BASE_WASTE = 512 * KIB
 """Bytes that may be fetched in vain however little was needed."""
