@@ -18,7 +18,12 @@ FLOORS = (
     ("aprp.core.recovery",),
     ("aprp.core",),
     ("aprp.config", "aprp.simulator"),
-    ("aprp.upstream.exchange", "aprp.upstream.errors", "aprp.upstream.watchdog"),
+    (
+        "aprp.upstream.exchange",
+        "aprp.upstream.errors",
+        "aprp.upstream.watchdog",
+        "aprp.upstream.wall_clock",
+    ),
     ("aprp.upstream.http",),
     ("aprp.upstream.transfer",),
     ("aprp.upstream",),

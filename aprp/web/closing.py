@@ -7,7 +7,6 @@ sent isn't waited for. The sections are those of RFC 9112 unless another is name
 
 from __future__ import annotations
 
-from time import time
 from typing import Any
 
 from twisted.internet.interfaces import (
@@ -18,9 +17,11 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel, datetimeToString
+from twisted.web.http import HTTPChannel
 from zope.interface import implementer
 
+from aprp.core.http.validators import format_date
+from aprp.upstream.wall_clock import time
 from aprp.upstream.watchdog import Watchdog
 from aprp.web.access_record import AccessRecord
 from aprp.web.failures import Refusal, failure_of, reason_phrase
@@ -66,7 +67,7 @@ class ClosingChannel(HTTPChannel):
         failure = failure_of(refusal)
         head = [b"HTTP/1.1 %d %s\r\n" % (failure.status, reason_phrase(failure.status).encode())]
         head += [b"%s: %s\r\n" % pair for pair in failure.head().pairs]
-        date = datetimeToString()  # RFC 9110 section 6.6.1
+        date = format_date(int(time()))  # RFC 9110 section 6.6.1
         head.append(b"Date: %s\r\nConnection: close\r\n\r\n" % date)
         is_head = self._raw_line.startswith(b"HEAD ")
         self.transport.writeSequence([*head, b"" if is_head else failure.body])

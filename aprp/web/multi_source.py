@@ -8,7 +8,6 @@ fresh) or a range counts from the end, a source is asked for the head alone.
 from __future__ import annotations
 
 from dataclasses import replace
-from time import time
 from typing import Any
 
 from twisted.web.server import NOT_DONE_YET
@@ -28,6 +27,7 @@ from aprp.upstream.http.trust import trust_of
 from aprp.upstream.transfer.options import FileLocation, TransferOptions, distinct, without_query
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.transfer import Transfer, TransferFailed
+from aprp.upstream.wall_clock import time
 from aprp.web.client_sink import ClientSink
 from aprp.web.failures import Refusal, failure_of
 from aprp.web.handling import run_handler

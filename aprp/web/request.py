@@ -6,15 +6,16 @@ client can tell that it isn't.
 
 from __future__ import annotations
 
-from time import time
 from typing import Any
 
-from twisted.web.http import NO_BODY_CODES, datetimeToString, toChunk
+from twisted.web.http import NO_BODY_CODES, toChunk
 from twisted.web.server import Request
 
 from aprp.core.http.fields import Fields
 from aprp.core.http.heads import declared_length
 from aprp.core.http.targets import Target
+from aprp.core.http.validators import format_date
+from aprp.upstream.wall_clock import time
 from aprp.web.access_record import AccessRecord
 from aprp.web.failures import Failure, Refusal, failure_of, reason_phrase
 
@@ -99,7 +100,7 @@ class ProxyRequest(Request):
         lines = [b"HTTP/1.1 %d %s" % (status, reason or reason_phrase(status).encode())]
         lines += [b"%s: %s" % pair for pair in fields.pairs]
         if b"date" not in fields:
-            lines.append(b"Date: " + datetimeToString())  # RFC 9110 section 6.6.1
+            lines.append(b"Date: " + format_date(int(time())))  # RFC 9110 section 6.6.1
         if self._owed is None and not self._bodiless:
             if self.minor == 0:
                 self.channel.persistent = False

@@ -8,7 +8,6 @@ what follows. With a sample, a source that wasn't compared yet is compared first
 
 from __future__ import annotations
 
-from time import time
 from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -25,6 +24,7 @@ from aprp.upstream.transfer.body import Body, discard
 from aprp.upstream.transfer.resumed_body import summary_of
 from aprp.upstream.transfer.sample import Sample
 from aprp.upstream.transfer.source import NotFollowed, TransferSource
+from aprp.upstream.wall_clock import time
 
 SKIPPED = 1 << 20
 """Bytes of a whole answer that are read and dropped to get to those wanted, while other sources

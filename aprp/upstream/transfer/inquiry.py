@@ -7,7 +7,6 @@ A source that doesn't answer HEAD is asked for the first byte.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from time import time
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -20,6 +19,7 @@ from aprp.upstream.errors import SourceError
 from aprp.upstream.transfer.body import discard
 from aprp.upstream.transfer.resumed_body import summary_of
 from aprp.upstream.transfer.source import TransferSource
+from aprp.upstream.wall_clock import time
 
 SILENCE = 1.0
 """Seconds after which another source is asked as well."""

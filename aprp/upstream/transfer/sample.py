@@ -7,7 +7,6 @@ and dropped, so that what a client gets never depends on who was compared with w
 
 from __future__ import annotations
 
-from time import time
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
@@ -18,6 +17,7 @@ from aprp.core.scheduling.messages import End
 from aprp.upstream.transfer.body import discard
 from aprp.upstream.transfer.resumed_body import Collector, summary_of
 from aprp.upstream.transfer.source import TransferSource
+from aprp.upstream.wall_clock import time
 
 SIZE = 65536
 """Bytes that are compared, if as many come."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from time import time
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IDelayedCall
@@ -17,6 +16,7 @@ from aprp.core.scheduling.ratings import Ratings
 from aprp.core.scheduling.shares import level
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.transfer.log_throttle import LogThrottle
+from aprp.upstream.wall_clock import time
 
 MOST_CONNECTIONS = 1024
 """To all sources together."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
-from time import time
 from typing import Any
 
 import aprp
 from aprp.core.scheduling.ratings import Rating
 from aprp.upstream.transfer.shared import SharedResources
+from aprp.upstream.wall_clock import time
 
 MOST = 200
 """Sources shown; those with connections in use come first."""
