@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from aprp.config import SourceSettings, SourcesRoute, Url
+from aprp.config.arguments import check_names, explain_arguments
 from aprp.core.scheduling.messages import Source
 from aprp.upstream.http.guard import Guard, own_host_or
 from aprp.upstream.http.tls import UNVERIFIED
@@ -56,6 +57,7 @@ def fetch_request(
     """
     if isinstance(urls, str | bytes):
         raise ValueError("urls must be a list of URLs, not a single one")
+    check_names(settings)
     texts = [str(url) for url in urls]
     delays = static_delay or [0] * len(texts)
     if len(delays) != len(texts):
@@ -84,8 +86,4 @@ def _copy(told: SourceSettings, alone: bool) -> FileLocation:
 
 def _sentence(error: ValueError) -> str:
     """What is wrong, and with which setting."""
-    if not isinstance(error, ValidationError):
-        return str(error)
-    first = error.errors()[0]
-    name = ".".join(str(step) for step in first["loc"])
-    return f"{name} {first.get('ctx', {}).get('error', first['msg'])}"
+    return explain_arguments(error) if isinstance(error, ValidationError) else str(error)

@@ -1,0 +1,55 @@
+"""Settings that a program gives as arguments: what is wrong with them, in the words of a file's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from aprp.config.faults import nearest
+from aprp.config.settings import SourcesRoute, TlsSettings
+
+_OF_A_FILE = frozenset(("path", "sources", "path_ranges", "max_ranges", "max_body", "send_timeout"))
+"""Settings of a route that mean nothing without clients."""
+
+_SHAPES = {
+    "model_type": "a mapping, as {'ca': 'file.pem'}",
+    "tuple_type": "a mapping of names to values",
+}
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raise ValueError for a setting that only a route of a configuration file has."""
+    for name in names:
+        if name in _OF_A_FILE:
+            raise ValueError(f"{name} is for routes that serve clients; leave it out here")
+
+
+def explain_arguments(error: ValidationError) -> str:
+    """What is wrong with each setting and what to do, on one line."""
+    return "; ".join(_sentences(error))
+
+
+def _sentences(error: ValidationError) -> Iterator[str]:
+    for found in error.errors(include_url=False):
+        name = ".".join(str(step) for step in found["loc"])
+        yield f"{name} {_message(found)}" if name else str(found["msg"])
+
+
+def _message(found: Any) -> str:
+    what = found["type"]
+    if what == "extra_forbidden":
+        return _unknown(found["loc"])
+    if what == "value_error":
+        return str(found["ctx"]["error"])
+    shape = _SHAPES.get(what, "text, as it stands in a configuration file")
+    return f"must be {shape}, not {type(found['input']).__name__}"
+
+
+def _unknown(location: tuple[str | int, ...]) -> str:
+    model: type[BaseModel] = TlsSettings if location[0] == "tls" else SourcesRoute
+    known = [name for name in model.model_fields if name not in _OF_A_FILE]
+    meant = nearest(str(location[-1]), known)
+    hint = f"did you mean {meant}?" if meant else f"there are {', '.join(known)}"
+    return f"is not a known setting; {hint}"
