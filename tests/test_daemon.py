@@ -163,7 +163,7 @@ class LifeTests(DaemonCase):
             self.assertEqual(len(lines.splitlines()), 1)
             self.assertIn('"GET /a\\"b HTTP/1.1" 502 ', lines)
 
-    def test_hang_up_opens_the_files_anew_and_nothing_else(self) -> None:
+    def test_hang_up_opens_the_log_files_anew(self) -> None:
         folder = Path(self.mktemp()).absolute()
         folder.mkdir()
         log, access = folder / "log", folder / "access"
@@ -173,7 +173,7 @@ class LifeTests(DaemonCase):
         for path in (log, access):
             path.rename(path.with_suffix(".moved"))
         daemon.process.send_signal(signal.SIGHUP)
-        daemon.wait_for("opened anew", str(log))
+        daemon.wait_for("log files reopened", str(log))
         get(address, "/after")
         daemon.stop()
         self.assertIn("/before", access.with_suffix(".moved").read_text())

@@ -36,7 +36,7 @@ class UnitTests(SynchronousTestCase):
 
     def test_it_tells_when_it_is_ready_and_is_no_user_of_note(self) -> None:
         for name, value in (
-            ("Type", "notify"),
+            ("Type", "notify-reload"),
             ("NotifyAccess", "main"),
             ("DynamicUser", "yes"),
             ("Restart", "on-failure"),
@@ -47,7 +47,9 @@ class UnitTests(SynchronousTestCase):
         self.assertNotIn("MemoryDenyWriteExecute", self.service)
 
     def test_reload_is_a_hang_up(self) -> None:
-        self.assertEqual(self.service["ExecReload"], "/bin/kill -HUP $MAINPID")
+        """That of Type=notify-reload itself: a command would reload once more."""
+        self.assertNotIn("ExecReload", self.service)
+        self.assertEqual(self.service.get("ReloadSignal", "SIGHUP"), "SIGHUP")
 
     def test_the_command_is_one_we_know(self) -> None:
         program, *words = shlex.split(self.service["ExecStart"])

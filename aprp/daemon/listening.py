@@ -29,11 +29,12 @@ class Listener(Service):
     _log = Logger()
 
     def __init__(self, where: str, factory: IProtocolFactory, reactor: Any, advice: str) -> None:
-        self._where = where
         self._factory = factory
         self._reactor = reactor
         self._advice = advice
         self._port: Deferred[IListeningPort | None] | None = None
+        self.where = where
+        """The endpoint string."""
         self.address = where
         """Where it listens: host and port once they are known."""
         self.bound: tuple[str, int] | None = None
@@ -43,6 +44,8 @@ class Listener(Service):
 
     def privilegedStartService(self) -> None:
         super().privilegedStartService()
+        if self._port is not None:
+            return
         failed: list[Failure] = []
         self._port = self._endpoint.listen(self._factory)
         self._port.addCallbacks(self._listening, failed.append)
@@ -55,6 +58,11 @@ class Listener(Service):
         super().startService()
         if self._port is None:
             self.privilegedStartService()
+
+    async def open(self) -> None:
+        """Listen while the daemon runs already; raises `CannotServe`."""
+        with self._plainly():
+            self._port = succeed(self._listening(await self._endpoint.listen(self._factory)))
 
     def _listening(self, port: IListeningPort) -> IListeningPort:
         host = port.getHost()
@@ -69,7 +77,7 @@ class Listener(Service):
     def _failed_late(self, failure: Failure) -> None:
         if self.running:
             self._log.critical(
-                "can't listen on {where}: {why}", where=self._where, why=failure.value
+                "can't listen on {where}: {why}", where=self.where, why=failure.value
             )
             self._reactor.stop()
 
@@ -86,11 +94,11 @@ class Listener(Service):
         try:
             yield
         except Exception as error:
-            message = f"can't listen on {self._where}: {self._reason(error)}"
+            message = f"can't listen on {self.where}: {self._reason(error)}"
             raise CannotServe(message) from error
 
     def _reason(self, error: Exception) -> str:
-        if isinstance(error, LookupError) and self._where.startswith("systemd:"):
+        if isinstance(error, LookupError) and self.where.startswith("systemd:"):
             return "this process was given no such socket; start it through its socket unit"
         if isinstance(error, CannotListenError):
             reason = getattr(error.socketError, "strerror", None) or error.socketError

@@ -11,6 +11,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -140,6 +141,14 @@ def standard_output() -> StreamSink:
     return StreamSink(sys.stdout.buffer)
 
 
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """What the process was started with: Twisted puts others in their places later."""
+
+    error: StreamSink
+    output: StreamSink
+
+
 def _tell_standard_error(message: str) -> None:
     if sys.__stderr__ is not None:
         StreamSink(sys.__stderr__.buffer).write(f"aprp: {message}\n".encode())
@@ -155,6 +164,10 @@ class LogWriter:
     """
 
     def __init__(self, sink: Sink, level: str) -> None:
+        self.change(sink, level)
+
+    def change(self, sink: Sink, level: str) -> None:
+        """Write there from now on, events of at least that level."""
         self._sink = sink
         self._least = LEVELS[level]
 
@@ -187,18 +200,44 @@ class Logs:
     `access` is where the lines of the access log go, None where there is none.
     """
 
-    def __init__(self, settings: LogSettings) -> None:
+    def __init__(self, settings: LogSettings, streams: Streams | None = None) -> None:
+        self._streams = streams or Streams(standard_error(), standard_output())
+        self._open(settings)
+        self.observer = LogWriter(self._log, settings.level)
+
+    def _open(self, settings: LogSettings) -> None:
         def file(path: Path) -> RotatingFile:
             return RotatingFile(path, settings.max_size, settings.keep)
 
-        self.on_standard_error = settings.file is None
-        self._log: Sink = standard_error() if settings.file is None else file(settings.file)
+        self._settings = settings
+        self._log: Sink = self._streams.error if settings.file is None else file(settings.file)
         self.access: Sink | None = None
         if settings.access == "-":
-            self.access = standard_output()
+            self.access = self._streams.output
         elif settings.access is not None:
-            self.access = file(Path(settings.access))
-        self.observer = LogWriter(self._log, settings.level)
+            try:
+                self.access = file(Path(settings.access))
+            except OSError:
+                self._log.close()
+                raise
+
+    @property
+    def on_standard_error(self) -> bool:
+        """Whether the log goes to standard error."""
+        return self._settings.file is None
+
+    def opened(self, settings: LogSettings) -> Logs:
+        """Open what other settings name, to `adopt` it later; raises OSError."""
+        return Logs(settings, self._streams)
+
+    def adopt(self, other: Logs) -> None:
+        """Write where the other does, by its settings, and close what was open."""
+        before = (self._log, self.access)
+        self._settings, self._log, self.access = other._settings, other._log, other.access
+        self.observer.change(self._log, self._settings.level)
+        for sink in before:
+            if sink is not None:
+                sink.close()
 
     def reopen(self) -> None:
         """Open the files anew, for those who rotate them from outside."""

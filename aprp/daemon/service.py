@@ -1,9 +1,10 @@
 """The daemon: listening ports, the admin port and the logs around the proxy, as one service.
 
 What can be wrong is told before anything is served, in plain words and with exit status 1: faults
-of the configuration, files that can't be opened, ports that can't be had. SIGHUP opens the log
-files anew. To stop, the ports are closed first, then clients that are still being served are cut,
-at once or when they have had the time that the settings give, then connections to sources end.
+of the configuration, files that can't be opened, ports that can't be had. SIGHUP reloads the
+configuration and opens the log files anew (`aprp.daemon.reload`). To stop, the ports are closed
+first, then clients that are still being served are cut, at once or when they have had the time
+that the settings give, then connections to sources end.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ from twisted.application.service import IService, IServiceCollection, MultiServi
 from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
-from twisted.web.server import Site
 
-from aprp.config import ConfigFaults, Fault, Settings, find, load
-from aprp.daemon.listening import CannotServe, Listener
-from aprp.daemon.logging import Logs, standard_output
+from aprp.config import ConfigFaults, Fault, Loaded, Settings, find, load
+from aprp.daemon.listening import CannotServe
+from aprp.daemon.log_opener import LogOpener
+from aprp.daemon.logging import standard_output
 from aprp.daemon.notify import notify
 from aprp.daemon.options import Options
+from aprp.daemon.ports import Ports
+from aprp.daemon.reload import Reloader
 from aprp.demo.files import CLIP, demo_files
 from aprp.demo.origins import Mirrors
 from aprp.demo.settings import RATES, demo_settings
@@ -33,8 +36,9 @@ from aprp.upstream.transfer.shared import SharedResources
 from aprp.web.access_log import AccessLog
 from aprp.web.access_record import AccessRecord
 from aprp.web.admin.metrics import Metrics
+from aprp.web.admin.reloads import ReloadOutcome
 from aprp.web.admin.site import Health, admin_site
-from aprp.web.site import make_site
+from aprp.web.site import make_site, make_tree
 
 __all__ = ["Daemon", "Options", "makeService"]
 
@@ -47,7 +51,8 @@ OTHER_PORT = "end what holds the port, or choose another with --port"
 class Daemon(MultiService):
     """All of aprp for these settings. Making it and starting it raise `CannotServe`.
 
-    `advice` is said where a port can't be had. Warnings are logged once it serves.
+    `logs` opens the logs as settings have them. `path` is the file that a reload reads, None where
+    there is none. `advice` is said where a port can't be had. Warnings are logged once it serves.
     """
 
     _log = Logger()
@@ -56,42 +61,56 @@ class Daemon(MultiService):
         self,
         settings: Settings,
         reactor: Any,
-        logs: Logs,
+        logs: LogOpener,
         advice: str = "end what holds the port, or name another in the configuration",
         warnings: tuple[Fault, ...] = (),
+        path: Path | None = None,
     ) -> None:
         super().__init__()
         self._settings = settings
-        self._logs = logs
+        self._logs = logs.open(settings.log)
+        self._log_opener = logs
         self._reactor = reactor
         self._warnings = warnings
-        self._access: AccessLog | None = None
-        if logs.access is not None:
-            self._access = AccessLog(logs.access.write, settings.log.access_format)
+        self._access = self._access_log()
         self._health = Health()
         self._metrics = Metrics()
         self._agent = Agent(reactor)
-        shared = SharedResources(self._agent, reactor, settings.memory)
+        self._shared = SharedResources(self._agent, reactor, settings.memory)
         self._hang_up_before: Any = None
         self._site = site = make_site(
-            settings, self._agent, self._observe, reactor, listening=self.listening, shared=shared
+            settings,
+            self._agent,
+            self._observe,
+            reactor,
+            listening=self.listening,
+            shared=self._shared,
         )
         self._metrics.in_flight.set_function(lambda: len(site.in_flight))
-        ports: list[tuple[str, Site]] = [(where, site) for where in settings.listen]
-        if settings.admin is not None:
-            ports.append((settings.admin, admin_site(self._health, self._metrics, shared)))
-        self._listeners = [Listener(*port, reactor, advice) for port in ports]
-        for listener in self._listeners:
-            listener.setServiceParent(self)
+        admin = admin_site(self._health, self._metrics, self._shared)
+        self._ports = Ports(settings.listen, site, reactor, advice)
+        self._admin_ports = Ports(_admin(settings), admin, reactor, advice)
+        for ports in (self._ports, self._admin_ports):
+            ports.setServiceParent(self)
+        self._reloader = Reloader(path, self, reactor, self._reloaded)
+
+    def _access_log(self) -> AccessLog | None:
+        access = self._logs.access
+        return None if access is None else AccessLog(access.write, self._settings.log.access_format)
 
     @property
     def addresses(self) -> list[str]:
-        """Where it listens, for clients and for its admin: host and port, or an endpoint string."""
-        return [listener.address for listener in self._listeners]
+        """Where it listens for clients and for its admin: host and port, or an endpoint string."""
+        return self._ports.addresses + self._admin_ports.addresses
 
     def listening(self) -> list[tuple[str, int]]:
         """Addresses and ports that are its own."""
-        return [listener.bound for listener in self._listeners if listener.bound is not None]
+        return self._ports.bound + self._admin_ports.bound
+
+    def describe(self) -> str:
+        """Say where it listens."""
+        where = "serving on " + ", ".join(self._ports.addresses)
+        return where + "".join(f"; admin on {address}" for address in self._admin_ports.addresses)
 
     def _observe(self, record: AccessRecord) -> None:
         self._metrics.observe(record)
@@ -123,18 +142,56 @@ class Daemon(MultiService):
         for warning in self._warnings:
             self._log.warn("{warning}", warning=str(warning))
         self._health.state = "serving"
-        count = len(self._settings.listen)
-        where = "serving on " + ", ".join(self.addresses[:count])
-        where += "".join(f"; admin on {address}" for address in self.addresses[count:])
+        where = self.describe()
         self._log.info("{where}", where=where)
         notify("READY=1", f"STATUS={where}")
 
     def _hang_up(self, *_: object) -> None:
-        self._reactor.callFromThread(self._reopen)
+        self._reactor.callFromThread(self._reload)
 
-    def _reopen(self) -> None:
+    def _reload(self) -> None:
+        if self._health.state == "stopping":
+            self.reopen_logs()
+        else:
+            Deferred.fromCoroutine(self._reloader.reload()).addErrback(
+                lambda failure: self._log.failure("reloading", failure)
+            )
+
+    def _reloaded(self, outcome: ReloadOutcome) -> None:
+        self._health.reload = outcome
+        self._metrics.reloaded(outcome)
+
+    def reopen_logs(self) -> None:
+        """Open the log files anew, for those who rotate them from outside."""
         self._logs.reopen()
-        self._log.info("log files opened anew")
+
+    async def change(self, loaded: Loaded) -> None:
+        """Run by these settings; raises `CannotServe`, and then nothing has changed.
+
+        Requests that have begun end under the settings before.
+        """
+        if self._health.state == "stopping":
+            raise CannotServe("aprp is stopping")
+        settings = loaded.settings
+        logs = self._log_opener.open(settings.log, self._logs)
+        try:
+            tree = make_tree(settings, self._shared, self._reactor, self.listening)
+            ports = await self._ports.open(settings.listen)
+            try:
+                admin_ports = await self._admin_ports.open(_admin(settings))
+            except CannotServe:
+                await self._ports.undo(ports)
+                raise
+        except BaseException:
+            logs.close()
+            raise
+        self._settings = settings
+        self._logs.adopt(logs)
+        self._access = self._access_log()
+        self._shared.limit_memory(settings.memory)
+        self._site.change_routes(tree)
+        await self._ports.make(ports)
+        await self._admin_ports.make(admin_ports)
 
     def stopService(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._stop())
@@ -183,10 +240,15 @@ def makeService(options: Options) -> IService:
         if options["demo"]:
             return make_demo(reactor, options["port"], twistd, bool(options["demo-fault"]))
         if options.quick is not None:
-            return Daemon(options.quick, reactor, _open(options.quick, twistd), OTHER_PORT)
+            return Daemon(options.quick, reactor, LogOpener(twistd), OTHER_PORT)
         loaded = load(options["config"] or find())
-        logs = _open(loaded.settings, twistd)
-        return Daemon(loaded.settings, reactor, logs, warnings=loaded.warnings)
+        return Daemon(
+            loaded.settings,
+            reactor,
+            LogOpener(twistd),
+            warnings=loaded.warnings,
+            path=loaded.path,
+        )
     except ConfigFaults as faults:
         sys.exit(str(faults))
     except CannotServe as error:
@@ -208,7 +270,7 @@ def make_demo(
 
     mirrors = Mirrors(files, RATES, reactor, half if fault else None, told)
     settings = demo_settings(mirrors.urls, port)
-    daemon = Daemon(settings, reactor, _open(settings, twistd), OTHER_PORT)
+    daemon = Daemon(settings, reactor, LogOpener(twistd), OTHER_PORT)
     mirrors.setServiceParent(daemon)
 
     def invite() -> None:
@@ -219,15 +281,5 @@ def make_demo(
     return daemon
 
 
-def _open(settings: Settings, twistd: Mapping[str, Any]) -> Logs:
-    """The logs, as the settings and twistd's own options have them.
-
-    In the background there is no standard error: as with twistd, it is twistd.log then.
-    """
-    log = settings.log
-    if log.file is None and twistd and not twistd["nodaemon"]:
-        log = log.model_copy(update={"file": Path("twistd.log")})
-    try:
-        return Logs(log)
-    except OSError as error:
-        raise CannotServe(f"can't open the log {error.filename}: {error.strerror}") from None
+def _admin(settings: Settings) -> tuple[str, ...]:
+    return () if settings.admin is None else (settings.admin,)

@@ -76,6 +76,10 @@ class ProxySite(Site):
     def acceptableProtocols(self) -> list[bytes]:
         return [b"http/1.1"]
 
+    def change_routes(self, tree: RouteTree) -> None:
+        """Serve the requests that begin from now on by these routes."""
+        self.resource = self._tree = tree
+
     def body_limits(self, target: Target) -> BodyLimits:
         """On which a request's body is taken there; raises `Refusal`."""
         return self._tree.body_limits(target.path)
@@ -96,12 +100,19 @@ def make_site(
     at it too.
     """
     shared = shared or SharedResources(agent, reactor, settings.memory)
+    return ProxySite(make_tree(settings, shared, reactor, listening), observe, reactor, limits)
+
+
+def make_tree(
+    settings: Settings, shared: SharedResources, reactor: Any, listening: Listening = nowhere
+) -> RouteTree:
+    """The resources that serve the routes of the settings; arguments as for `make_site`."""
     routes: list[RouteResource] = []
     for route in settings.routes:
         if isinstance(route, UpstreamRoute):
-            routes.append(ReverseProxy(route, agent, reactor))
+            routes.append(ReverseProxy(route, shared.agent, reactor))
         elif isinstance(route, SourcesRoute):
             routes.append(MultiSource(route, shared, reactor, Guard(reactor, (), listening)))
         elif isinstance(route, QueryRoute):
             routes.append(QuerySources(route, shared, reactor, listening))
-    return ProxySite(RouteTree(routes), observe, reactor, limits)
+    return RouteTree(routes)

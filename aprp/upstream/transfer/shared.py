@@ -129,6 +129,12 @@ class SharedResources:
                 self._review.cancel()
                 self._review = None
 
+    def limit_memory(self, memory: int) -> None:
+        """From now on so many bytes may wait in all; windows narrow or widen to fit."""
+        self.memory = memory
+        if self._holders:
+            self._look()
+
     def _look(self) -> None:
         """While all windows together are more than there is, keep an eye on who needs what."""
         short = sum(self._holders.values()) > self.memory

@@ -18,6 +18,7 @@ from prometheus_client import (
 
 import aprp
 from aprp.web.access_record import AccessRecord
+from aprp.web.admin.reloads import ReloadOutcome
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -62,6 +63,25 @@ class Metrics:
         self.in_flight = Gauge(
             "aprp_requests_in_flight", "Requests that have not ended", registry=registry
         )
+
+        self._reload_ok = Gauge(
+            "aprp_config_last_reload_successful",
+            "1 if the last reload of the configuration was made, 0 if it was refused",
+            registry=registry,
+        )
+        self._reload_ok.set(1)
+        self._reload_at = Gauge(
+            "aprp_config_last_reload_success_timestamp_seconds",
+            "When the configuration in use was loaded",
+            registry=registry,
+        )
+        self._reload_at.set_to_current_time()
+
+    def reloaded(self, outcome: ReloadOutcome) -> None:
+        """A reload has ended."""
+        self._reload_ok.set(outcome.ok)
+        if outcome.ok:
+            self._reload_at.set(outcome.at)
 
     def observe(self, record: AccessRecord) -> None:
         route = record.route

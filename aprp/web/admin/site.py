@@ -18,6 +18,7 @@ from twisted.web.server import Request, Site
 
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.web.admin.metrics import CONTENT_TYPE, Metrics
+from aprp.web.admin.reloads import ReloadOutcome
 from aprp.web.admin.status import page_of, status_of
 from aprp.web.quiet import QuietSite
 
@@ -29,6 +30,8 @@ class Health:
     """What the daemon is doing; the service sets it, ``/healthz`` tells it."""
 
     state: Literal["starting", "serving", "stopping"] = "starting"
+    reload: ReloadOutcome | None = None
+    """How the last reload ended; None: there was none yet."""
 
 
 class _Page(Resource):
@@ -81,6 +84,8 @@ class _Status(_Page):
 
     def body(self, request: Request) -> bytes:
         status = status_of(self._shared, self._health.state)
+        reload = self._health.reload
+        status["reload"] = None if reload is None else reload.json()
         return json.dumps(status, indent=1).encode() + b"\n"
 
 
