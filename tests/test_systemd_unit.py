@@ -8,7 +8,9 @@ import subprocess
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from aprp.config import Settings
 from aprp.daemon.options import Options
+from aprp.daemon.service import BESIDES
 from tests.support.programs import need
 from tests.support.running import ROOT
 
@@ -45,6 +47,10 @@ class UnitTests(SynchronousTestCase):
 
     def test_what_tls_needs_is_allowed(self) -> None:
         self.assertNotIn("MemoryDenyWriteExecute", self.service)
+
+    def test_it_has_the_time_that_it_takes_to_stop(self) -> None:
+        needed = Settings.model_fields["stop_timeout"].default + BESIDES
+        self.assertEqual(self.service["TimeoutStopSec"], f"{needed:g}s")
 
     def test_reload_is_a_hang_up(self) -> None:
         """That of Type=notify-reload itself: a command would reload once more."""

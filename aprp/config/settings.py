@@ -240,7 +240,7 @@ class Settings(_Model):
     """The log and the access log."""
     memory: Annotated[int, Size(least=64 * KIB)] = 512 * MIB
     """Bytes waiting for clients, over all transfers. When it is short, windows narrow."""
-    stop_timeout: Annotated[float, Duration(least=0.0)] = 0.0
+    stop_timeout: Annotated[float, Duration(least=0.0)] = 30.0
     """How long answers may go on once the daemon was told to stop; 0s: they are cut."""
     routes: Annotated[tuple[Route, ...], Field(min_length=1)]
     """Which paths are served from where."""

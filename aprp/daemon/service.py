@@ -202,8 +202,7 @@ class Daemon(MultiService):
         await super().stopService()
         if self._settings.stop_timeout:
             await self._let_end(self._settings.stop_timeout)
-        for request in tuple(self._site.in_flight):
-            request.cut()
+        await self._site.cut_off()
         await self._agent.close()
         if self._hang_up_before is not None:
             signal.signal(signal.SIGHUP, self._hang_up_before)
@@ -218,6 +217,11 @@ class Daemon(MultiService):
 
         before = [(each, signal.signal(each, enough)) for each in (signal.SIGTERM, signal.SIGINT)]
         notify(f"EXTEND_TIMEOUT_USEC={int((seconds + BESIDES) * 1e6)}")
+        if not ended.called:
+            self._log.info(
+                "stopping: answers that were begun have {seconds:g} s; a second signal cuts them",
+                seconds=seconds,
+            )
         try:
             await ended
         finally:

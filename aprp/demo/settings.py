@@ -11,6 +11,9 @@ RATES = (600_000.0, 400_000.0, 200_000.0)
 
 
 def demo_settings(mirrors: Sequence[str], port: int) -> Settings:
-    """aprp in front of the mirrors with these URLs, with each request shown as it ends."""
+    """aprp in front of the mirrors with these URLs, with each request shown as it ends.
+
+    The mirrors end with the demonstration, so there is nothing to wait for.
+    """
     settings = for_sources([f"{mirror}/" for mirror in mirrors], port)
-    return settings.model_copy(update={"log": LogSettings(access="-")})
+    return settings.model_copy(update={"log": LogSettings(access="-"), "stop_timeout": 0.0})

@@ -6,17 +6,14 @@ client that takes nothing for `send_timeout` is cut.
 
 from __future__ import annotations
 
-import fcntl
-import socket
-import struct
-import termios
 from typing import Any
 
-from twisted.internet.interfaces import IConsumer, IPushProducer, ISSLTransport
+from twisted.internet.interfaces import IConsumer, IPushProducer
 from zope.interface import implementer
 
 from aprp.upstream.watchdog import Watchdog
 from aprp.web.request import ProxyRequest
+from aprp.web.sockets import unacknowledged
 
 
 @implementer(IConsumer, IPushProducer)
@@ -48,7 +45,7 @@ class ClientSink:
             self._request.unregisterProducer()
 
     def pauseProducing(self) -> None:
-        self._unsent = self._in_kernel()
+        self._unsent = unacknowledged(self._request.transport)
         self._watchdog.expect(self._send_timeout)
         self._producer.pauseProducing()
 
@@ -65,20 +62,10 @@ class ClientSink:
 
     def _stuck(self) -> None:
         """The buffer hasn't emptied in time; a slow client may still be taking bytes of it."""
-        unsent = self._in_kernel()
+        unsent = unacknowledged(self._request.transport)
         if unsent is not None and unsent != self._unsent:
             self._unsent = unsent
             self._watchdog.expect(self._send_timeout)
         else:
             self._request.error = "connection_write_timeout"
             self._request.cut(stuck=True)
-
-    def _in_kernel(self) -> int | None:
-        """Bytes of the kernel's buffer that the client hasn't acknowledged (SIOCOUTQ)."""
-        transport = self._request.transport
-        if ISSLTransport.providedBy(transport):
-            transport = getattr(transport, "transport", None)  # TLS runs over the connection
-        handle = getattr(transport, "getHandle", lambda: None)()
-        if not isinstance(handle, socket.socket) or handle.fileno() < 0:
-            return None
-        return int(struct.unpack("i", fcntl.ioctl(handle, termios.TIOCOUTQ, b"\0\0\0\0"))[0])

@@ -7,6 +7,7 @@ sent isn't waited for. The sections are those of RFC 9112 unless another is name
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.interfaces import (
@@ -26,6 +27,7 @@ from aprp.upstream.watchdog import Watchdog
 from aprp.web.access_record import AccessRecord
 from aprp.web.failures import Refusal, failure_of, reason_phrase
 from aprp.web.request_rules import BodyLimits, Limits
+from aprp.web.sockets import reset_on_close
 
 
 class ClosingChannel(HTTPChannel):
@@ -42,6 +44,8 @@ class ClosingChannel(HTTPChannel):
     _raw_line: bytes = b""
     _body_limits: BodyLimits | None = None
     _closing = False
+    _ends_by_close = False
+    _draining = False
 
     def connectionMade(self) -> None:
         self._watchdog = Watchdog(self.reactor, self._too_slow)
@@ -88,11 +92,34 @@ class ClosingChannel(HTTPChannel):
         self.loseConnection()
         self._watchdog.expect(self.limits.linger_seconds)
 
+    def end_by_close(self) -> None:
+        """A body begins whose end is the close of the connection.
+
+        Until all of it was handed to the kernel, anything that closes the connection resets it,
+        the end of the process included.
+        """
+        self._ends_by_close = True
+        reset_on_close(self.transport, True)
+
     def loseConnection(self) -> None:
         """Close once everything was sent; a client that doesn't take it isn't waited for."""
         self._closing = True
         self._watchdog.expect(self.limits.idle_seconds)
+        if self._ends_by_close:
+            self._when_written(self._end_in_order)
+        else:
+            super().loseConnection()
+
+    def _end_in_order(self) -> None:
+        """Let the close be a FIN. Over TLS it is close_notify that says so, behind all bytes."""
+        self._ends_by_close = False
+        reset_on_close(self.transport, False)
         super().loseConnection()
+
+    def reset_now(self) -> None:
+        """Reset the connection if a FIN would complete the body on it."""
+        if self._ends_by_close:
+            self.transport.abortConnection()
 
     def close(self) -> None:
         """Take no more, send what was written, and close in order; abort if that takes long.
@@ -119,13 +146,20 @@ class ClosingChannel(HTTPChannel):
         self._closing = True
         self.setTimeout(None)
         self.setRawMode()
+        self._watchdog.expect(self.limits.linger_seconds)
+        self._when_written(self.transport.abortConnection)
+
+    def _when_written(self, then: Callable[[], object]) -> None:
+        """Call `then` when the kernel has everything; at once where that can't be known (TLS)."""
+        if self._draining:
+            return
         network: Any = self._networkProducer
         network.unregisterProducer()
-        self._watchdog.expect(self.limits.linger_seconds)
         if not IReadWriteDescriptor.providedBy(self.transport):
-            network.abortConnection()
+            then()
         else:
-            network.registerProducer(_Drained(network), False)
+            self._draining = True
+            network.registerProducer(_Drained(then), False)
             network.startWriting()
 
     def _observe(self, status: int, sent: int, kind: str) -> None:
@@ -151,15 +185,15 @@ class ClosingChannel(HTTPChannel):
 
 @implementer(IPullProducer)
 class _Drained:
-    """Aborts a transport when it has written everything: it is asked for more then."""
+    """Calls `then` when a transport has written everything: it asks for more then."""
 
-    def __init__(self, transport: Any) -> None:
-        self._transport = transport
+    def __init__(self, then: Callable[[], object]) -> None:
+        self._then = then
         self._registered = False
 
     def resumeProducing(self) -> None:
         if self._registered:
-            self._transport.abortConnection()
+            self._then()
         self._registered = True  # the first time is the registration itself
 
     def stopProducing(self) -> None:

@@ -104,6 +104,7 @@ class ProxyRequest(Request):
         if self._owed is None and not self._bodiless:
             if self.minor == 0:
                 self.channel.persistent = False
+                self.channel.end_by_close()
             else:
                 self.chunked = 1
                 lines.append(b"Transfer-Encoding: chunked")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.web.server import Site
 
 from aprp.config import QueryRoute, Settings, SourcesRoute, UpstreamRoute
@@ -72,6 +73,14 @@ class ProxySite(Site):
         if not self.channels and not self._emptied.called:
             self._emptied.callback(None)
         return self._emptied
+
+    async def cut_off(self) -> None:
+        """Cut every answer that hasn't ended, and reset those that a FIN would complete."""
+        for request in tuple(self.in_flight):
+            request.cut()
+        for channel in tuple(self.channels):
+            channel.reset_now()
+        await deferLater(self._reactor, 0)  # resets are carried out in the reactor's next turn
 
     def acceptableProtocols(self) -> list[bytes]:
         return [b"http/1.1"]

@@ -1,0 +1,39 @@
+"""The socket below a client's connection: what Twisted's transports don't ask of it or tell it."""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import struct
+import termios
+from typing import Any
+
+from twisted.internet.interfaces import ISSLTransport
+
+
+def socket_of(transport: Any) -> socket.socket | None:
+    """The open socket that a transport writes to, through TLS too; None for other transports."""
+    if ISSLTransport.providedBy(transport):
+        transport = getattr(transport, "transport", None)  # TLS runs over the connection
+    handle = getattr(transport, "getHandle", lambda: None)()
+    if not isinstance(handle, socket.socket) or handle.fileno() < 0:
+        return None
+    return handle
+
+
+def unacknowledged(transport: Any) -> int | None:
+    """Bytes in the kernel's buffer that the peer hasn't acknowledged (SIOCOUTQ)."""
+    handle = socket_of(transport)
+    if handle is None:
+        return None
+    return int(struct.unpack("i", fcntl.ioctl(handle, termios.TIOCOUTQ, b"\0\0\0\0"))[0])
+
+
+def reset_on_close(transport: Any, on: bool) -> None:
+    """Whether the kernel ends the connection with RST, whoever closes it and the process's end too.
+
+    With `on` a close discards what the kernel hasn't sent yet.
+    """
+    handle = socket_of(transport)
+    if handle is not None:
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", on, 0))
