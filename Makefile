@@ -1,16 +1,18 @@
-# Two commands do all the set-up on Debian or Ubuntu with Python 3.11 or newer:
+# These commands do all the set-up on Debian or Ubuntu with Python 3.11 or newer:
 #   make demo    the daemon with embedded mirrors; it prints the URL to open
 #   make test    all tests, then ruff and mypy
+#   make fuzz    the property tests with new examples, for SECONDS
 
 PYTHON ?= python3
 PORT ?= 8000
+SECONDS ?= 300
 VENV := .venv
 BIN := $(VENV)/bin
 # "compat" puts the checkout itself on the path, which is where Twisted looks for plugins.
 EDITABLE := install --quiet --config-settings editable_mode=compat --editable
 METADATA := pyproject.toml setup.py
 
-.PHONY: demo test check bench soak clip clean
+.PHONY: demo test check fuzz bench soak clip clean
 
 demo: $(VENV)/.installed
 	$(BIN)/twistd -n --pidfile= aprp --demo --port $(PORT)
@@ -23,6 +25,10 @@ check: $(VENV)/.developing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Examples that fail are kept in .hypothesis and tried first the next time.
+fuzz: $(VENV)/.developing
+	$(BIN)/python -m tests.support.explore --seconds $(SECONDS) $(TESTS)
 
 bench: $(VENV)/.developing
 	$(BIN)/python -m benchmarks
@@ -57,5 +63,6 @@ clip:
 	  -b:v 360k -maxrate 500k -bufsize 1000k -g 24 -c:a aac -b:a 48k -ac 1 \
 	  -movflags +faststart aprp/demo/clip.mp4
 
+# What `make fuzz` found stays: .hypothesis.
 clean:
-	rm -rf $(VENV) build dist *.egg-info _trial_temp* .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -55,7 +55,6 @@ class CombinedTests(SynchronousTestCase):
         self.assertIn('"x\\" 200 5 \\"-\\" \\"-\\"\\x0d\\x0a10.0.0.1 - - [now] \\"GET /"', line)
 
     @given(wild, wild, wild, wild)
-    @settings(deadline=None, derandomize=True)
     def test_any_text_leaves_one_line_of_ten_fields(
         self, target: str, agent: str, upstream: str, asked: str
     ) -> None:
@@ -95,7 +94,6 @@ class JsonTests(SynchronousTestCase):
         )
 
     @given(wild)
-    @settings(deadline=None, derandomize=True)
     def test_any_text_leaves_one_ascii_line(self, text: str) -> None:
         line = as_json(replace(PLAIN, target=text, user_agent=text))
         self.assertTrue(line.isascii() and line.isprintable())

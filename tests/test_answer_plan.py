@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -376,7 +376,6 @@ def coalesced(ranges: list[Range]) -> list[Range]:
 class EndTests(SynchronousTestCase):
     """Whatever is asked of an honest upstream, a few questions lead to the right plan."""
 
-    @settings(deadline=None, derandomize=True)
     @given(st.lists(spec, min_size=1, max_size=4), st.integers(0, 25), st.booleans(), validators)
     def test_ranges(
         self, specs: list[Spec], complete: int, knows: bool, version: Validators
@@ -393,7 +392,6 @@ class EndTests(SynchronousTestCase):
             ranges = list(plan.ranges) if isinstance(plan, Parts) else [plan.range]
             self.assertEqual(ranges, found if answer.status == 206 else coalesced(found))
 
-    @settings(deadline=None, derandomize=True)
     @given(spec, st.integers(0, 25), st.booleans(), st.booleans(), validators)
     def test_a_path(
         self, path: Spec, complete: int, knows: bool, head: bool, version: Validators

@@ -6,7 +6,7 @@ import inspect
 from typing import Any
 from unittest import mock
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet import endpoints as twisted_endpoints
 from twisted.internet.testing import MemoryReactor
@@ -103,7 +103,6 @@ class EndpointTests(ConfigCase):
             _, *names = inspect.signature(parser).parameters
             self.assertEqual(endpoints._KINDS[name].arguments, tuple(names), name)
 
-    @settings(deadline=None)
     @given(st.text(alphabet="a1=:\\", max_size=12))
     def test_taken_apart_as_twisted_does(self, rest: str) -> None:
         try:

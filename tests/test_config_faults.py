@@ -162,7 +162,7 @@ class FaultTests(ConfigCase):
     def test_a_byte_order_mark_is_no_fault(self) -> None:
         self.assertEqual(self.read(b"\xef\xbb\xbf" + LEAST.encode()).warnings, ())
 
-    @settings(deadline=None, max_examples=200)
+    @settings(max_examples=200)
     @given(st.text(alphabet="aroutes: \n-[]{}&*!'\"#|>?\t,\\0%", max_size=60))
     def test_any_text_is_read_or_refused(self, text: str) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -45,7 +45,6 @@ class ListTests(SynchronousTestCase):
         ):
             self.assertEqual(split_list(value), members, value)
 
-    @settings(deadline=None, derandomize=True)
     @given(st.lists(st.text("abc-=", min_size=1).map(str.encode)))
     def test_members_come_back(self, members: list[bytes]) -> None:
         self.assertEqual(split_list(b" , ".join(members)), members)

@@ -223,9 +223,6 @@ class Net:
 class FuzzTest(SynchronousTestCase):
     @settings(
         max_examples=250,
-        deadline=None,
-        derandomize=True,
-        database=None,
         suppress_health_check=list(HealthCheck),
     )
     @given(

@@ -8,7 +8,7 @@ import json
 import os
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -192,7 +192,6 @@ class PaceTests(SynchronousTestCase):
     def test_no_limit(self) -> None:
         self.assertEqual(Pace(None, 0.0).wait(1 << 40, 0.0), 0.0)
 
-    @settings(deadline=None)
     @given(st.lists(st.tuples(st.integers(1, 5000), st.floats(0, 2)), max_size=50))
     def test_never_more_than_the_rate_and_a_burst(self, takes: list[tuple[int, float]]) -> None:
         rate, now, total = 1000, 5.0, 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from email import message_from_bytes
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -42,7 +42,6 @@ class MultipartTests(SynchronousTestCase):
         self.assertNotIn(b"Content-Type", body_of(frame))
         self.assertEqual(len(body_of(frame)), frame.length)
 
-    @settings(deadline=None, derandomize=True)
     @given(ranges, st.none() | st.just(b"text/plain"))
     def test_length_and_parts(self, asked: list[Range], media_type: bytes | None) -> None:
         frame = Multipart(tuple(asked), 256, media_type, b"0f" * 16)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -139,7 +139,6 @@ class ResolveTests(SynchronousTestCase):
         self.assertEqual(Suffix(MAX).resolve(size), Range(0, size))
         self.assertIsNone(FromTo(MAX).resolve(size))
 
-    @settings(deadline=None, derandomize=True)
     @given(specs, small)
     def test_the_naive_twin_agrees(self, spec: Spec, complete: int) -> None:
         found = spec.resolve(complete)
@@ -147,7 +146,6 @@ class ResolveTests(SynchronousTestCase):
         self.assertEqual(positions, naive(spec, complete))
         self.assertTrue(found is None or found.length > 0)
 
-    @settings(deadline=None, derandomize=True)
     @given(st.lists(ranges))
     def test_one_pass_has_each_byte_once_and_in_order(self, asked: list[Range]) -> None:
         passed = in_one_pass(asked)
@@ -155,7 +153,6 @@ class ResolveTests(SynchronousTestCase):
         wanted = {at for each in asked for at in range(each.start, each.stop)}
         self.assertEqual(positions, sorted(wanted))
 
-    @settings(deadline=None, derandomize=True)
     @given(st.lists(ranges, max_size=6), st.integers(41, 60))
     def test_too_much_is_overlap_beyond_the_file(self, asked: list[Range], complete: int) -> None:
         positions = [at for each in asked for at in range(each.start, each.stop)]
@@ -190,7 +187,6 @@ class ContentRangeTests(SynchronousTestCase):
         ):
             self.assertEqual(parse_content_range(value), expected, value)
 
-    @settings(deadline=None, derandomize=True)
     @given(ranges, st.none() | st.integers(41, 99))
     def test_what_is_printed_is_read(self, each: Range, complete: int | None) -> None:
         read = parse_content_range(each.content_range(complete))

@@ -163,9 +163,6 @@ class MachineTests(SynchronousTestCase):
             settings=settings(
                 max_examples=200,
                 stateful_step_count=50,
-                deadline=None,
-                derandomize=True,
-                database=None,
                 suppress_health_check=list(HealthCheck),
             ),
         )

@@ -12,7 +12,7 @@ PAIRS = st.tuples(st.integers(0, 40), st.integers(0, 40))
 
 
 class SpansTests(SynchronousTestCase):
-    @settings(deadline=None, derandomize=True, max_examples=300)
+    @settings(max_examples=300)
     @given(st.lists(st.tuples(st.booleans(), PAIRS), max_size=25), PAIRS, st.integers(0, 40))
     def test_like_a_set(
         self, steps: list[tuple[bool, tuple[int, int]]], window: tuple[int, int], at: int

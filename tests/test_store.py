@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -30,7 +30,6 @@ class StoreTests(SynchronousTestCase):
         store.write(4, b"")
         self.assertEqual((store.size, store.take(4)), (0, b""))
 
-    @settings(deadline=None, derandomize=True)
     @given(
         st.lists(st.integers(1, 20), min_size=1, max_size=12),
         st.randoms(use_true_random=False),

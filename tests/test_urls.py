@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -131,7 +131,6 @@ class UrlTests(SynchronousTestCase):
             url = Url.parse(text)
             self.assertEqual(Url.parse(str(url)), url)
 
-    @settings(deadline=None)
     @given(st.text(max_size=40), st.text(alphabet="ab.:/[]@?#%\\019x", max_size=20))
     def test_any_text_is_read_or_refused(self, tail: str, host: str) -> None:
         for text in (tail, "http://" + host + tail, "http://a/" + tail):
