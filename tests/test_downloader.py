@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.internet.testing import MemoryReactorClock
 from twisted.internet.threads import deferToThread
@@ -217,6 +218,31 @@ class ScriptTests(ScriptCase):
         self.assertIn("http://127.0.0.1:1: 127.0.0.1:1 refused the connection", said)
         self.assertEqual(count, "2")
 
+    async def test_a_failure_is_no_end(self) -> None:
+        """However it's asked, and as often as it's asked: after a failure none of it is an end."""
+        out = await self.script(
+            """
+            import sys
+            from aprp import Downloader, TransferFailed
+            def told(work):
+                try:
+                    print(work())
+                except TransferFailed:
+                    print("failed")
+            gone, dying = sys.argv[1:]
+            d = Downloader([gone], resume_for="200ms")
+            for work in (lambda: len(d), lambda: len(d), lambda: next(d), lambda: list(d)):
+                told(work)
+            d = Downloader([dying], resume_for="200ms")
+            for work in (lambda: list(d.generator()), lambda: list(d), lambda: next(d)):
+                told(work)
+            d.close()
+            told(lambda: list(d))
+            """,
+            *await self.urls(missing, dying),
+        )
+        self.assertEqual(out.split(), ["failed"] * 8)
+
     async def test_parts_before_a_failure_are_right(self) -> None:
         out = await self.script(
             """
@@ -364,6 +390,47 @@ class CoroutineTests(ScriptCase):
         with self.assertRaises(BodyBroken):
             await reading.read()
         reading.abort()
+
+    async def test_a_failure_is_raised_again(self) -> None:
+        reading = open_transfer(await self.urls(missing), resume_for="200ms")
+        for _ in range(3):
+            with self.assertRaises(aprp.TransferFailed):
+                await reading.__anext__()
+        with self.assertRaises(aprp.TransferFailed):
+            await reading.begin()
+
+    async def test_what_was_cancelled_before_its_first_byte_is_no_end(self) -> None:
+        (origin,) = await self.mirrors(honest, latency=60.0)
+        reading = open_transfer([origin.url + "/f"])
+        self.addCleanup(shared_by(reactor).agent.close)
+        waiting = Deferred.fromCoroutine(reading.__anext__())
+        waiting.cancel()
+        with self.assertRaises(CancelledError):
+            await waiting
+        for _ in range(2):
+            with self.assertRaises(BodyBroken):
+                await reading.__anext__()
+
+    async def test_what_was_cancelled_or_left_is_no_end(self) -> None:
+        urls = await self.urls(large, rates=(1e6,))
+        cancelled, left = open_transfer(urls), open_transfer(urls)
+        await cancelled.__anext__()
+        waiting = Deferred.fromCoroutine(cancelled.__anext__())
+        while waiting.called:
+            waiting = Deferred.fromCoroutine(cancelled.__anext__())
+        waiting.cancel()
+        with self.assertRaises(CancelledError):
+            await waiting
+        async with left:
+            await left.__anext__()
+        for reading in (cancelled, cancelled, left, left):
+            with self.assertRaises(BodyBroken):
+                await reading.__anext__()
+
+    async def test_the_end_stays_the_end(self) -> None:
+        reading = open_transfer(await self.urls(honest))
+        self.assertTrue(b"".join([part async for part in reading]) == BYTES)
+        self.assertEqual([part async for part in reading], [])
 
     async def test_asyncio(self) -> None:
         """Tasks, a cancelled one, and a Twisted coroutine begun within one."""

@@ -63,7 +63,7 @@ class Downloader:
 
     Raises:
         ValueError: for what can't be used. While iterating, `TransferFailed`, whose `reasons`
-            have (URL, why) for every source.
+            have (URL, why) for every source; iterated again, it fails again.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Downloader:
 
     @property
     def length(self) -> int:
-        """The file's length in bytes, asked for if it isn't known."""
+        """The file's length in bytes, requested if it isn't known. Raises `TransferFailed`."""
         with self._lock:
             reading = self._begun()
             wait_for(reading.begin)
@@ -134,12 +134,12 @@ class Downloader:
 
     def __next__(self) -> bytes:
         with self._lock:
-            if self._over:
+            if self._over and (self._reading is None or self._reading.failure is None):
                 raise StopIteration
             try:
                 part = wait_for(self._begun().read)
             except BaseException:
-                self.close()
+                self._abort()
                 raise
             if not part:
                 self.close()
@@ -156,6 +156,9 @@ class Downloader:
     def close(self) -> None:
         """Stop everything; harmless when repeated."""
         self._over = True
+        self._abort()
+
+    def _abort(self) -> None:
         reading = self._reading
         if reading is not None and self._pid == os.getpid():
             running_reactor().callFromThread(reading.abort)

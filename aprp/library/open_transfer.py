@@ -6,6 +6,8 @@
   what the window holds.
 - Whoever stops reading stops the transfer: by leaving ``async with``, by `aclose`, by cancelling,
   or by dropping the reading.
+- A transfer that failed, or was stopped before its end, fails again whenever it is read on. Only
+  one that came to its end ends the iteration.
 """
 
 from __future__ import annotations
@@ -14,10 +16,11 @@ import asyncio
 import sys
 import weakref
 from collections import deque
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IConsumer
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -139,9 +142,13 @@ class TransferReader:
             shared_by(reactor), fetch_request.locations, fetch_request.options(reactor)
         )
         self.range: Range | None = None
+        self.failure: Exception | None = None
+        """Why it failed, whenever it is asked again; None where it didn't."""
         self._spec = spec
         self._basket: _Basket | None = None
         self._begun = False
+        self._ended = False
+        self._stopped = False
         self._read = 0
         self._close = weakref.finalize(self, _drop, reactor, self.transfer)
         self._close.atexit = False
@@ -156,29 +163,57 @@ class TransferReader:
         """Ask, and wait for the first good answer. Raises TransferFailed or NotInFile."""
         if self._begun:
             return
+        self._check()
+        with self._failing():
+            facts = await self.transfer.begin(self._spec)
+            self.range = self._spec.resolve(facts.complete)
+            if self.range is None and self._spec != FromTo(0):
+                raise NotInFile(f"the file has {facts.complete} bytes, none of them in that range")
         self._begun = True
-        facts = await self.transfer.begin(self._spec)
-        self.range = self._spec.resolve(facts.complete)
-        if self.range is None and self._spec != FromTo(0):
-            raise NotInFile(f"the file has {facts.complete} bytes, none of them in that range")
 
     async def read(self) -> bytes:
-        """The next bytes, empty at the end. Raises TransferFailed."""
+        """The next bytes, empty at the end. Raises TransferFailed, and again when called again."""
         await self.begin()
-        if self.range is None:
+        if self._ended or self.range is None:
+            self._ended = True
             return b""
+        self._check()
+        with self._failing():
+            return await self._next(self.range)
+
+    async def _next(self, wanted: Range) -> bytes:
         if self._basket is None:
             basket = self._basket = _Basket()
-            sent = Deferred.fromCoroutine(self.transfer.send(self.range, basket))
+            sent = Deferred.fromCoroutine(self.transfer.send(wanted, basket))
             sent.addBoth(basket.end)
         piece = await self._basket.take()
         self._read += len(piece)
-        if not piece and self._read != self.range.length:
-            raise BodyBroken(f"the transfer ended after {self._read} of {self.range.length} bytes")
+        if not piece and self._read != wanted.length:
+            raise BodyBroken(f"the transfer ended after {self._read} of {wanted.length} bytes")
+        self._ended = not piece
         return piece
+
+    def _check(self) -> None:
+        """Raise what it failed with before, or that it was stopped: neither is the file's end."""
+        if self.failure is not None:
+            raise self.failure
+        if self._stopped:
+            raise BodyBroken(f"the transfer was stopped after {self._read} bytes, before its end")
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Note why the work within fails; a cancelled one can't be taken up again."""
+        try:
+            yield
+        except BaseException as error:
+            self.failure = BodyBroken(f"the transfer was cancelled after {self._read} bytes")
+            if isinstance(error, Exception) and not isinstance(error, CancelledError):
+                self.failure = error
+            raise
 
     def abort(self) -> None:
         """Stop at once; harmless when repeated. For the reactor's own thread."""
+        self._stopped = True
         self._close.detach()
         self.transfer.abort()
 
