@@ -96,7 +96,7 @@ def proxy(urls: Sequence[str], folder: Path) -> Iterator[tuple[subprocess.Popen[
     command += ["-n", "--pidfile=", "aprp", "--port", str(PORT)]
     for url in urls:
         command += ["--source", url]
-    log = folder / "aprp.daemon.logging"
+    log = folder / "aprp.log"
     with open(log, "wb") as out:
         daemon = subprocess.Popen(command, stdout=out, stderr=out)
     try:

@@ -103,7 +103,7 @@ def main(arguments: Sequence[str]) -> int:
             clients.stop()
             time.sleep(1.0)
             after = look(daemon.pid)
-            faults = (folder / "aprp.daemon.logging").read_text().count("Traceback")
+            faults = (folder / "aprp.log").read_text().count("Traceback")
     half = len(samples) // 2
     print(f"{clients.reads} ranges read, {len(clients.wrong)} wrong; {faults} tracebacks")
     for wrong in clients.wrong[:5]:

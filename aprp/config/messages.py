@@ -11,6 +11,7 @@ from aprp.config.faults import listed, nearest
 from aprp.config.scalars import EMPTY
 from aprp.config.settings import (
     KINDS,
+    LimitSettings,
     LogSettings,
     Settings,
     SourceSettings,
@@ -21,12 +22,14 @@ from aprp.config.text import Entries, Items, Location, Problem, Text, Tree, loca
 _MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     (): Settings,
     ("log",): LogSettings,
+    ("limits",): LimitSettings,
     ("routes", "tls"): TlsSettings,
     ("routes", "sources"): SourceSettings,
 }
 _HOMES = (
     ("the top level", Settings),
     ("log:", LogSettings),
+    ("limits:", LimitSettings),
     ("tls:", TlsSettings),
     ("an item of sources:", SourceSettings),
     ("an upstream: route", KINDS["upstream"]),

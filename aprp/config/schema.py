@@ -11,9 +11,17 @@ from typing import Any
 from pydantic import BaseModel
 
 from aprp.config.scalars import Scalar
-from aprp.config.settings import KINDS, LogSettings, Settings, SourceSettings, TlsSettings
+from aprp.config.settings import (
+    KINDS,
+    LimitSettings,
+    LogSettings,
+    Settings,
+    SourceSettings,
+    TlsSettings,
+)
 
 _MODELS: tuple[type[BaseModel], ...] = (
+    LimitSettings,
     LogSettings,
     SourceSettings,
     TlsSettings,
@@ -25,16 +33,18 @@ _EXAMPLES: dict[str, list[Any]] = {
     "allow": [["*.example.org", "media.example.net"]],
     "allow_addresses": [["10.1.0.0/16"]],
     "ca": ["upstream-ca.pem"],
-    "file": ["aprp.daemon.logging"],
+    "file": ["aprp.log"],
     "headers": [{"X-Token": "abc"}],
     "host": ["media.example.org"],
+    "limits": [{"connections_per_address": 64}],
     "listen": [["tcp:8000:interface=127.0.0.1"], ["systemd:domain=INET:name=aprp"]],
-    "log": [{"level": "warn", "file": "aprp.daemon.logging"}],
+    "log": [{"level": "warn", "file": "aprp.log"}],
     "path": ["/films/"],
     "query": ["host"],
     "routes": [[{"path": "/films/", "upstream": "https://a.example/films/"}]],
     "sources": [[{"url": "https://a.example/pub/"}, {"url": "https://b.example/pub/"}]],
     "tls": [{"ca": "upstream-ca.pem"}],
+    "trusted_proxies": [["10.0.0.0/8"]],
     "upstream": ["https://a.example/films/"],
     "url": ["https://a.example/pub/"],
 }

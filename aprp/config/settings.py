@@ -229,6 +229,17 @@ Route = Annotated[
 ]
 
 
+class LimitSettings(_Model):
+    """How much clients may have open at once; 0: no limit. Loopback isn't counted by address."""
+
+    connections: Annotated[int, Count(0, 1_000_000)] = 10_000
+    """Connections of all clients together."""
+    connections_per_address: Annotated[int, Count(0, 1_000_000)] = 64
+    """Connections from one address, or from one /64 of IPv6."""
+    requests_per_address: Annotated[int, Count(0, 1_000_000)] = 32
+    """Requests from one address, or from one /64 of IPv6, that are being answered."""
+
+
 class Settings(_Model):
     """The whole configuration of one daemon."""
 
@@ -242,5 +253,9 @@ class Settings(_Model):
     """Bytes waiting for clients, over all transfers. When it is short, windows narrow."""
     stop_timeout: Annotated[float, Duration(least=0.0)] = 30.0
     """How long answers may go on once the daemon was told to stop; 0s: they are cut."""
+    trusted_proxies: tuple[Annotated[Network, NetworkBlock()], ...] = ()
+    """Networks of proxies in front whose X-Forwarded-For is believed and passed on."""
+    limits: LimitSettings = LimitSettings()
+    """How much clients may have open at once."""
     routes: Annotated[tuple[Route, ...], Field(min_length=1)]
     """Which paths are served from where."""

@@ -190,6 +190,7 @@ class Daemon(MultiService):
         self._access = self._access_log()
         self._shared.limit_memory(settings.memory)
         self._site.change_routes(tree)
+        self._site.change_clients(settings)
         await self._ports.make(ports)
         await self._admin_ports.make(admin_ports)
 

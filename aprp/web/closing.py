@@ -25,6 +25,8 @@ from aprp.core.http.validators import format_date
 from aprp.upstream.wall_clock import time
 from aprp.upstream.watchdog import Watchdog
 from aprp.web.access_record import AccessRecord
+from aprp.web.clients import Release
+from aprp.web.failures import Failure as OwnAnswer
 from aprp.web.failures import Refusal, failure_of, reason_phrase
 from aprp.web.request_rules import BodyLimits, Limits
 from aprp.web.sockets import reset_on_close
@@ -46,15 +48,23 @@ class ClosingChannel(HTTPChannel):
     _closing = False
     _ends_by_close = False
     _draining = False
+    _release: Release | None = None
 
     def connectionMade(self) -> None:
         self._watchdog = Watchdog(self.reactor, self._too_slow)
         self.site.channels.add(self)
         super().connectionMade()
+        try:
+            self._release = self.site.clients.connected(str(getattr(self.getPeer(), "host", "")))
+        except Refusal as refusal:
+            self._turn_away(refusal)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._closing = True
         self._watchdog.close()
+        release, self._release = self._release, None
+        if release is not None:
+            release()
         super().connectionLost(reason)
         self.site.left(self)
 
@@ -65,21 +75,29 @@ class ClosingChannel(HTTPChannel):
             self.refuse(Refusal(408, "the request didn't come in time"))
 
     def refuse(self, refusal: Refusal) -> None:
-        """ResponseSummary, take no more, and close once the client could read the answer."""
+        """Answer, take no more, and close once the client could read the answer."""
         if self._closing:
             return
         failure = failure_of(refusal)
-        head = [b"HTTP/1.1 %d %s\r\n" % (failure.status, reason_phrase(failure.status).encode())]
-        head += [b"%s: %s\r\n" % pair for pair in failure.head().pairs]
-        date = format_date(int(time()))  # RFC 9110 section 6.6.1
-        head.append(b"Date: %s\r\nConnection: close\r\n\r\n" % date)
         is_head = self._raw_line.startswith(b"HEAD ")
-        self.transport.writeSequence([*head, b"" if is_head else failure.body])
+        self._write_failure(failure, is_head)
         self._observe(failure.status, 0 if is_head else len(failure.body), failure.kind)
         for request in self.requests:
             request.discard()
         self.requests.clear()
         self.close()
+
+    def _turn_away(self, refusal: Refusal) -> None:
+        """Refuse a connection before any request; it is counted, not logged."""
+        self._write_failure(failure_of(refusal), False)
+        self.close()
+
+    def _write_failure(self, failure: OwnAnswer, is_head: bool) -> None:
+        head = [b"HTTP/1.1 %d %s\r\n" % (failure.status, reason_phrase(failure.status).encode())]
+        head += [b"%s: %s\r\n" % pair for pair in failure.head().pairs]
+        date = format_date(int(time()))  # RFC 9110 section 6.6.1
+        head.append(b"Date: %s\r\nConnection: close\r\n\r\n" % date)
+        self.transport.writeSequence([*head, b"" if is_head else failure.body])
 
     def take_no_more(self) -> None:
         """Close as soon as no request is left; one that has begun is still answered."""

@@ -11,12 +11,14 @@ from typing import Any
 from twisted.web.http import NO_BODY_CODES, toChunk
 from twisted.web.server import Request
 
+from aprp.core.http.client_address import UNKNOWN
 from aprp.core.http.fields import Fields
 from aprp.core.http.heads import declared_length
 from aprp.core.http.targets import Target
 from aprp.core.http.validators import format_date
 from aprp.upstream.wall_clock import time
 from aprp.web.access_record import AccessRecord
+from aprp.web.clients import Release
 from aprp.web.failures import Failure, Refusal, failure_of, reason_phrase
 
 
@@ -40,6 +42,8 @@ class ProxyRequest(Request):
         self._bodiless = False
         self._owed: int | None = None
         self._arrived = time()
+        self._client_host: str | None = None
+        self._release: Release | None = None
         self.route = "-"
         self.names_sources = False
         """Whether the client named the sources, so that it may be told of them by name."""
@@ -58,8 +62,21 @@ class ProxyRequest(Request):
         return 0 if self.clientproto == b"HTTP/1.0" else 1
 
     @property
+    def peer_host(self) -> str:
+        """The address that the connection comes from."""
+        return str(getattr(self.getClientAddress(), "host", None) or UNKNOWN)
+
+    @property
     def client_host(self) -> str:
-        return str(getattr(self.getClientAddress(), "host", None) or "unknown")
+        """The client's address: the peer's, or what a trusted proxy says."""
+        if self._client_host is None:
+            self._client_host = self.channel.site.clients.address(self.peer_host, self.fields)
+        return self._client_host
+
+    @property
+    def forwarded_by_trusted(self) -> bool:
+        """Whether the peer is a proxy whose word about the client is passed on."""
+        return bool(self.site.clients.believes(self.peer_host))
 
     def process(self) -> None:
         self._in_process = True
@@ -67,7 +84,10 @@ class ProxyRequest(Request):
         self.site.in_flight.add(self)
         self.prepath, self.postpath = [], [self.target.path]
         try:
+            self._release = self.site.clients.begins(self.client_host)
             self.site.getResourceFor(self).render(self)
+        except Refusal as refusal:
+            self.fail(refusal)
         except Exception as error:
             self._log.failure("rendering {uri}", uri=self.uri)
             self.fail(error)
@@ -213,6 +233,9 @@ class ProxyRequest(Request):
             user_agent=_text(self.fields.get(b"user-agent")),
         )
         self.site.in_flight.discard(self)
+        release, self._release = self._release, None
+        if release is not None:
+            release()
         self.site.observe(record)
 
 

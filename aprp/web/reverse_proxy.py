@@ -185,8 +185,13 @@ class Visit:
             fields = fields.adding((b"Max-Forwards", b"%d" % max(0, hops - 1)))
         fields = with_via(fields, request.minor)
         scheme = b"https" if request.isSecure() else b"http"
-        client = request.client_host.encode("ascii")
-        fields = with_forwarded(fields, client, scheme, request.authority)
+        fields = with_forwarded(
+            fields,
+            request.peer_host.encode("ascii"),
+            scheme,
+            request.authority,
+            trusted=request.forwarded_by_trusted,
+        )
         has_body = request.body_length > 0
         framed = (b"content-length", b"transfer-encoding")
         if has_body or any(name in request.fields for name in framed):

@@ -11,11 +11,13 @@ from twisted.web.server import Site
 
 from aprp.config import QueryRoute, Settings, SourcesRoute, UpstreamRoute
 from aprp.core.http.targets import Target
+from aprp.core.limits import ClientLimits
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.http.guard import Guard, Listening, nowhere
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.web.access_record import AccessRecord
 from aprp.web.channel import StrictChannel
+from aprp.web.clients import Clients
 from aprp.web.closing import ClosingChannel
 from aprp.web.multi_source import MultiSource
 from aprp.web.query_proxy import QuerySources
@@ -36,6 +38,7 @@ class ProxySite(Site):
         observe: Callable[[AccessRecord], None],
         reactor: Any,
         limits: Limits | None = None,
+        clients: Clients | None = None,
     ) -> None:
         super().__init__(tree, reactor=reactor, parsePOSTFormSubmission=False)
         self.observe = observe
@@ -43,6 +46,7 @@ class ProxySite(Site):
         """Requests that have begun to be answered and have not ended."""
         self.channels: set[ClosingChannel] = set()
         """The connections of clients."""
+        self.clients = clients or Clients()
         self.stopping = False
         """Whether no connection outlasts the answer that it waits for."""
         self._emptied: Deferred[None] = Deferred(lambda done: done.callback(None))
@@ -89,6 +93,14 @@ class ProxySite(Site):
         """Serve the requests that begin from now on by these routes."""
         self.resource = self._tree = tree
 
+    def change_clients(self, settings: Settings) -> None:
+        """Hold clients that come from now on to the limits of these settings."""
+        limits = settings.limits
+        self.clients.proxies = settings.trusted_proxies
+        self.clients.limits = ClientLimits(
+            limits.connections, limits.connections_per_address, limits.requests_per_address
+        )
+
     def body_limits(self, target: Target) -> BodyLimits:
         """On which a request's body is taken there; raises `Refusal`."""
         return self._tree.body_limits(target.path)
@@ -109,7 +121,10 @@ def make_site(
     at it too.
     """
     shared = shared or SharedResources(agent, reactor, settings.memory)
-    return ProxySite(make_tree(settings, shared, reactor, listening), observe, reactor, limits)
+    tree = make_tree(settings, shared, reactor, listening)
+    site = ProxySite(tree, observe, reactor, limits)
+    site.change_clients(settings)
+    return site
 
 
 def make_tree(

@@ -28,6 +28,8 @@ NEVER_NOMINATED = frozenset(
     (b"content-encoding", b"content-length", b"content-range", b"content-type", b"host", b"via")
 )
 """Fields that a Connection field can't take away: framing, meaning, routing and the trace."""
+_FORWARDED = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"))
+_CLAIMS = frozenset((b"forwarded", b"x-real-ip"))
 PSEUDONYM = b"aprp"
 _ABSOLUTE = re.compile(rb"(https?)://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 CONDITIONS = frozenset(
@@ -56,12 +58,22 @@ def with_via(fields: Fields, minor: int) -> Fields:
     return fields.without((b"via",)).adding((b"Via", via))
 
 
-def with_forwarded(fields: Fields, client: bytes, scheme: bytes, host: bytes) -> Fields:
-    """X-Forwarded-*: the client is added to those before it, scheme and host are our own word."""
+def with_forwarded(
+    fields: Fields, peer: bytes, scheme: bytes, host: bytes, *, trusted: bool = False
+) -> Fields:
+    """The fields with what this hop knows of the client.
+
+    The peer is added to X-Forwarded-For. What a `trusted` peer says of the client's scheme and
+    host stays, and so do its Forwarded and X-Real-IP; from anyone else they are claims that nobody
+    can check, and are dropped.
+    """
     earlier = fields.get(b"x-forwarded-for")
-    chain = client if earlier is None else earlier + b", " + client
-    kept = fields.without((b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"))
-    added = kept.adding((b"X-Forwarded-For", chain), (b"X-Forwarded-Proto", scheme))
+    chain = peer if earlier is None else earlier + b", " + peer
+    proto = fields.get(b"x-forwarded-proto") if trusted else None
+    named = fields.get(b"x-forwarded-host") if trusted else None
+    kept = fields.without(_FORWARDED if trusted else _FORWARDED | _CLAIMS)
+    added = kept.adding((b"X-Forwarded-For", chain), (b"X-Forwarded-Proto", proto or scheme))
+    host = named or host
     return added.adding((b"X-Forwarded-Host", host)) if host else added
 
 

@@ -1,0 +1,65 @@
+"""Who a client is: its own address, or the one that proxies in front tell of it.
+
+A field that anyone can write is believed only from proxies that the operator lists. The chain in
+X-Forwarded-For is read from its end, where our own proxies have written: the first address that
+isn't a trusted proxy is the client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_network
+
+from aprp.core.http.addresses import Address, Network, parse_address
+from aprp.core.http.fields import Fields
+
+UNKNOWN = "unknown"
+_PREFIX = 64
+"""Bits of an IPv6 address that name a network: whoever has one has all of its addresses."""
+
+
+def trusted(address: str, proxies: Sequence[Network]) -> bool:
+    """Whether the address is that of a proxy whose word about clients counts."""
+    parsed = _parse(address)
+    return parsed is not None and any(
+        parsed.version == network.version and parsed in network for network in proxies
+    )
+
+
+def client_address(peer: str, fields: Fields, proxies: Sequence[Network]) -> str:
+    """The client's address, by the peer's and by X-Forwarded-For where the peer is trusted."""
+    address = peer
+    for told in reversed(fields.tokens(b"x-forwarded-for")):
+        if not trusted(address, proxies):
+            break
+        parsed = _parse(told.decode("latin-1"))
+        if parsed is None:
+            break
+        address = str(parsed)
+    return address
+
+
+def limit_key(address: str) -> str | None:
+    """What limits count a client by: its address, or its /64 for IPv6.
+
+    None for this machine itself, which may be a proxy in front that speaks for many clients.
+    """
+    parsed = _parse(address)
+    if parsed is None or parsed.is_loopback:
+        return None
+    if isinstance(parsed, IPv4Address):
+        return str(parsed)
+    return str(ip_network((parsed, _PREFIX), strict=False))
+
+
+def _parse(text: str) -> Address | None:
+    """An address, without the port that some proxies add; an IPv4 one is never mapped."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    parsed = parse_address(text)
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+        return parsed.ipv4_mapped
+    return parsed

@@ -1,0 +1,64 @@
+"""The clients of a site: who each is, and how much it may have open at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from aprp.core.http.addresses import Network
+from aprp.core.http.client_address import client_address, limit_key, trusted
+from aprp.core.http.fields import Fields
+from aprp.core.limits import ClientCounts, ClientLimits, Over
+from aprp.web.failures import Refusal
+
+RETRY_AFTER = 5
+"""Seconds after which a client that was turned away may try again."""
+
+Release = Callable[[], None]
+"""Called once when what was counted has ended."""
+
+
+class Clients:
+    """Counts what clients have open. `limits` and `proxies` may be replaced at any time.
+
+    `proxies` are the networks whose X-Forwarded-For is believed. `refused` counts what was turned
+    away, by the limit that it was over.
+    """
+
+    def __init__(self, limits: ClientLimits | None = None, proxies: Sequence[Network] = ()) -> None:
+        self.limits = limits or ClientLimits()
+        self.proxies = tuple(proxies)
+        self.refused = dict.fromkeys(Over, 0)
+        self._counts = ClientCounts()
+
+    def address(self, peer: str, fields: Fields) -> str:
+        """The address of the client that a peer speaks for: its own, unless it is trusted."""
+        return client_address(peer, fields, self.proxies) if self.proxies else peer
+
+    def believes(self, peer: str) -> bool:
+        """Whether what the peer says of clients counts, and is passed on."""
+        return trusted(peer, self.proxies) if self.proxies else False
+
+    def connected(self, peer: str) -> Release:
+        """Count a connection; raises Refusal. A trusted proxy is counted in the total alone."""
+        key = None if self.believes(peer) else limit_key(peer)
+        self._check(self._counts.opened(key, self.limits))
+        return partial(self._counts.closed, key)
+
+    def begins(self, address: str) -> Release:
+        """Count a request of the client with that address; raises Refusal."""
+        key = limit_key(address)
+        self._check(self._counts.began(key, self.limits))
+        return partial(self._counts.ended, key)
+
+    def _check(self, over: Over | None) -> None:
+        if over is None:
+            return
+        self.refused[over] += 1
+        fields = ((b"Retry-After", b"%d" % RETRY_AFTER),)
+        if over is Over.CONNECTIONS:
+            kind = "connection_limit_reached"
+            raise Refusal(503, "all connections are in use; try again", kind, fields)
+        what = "connections" if over is Over.CONNECTIONS_PER_ADDRESS else "requests at once"
+        text = f"too many {what} from your address; try again"
+        raise Refusal(429, text, "http_request_denied", fields)

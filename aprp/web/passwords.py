@@ -1,0 +1,112 @@
+"""Basic authentication (RFC 7617) against an htpasswd file with bcrypt hashes.
+
+Checking a hash takes long by design, so a thread does it, and a password that fitted is remembered
+by a keyed digest. The file is read again when it changes.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hmac
+import secrets
+from base64 import b64decode
+from pathlib import Path
+
+import bcrypt
+from twisted.internet.threads import deferToThread
+
+from aprp.core.http.fields import Fields
+
+_REMEMBERED = 1024
+_NOBODY = bcrypt.hashpw(secrets.token_bytes(16), bcrypt.gensalt(rounds=5))
+"""What the password of an unknown user is checked against, so that names can't be told by time."""
+
+
+class UnreadablePasswords(ValueError):
+    """An htpasswd file that can't be used; the text says which line, and what to do."""
+
+
+def read_passwords(path: Path) -> dict[bytes, bytes]:
+    """Hashes by user; raises UnreadablePasswords, or OSError."""
+    users = {}
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        if not line.strip() or line.startswith(b"#"):
+            continue
+        user, colon, hashed = line.strip().partition(b":")
+        if not colon or not user:
+            raise UnreadablePasswords(f"line {number} of {path} isn't USER:HASH")
+        if not hashed.startswith((b"$2y$", b"$2b$", b"$2a$")):
+            raise UnreadablePasswords(
+                f"line {number} of {path} isn't a bcrypt hash; make it with htpasswd -B"
+            )
+        users[user] = hashed
+    if not users:
+        raise UnreadablePasswords(f"{path} has no users; add one with htpasswd -B")
+    return users
+
+
+class Passwords:
+    """The users of one file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._users = read_passwords(path)
+        self._stamp = _stamp(path)
+        self._key = secrets.token_bytes(32)
+        self._fitted: dict[bytes, None] = {}
+
+    async def user_of(self, request: Fields) -> str | None:
+        """The user whose name and password the request has; None where it has none that fit."""
+        credentials = _credentials(request)
+        if credentials is None:
+            return None
+        self._read_again()
+        user, password = credentials
+        hashed = self._users.get(user, _NOBODY)
+        seen = hmac.digest(self._key, b"\0".join((user, hashed, password)), "sha256")
+        if seen not in self._fitted:
+            fits = await deferToThread(_fits, password, hashed)
+            if not fits or user not in self._users:
+                return None
+            self._fitted[seen] = None
+            if len(self._fitted) > _REMEMBERED:
+                del self._fitted[next(iter(self._fitted))]
+        return user.decode("utf-8", "replace")
+
+    def _read_again(self) -> None:
+        """Follow a change of the file; one that can't be read changes nothing."""
+        stamp = _stamp(self._path)
+        if stamp is None or stamp == self._stamp:
+            return
+        try:
+            self._users = read_passwords(self._path)
+        except (OSError, UnreadablePasswords):
+            return
+        self._stamp = stamp
+
+
+def _credentials(request: Fields) -> tuple[bytes, bytes] | None:
+    scheme, _, told = (request.get(b"authorization") or b"").partition(b" ")
+    if scheme.lower() != b"basic":
+        return None
+    try:
+        user, colon, password = b64decode(told.strip(), validate=True).partition(b":")
+    except binascii.Error:
+        return None
+    return (user, password) if colon else None
+
+
+def _fits(password: bytes, hashed: bytes) -> bool:
+    """Whether the password has that hash; bcrypt takes 72 bytes at most."""
+    try:
+        return len(password) <= 72 and bcrypt.checkpw(password, hashed)
+    except ValueError:
+        return False
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

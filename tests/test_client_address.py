@@ -1,0 +1,47 @@
+"""Who a client is, and what limits count it by."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from aprp.core.http.client_address import client_address, limit_key, trusted
+from aprp.core.http.fields import Fields
+
+PROXIES = tuple(map(ip_network, ("10.0.0.0/8", "fd00::/8")))
+
+
+def told(*values: bytes) -> Fields:
+    return Fields((b"X-Forwarded-For", value) for value in values)
+
+
+class AddressTests(SynchronousTestCase):
+    def test_who_the_client_is(self) -> None:
+        for peer, fields, client in (
+            ("192.0.2.1", told(b"203.0.113.9"), "192.0.2.1"),  # a stranger's word doesn't count
+            ("10.0.0.1", told(), "10.0.0.1"),
+            ("10.0.0.1", told(b"203.0.113.9"), "203.0.113.9"),
+            ("10.0.0.1", told(b"1.1.1.1, 203.0.113.9"), "203.0.113.9"),  # 1.1.1.1 is a claim
+            ("10.0.0.1", told(b"203.0.113.9, 10.2.3.4"), "203.0.113.9"),
+            ("10.0.0.1", told(b"203.0.113.9", b"10.2.3.4"), "203.0.113.9"),
+            ("10.0.0.1", told(b"203.0.113.9:4711"), "203.0.113.9"),
+            ("10.0.0.1", told(b"[2001:db8::7]:80"), "2001:db8::7"),
+            ("fd00::1", told(b"2001:db8::7"), "2001:db8::7"),
+            ("::ffff:10.0.0.1", told(b"203.0.113.9"), "203.0.113.9"),
+            ("10.0.0.1", told(b"unknown"), "10.0.0.1"),
+            ("10.0.0.1", told(b"203.0.113.9, garbage"), "10.0.0.1"),
+        ):
+            self.assertEqual(client_address(peer, fields, PROXIES), client, (peer, fields))
+
+    def test_trust(self) -> None:
+        self.assertTrue(trusted("10.1.2.3", PROXIES))
+        self.assertFalse(trusted("11.1.2.3", PROXIES))
+        self.assertFalse(trusted("unknown", PROXIES))
+
+    def test_limit_keys(self) -> None:
+        self.assertEqual(limit_key("192.0.2.1"), "192.0.2.1")
+        self.assertEqual(limit_key("2001:db8:0:1::7"), "2001:db8:0:1::/64")
+        self.assertEqual(limit_key("2001:db8:0:1:ffff::"), "2001:db8:0:1::/64")
+        for local in ("127.0.0.1", "127.3.2.1", "::1", "::ffff:127.0.0.1", "unknown"):
+            self.assertIsNone(limit_key(local), local)
