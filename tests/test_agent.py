@@ -18,6 +18,7 @@ from aprp.upstream.exchange import Exchange, Origin, SourceRequest, Timeouts
 from aprp.upstream.http.agent import IDLE_SECONDS, Agent
 from aprp.upstream.http.connection import FRESH, PLENTY
 from aprp.upstream.transfer.resumed_body import Collector
+from tests.support.names import FakeNames
 
 PLAIN = Origin("http", "127.0.0.1", 80)
 SECURE = Origin("https", "127.0.0.1", 443)
@@ -148,6 +149,64 @@ class ConnectTests(AgentCase):
         self.assertEqual(str(failed), "127.0.0.1:80 refused the connection")
 
 
+class NamedTests(AgentCase):
+    """An origin with a name: finding its addresses is a part of connecting."""
+
+    NAMED = Origin("https", "a.example", 443)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.names = FakeNames()
+        self.agent = Agent(self.reactor, self.names)
+
+    def test_one_deadline_for_the_name_for_tcp_and_for_tls(self) -> None:
+        for begin in (self.connecting, self.asking):
+            opening = begin(self.NAMED)
+            host, seconds, asker, _ = self.names.lookups[-1]
+            self.assertEqual((host, seconds, asker), ("a.example", TIMEOUTS.connect, None))
+            self.reactor.advance(2.0)
+            self.names.answer("1.1.1.1")
+            self.accept(after=2.0)
+            self.reactor.advance(0.9)
+            self.assertNoResult(opening)
+            self.reactor.advance(0.1)
+            failed = self.failureResultOf(opening, ConnectFailed).value
+            self.assertIn("did not finish the TLS handshake in time", str(failed))
+            self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_nobody_accepts_in_what_the_name_left(self) -> None:
+        opening = self.connecting(self.NAMED)
+        self.reactor.advance(4.0)
+        self.names.answer("1.1.1.1", "1.1.1.2")
+        self.reactor.advance(0.25)
+        self.reactor.advance(0.65)
+        self.assertNoResult(opening)
+        self.reactor.advance(0.1)
+        failed = self.failureResultOf(opening, ConnectFailed).value
+        self.assertEqual(str(failed), "a.example:443 did not accept in time")
+        self.assertEqual((failed.kind, failed.timed_out), ("connection_timeout", True))
+        self.assertEqual([each.stoppedConnecting for each in self.reactor.connectors], [True] * 2)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_left_while_the_name_is_looked_up(self) -> None:
+        opening = self.connecting(self.NAMED)
+        opening.cancel()
+        self.failureResultOf(opening, CancelledError)
+        self.assertEqual(self.names.left, ["a.example"])
+
+    def test_a_name_with_an_underscore(self) -> None:
+        opening = self.connecting(Origin("http", "a_b.lan", 80))
+        self.names.answer("10.0.0.1")
+        self.accept()
+        self.successResultOf(opening)
+
+    def test_addresses_and_pinned_names_are_not_looked_up(self) -> None:
+        self.connecting(Origin("http", "::1", 80))
+        self.connecting(Origin("http", "a.example", 80, None, ("1.1.1.1",)))
+        self.assertEqual([each[0] for each in self.reactor.tcpClients], ["::1", "1.1.1.1"])
+        self.assertEqual(self.names.lookups, [])
+
+
 class GatheringTests(AgentCase):
     """A body that comes in small pieces is read now and then, not piece by piece."""
 
@@ -160,6 +219,8 @@ class GatheringTests(AgentCase):
             self.accept(tls=tls),
             Collector(self.SIZE),
         )
+        if tls:
+            wire.protocol.handshakeCompleted()
         wire.protocol.dataReceived(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % self.SIZE)
         exchange = self.successResultOf(asking)
         exchange.pump(taken).addErrback(lambda _: None)
@@ -239,15 +300,18 @@ class HandshakeTests(AgentCase):
     """The same where the other side accepts, and says nothing of TLS."""
 
     def test_it_takes_no_longer_than_connecting_may(self) -> None:
-        connecting = self.connecting(SECURE)
-        wire = self.accept(after=1.0)
-        self.reactor.advance(TIMEOUTS.connect - 0.1)
-        self.assertNoResult(connecting)
-        self.reactor.advance(0.2)
-        failed = self.failureResultOf(connecting, ConnectFailed).value
-        self.assertEqual((failed.kind, failed.timed_out), ("connection_timeout", True))
-        self.assertTrue(wire.aborted)
-        self.assertEqual(self.agent.connections, 0)
+        """TCP and TLS together, whether or not a request waits for them."""
+        for begin in (self.connecting, self.asking):
+            opening = begin(SECURE)
+            wire = self.accept(after=1.0)
+            self.reactor.advance(TIMEOUTS.connect - 1.1)
+            self.assertNoResult(opening)
+            self.reactor.advance(0.1)
+            failed = self.failureResultOf(opening, ConnectFailed).value
+            self.assertEqual((failed.kind, failed.timed_out), ("connection_timeout", True))
+            self.assertTrue(wire.aborted)
+            self.assertEqual(self.agent.connections, 0)
+            self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_left_in_the_middle(self) -> None:
         connecting = self.connecting(SECURE)

@@ -16,6 +16,7 @@ from aprp.upstream.errors import ConnectFailed, SourceError
 from aprp.upstream.exchange import Origin, SourceRequest, Timeouts
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.http.guard import AddressRefused, Guard, OwnListener
+from aprp.upstream.http.names import ReactorNames
 
 
 class Names:
@@ -41,13 +42,17 @@ def reactor_with(names: Names) -> Any:
     return reactor
 
 
+def names_of(names: Names) -> ReactorNames:
+    return ReactorNames(reactor_with(names))
+
+
 class GuardTests(SynchronousTestCase):
     def origin(self, url: str, names: Names | None = None, **options: Any) -> Origin:
-        guard = Guard(reactor_with(names or Names()), **options)
+        guard = Guard(names_of(names or Names()), **options)
         return self.successResultOf(Deferred.fromCoroutine(guard.origin(Url.parse(url))))
 
     def refusal(self, url: str, names: Names | None = None, **options: Any) -> SourceError:
-        guard = Guard(reactor_with(names or Names()), **options)
+        guard = Guard(names_of(names or Names()), **options)
         failure = self.failureResultOf(Deferred.fromCoroutine(guard.origin(Url.parse(url))))
         assert isinstance(failure.value, SourceError)
         return failure.value
@@ -115,7 +120,8 @@ class PinnedTests(SynchronousTestCase):
         names = Names(a_example=[["1.1.1.1", "1.0.0.1"], ["10.0.0.1"]])
         reactor = reactor_with(names)
         url = Url.parse("http://a.example:8080/")
-        origin = self.successResultOf(Deferred.fromCoroutine(Guard(reactor).origin(url)))
+        guard = Guard(ReactorNames(reactor))
+        origin = self.successResultOf(Deferred.fromCoroutine(guard.origin(url)))
         request = SourceRequest(b"GET", origin, b"/", Fields(()), Timeouts(5, 5, 5))
         opened = Deferred.fromCoroutine(Agent(reactor).open(request))
         reactor.advance(0.4)

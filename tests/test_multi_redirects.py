@@ -164,6 +164,6 @@ class RedirectTests(MirroredCase):
         route = SourcesRoute(path="/", sources=sources, redirects="public", **options)
         agent = Agent(reactor)
         self.addCleanup(agent.close)
-        guard = Guard(reactor, [ip_network("127.0.0.0/8")], lambda: own)
+        guard = Guard(agent.names, [ip_network("127.0.0.0/8")], lambda: own)
         leaf = MultiSource(route, SharedResources(agent, reactor), reactor, guard)
         return self.listen(ProxySite(RouteTree([leaf]), self.records.append, reactor))

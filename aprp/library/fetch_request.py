@@ -12,6 +12,7 @@ from aprp.config import SourceSettings, SourcesRoute, Url
 from aprp.config.arguments import check_names, explain_arguments
 from aprp.core.scheduling.messages import Source
 from aprp.upstream.http.guard import Guard, own_host_or
+from aprp.upstream.http.names import Names
 from aprp.upstream.http.tls import UNVERIFIED
 from aprp.upstream.http.trust import trust_of
 from aprp.upstream.transfer.options import FileLocation, TransferOptions
@@ -33,10 +34,11 @@ class FetchRequest:
         origins = [each.url.origin for each in told]
         return tuple(_copy(each, origins.count(each.url.origin) == 1) for each in told)
 
-    def options(self, reactor: Any) -> TransferOptions:
-        """Its rules, on this reactor."""
+    def options(self, names: Names) -> TransferOptions:
+        """Its rules, with these names for where redirects lead."""
         trust = trust_of(self.route.tls) if self.verify else UNVERIFIED
-        options = TransferOptions.of(self.route, trust, own_host_or(Guard(reactor), trust))
+        reach = own_host_or(Guard(names), trust, self.route.connect_timeout)
+        options = TransferOptions.of(self.route, trust, reach)
         scheduling = replace(
             options.scheduling, leave_late=self.leave_late, initial_delay=self.initial_delay
         )

@@ -138,8 +138,9 @@ class TransferReader:
     def __init__(self, fetch_request: FetchRequest, spec: Spec, reactor: Any = None) -> None:
         if reactor is None:
             from twisted.internet import reactor
+        shared = shared_by(reactor)
         self.transfer = Transfer(
-            shared_by(reactor), fetch_request.locations, fetch_request.options(reactor)
+            shared, fetch_request.locations, fetch_request.options(shared.agent.names)
         )
         self.range: Range | None = None
         self.failure: Exception | None = None

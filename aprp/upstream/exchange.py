@@ -8,7 +8,7 @@ socket; `abort` ends it at any byte. What lies below (HTTP/1.1 today) doesn't sh
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Any, Protocol
 
 from twisted.internet.defer import Deferred
@@ -29,6 +29,8 @@ class Origin:
     """Whose certificates are believed, for https (an IOpenSSLTrustRoot); None: the platform's."""
     addresses: tuple[str, ...] = ()
     """Where the host is to be reached, in order, and nowhere else; empty: where its name says."""
+    waited: float = field(default=0.0, compare=False)
+    """Seconds of the time to connect that finding the addresses took already."""
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

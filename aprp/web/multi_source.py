@@ -53,7 +53,9 @@ class MultiSource(RouteResource):
         self._clock = clock
         self._mark = LoopMark()
         trust = trust_of(route.tls)
-        self._options = TransferOptions.of(route, trust, own_host_or(guard or Guard(clock), trust))
+        guard = guard or Guard(shared.agent.names)
+        reach = own_host_or(guard, trust, route.connect_timeout)
+        self._options = TransferOptions.of(route, trust, reach)
 
     def render(self, request: ProxyRequest) -> int:
         route = self._route

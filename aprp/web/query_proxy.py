@@ -48,7 +48,7 @@ class QuerySources(RouteResource):
         self._shared = shared
         self._clock = clock
         self._options = TransferOptions.of(route, trust_of(route.tls))
-        self._guard = Guard(clock, route.allow_addresses, listening)
+        self._guard = Guard(shared.agent.names, route.allow_addresses, listening)
         self._mark = LoopMark()
 
     def render(self, request: ProxyRequest) -> int:
@@ -71,7 +71,9 @@ class QuerySources(RouteResource):
         self._mark.check(request)
 
     async def _serve(self, request: ProxyRequest, urls: Sequence[Url]) -> None:
-        places = CheckedOrigins(self._guard, self._route.allow, self._options.trust)
+        places = CheckedOrigins(
+            self._guard, self._clock, self._route.allow, self._options, request.client_host
+        )
         found = await places.judge(urls)
         route, head = self._route, request.method == b"HEAD"
         range_request = read_range_request(
@@ -90,15 +92,26 @@ class QuerySources(RouteResource):
 class CheckedOrigins:
     """Where one request may go, each place judged when it is first needed and then known."""
 
-    def __init__(self, guard: Guard, allow: Sequence[str], trust: Any) -> None:
+    def __init__(
+        self,
+        guard: Guard,
+        clock: Any,
+        allow: Sequence[str],
+        options: TransferOptions,
+        client: str,
+    ) -> None:
         self._guard = guard
+        self._clock = clock
         self._allow = allow
-        self._trust = trust
+        self._trust = options.trust
+        self._seconds = options.timeouts.connect
+        self._client = client
+        self._waited: dict[tuple[str, str, int], float] = {}
         self._known: dict[tuple[str, str, int], Origin] = {}
 
     async def judge(self, urls: Sequence[Url]) -> list[Url]:
         """Those that can be reached; raises Refusal if one may not be, SourceError if none can."""
-        work = [Deferred.fromCoroutine(self.reach(url, url)) for url in urls]
+        work = [Deferred.fromCoroutine(self._judge(url)) for url in urls]
         results: Sequence[tuple[bool, Any]] = await DeferredList(work, consumeErrors=True)
         errors = [None if good else result.value for good, result in results]
         for error in errors:
@@ -111,14 +124,22 @@ class CheckedOrigins:
             raise errors[0]
         return found
 
+    async def _judge(self, url: Url) -> None:
+        """What the name takes counts towards the first connection's time."""
+        began = self._clock.seconds()
+        await self.reach(url, url)
+        self._waited[(url.scheme, url.host, url.port)] = self._clock.seconds() - began
+
     async def reach(self, url: Url, own: Url) -> Origin:
         """The origin of a source's URL, or of one that it redirects to."""
         place = (url.scheme, url.host, url.port)
         if place not in self._known:
             if not host_allowed(url.host, self._allow):
                 raise AddressRefused(f"the host {url.host} isn't allowed here")
-            self._known[place] = await self._guard.origin(url, self._trust)
-        return self._known[place]
+            self._known[place] = await self._guard.origin(
+                url, self._trust, self._seconds, self._client
+            )
+        return replace(self._known[place], waited=self._waited.pop(place, 0.0))
 
 
 def _refusal(error: SourceError) -> Refusal | None:

@@ -136,7 +136,8 @@ def make_tree(
         if isinstance(route, UpstreamRoute):
             routes.append(ReverseProxy(route, shared.agent, reactor))
         elif isinstance(route, SourcesRoute):
-            routes.append(MultiSource(route, shared, reactor, Guard(reactor, (), listening)))
+            guard = Guard(shared.agent.names, (), listening)
+            routes.append(MultiSource(route, shared, reactor, guard))
         elif isinstance(route, QueryRoute):
             routes.append(QuerySources(route, shared, reactor, listening))
     return RouteTree(routes)

@@ -8,23 +8,20 @@ connection to begin with (RFC 9112 section 9.3.1).
 
 from __future__ import annotations
 
-import ipaddress
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
-from twisted.internet.endpoints import (
-    HostnameEndpoint,
-    TCP4ClientEndpoint,
-    TCP6ClientEndpoint,
-    wrapClientTLS,
-)
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.endpoints import wrapClientTLS
 from twisted.internet.protocol import Factory
+from twisted.python.failure import Failure
 
-from aprp.upstream.errors import NoAnswer, connect_failed
+from aprp.core.http.addresses import parse_address
+from aprp.upstream.errors import ConnectFailed, NoAnswer, connect_failed
 from aprp.upstream.exchange import Exchange, Origin, SourceRequest
 from aprp.upstream.http.connection import Connection
-from aprp.upstream.http.names import PinnedNames
+from aprp.upstream.http.dialing import Wrap, dial
+from aprp.upstream.http.names import Addresses, Names, SystemNames
 from aprp.upstream.http.tls import client_options
 
 IDLE_SECONDS = 55.0
@@ -33,9 +30,13 @@ IDLE_PER_ORIGIN = 64
 
 
 class Agent:
-    """Connections to sources, over one reactor (TCP, time and names)."""
+    """Connections to sources, over one reactor (TCP and time).
 
-    def __init__(self, reactor: Any) -> None:
+    `names` knows the addresses of hosts, for whoever connects through this agent.
+    """
+
+    def __init__(self, reactor: Any, names: Names | None = None) -> None:
+        self.names = names or SystemNames(reactor)
         self._reactor = reactor
         self._idle: dict[Origin, list[Connection]] = {}
         self._open: dict[Connection, Deferred[None]] = {}
@@ -57,15 +58,14 @@ class Agent:
     async def connect(self, origin: Origin, timeout: float) -> float | None:
         """Have a connection to the origin idle, over TLS one whose other side is verified.
 
-        Gives the seconds that it took to open it; None: one was idle already. `timeout` are
-        seconds for each of TCP and TLS. Nothing is reserved: whoever asks first takes it. Raises
-        a `SourceError`. Cancelling the coroutine's Deferred closes the connection.
+        Return the seconds that it took to open it; None: one was idle already. `timeout` are
+        seconds for the name, TCP and TLS together. Nothing is reserved: whoever asks first takes
+        it. Raises a `SourceError`. Cancelling the coroutine's Deferred closes the connection.
         """
         if any(connection.idle for connection in self._idle.get(origin, ())):
             return None
         began = self._reactor.seconds()
         connection = await self._connect(origin, timeout)
-        await connection.opened(timeout)
         self._keep(origin, connection)
         return float(self._reactor.seconds() - began)
 
@@ -92,12 +92,31 @@ class Agent:
         return None
 
     async def _connect(self, origin: Origin, timeout: float) -> Connection:
+        """A new connection on which requests can be sent; one deadline for all that it takes."""
+        deadline = self._reactor.seconds() + timeout
+
+        def left() -> float:
+            return max(0.0, float(deadline - self._reactor.seconds()))
+
+        addresses = origin.addresses or await self._addresses(origin.host, left())
+        connection = await self._dial(origin, addresses, left())
+        await connection.opened(left())
+        return connection
+
+    async def _addresses(self, host: str, seconds: float) -> Addresses:
+        return (host,) if parse_address(host) else await self.names.lookup(host, seconds)
+
+    async def _dial(self, origin: Origin, addresses: Addresses, seconds: float) -> Connection:
+        def late(*_: object) -> Failure:
+            text = f"{origin} did not accept in time"
+            return Failure(ConnectFailed(text, "connection_timeout", timed_out=True))
+
         factory = Factory.forProtocol(lambda: self._connection(origin))
         factory.noisy = False
         try:
-            endpoint = self._endpoint(origin, timeout)
-            connection = await _stoppable(endpoint.connect(factory))
-        except CancelledError:
+            dialling = dial(self._reactor, addresses, origin.port, factory, _tls_for(origin))
+            connection = await dialling.addTimeout(seconds, self._reactor, late)
+        except (CancelledError, ConnectFailed):
             raise
         except Exception as reason:
             raise connect_failed(str(origin), reason) from None
@@ -129,30 +148,9 @@ class Agent:
         else:
             connection.abandon()
 
-    def _endpoint(self, origin: Origin, timeout: float) -> IStreamClientEndpoint:
-        endpoint: IStreamClientEndpoint
-        try:
-            version = ipaddress.ip_address(origin.host).version
-        except ValueError:
-            host = origin.host.encode("ascii")
-            pinned = origin.addresses
-            reactor = PinnedNames(self._reactor, pinned) if pinned else self._reactor
-            endpoint = HostnameEndpoint(reactor, host, origin.port, timeout=timeout)
-        else:
-            literal = TCP4ClientEndpoint if version == 4 else TCP6ClientEndpoint
-            endpoint = literal(self._reactor, origin.host, origin.port, timeout=timeout)
-        if origin.scheme == "http":
-            return endpoint
-        return wrapClientTLS(client_options(origin.host, origin.trust), endpoint)
 
-
-def _stoppable(attempt: Deferred[Any]) -> Deferred[Any]:
-    """The same result; a cancel is told as such, where endpoints tell it like their timeouts."""
-
-    def stop(stopped: Deferred[Any]) -> None:
-        stopped.errback(CancelledError())
-        attempt.cancel()
-
-    result: Deferred[Any] = Deferred(stop)
-    attempt.addBoth(lambda outcome: None if result.called else result.callback(outcome))
-    return result
+def _tls_for(origin: Origin) -> Wrap:
+    """What puts TLS around an endpoint of the origin, if it wants any."""
+    if origin.scheme == "http":
+        return lambda endpoint: endpoint
+    return partial(wrapClientTLS, client_options(origin.host, origin.trust))

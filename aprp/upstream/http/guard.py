@@ -17,7 +17,7 @@ from aprp.core.http.redirects import same_place
 from aprp.core.http.urls import Url
 from aprp.upstream.errors import ConnectFailed, SourceError
 from aprp.upstream.exchange import Origin
-from aprp.upstream.http.names import lookup
+from aprp.upstream.http.names import Names
 
 Reach = Callable[[Url, Url], Awaitable[Origin]]
 """Gives the origin to connect to for a URL, of the source whose own URL is the second; raises a
@@ -52,17 +52,23 @@ class Guard:
     """
 
     def __init__(
-        self, reactor: Any, allow: Sequence[Network] = (), listening: Listening = nowhere
+        self, names: Names, allow: Sequence[Network] = (), listening: Listening = nowhere
     ) -> None:
-        self._reactor = reactor
+        self._names = names
         self._allow = tuple(allow)
         self._listening = listening
 
-    async def origin(self, url: Url, trust: Any = None) -> Origin:
-        """Raises AddressRefused, OwnListener, or ConnectFailed where the name has no address."""
+    async def origin(
+        self, url: Url, trust: Any = None, seconds: float = 5.0, asker: str = ""
+    ) -> Origin:
+        """Return the origin that a URL of `asker`, a client or a source, may be connected to.
+
+        Raises AddressRefused, OwnListener, or ConnectFailed where the name has no address, or none
+        is found within so many seconds.
+        """
         if (reason := refused_port(url.port)) is not None:
             raise AddressRefused(f"{url.host}: {reason}")
-        addresses = await self._resolve(url)
+        addresses = await self._resolve(url, seconds, asker)
         own = tuple(self._listening())
         for address in addresses:
             if _is_own(address, url.port, own):
@@ -72,24 +78,27 @@ class Guard:
                 raise AddressRefused(_sentence(url.host, address, reason))
         return Origin(url.scheme, url.host, url.port, trust, tuple(map(str, addresses)))
 
-    async def _resolve(self, url: Url) -> list[Address]:
+    async def _resolve(self, url: Url, seconds: float, asker: str) -> list[Address]:
         literal = parse_address(url.host)
         if literal is not None:
             return [literal]
-        texts = await lookup(self._reactor, url.host, url.port)
+        texts = await self._names.lookup(url.host, seconds, asker)
         found = [address for text in texts if (address := parse_address(text)) is not None]
         if not found:
             raise ConnectFailed(f"{url.host}: the name has no address", "dns_error")
         return found
 
 
-def own_host_or(guard: Guard, trust: Any = None) -> Reach:
-    """Reach a source's own host and port as they are; the guard judges any other place."""
+def own_host_or(guard: Guard, trust: Any, seconds: float) -> Reach:
+    """Reach a source's own host and port as they are; the guard judges any other place.
+
+    `seconds` are those that looking up a name may take.
+    """
 
     async def reach(url: Url, own: Url) -> Origin:
         if same_place(own, url):
             return Origin(url.scheme, url.host, url.port, trust)
-        return await guard.origin(url, trust)
+        return await guard.origin(url, trust, seconds, own.host)
 
     return reach
 

@@ -6,6 +6,8 @@ looked up anew as soon as the place refuses.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from twisted.web.iweb import IResponse
 
 import aprp
@@ -16,7 +18,7 @@ from aprp.core.http.urls import Url
 from aprp.core.http.validators import Validators
 from aprp.core.recovery.same_file import REDIRECTS
 from aprp.upstream.errors import SourceError, SourceLied
-from aprp.upstream.exchange import Exchange, Origin
+from aprp.upstream.exchange import Exchange, Origin, Timeouts
 from aprp.upstream.http.treq_agent import SourceAgent, ask
 from aprp.upstream.transfer.body import Body, discard
 from aprp.upstream.transfer.options import FileLocation, TransferOptions
@@ -131,8 +133,8 @@ class TransferSource:
         return known if rule == "same-host" and same_place(self._url, known) else None
 
     async def _connect(self, url: Url) -> float | None:
-        origin = await self._origin(url)
-        return await self._shared.agent.connect(origin, self._options.timeouts.connect)
+        origin, timeouts = await self._origin(url)
+        return await self._shared.agent.connect(origin, timeouts.connect)
 
     async def _follow(
         self,
@@ -167,11 +169,12 @@ class TransferSource:
         self._at = url
         options = self._options
         at_home = url.origin == self._url.origin
+        origin, timeouts = await self._origin(url)
         face = SourceAgent(
             self._shared.agent,
-            await self._origin(url),
+            origin,
             url,
-            options.timeouts,
+            timeouts,
             options.host if at_home else None,
         )
         lines: Pairs = ((b"User-Agent", USER_AGENT), (b"Accept", b"*/*"))
@@ -186,8 +189,18 @@ class TransferSource:
         assert face.exchange is not None
         return face.exchange, response
 
-    async def _origin(self, url: Url) -> Origin:
-        """Where to connect to; elsewhere than at the source's own host only as `reach` allows."""
+    async def _origin(self, url: Url) -> tuple[Origin, Timeouts]:
+        """Return where to connect to, and the timeouts that are left for it.
+
+        It is another place than the source's own only where `reach` allows it.
+        """
+        clock, timeouts = self._shared.clock, self._options.timeouts
+        began = clock.seconds()
+        origin = await self._reach(url)
+        left = timeouts.connect - origin.waited - (clock.seconds() - began)
+        return origin, replace(timeouts, connect=max(0.0, left))
+
+    async def _reach(self, url: Url) -> Origin:
         if self._options.reach is not None:
             return await self._options.reach(url, self._url)
         if url.host != self._url.host:
