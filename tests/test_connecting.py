@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 
+from aprp.core.choices import Redirects
 from aprp.core.http.ranges import FromTo, Range
 from aprp.core.http.urls import Url
 from aprp.upstream.exchange import Origin as Place
@@ -102,7 +103,7 @@ class ConnectingTests(TransferCase):
         async def reach(url: Url, own: Url) -> Place:
             return Place(url.scheme, url.host, url.port)
 
-        options = TransferOptions(redirects="public", reach=reach)
+        options = TransferOptions(redirects=Redirects.PUBLIC, reach=reach)
         for _ in range(3):
             transfer = Transfer(shared, locations([Url.parse(f"{origins[0].url}/f")]), options)
             taker = Taker()

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.core.scheduling.arbiter import Arbiter, Grant
 from aprp.core.scheduling.messages import Source, Urgency
-from aprp.core.scheduling.scheduler import SchedulingSettings
+from aprp.core.scheduling.settings import SchedulingSettings
 from aprp.simulator import network
 from aprp.simulator.mirror import Mirror
 from aprp.simulator.run import contend

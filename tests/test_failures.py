@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet import error
 from twisted.trial.unittest import SynchronousTestCase
 
+from aprp.core.choices import Redirects
 from aprp.core.http.redirects import redirected
 from aprp.core.http.urls import Url
 from aprp.upstream.errors import SourceError, SourceLied, connect_failed, lost_before_answer
@@ -56,7 +57,7 @@ class NamelessTests(SynchronousTestCase):
 
     def test_a_redirect_is_told_without_its_target(self) -> None:
         at = Url.parse("http://a.example/x")
-        why = redirected("same-host", at, at, b"http://inner.example:8080/secret")
+        why = redirected(Redirects.SAME_HOST, at, at, b"http://inner.example:8080/secret")
         failed = TransferFailed((("http://a.example/", str(why)),), ())
         self.assertEqual(
             failure_of(failed).text,
@@ -66,7 +67,7 @@ class NamelessTests(SynchronousTestCase):
 
     def test_a_redirect_to_what_is_no_host_is_told_without_it(self) -> None:
         at = Url.parse("http://a.example/x")
-        why = str(redirected("public", at, at, b"http://10.1/secret"))
+        why = str(redirected(Redirects.PUBLIC, at, at, b"http://10.1/secret"))
         self.assertIn(" 10.1,", why)
         said = failure_of(TransferFailed((("http://a.example/", why),), ())).text
         self.assertNotIn("10.1", said)
@@ -75,7 +76,7 @@ class NamelessTests(SynchronousTestCase):
     def test_a_redirect_to_what_is_no_address_is_told_without_it(self) -> None:
         at = Url.parse("http://a.example/x")
         for location in (b"http://[inner.example]/secret", b"//[inner.example/secret"):
-            why = str(redirected("public", at, at, location))
+            why = str(redirected(Redirects.PUBLIC, at, at, location))
             said = failure_of(TransferFailed((("http://a.example/", why),), ())).text
             self.assertNotIn("inner", said)
             self.assertIn("has brackets in its host that hold no IPv6 address", said)

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "aprp"
 
 FLOORS = (
+    ("aprp.core.choices",),
     ("aprp.core.http",),
     ("aprp.core.scheduling",),
     ("aprp.core.recovery",),

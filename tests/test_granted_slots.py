@@ -8,14 +8,15 @@ from aprp.core.scheduling import messages as m
 from aprp.core.scheduling.policies.adaptive import Adaptive
 from aprp.core.scheduling.ratings import Ratings
 from aprp.core.scheduling.scheduler import Scheduler
+from aprp.core.scheduling.settings import SchedulingSettings
 from aprp.core.scheduling.state import SourceState, TransferState
 
 
 class Fickle(Adaptive):
     """Wants a block, has no use for the slot that is granted for it, and wants it again."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, settings: SchedulingSettings) -> None:
+        super().__init__(settings)
         self._calls = 0
 
     def choose(
@@ -45,7 +46,7 @@ class GrantedSlotTests(SynchronousTestCase):
     def test_one_given_back_is_not_wanted_again_at_once(self) -> None:
         """Else the arbiter, which grants it at once, would be asked without end."""
         scheduler = Scheduler([m.Source("a")], 0, 1000, Ratings())
-        self.patch(scheduler._planner, "_delay", Fickle())
+        self.patch(scheduler._planner, "_delay", Fickle(SchedulingSettings()))
         self.assertEqual(scheduler.handle(1.0, m.Started()), [m.WantSlot("a", m.Urgency.HEAD)])
         self.assertEqual(scheduler.handle(1.0, m.Granted("a")), [m.ReleaseSlot("a")])
         deadline = scheduler.next_deadline() or 0.0

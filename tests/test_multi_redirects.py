@@ -7,6 +7,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from aprp.config import SourceSettings, SourcesRoute, Url
+from aprp.core.choices import Redirects
 from aprp.core.http.ranges import FromTo
 from aprp.upstream.exchange import Origin
 from aprp.upstream.http.agent import Agent
@@ -104,7 +105,7 @@ class RedirectTests(MirroredCase):
         agent = Agent(reactor)
         self.addCleanup(agent.close)
         shared = SharedResources(agent, reactor)
-        for rule in ("same-host", "off"):
+        for rule in (Redirects.SAME_HOST, Redirects.OFF):
             shared.remember(source, elsewhere)
             transfer = Transfer(
                 shared, locations([source]), TransferOptions(redirects=rule, reach=anywhere)

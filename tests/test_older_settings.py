@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from aprp.core.choices import Delay, Duplicate
 from aprp.core.scheduling.messages import MIB
 from aprp.core.scheduling.ratings import Ratings
-from aprp.core.scheduling.scheduler import SchedulingSettings
+from aprp.core.scheduling.settings import SchedulingSettings
 from aprp.simulator.mirror import Mirror
 from aprp.simulator.run import Simulation
 from aprp.simulator.trace import Trace
@@ -26,7 +27,7 @@ def of_slow(trace: Trace) -> list[list[tuple[float, int]]]:
 class LeaveLateTests(SynchronousTestCase):
     def test_a_late_source_is_used_no_more(self) -> None:
         counts = [
-            len(of_slow(simulate(delay="normal", duplicate="nibib", leave_late=leave)))
+            len(of_slow(simulate(delay=Delay.NORMAL, duplicate=Duplicate.NIBIB, leave_late=leave)))
             for leave in (False, True)
         ]
         self.assertTrue(counts[0] > 1 == counts[1], counts)
@@ -42,7 +43,9 @@ class InitialDelayTests(SynchronousTestCase):
         ratings = Ratings()
         ratings.of("fast").answered(0.01, None)
         ratings.of("slow").answered(0.04, None)
-        trace = simulate(ratings, delay="diff", duplicate="off", initial_delay=initial_delay)
+        trace = simulate(
+            ratings, delay=Delay.DIFF, duplicate=Duplicate.OFF, initial_delay=initial_delay
+        )
         return of_slow(trace)[0][0][1]
 
     def test_blocks_for_each_multiple_of_the_least_latency(self) -> None:

@@ -7,12 +7,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from aprp.core.scheduling.blocks import EDGE
 from aprp.core.scheduling.messages import MIB
 from aprp.core.scheduling.policies.adaptive import MOST_OPENING, Adaptive
+from aprp.core.scheduling.settings import SchedulingSettings
 from tests.support.scheduler_states import begun, state
 
 
 class AdaptiveTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.policy = Adaptive()
+        self.policy = Adaptive(SchedulingSettings())
 
     def test_the_first_byte_nobody_was_asked_for(self) -> None:
         on = state(a=4, b=4)
@@ -101,7 +102,7 @@ class AdaptiveTests(SynchronousTestCase):
 
 class OpeningTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.policy = Adaptive()
+        self.policy = Adaptive(SchedulingSettings())
 
     def test_side_by_side(self) -> None:
         on = state(a=0, b=0)

@@ -7,19 +7,20 @@ from twisted.trial.unittest import SynchronousTestCase
 from aprp.core.scheduling.blocks import EDGE
 from aprp.core.scheduling.messages import MIB
 from aprp.core.scheduling.policies.rescue import SILENT, UNANSWERED, AdaptiveRescue
+from aprp.core.scheduling.settings import SchedulingSettings
 from tests.support.scheduler_states import begun, state
 
 
 class RescueTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.policy = AdaptiveRescue()
+        self.policy = AdaptiveRescue(SchedulingSettings())
 
     def test_a_late_head_is_shared_so_that_both_are_done_at_once(self) -> None:
         on = state(slow=1, fast=9)
         head = begun(on, "slow", 0, MIB)
         second = self.policy.choose(on, on.sources["fast"], 0.0)
         assert second is not None
-        self.assertIs(second.first, head)
+        self.assertIs(second.relieved, head)
         self.assertEqual(second.stop, MIB)
         self.assertApproximates(second.start / MIB, 0.12, 0.07)
 
@@ -61,7 +62,7 @@ class RescueTests(SynchronousTestCase):
         on.sources["b"].attempts.clear()
         second = self.policy.choose(on, on.sources["b"], 0.0)
         assert second is not None
-        self.assertIs(second.first, last)
+        self.assertIs(second.relieved, last)
         self.assertTrue(MIB < second.start < 2 * MIB)
 
     def test_the_end_is_left_to_who_has_it_if_less_is_saved_than_lost(self) -> None:
@@ -104,4 +105,4 @@ class RescueTests(SynchronousTestCase):
         self.assertIsNone(self.policy.choose(on, on.sources["a"], 0.0))
         second = self.policy.choose(on, on.sources["b"], 0.0)
         assert second is not None
-        self.assertEqual((second.start, second.first), (0, None))
+        self.assertEqual((second.start, second.relieved), (0, None))

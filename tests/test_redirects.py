@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from aprp.core.choices import Redirects
 from aprp.core.http.redirects import redirected, same_place
 from aprp.core.http.urls import Url
 
@@ -28,20 +29,20 @@ class RedirectTests(SynchronousTestCase):
     def test_same_host_means_the_port_too(self) -> None:
         for own, location, followed in SAME_HOST:
             url = Url.parse(own)
-            found = redirected("same-host", url, url, location.encode())
+            found = redirected(Redirects.SAME_HOST, url, url, location.encode())
             self.assertEqual(isinstance(found, Url), followed, (own, location, found))
 
     def test_the_place_is_compared_with_the_source_not_with_the_last_hop(self) -> None:
         source, hop = Url.parse("http://a.example/x"), Url.parse("https://a.example/x")
-        found = redirected("same-host", source, hop, b"https://a.example/y")
+        found = redirected(Redirects.SAME_HOST, source, hop, b"https://a.example/y")
         self.assertIsInstance(found, Url)
-        found = redirected("same-host", source, hop, b"https://a.example:444/y")
+        found = redirected(Redirects.SAME_HOST, source, hop, b"https://a.example:444/y")
         self.assertIn("`redirects: public` would follow", str(found))
 
     def test_public_leads_anywhere(self) -> None:
         url = Url.parse("http://a.example/x")
         self.assertEqual(
-            redirected("public", url, url, b"http://b.example:81/"),
+            redirected(Redirects.PUBLIC, url, url, b"http://b.example:81/"),
             Url.parse("http://b.example:81/"),
         )
 

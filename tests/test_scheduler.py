@@ -8,7 +8,8 @@ from aprp.core.scheduling import messages as m
 from aprp.core.scheduling.blocks import EDGE
 from aprp.core.scheduling.messages import KIB, MIB, End, Source
 from aprp.core.scheduling.ratings import Ratings
-from aprp.core.scheduling.scheduler import Scheduler, SchedulingSettings
+from aprp.core.scheduling.scheduler import Scheduler
+from aprp.core.scheduling.settings import SchedulingSettings
 from tests.support.scheduler_world import World
 
 A, B, C = Source("a"), Source("b"), Source("c")
@@ -86,9 +87,6 @@ class OpeningTests(SynchronousTestCase):
         self.assertRaises(ValueError, Scheduler, [], 0, 1, Ratings())
         self.assertRaises(ValueError, Scheduler, [A, A], 0, 1, Ratings())
         self.assertRaises(ValueError, Scheduler, [A], 5, 5, Ratings())
-        self.assertRaises(
-            ValueError, Scheduler, [A], 0, 1, Ratings(), SchedulingSettings(delay="x")
-        )
 
 
 class BlockTests(SynchronousTestCase):

@@ -5,10 +5,12 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.core.scheduling import messages as m
+from aprp.core.scheduling.assignment import Assignment
 from aprp.core.scheduling.attempts import AttemptTracker
 from aprp.core.scheduling.failures import FailurePolicy
 from aprp.core.scheduling.messages import MIB
-from aprp.core.scheduling.policies.rescue import AdaptiveRescue, Assignment
+from aprp.core.scheduling.policies.rescue import AdaptiveRescue
+from aprp.core.scheduling.settings import SchedulingSettings
 from tests.support.scheduler_states import state
 
 
@@ -17,7 +19,9 @@ class TrafficTests(SynchronousTestCase):
         self.state = state(2 * MIB, a=4, b=4)
         self.a, self.b = self.state.sources.values()
         failures = FailurePolicy([self.a, self.b], 30.0)
-        self.tracker = AttemptTracker(self.state, AdaptiveRescue(), failures, None)
+        self.tracker = AttemptTracker(
+            self.state, AdaptiveRescue(SchedulingSettings()), failures, None
+        )
 
     def begin(self, name: str, picked: Assignment) -> int:
         self.tracker.begin(self.state.sources[name], picked, 0.0, warm=True)

@@ -13,9 +13,9 @@ from hypothesis.stateful import (
 )
 from twisted.trial.unittest import SynchronousTestCase
 
+from aprp.core.choices import Delay, Duplicate
 from aprp.core.scheduling import messages as m
-from aprp.core.scheduling.policies.registry import DELAYS, DUPLICATES
-from aprp.core.scheduling.scheduler import SchedulingSettings
+from aprp.core.scheduling.settings import SchedulingSettings
 from tests.support.scheduler_world import World
 
 ENDS = [m.End.BROKEN, m.End.STALE, m.End.UNREACHABLE, m.End.REFUSED, m.End.ABSENT, m.End.LIED]
@@ -34,8 +34,8 @@ class Machine(RuleBasedStateMachine):
         bounded=st.booleans(),
         known=st.booleans(),
         window=st.sampled_from([256 * m.KIB, 1_000_000, 4 * m.MIB, 32 * m.MIB]),
-        delay=st.one_of(st.just("adaptive"), st.sampled_from(sorted(DELAYS))),
-        duplicate=st.one_of(st.just("adaptive"), st.sampled_from(sorted(DUPLICATES))),
+        delay=st.one_of(st.just(Delay.ADAPTIVE), st.sampled_from(Delay)),
+        duplicate=st.one_of(st.just(Duplicate.ADAPTIVE), st.sampled_from(Duplicate)),
     )
     def begin(
         self,
@@ -46,8 +46,8 @@ class Machine(RuleBasedStateMachine):
         bounded: bool,
         known: bool,
         window: int,
-        delay: str,
-        duplicate: str,
+        delay: Delay,
+        duplicate: Duplicate,
     ) -> None:
         sources = [
             m.Source(name, connections=connections, static_delay=i)

@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from aprp.core.http.ranges import FromTo, Range, Suffix
 from aprp.core.http.urls import Url
-from aprp.core.scheduling.scheduler import SchedulingSettings
+from aprp.core.scheduling.settings import SchedulingSettings
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.transfer.options import TransferOptions, locations
 from aprp.upstream.transfer.shared import SharedResources

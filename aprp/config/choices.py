@@ -1,8 +1,24 @@
-"""The words that settings choose from; each is what stands in the file."""
+"""The words that settings choose from; each value is what stands in the file.
+
+Those that the transfer's decisions depend on are defined in `aprp.core.choices`.
+"""
 
 from __future__ import annotations
 
 from enum import StrEnum
+
+from aprp.core.choices import Compare, Delay, Duplicate, Redirects, Same
+
+__all__ = [
+    "AccessFormat",
+    "Compare",
+    "Delay",
+    "Duplicate",
+    "Level",
+    "PathRanges",
+    "Redirects",
+    "Same",
+]
 
 
 class Level(StrEnum):
@@ -26,46 +42,4 @@ class PathRanges(StrEnum):
 
     END = "end"
     LENGTH = "length"
-    OFF = "off"
-
-
-class Redirects(StrEnum):
-    """Where a source's redirects may lead."""
-
-    SAME_HOST = "same-host"
-    PUBLIC = "public"
-    OFF = "off"
-
-
-class Same(StrEnum):
-    """What makes two sources' copies the same file."""
-
-    MODIFIED = "modified"
-    LENGTH = "length"
-    DIGEST = "digest"
-
-
-class Compare(StrEnum):
-    """Whether a further source is first asked for a few bytes that are already held."""
-
-    OFF = "off"
-    SAMPLE = "sample"
-
-
-class Delay(StrEnum):
-    """How far ahead a slower source is given its block."""
-
-    ADAPTIVE = "adaptive"
-    NORMAL = "normal"
-    DIFF = "diff"
-    INV = "inv"
-    STATIC = "static"
-
-
-class Duplicate(StrEnum):
-    """When a late block is asked for a second time."""
-
-    ADAPTIVE = "adaptive"
-    NIBIB = "nibib"
-    IBRC = "ibrc"
     OFF = "off"

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from aprp.core.scheduling.policies.registry import DELAYS, DUPLICATES
+from aprp.core.choices import Delay, Duplicate
 from aprp.simulator import table
 from aprp.simulator.measure import Row
 from aprp.simulator.plot import svg
@@ -19,8 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scenario", metavar="NAME", help="only scenarios whose name contains this; see --list"
     )
     parser.add_argument("--list", action="store_true", help="print the names of the scenarios")
-    parser.add_argument("--delay", choices=list(DELAYS), help="only this delay policy")
-    parser.add_argument("--duplicate", choices=list(DUPLICATES), help="only this duplicate policy")
+    parser.add_argument(
+        "--delay", choices=[each.value for each in Delay], help="only this delay policy"
+    )
+    parser.add_argument(
+        "--duplicate",
+        choices=[each.value for each in Duplicate],
+        help="only this duplicate policy",
+    )
     parser.add_argument(
         "--random",
         type=int,
@@ -70,13 +76,13 @@ def _matching(name: str) -> list[Scenario]:
     return exact or [scenario for scenario in named() if name in scenario.name]
 
 
-def _pairs(delay: str | None, duplicate: str | None) -> list[tuple[str, str]]:
+def _pairs(delay: str | None, duplicate: str | None) -> list[table.Pair]:
     if delay is None and duplicate is None:
         return list(table.PAIRS)
-    return [(delay or "adaptive", duplicate or "adaptive")]
+    return [(Delay(delay or Delay.ADAPTIVE), Duplicate(duplicate or Duplicate.ADAPTIVE))]
 
 
-def _random(args: argparse.Namespace, pairs: list[tuple[str, str]]) -> int:
+def _random(args: argparse.Namespace, pairs: list[table.Pair]) -> int:
     sets = [name for name in SETS if args.scenario in (None, name)]
     if not sets:
         print(f"no random set {args.scenario!r}; there are {', '.join(SETS)}", file=sys.stderr)

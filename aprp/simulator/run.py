@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import inf
 
 from aprp.core.scheduling.ratings import Ratings
-from aprp.core.scheduling.scheduler import SchedulingSettings
+from aprp.core.scheduling.settings import SchedulingSettings
 from aprp.simulator.mirror import Mirror
 from aprp.simulator.network import Network
 from aprp.simulator.trace import Trace

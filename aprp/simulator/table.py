@@ -6,22 +6,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
 
+from aprp.core.choices import Delay, Duplicate
 from aprp.core.scheduling.messages import MIB
 from aprp.core.scheduling.ratings import Ratings
-from aprp.core.scheduling.scheduler import SchedulingSettings
+from aprp.core.scheduling.settings import SchedulingSettings
 from aprp.simulator.measure import Row, measure
 from aprp.simulator.run import Simulation
 from aprp.simulator.scenarios import Scenario
 from aprp.simulator.trace import Trace
 
-OURS = ("adaptive", "adaptive")
-PAIRS = (
+Pair = tuple[Delay, Duplicate]
+
+OURS: Pair = (Delay.ADAPTIVE, Duplicate.ADAPTIVE)
+PAIRS: tuple[Pair, ...] = (
     OURS,
-    ("normal", "off"),
-    ("diff", "ibrc"),
-    ("diff", "nibib"),
-    ("inv", "nibib"),
-    ("static", "off"),
+    (Delay.NORMAL, Duplicate.OFF),
+    (Delay.DIFF, Duplicate.IBRC),
+    (Delay.DIFF, Duplicate.NIBIB),
+    (Delay.INV, Duplicate.NIBIB),
+    (Delay.STATIC, Duplicate.OFF),
 )
 """(delay, duplicate): ours, and the older ones as they were used."""
 
@@ -44,13 +47,11 @@ class Result:
     """A scenario under a pair of policies."""
 
     scenario: Scenario
-    pair: tuple[str, str]
+    pair: Pair
     row: Row
 
 
-def simulate(
-    scenario: Scenario, pair: tuple[str, str] = OURS, ratings: Ratings | None = None
-) -> Trace:
+def simulate(scenario: Scenario, pair: Pair = OURS, ratings: Ratings | None = None) -> Trace:
     """Run the scenario once."""
     settings = SchedulingSettings(window=scenario.window, delay=pair[0], duplicate=pair[1])
     return Simulation(
@@ -63,7 +64,7 @@ def simulate(
     ).run()
 
 
-def results(scenarios: Iterable[Scenario], pairs: Sequence[tuple[str, str]]) -> Iterator[Result]:
+def results(scenarios: Iterable[Scenario], pairs: Sequence[Pair]) -> Iterator[Result]:
     """One result for each scenario and pair, as they are ready."""
     for scenario in scenarios:
         for pair in pairs:

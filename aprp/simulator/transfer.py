@@ -12,7 +12,8 @@ from math import inf
 
 from aprp.core.scheduling import messages as m
 from aprp.core.scheduling.messages import KIB
-from aprp.core.scheduling.scheduler import Scheduler, SchedulingSettings
+from aprp.core.scheduling.scheduler import Scheduler
+from aprp.core.scheduling.settings import SchedulingSettings
 from aprp.core.scheduling.spans import Spans
 from aprp.simulator.mirror import Connection, Mirror, Stream
 from aprp.simulator.network import Network

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from aprp.core.scheduling import messages as m
 from aprp.core.scheduling.ratings import Ratings
-from aprp.core.scheduling.scheduler import Scheduler, SchedulingSettings
+from aprp.core.scheduling.scheduler import Scheduler
+from aprp.core.scheduling.settings import SchedulingSettings
 
 
 class World:

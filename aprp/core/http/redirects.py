@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from urllib.parse import urljoin
 
+from aprp.core.choices import Redirects
 from aprp.core.http.urls import DEFAULT_PORTS, Url
 
 MOST_HOPS = 5
 
 
-def redirected(rule: str, first: Url, at: Url, location: bytes | None) -> Url | str:
+def redirected(rule: Redirects, first: Url, at: Url, location: bytes | None) -> Url | str:
     """The URL that a redirect from `at` means, or why it isn't followed.
 
     `rule` is the route's: same-host (where `first` is, the source's own URL), public, or off.
     Going from https to http is never followed.
     """
-    if rule == "off":
+    if rule == Redirects.OFF:
         return "redirects, and `redirects: off` doesn't follow"
     if location is None:
         return "redirects without a Location"
@@ -25,7 +26,7 @@ def redirected(rule: str, first: Url, at: Url, location: bytes | None) -> Url | 
         return f"redirects to a place that can't be asked: it {error}"
     if at.scheme == "https" and target.scheme != "https":
         return f"redirects from https to {target.origin}"
-    if rule == "same-host" and not same_place(first, target):
+    if rule == Redirects.SAME_HOST and not same_place(first, target):
         return f"redirects to {target.origin}; `redirects: public` would follow"
     return target
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from aprp.core.scheduling import forecast
 from aprp.core.scheduling import messages as m
+from aprp.core.scheduling.assignment import Assignment
 from aprp.core.scheduling.failures import FailurePolicy
 from aprp.core.scheduling.messages import Action
 from aprp.core.scheduling.policies.registry import DuplicatePolicy
-from aprp.core.scheduling.policies.rescue import Assignment
 from aprp.core.scheduling.state import AttemptState, SourceState, TransferState
 
 _SHORTEST, _SILENCE = 0.002, 0.25
@@ -43,15 +43,15 @@ class AttemptTracker:
         self.beyond = False
         self.actions: list[Action] = []
 
-    def begin(self, source: SourceState, picked: Assignment, now: float, *, warm: bool) -> None:
-        """Ask the source for what was picked, and cut back the attempt it takes over from."""
-        if picked.first is not None:
-            self.cut(picked.first, picked.start, now)
-        self._make_room(picked.start, picked.stop)
-        self._let_go_of_silent(source, picked, now)
+    def begin(self, source: SourceState, assignment: Assignment, now: float, *, warm: bool) -> None:
+        """Ask the source for what was assignment, and cut back the attempt it takes over from."""
+        if assignment.relieved is not None:
+            self.cut(assignment.relieved, assignment.start, now)
+        self._make_room(assignment.start, assignment.stop)
+        self._let_go_of_silent(source, assignment, now)
         source.seen = sum(other.blocks for other in self._state.sources.values())
-        attempt = self._state.begin(source, picked.start, picked.stop, now, warm=warm)
-        attempt.second = picked.first is not None
+        attempt = self._state.begin(source, assignment.start, assignment.stop, now, warm=warm)
+        attempt.second = assignment.relieved is not None
         self.actions.append(m.Fetch(attempt.number, source.name, attempt.start, attempt.stop))
 
     def _make_room(self, start: int, stop: int) -> None:
@@ -61,11 +61,11 @@ class AttemptTracker:
             over = [a for a in state.attempts.values() if a.at < stop and start < a.stop]
             self.abandon(min(over, key=lambda a: (not a.doubted, a.number)))
 
-    def _let_go_of_silent(self, source: SourceState, picked: Assignment, now: float) -> None:
+    def _let_go_of_silent(self, source: SourceState, assignment: Assignment, now: float) -> None:
         """A silent attempt whose next byte another source brings would wake up in vain."""
         for other in list(self._state.attempts.values()):
             elsewhere = other.source != source.name
-            if other.doubted and elsewhere and picked.start <= other.at < picked.stop:
+            if other.doubted and elsewhere and assignment.start <= other.at < assignment.stop:
                 self.cut(other, other.at, now)
 
     def head_came(self, event: m.HeadCame, now: float) -> None:

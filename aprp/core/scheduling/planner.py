@@ -2,7 +2,7 @@
 
 Rules:
 - sources without failures come first, those that would bring the next byte soonest before others;
-- a slot is wanted for as long as there's something to ask on it; what is asked is picked again
+- a slot is wanted for as long as there's something to ask on it; what is asked is assignment again
   when the slot comes, since much may have changed;
 - what a source is about to be asked for isn't offered to the others, unless it's slow to connect;
 - a slot that was given back isn't wanted again at the same moment;
@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from aprp.core.scheduling import forecast
 from aprp.core.scheduling import messages as m
+from aprp.core.scheduling.assignment import Assignment
 from aprp.core.scheduling.attempts import AttemptTracker
 from aprp.core.scheduling.blocks import EDGE
 from aprp.core.scheduling.failures import FailurePolicy
 from aprp.core.scheduling.policies.registry import DelayPolicy, DuplicatePolicy
-from aprp.core.scheduling.policies.rescue import Assignment
 from aprp.core.scheduling.read_ahead import KEPT, ReadAhead
 from aprp.core.scheduling.state import SourceState, TransferState
 
@@ -75,12 +75,12 @@ class Planner:
         self._planned = now
         room = state.unasked.count(state.ready, state.edge)
         for source in sorted(self._sources, key=self._preference):
-            picked = None if source is self.declined else self.pick(source, now)
-            if picked is not None and (room > 0 or picked.first is not None):
-                head = picked.start <= state.ready
+            assignment = None if source is self.declined else self.pick(source, now)
+            if assignment is not None and (room > 0 or assignment.relieved is not None):
+                head = assignment.start <= state.ready
                 self._want(source, m.Urgency.HEAD if head else m.Urgency.AHEAD, now)
-                if picked.first is None and now < source.claim_until:
-                    room -= picked.stop - picked.start
+                if assignment.relieved is None and now < source.claim_until:
+                    room -= assignment.stop - assignment.start
             elif self._opens_ahead(source, now):
                 self._want(source, m.Urgency.AHEAD, now)
             else:

@@ -65,45 +65,18 @@ at any time (see ``buffered`` and ``in_flight`` for what a process-wide limit ha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from aprp.core.choices import Duplicate
 from aprp.core.scheduling import messages as m
 from aprp.core.scheduling.attempts import AttemptTracker
 from aprp.core.scheduling.failures import FailurePolicy
-from aprp.core.scheduling.messages import MIB, Action, Event, Source
+from aprp.core.scheduling.messages import Action, Event, Source
 from aprp.core.scheduling.planner import Planner
 from aprp.core.scheduling.policies.registry import DELAYS, DUPLICATES
 from aprp.core.scheduling.ratings import Ratings
 from aprp.core.scheduling.read_ahead import ReadAhead
+from aprp.core.scheduling.settings import SchedulingSettings
 from aprp.core.scheduling.state import ENDLESS, SourceState, TransferState
-
-
-@dataclass(frozen=True, slots=True)
-class SchedulingSettings:
-    """What the route says.
-
-    Args:
-        window: bytes in flight or waiting, at most; not less than 256 KiB.
-        block_size: bytes of a block of the older policies; a hint for ``adaptive``.
-        delay: adaptive | normal | diff | inv | static.
-        duplicate: adaptive | nibib | ibrc | off.
-        duplicate_threshold: blocks, for nibib and ibrc.
-        resume_for: seconds without progress by a block after which a transfer whose sources all
-            fail is given up.
-        leave_late: for nibib and ibrc: whether a source whose block had to be asked for again is
-            left out.
-        initial_delay: for diff: blocks that a source begins further ahead, for each multiple of
-            the least latency by which its own is longer.
-    """
-
-    window: int = 32 * MIB
-    block_size: int = MIB
-    delay: str = "adaptive"
-    duplicate: str = "adaptive"
-    duplicate_threshold: int = 20
-    resume_for: float = 30.0
-    leave_late: bool = False
-    initial_delay: int = 10
 
 
 class Scheduler:
@@ -118,7 +91,7 @@ class Scheduler:
         length: complete length of the file, if it's known from before.
 
     Raises:
-        ValueError: no sources, two of one name, an empty range, or an unknown policy.
+        ValueError: no sources, two of one name, or an empty range.
     """
 
     def __init__(
@@ -136,19 +109,12 @@ class Scheduler:
             raise ValueError(f"the range [{start}, {end}) holds no byte to fetch")
         if not sources or len({source.name for source in sources}) < len(sources):
             raise ValueError("a transfer needs at least one source, and each under its own name")
-        if settings.delay not in DELAYS or settings.duplicate not in DUPLICATES:
-            raise ValueError(
-                f"no policy delay: {settings.delay}, duplicate: {settings.duplicate}; there are "
-                f"{', '.join(DELAYS)} and {', '.join(DUPLICATES)}"
-            )
         self._sources = [SourceState(s, ratings.of(s.name), n) for n, s in enumerate(sources)]
         self._state = TransferState(self._sources, start, end)
-        self._state.initial_delay = settings.initial_delay
-        self._leave_late = settings.leave_late and settings.duplicate in ("nibib", "ibrc")
-        duplicate = DUPLICATES[settings.duplicate](
-            settings.duplicate_threshold, settings.block_size
-        )
-        delay = DELAYS[settings.delay](settings.block_size)
+        by_count = settings.duplicate in (Duplicate.NIBIB, Duplicate.IBRC)
+        self._leave_late = settings.leave_late and by_count
+        duplicate = DUPLICATES[settings.duplicate](settings)
+        delay = DELAYS[settings.delay](settings)
         self._read_ahead = ReadAhead(settings.window, len(sources))
         self._failures = FailurePolicy(self._sources, settings.resume_for)
         self._tracker = AttemptTracker(self._state, duplicate, self._failures, length)
@@ -247,9 +213,9 @@ class Scheduler:
         if event.connect is not None:
             source.rating.connected(event.connect)
         source.in_hand = event.ready
-        picked = None if wanted is None else self._planner.pick(source, now)
+        assignment = None if wanted is None else self._planner.pick(source, now)
         source.in_hand, source.wanted = False, None
-        if picked is None:
+        if assignment is None:
             if event.ready:
                 source.rating.warm = max(1, source.rating.warm + (event.connect is not None))
             self._tracker.actions.append(m.ReleaseSlot(source.name))
@@ -257,9 +223,9 @@ class Scheduler:
             return
         warm = self._count_connection(source, event)
         late = self._state.head if self._leave_late else None
-        if late is not None and late.at <= picked.start < late.stop:
+        if late is not None and late.at <= assignment.start < late.stop:
             self._failures.leave(late.source, "was late with its block")
-        self._tracker.begin(source, picked, now, warm=warm)
+        self._tracker.begin(source, assignment, now, warm=warm)
 
     def _count_connection(self, source: SourceState, event: m.Granted) -> bool:
         """Whether the attempt will find its connection open; the pool has one idle less."""

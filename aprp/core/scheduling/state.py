@@ -23,9 +23,6 @@ ENDLESS = MAX + 1
 BASE_WASTE = 512 * KIB
 """Bytes that may be fetched in vain however little was needed."""
 
-INITIAL_DELAY = 10
-"""Blocks per multiple of the least latency, for the first request under ``diff``."""
-
 
 @dataclass(slots=True, eq=False)
 class AttemptState:
@@ -133,8 +130,8 @@ class TransferState:
     ``taken`` is the next byte owed to the client, ``ready`` the first after it that is missing,
     ``edge`` the end of what may be asked now, ``window`` its distance from ``taken`` when nothing
     clips it, ``slack`` the seconds until the client has taken all that is ready. ``returned``
-    counts how often bytes were put back, ``initial_delay`` is the setting of that name, ``vain``
-    the bytes that came and weren't needed, or were on their way when their attempt was abandoned.
+    counts how often bytes were put back, ``vain`` the bytes that came and weren't needed, or were
+    on their way when their attempt was abandoned.
     """
 
     def __init__(self, sources: list[SourceState], start: int, stop: int) -> None:
@@ -146,7 +143,6 @@ class TransferState:
         self.edge = start
         self.window = 0
         self.slack = 0.0
-        self.initial_delay = INITIAL_DELAY
         self.missing = Spans((start, stop))
         self.unasked = Spans((start, stop))
         self.attempts: dict[int, AttemptState] = {}

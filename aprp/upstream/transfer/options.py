@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aprp.config import TransferSettings
+from aprp.core.choices import Compare, Redirects, Same
 from aprp.core.http.urls import Url
 from aprp.core.scheduling.messages import Source
-from aprp.core.scheduling.scheduler import SchedulingSettings
+from aprp.core.scheduling.settings import SchedulingSettings
 from aprp.upstream.exchange import Timeouts
 from aprp.upstream.http.guard import Reach
 
@@ -60,9 +61,9 @@ class TransferOptions:
 
     timeouts: Timeouts = field(default_factory=lambda: Timeouts(5.0, 10.0, 10.0))
     scheduling: SchedulingSettings = field(default_factory=SchedulingSettings)
-    same: str = "modified"
-    sample: bool = False
-    redirects: str = "same-host"
+    same: Same = Same.MODIFIED
+    compare: Compare = Compare.OFF
+    redirects: Redirects = Redirects.SAME_HOST
     headers: tuple[tuple[bytes, bytes], ...] = ()
     host: str | None = None
     trust: Any = None
@@ -79,14 +80,14 @@ class TransferOptions:
             SchedulingSettings(
                 route.window,
                 route.block_size,
-                str(route.delay),
-                str(route.duplicate),
+                route.delay,
+                route.duplicate,
                 route.duplicate_threshold,
                 route.resume_for,
             ),
-            str(route.same),
-            route.compare == "sample",
-            str(route.redirects),
+            route.same,
+            route.compare,
+            route.redirects,
             tuple((n.encode("latin-1"), v.encode("latin-1")) for n, v in route.headers),
             route.host,
             trust,

@@ -10,7 +10,8 @@ Once in a process, make an agent and what all transfers share (slots, ratings, m
 
 Then for each file::
 
-    transfer = Transfer(shared, locations([Url.parse(text), ...]), TransferOptions(same="length"))
+    options = TransferOptions(same=Same.LENGTH)
+    transfer = Transfer(shared, locations([Url.parse(text), ...]), options)
     try:
         facts = await transfer.begin(FromTo(0))       # or FromTo(start, stop), Suffix(n), None
         await transfer.send(Range(0, facts.complete), consumer)
@@ -34,7 +35,7 @@ Then for each file::
   `observe_asked` to one called with (source, attempt, start, stop) for each range that is asked.
 
 Adaptive or older policies, window and so on are in `TransferOptions.scheduling`, a
-`aprp.core.scheduling.scheduler.SchedulingSettings`. When the program ends: `await agent.close()`.
+`aprp.core.scheduling.settings.SchedulingSettings`. When the program ends: `await agent.close()`.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer
 from twisted.logger import Logger
 
+from aprp.core.choices import Compare
 from aprp.core.http.ranges import FromTo, Range, Spec, Suffix
 from aprp.core.recovery.same_file import Facts
 from aprp.core.scheduling.messages import End
@@ -101,7 +103,7 @@ class Transfer:
         self._shared = shared
         self._options = options
         self._sources = [TransferSource(shared, location, options) for location in sources]
-        self._sample = Sample(shared.clock) if options.sample else None
+        self._sample = Sample(shared.clock) if options.compare is Compare.SAMPLE else None
         self._driver: Driver | None = None
         self._knowing: Deferred[None] | None = None
         self._files = {location.source.name: without_query(location.url) for location in sources}

@@ -1,1 +1,1 @@
-"""The delay and duplicate request policies, one a file."""
+"""The policies for delay and duplicate requests, one in each file."""

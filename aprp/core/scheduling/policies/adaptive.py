@@ -19,6 +19,7 @@ from __future__ import annotations
 from aprp.core.scheduling import blocks, forecast
 from aprp.core.scheduling.bound import water_level
 from aprp.core.scheduling.messages import KIB, MIB
+from aprp.core.scheduling.settings import SchedulingSettings
 from aprp.core.scheduling.state import SourceState, TransferState
 
 OPENING = MIB
@@ -38,12 +39,11 @@ _PROVING_DISTANCE = MIB
 class Adaptive:
     """The policy ``delay: adaptive``; see the module for its rules.
 
-    Args:
-        block_size: bytes; the first block of a source never measured.
+    Of the settings it uses ``block_size``: the first block of a source never measured.
     """
 
-    def __init__(self, block_size: int = OPENING) -> None:
-        self._opening = min(max(block_size, _SMALLEST_OPENING), 4 * MIB)
+    def __init__(self, settings: SchedulingSettings) -> None:
+        self._opening = min(max(settings.block_size, _SMALLEST_OPENING), MOST_OPENING)
 
     def choose(
         self, state: TransferState, source: SourceState, now: float

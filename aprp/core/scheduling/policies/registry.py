@@ -1,7 +1,7 @@
-"""The two decisions that can be exchanged, and their names in the configuration.
+"""The two decisions that can be exchanged, and the policy for each word of the configuration.
 
-A delay policy says which block a source is asked for next; a duplicate policy, what is asked
-twice. Everything else (slots, windows, failures, which bytes are new) is the scheduler's.
+A delay policy decides which block a source fetches next; a duplicate policy, which bytes are
+requested twice. Everything else (slots, windows, failures, which bytes are new) is the scheduler's.
 """
 
 from __future__ import annotations
@@ -9,14 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from aprp.core.scheduling.policies import classic
+from aprp.core.choices import Delay, Duplicate
+from aprp.core.scheduling.assignment import Assignment
 from aprp.core.scheduling.policies.adaptive import Adaptive
-from aprp.core.scheduling.policies.rescue import AdaptiveRescue, Assignment
+from aprp.core.scheduling.policies.diff import Diff
+from aprp.core.scheduling.policies.ibrc import Ibrc
+from aprp.core.scheduling.policies.inverse import Inverse
+from aprp.core.scheduling.policies.nibib import Nibib
+from aprp.core.scheduling.policies.normal import Normal
+from aprp.core.scheduling.policies.off import Off
+from aprp.core.scheduling.policies.rescue import AdaptiveRescue
+from aprp.core.scheduling.policies.static import Static
+from aprp.core.scheduling.settings import SchedulingSettings
 from aprp.core.scheduling.state import AttemptState, SourceState, TransferState
 
 
 class DelayPolicy(Protocol):
-    """Which block next. ``choose`` may be called without its answer being used."""
+    """Decides which block a source fetches next; its choice may go unused."""
 
     def choose(
         self, state: TransferState, source: SourceState, now: float
@@ -28,7 +37,7 @@ class DelayPolicy(Protocol):
 
 
 class DuplicatePolicy(Protocol):
-    """What twice. ``choose`` may be called without its answer being used."""
+    """Decides which bytes are requested twice; its choice may go unused."""
 
     def choose(
         self, state: TransferState, source: SourceState, now: float
@@ -43,19 +52,17 @@ class DuplicatePolicy(Protocol):
     def arrived(self, state: TransferState, advanced: bool) -> None: ...
 
 
-DELAYS: dict[str, Callable[[int], DelayPolicy]] = {
-    "adaptive": Adaptive,
-    "normal": classic.Normal,
-    "diff": classic.Diff,
-    "inv": classic.Inverse,
-    "static": classic.Static,
+DELAYS: dict[Delay, Callable[[SchedulingSettings], DelayPolicy]] = {
+    Delay.ADAPTIVE: Adaptive,
+    Delay.NORMAL: Normal,
+    Delay.DIFF: Diff,
+    Delay.INV: Inverse,
+    Delay.STATIC: Static,
 }
-"""Name to maker; the argument is the block size in bytes."""
 
-DUPLICATES: dict[str, Callable[[int, int], DuplicatePolicy]] = {
-    "adaptive": lambda threshold, size: AdaptiveRescue(),
-    "nibib": classic.WaitingBlocks,
-    "ibrc": classic.VainReads,
-    "off": lambda threshold, size: classic.NoDuplicates(),
+DUPLICATES: dict[Duplicate, Callable[[SchedulingSettings], DuplicatePolicy]] = {
+    Duplicate.ADAPTIVE: AdaptiveRescue,
+    Duplicate.NIBIB: Nibib,
+    Duplicate.IBRC: Ibrc,
+    Duplicate.OFF: Off,
 }
-"""Name to maker; the arguments are the threshold in blocks and the block size in bytes."""

@@ -17,11 +17,12 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf
 
 from aprp.core.scheduling import blocks, forecast
+from aprp.core.scheduling.assignment import Assignment
 from aprp.core.scheduling.messages import KIB
+from aprp.core.scheduling.settings import SchedulingSettings
 from aprp.core.scheduling.state import AttemptState, SourceState, TransferState
 
 LATE = 0.3
@@ -40,18 +41,11 @@ _GAIN = 0.005
 _SOON = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """A range to ask though it's asked already, and where that attempt ends from then on; an
-    attempt that is cut to its next byte is abandoned."""
-
-    start: int
-    stop: int
-    first: AttemptState | None = None
-
-
 class AdaptiveRescue:
     """The policy ``duplicate: adaptive``; see the module for its rules."""
+
+    def __init__(self, settings: SchedulingSettings) -> None:
+        pass
 
     def choose(self, state: TransferState, source: SourceState, now: float) -> Assignment | None:
         """What the source should be asked for before anything else; None for nothing special."""

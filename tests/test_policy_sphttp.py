@@ -5,8 +5,16 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.core.scheduling.messages import MIB, Source
-from aprp.core.scheduling.policies import classic
+from aprp.core.scheduling.policies.block_queue import BlockQueue
+from aprp.core.scheduling.policies.diff import Diff
+from aprp.core.scheduling.policies.ibrc import Ibrc
+from aprp.core.scheduling.policies.inverse import Inverse
+from aprp.core.scheduling.policies.nibib import Nibib
+from aprp.core.scheduling.policies.normal import Normal
+from aprp.core.scheduling.policies.off import Off
+from aprp.core.scheduling.policies.static import Static
 from aprp.core.scheduling.ratings import Rating
+from aprp.core.scheduling.settings import SchedulingSettings
 from aprp.core.scheduling.state import SourceState, TransferState
 
 
@@ -17,10 +25,11 @@ def state(*sources: Source, blocks: int = 40) -> TransferState:
     return made
 
 
+SETTINGS = SchedulingSettings(block_size=MIB)
 A, B = Source("a"), Source("b", static_delay=3)
 
 
-def block(policy: classic.Queue, made: TransferState, name: str) -> int | None:
+def block(policy: BlockQueue, made: TransferState, name: str) -> int | None:
     """The number of the block that the policy gives to the source."""
     chosen = policy.choose(made, made.sources[name], 0.0)
     return None if chosen is None else chosen[0] // MIB
@@ -29,46 +38,46 @@ def block(policy: classic.Queue, made: TransferState, name: str) -> int | None:
 class DelayTests(SynchronousTestCase):
     def test_normal_takes_the_first(self) -> None:
         made = state(A, B)
-        self.assertEqual(block(classic.Normal(MIB), made, "a"), 0)
+        self.assertEqual(block(Normal(SETTINGS), made, "a"), 0)
 
     def test_one_block_at_a_time(self) -> None:
         made = state(A, B)
         made.begin(made.sources["a"], 0, MIB, 0.0, warm=True)
-        self.assertIsNone(block(classic.Normal(MIB), made, "a"))
-        self.assertEqual(block(classic.Normal(MIB), made, "b"), 1)
+        self.assertIsNone(block(Normal(SETTINGS), made, "a"))
+        self.assertEqual(block(Normal(SETTINGS), made, "b"), 1)
 
     def test_static_takes_its_number(self) -> None:
-        self.assertEqual(block(classic.Static(MIB), state(A, B), "b"), 3)
+        self.assertEqual(block(Static(SETTINGS), state(A, B), "b"), 3)
 
     def test_diff_counts_what_came_since_it_last_asked(self) -> None:
         made = state(A, B)
         made.sources["a"].blocks, made.sources["b"].blocks = 9, 1
         made.sources["b"].seen = 3
-        self.assertEqual(block(classic.Diff(MIB), made, "b"), 10 - 3 - 2)
+        self.assertEqual(block(Diff(SETTINGS), made, "b"), 10 - 3 - 2)
 
     def test_diff_counts_sources_out_of_use(self) -> None:
         made = state(A, B)
         made.sources["a"].blocks, made.sources["b"].seen = 9, 3
         made.sources["a"].retry_at = 5.0
-        self.assertEqual(block(classic.Diff(MIB), made, "b"), 9 - 3 - 2 + 1)
+        self.assertEqual(block(Diff(SETTINGS), made, "b"), 9 - 3 - 2 + 1)
 
     def test_diff_begins_by_latency(self) -> None:
         made = state(A, B)
         made.sources["a"].rating.answered(0.1, None)
         made.sources["b"].rating.answered(0.2, None)
-        self.assertEqual(block(classic.Diff(MIB), made, "a"), 0)
-        self.assertEqual(block(classic.Diff(MIB), made, "b"), 10)
+        self.assertEqual(block(Diff(SETTINGS), made, "a"), 0)
+        self.assertEqual(block(Diff(SETTINGS), made, "b"), 10)
 
     def test_inv_goes_by_how_many_more_the_best_delivered(self) -> None:
         made = state(A, B)
         made.sources["a"].blocks, made.sources["b"].blocks = 9, 2
-        self.assertEqual(block(classic.Inverse(MIB), made, "b"), 3)
-        self.assertEqual(block(classic.Inverse(MIB), made, "a"), 0)
+        self.assertEqual(block(Inverse(SETTINGS), made, "b"), 3)
+        self.assertEqual(block(Inverse(SETTINGS), made, "a"), 0)
 
     def test_a_source_too_slow_for_what_is_left_stops_until_something_is_put_back(self) -> None:
         made = state(A, B)
         made.sources["a"].blocks = 9
-        policy = classic.Inverse(MIB)
+        policy = Inverse(SETTINGS)
         first = made.begin(made.sources["a"], 0, 30 * MIB, 0.0, warm=True)
         made.sources["b"].blocks = 0
         self.assertIsNone(block(policy, made, "b"))
@@ -79,12 +88,12 @@ class DelayTests(SynchronousTestCase):
     def test_the_last_block_is_anyones(self) -> None:
         made = state(A, B, blocks=1)
         made.window = 40 * MIB
-        self.assertEqual(block(classic.Static(MIB), made, "b"), 0)
+        self.assertEqual(block(Static(SETTINGS), made, "b"), 0)
 
     def test_only_blocks_inside_the_window(self) -> None:
         made = state(A, B)
         made.edge = made.window = 2 * MIB
-        self.assertEqual(block(classic.Static(MIB), made, "b"), 1)
+        self.assertEqual(block(Static(SETTINGS), made, "b"), 1)
 
 
 class DuplicateTests(SynchronousTestCase):
@@ -102,14 +111,14 @@ class DuplicateTests(SynchronousTestCase):
     def test_nibib_counts_blocks_that_wait(self) -> None:
         made = self.late_head()
         for threshold, expected in ((3, (0, MIB)), (4, None)):
-            policy = classic.WaitingBlocks(threshold, MIB)
+            policy = Nibib(SchedulingSettings(duplicate_threshold=threshold))
             policy.arrived(made, advanced=False)
             second = policy.choose(made, made.sources["a"], 0.0)
             self.assertEqual(None if second is None else (second.start, second.stop), expected)
 
     def test_ibrc_counts_vain_reads(self) -> None:
         made = self.late_head()
-        policy = classic.VainReads(1, MIB)
+        policy = Ibrc(SchedulingSettings(duplicate_threshold=1))
         policy.arrived(made, advanced=False)
         self.assertIsNone(policy.choose(made, made.sources["a"], 0.0))
         policy.arrived(made, advanced=False)
@@ -119,7 +128,7 @@ class DuplicateTests(SynchronousTestCase):
 
     def test_only_the_best_source_asks_twice(self) -> None:
         made = self.late_head()
-        policy = classic.VainReads(0, MIB)
+        policy = Ibrc(SchedulingSettings(duplicate_threshold=0))
         policy.arrived(made, advanced=False)
         made.sources["b"].blocks = 9
         self.assertIsNone(policy.choose(made, made.sources["a"], 0.0))
@@ -127,10 +136,10 @@ class DuplicateTests(SynchronousTestCase):
     def test_the_threshold_fits_the_window(self) -> None:
         made = self.late_head()
         made.window = 4 * MIB
-        policy = classic.WaitingBlocks(20, MIB)
+        policy = Nibib(SchedulingSettings(duplicate_threshold=20))
         policy.arrived(made, advanced=False)
         self.assertIsNotNone(policy.choose(made, made.sources["a"], 0.0))
 
     def test_off(self) -> None:
         made = self.late_head()
-        self.assertIsNone(classic.NoDuplicates().choose(made, made.sources["a"], 0.0))
+        self.assertIsNone(Off(SETTINGS).choose(made, made.sources["a"], 0.0))

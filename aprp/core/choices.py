@@ -1,0 +1,47 @@
+"""The words of the configuration that decisions depend on; each value is as the file has it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Delay(StrEnum):
+    """How far ahead of the client a slower source gets its block."""
+
+    ADAPTIVE = "adaptive"
+    NORMAL = "normal"
+    DIFF = "diff"
+    INV = "inv"
+    STATIC = "static"
+
+
+class Duplicate(StrEnum):
+    """When a late block is requested a second time."""
+
+    ADAPTIVE = "adaptive"
+    NIBIB = "nibib"
+    IBRC = "ibrc"
+    OFF = "off"
+
+
+class Same(StrEnum):
+    """What makes the copies of two sources the same file."""
+
+    MODIFIED = "modified"
+    LENGTH = "length"
+    DIGEST = "digest"
+
+
+class Redirects(StrEnum):
+    """Where a source's redirects may lead."""
+
+    SAME_HOST = "same-host"
+    PUBLIC = "public"
+    OFF = "off"
+
+
+class Compare(StrEnum):
+    """Whether a further source is first asked for a few bytes that are already held."""
+
+    OFF = "off"
+    SAMPLE = "sample"

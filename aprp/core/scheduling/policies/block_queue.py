@@ -1,0 +1,72 @@
+"""The delay policies of sphttp: what ``normal``, ``diff``, ``inv`` and ``static`` have in common.
+
+The file is cut into blocks of one size, a source has one block at a time, and its next one is found
+by its position in the queue of blocks that nobody was asked for, in file order. The policies
+differ in that position.
+
+Source: sphttp (2018), after Funasaka et al., "An adaptive parallel downloading method for proxy
+servers" (2007). Two things are different here: only blocks inside the window are requested, where
+sphttp buffers without limit; and a source that stopped starts again when a block is put back.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+from aprp.core.scheduling import blocks
+from aprp.core.scheduling.settings import SchedulingSettings
+from aprp.core.scheduling.state import SourceState, TransferState
+
+_GIVES_UP = 0.9
+
+
+class BlockQueue(ABC):
+    """Delay requests by position in the queue, which subclasses define."""
+
+    def __init__(self, settings: SchedulingSettings) -> None:
+        self._size = max(settings.block_size, blocks.EDGE)
+        self._stopped: dict[str, int] = {}
+
+    @abstractmethod
+    def position(self, state: TransferState, source: SourceState, now: float) -> int:
+        """How many blocks of the queue the source leaves to others, at least 0."""
+
+    def choose(
+        self, state: TransferState, source: SourceState, now: float
+    ) -> tuple[int, int] | None:
+        """The block to ask of the source now; None while it has one, or for nothing."""
+        if source.attempts or self._stopped.get(source.name) == state.returned:
+            return None
+        size = min(self._size, max(blocks.EDGE, state.window // 2))
+        left = sum((stop - 1) // size - start // size + 1 for start, stop in state.unasked)
+        position = self.position(state, source, now) if left > 1 else 0
+        if position * _GIVES_UP > left:
+            self._stopped[source.name] = state.returned
+            return None
+        chosen = None
+        for index, block in enumerate(self._queue(state, size)):
+            chosen = block
+            if index >= position:
+                break
+        return chosen
+
+    def due(self, state: TransferState, source: SourceState, now: float) -> float | None:
+        """A source is asked when it has nothing to do."""
+        return None if source.attempts else now
+
+    def opens_ahead(self, state: TransferState, source: SourceState, now: float) -> bool:
+        """Never: there is one request at a time."""
+        return False
+
+    def _queue(self, state: TransferState, size: int) -> Iterator[tuple[int, int]]:
+        """The blocks inside the window that nobody was asked for; one that the window cuts is
+        left until it fits, unless nothing else is going on."""
+        for start, stop in state.unasked.within(state.ready, state.edge):
+            while start < stop:
+                end = min((start // size + 1) * size, stop)
+                cut = end == state.edge < state.stop and end % size
+                if cut and (state.attempts or state.ready > state.taken):
+                    return
+                yield start, end
+                start = end

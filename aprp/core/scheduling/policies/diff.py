@@ -1,0 +1,34 @@
+"""``delay: diff``: a source is given a block as far ahead as others delivered meanwhile."""
+
+from __future__ import annotations
+
+from aprp.core.scheduling.policies.block_queue import BlockQueue
+from aprp.core.scheduling.settings import SchedulingSettings
+from aprp.core.scheduling.state import SourceState, TransferState
+
+
+class Diff(BlockQueue):
+    """``diff``: as many blocks ahead as others delivered while this source fetched its last one.
+
+    Position: blocks received from all since this source last asked, less the number of sources,
+    plus those out of use. On the first request: ten blocks, or as many as the setting says, for
+    each multiple of the least latency by which its own is longer, where both were measured before.
+    """
+
+    def __init__(self, settings: SchedulingSettings) -> None:
+        super().__init__(settings)
+        self._initial_delay = settings.initial_delay
+
+    def position(self, state: TransferState, source: SourceState, now: float) -> int:
+        if source.seen is None:
+            return self._initial(state, source)
+        bad = sum(not other.usable(now) for other in state.sources.values())
+        received = sum(other.blocks for other in state.sources.values())
+        return max(0, received - source.seen - len(state.sources) + bad)
+
+    def _initial(self, state: TransferState, source: SourceState) -> int:
+        mine = source.rating.latency
+        known = [p.rating.latency for p in state.sources.values() if p.rating.latency]
+        if not mine or not known:
+            return 0
+        return int((mine / min(known) - 1) * self._initial_delay)

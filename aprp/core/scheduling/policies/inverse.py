@@ -1,0 +1,23 @@
+"""``delay: inv``: a source is given a block further ahead the fewer it delivered."""
+
+from __future__ import annotations
+
+from aprp.core.scheduling.policies.block_queue import BlockQueue
+from aprp.core.scheduling.state import SourceState, TransferState
+
+
+class Inverse(BlockQueue):
+    """``inv``: the further ahead, the fewer blocks it delivered beside the best source.
+
+    Position: most blocks any source delivered over those of this one, less one; all that is left
+    for one that delivered none while another has.
+    """
+
+    def position(self, state: TransferState, source: SourceState, now: float) -> int:
+        most = max(other.blocks for other in state.sources.values())
+        if not most:
+            return 0
+        left = -(-state.missing.size // self._size)
+        if not source.blocks:
+            return left
+        return min(left, int(most / source.blocks - 1))

@@ -1,0 +1,13 @@
+"""``delay: normal``: no delay requests."""
+
+from __future__ import annotations
+
+from aprp.core.scheduling.policies.block_queue import BlockQueue
+from aprp.core.scheduling.state import SourceState, TransferState
+
+
+class Normal(BlockQueue):
+    """``normal``: the first block nobody was asked for."""
+
+    def position(self, state: TransferState, source: SourceState, now: float) -> int:
+        return 0
