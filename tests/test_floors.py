@@ -32,6 +32,8 @@ FLOORS = (
     ("aprp.web.admin",),
     ("aprp.library", "aprp.demo"),
     ("aprp.get",),
+    ("aprp.daemon.descriptor",),
+    ("aprp.daemon.log_sinks",),
     ("aprp.daemon.logging", "aprp.daemon.notify", "aprp.daemon.listening", "aprp.daemon.options"),
     ("aprp.daemon",),
     ("aprp.cli", "aprp.__main__"),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from io import BytesIO
+from io import FileIO
 from pathlib import Path
 
-from twisted.logger import Logger, LogLevel, LogPublisher
+from twisted.logger import LogEvent, Logger, LogLevel, LogPublisher, eventAsText, globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.daemon.logging import LogWriter, RotatingFile, StreamSink
+from aprp.daemon.log_sinks import Losses, RotatingFile, StreamSink
+from aprp.daemon.logging import LogWriter
 
 
 class RotatingFileTests(SynchronousTestCase):
@@ -21,7 +22,7 @@ class RotatingFileTests(SynchronousTestCase):
         self.complaints: list[str] = []
 
     def make(self, max_size: int = 10, keep: int = 2) -> RotatingFile:
-        file = RotatingFile(self.path, max_size, keep, self.complaints.append)
+        file = RotatingFile(self.path, max_size, keep, complain=self.complaints.append)
         self.addCleanup(file.close)
         return file
 
@@ -113,9 +114,105 @@ class RotatingFileTests(SynchronousTestCase):
         self.assertRaises(FileNotFoundError, self.make)
 
 
+class StalledReaderTests(SynchronousTestCase):
+    """A pipe whose reader takes nothing: writing returns, and what has no room is dropped."""
+
+    def setUp(self) -> None:
+        self.reader, self.writer = os.pipe()
+        self.addCleanup(os.close, self.reader)
+        self.losses = Losses("access log")
+        self.said: list[str] = []
+        globalLogPublisher.addObserver(self.observe)
+        self.addCleanup(globalLogPublisher.removeObserver, self.observe)
+
+    def observe(self, event: LogEvent) -> None:
+        self.said.append(eventAsText(event, includeTimestamp=False))
+
+    def stalled(self, sink: StreamSink | RotatingFile) -> int:
+        """Write lines of 3000 bytes until some are lost; how many were not."""
+        lines = 0
+        while not self.losses.total:
+            sink.write(b"%04d%s\n" % (lines, b"." * 2995))
+            lines += 1
+        for _ in range(4):
+            sink.write(b"lost\n")
+        self.assertEqual(self.losses.total, 5)
+        return lines - 1
+
+    def read(self, count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            data += os.read(self.reader, count - len(data))
+        return data
+
+    def check(self, sink: StreamSink | RotatingFile) -> None:
+        kept = self.stalled(sink)
+        # The last line kept may be half in the pipe, and its rest come with the next one.
+        before = self.read(min(kept * 3000, 3000 * (kept - 1)))
+        self.assertEqual(len(before.splitlines()), kept - 1)
+        sink.write(b"back\n")
+        after = self.read(3000 + len(b"back\n"))
+        self.assertEqual(after, b"%04d%s\nback\n" % (kept - 1, b"." * 2995))
+        (said,) = [line for line in self.said if "dropped" in line]
+        self.assertIn("5 lines of the access log were dropped", said)
+        sink.write(b"more\n")
+        self.assertEqual(self.losses.total, 5)
+
+    def test_standard_output(self) -> None:
+        with open(self.writer, "wb") as stream:
+            self.check(StreamSink(stream, self.losses))
+
+    def test_standard_output_that_is_somebody_elses(self) -> None:
+        def refused(*_: object) -> int:
+            raise PermissionError
+
+        with open(self.writer, "wb") as stream:
+            self.patch(os, "open", refused)
+            self.check(StreamSink(stream, self.losses))
+
+    def test_the_flags_of_a_stream_that_others_hold_stay(self) -> None:
+        with open(self.writer, "wb") as stream:
+            StreamSink(stream, self.losses).write(b"x\n")
+            self.assertTrue(os.get_blocking(self.writer))
+
+    def test_a_fifo(self) -> None:
+        os.close(self.writer)
+        path = Path(self.mktemp())
+        os.mkfifo(path)
+        sink = RotatingFile(path, 10**6, 1, self.losses)
+        self.addCleanup(sink.close)
+        os.close(self.reader)
+        self.reader = os.open(path, os.O_RDONLY)
+        self.check(sink)
+
+    def test_a_line_larger_than_the_pipe_is_completed_later(self) -> None:
+        with open(self.writer, "wb") as stream:
+            sink = StreamSink(stream, self.losses)
+            sink.write(b"x" * 200_000 + b"\n")
+            sink.write(b"lost\n")
+            received = b""
+            while not received.endswith(b"end\n"):
+                received += os.read(self.reader, 1 << 16)
+                sink.write(b"end\n")
+            self.assertEqual(received.splitlines()[0], b"x" * 200_000)
+            self.assertNotIn(b"lost", received)
+
+
+class Stream(FileIO):
+    """A file in the place of a stream, with what was written to it."""
+
+    def getvalue(self) -> bytes:
+        return Path(os.fsdecode(self.name)).read_bytes()
+
+
 class LogWriterTests(SynchronousTestCase):
-    def logged(self, level: str = "info") -> tuple[Logger, BytesIO]:
-        out = BytesIO()
+    def stream(self) -> Stream:
+        stream = Stream(self.mktemp(), "w+b")
+        self.addCleanup(stream.close)
+        return stream
+
+    def logged(self, level: str = "info") -> tuple[Logger, Stream]:
+        out = self.stream()
         writer = LogWriter(StreamSink(out), level)
         return Logger("aprp.test", observer=LogPublisher(writer)), out
 
@@ -136,7 +233,7 @@ class LogWriterTests(SynchronousTestCase):
             self.assertEqual(out.getvalue().count(b"said"), expected, least)
 
     def test_an_event_without_level_counts_as_info(self) -> None:
-        out = BytesIO()
+        out = self.stream()
         LogWriter(StreamSink(out), "info")({"log_format": "bare"})
         LogWriter(StreamSink(out), "warn")({"log_format": "bare"})
         self.assertEqual(out.getvalue(), b"- info -: bare\n")

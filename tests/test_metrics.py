@@ -56,6 +56,13 @@ class MetricsTests(SynchronousTestCase):
         self.metrics.in_flight.set_function(lambda: 3)
         self.assertEqual(self.value("aprp_requests_in_flight"), 3)
 
+    def test_lines_that_logs_dropped(self) -> None:
+        dropped = {"log": 0, "access": 3}
+        self.metrics.watch_logs(lambda: dropped)
+        self.assertEqual(self.value("aprp_log_lines_dropped_total", log="access"), 3)
+        dropped["access"] = 4
+        self.assertEqual(self.value("aprp_log_lines_dropped_total", log="access"), 4)
+
     def test_version_and_process(self) -> None:
         self.assertEqual(self.value("aprp_build_info", version=aprp.__version__), 1)
         self.assertGreater(self.value("process_resident_memory_bytes") or 0, 0)

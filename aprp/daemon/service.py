@@ -23,7 +23,7 @@ from twisted.python.components import Componentized
 from aprp.config import ConfigFaults, Fault, Loaded, Settings, find, load
 from aprp.daemon.listening import CannotServe
 from aprp.daemon.log_opener import LogOpener
-from aprp.daemon.logging import standard_output
+from aprp.daemon.log_sinks import standard_output
 from aprp.daemon.notify import notify
 from aprp.daemon.options import Options
 from aprp.daemon.ports import Ports
@@ -87,6 +87,7 @@ class Daemon(MultiService):
             shared=self._shared,
         )
         self._metrics.in_flight.set_function(lambda: len(site.in_flight))
+        self._metrics.watch_logs(self._logs.dropped)
         admin = admin_site(self._health, self._metrics, self._shared)
         self._ports = Ports(settings.listen, site, reactor, advice)
         self._admin_ports = Ports(_admin(settings), admin, reactor, advice)

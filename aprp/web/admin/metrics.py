@@ -6,6 +6,8 @@ Labels have few values: routes are those of the configuration, kinds are Proxy-S
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -15,6 +17,7 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily
 
 import aprp
 from aprp.web.access_record import AccessRecord
@@ -83,6 +86,10 @@ class Metrics:
         if outcome.ok:
             self._reload_at.set(outcome.at)
 
+    def watch_logs(self, dropped: Callable[[], Mapping[str, int]]) -> None:
+        """From now on show how many lines each log has dropped."""
+        self.registry.register(_DroppedLines(dropped))
+
     def observe(self, record: AccessRecord) -> None:
         route = record.route
         self._requests.labels(route, str(record.status)).inc()
@@ -96,3 +103,17 @@ class Metrics:
     def text(self) -> bytes:
         """All of it, in the format that ``CONTENT_TYPE`` names."""
         return generate_latest(self.registry)
+
+
+class _DroppedLines:
+    """Reads a count that is kept elsewhere, when the metrics are fetched."""
+
+    def __init__(self, dropped: Callable[[], Mapping[str, int]]) -> None:
+        self._dropped = dropped
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        text = "Lines that a log dropped because they couldn't be written"
+        family = CounterMetricFamily("aprp_log_lines_dropped", text, labels=["log"])
+        for log, count in self._dropped().items():
+            family.add_metric([log], count)
+        yield family
