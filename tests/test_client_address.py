@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.core.http.client_address import client_address, limit_key, trusted
+from aprp.core.http.client_address import client_address, limit_key, within
 from aprp.core.http.fields import Fields
 
 PROXIES = tuple(map(ip_network, ("10.0.0.0/8", "fd00::/8")))
@@ -35,9 +35,9 @@ class AddressTests(SynchronousTestCase):
             self.assertEqual(client_address(peer, fields, PROXIES), client, (peer, fields))
 
     def test_trust(self) -> None:
-        self.assertTrue(trusted("10.1.2.3", PROXIES))
-        self.assertFalse(trusted("11.1.2.3", PROXIES))
-        self.assertFalse(trusted("unknown", PROXIES))
+        self.assertTrue(within("10.1.2.3", PROXIES))
+        self.assertFalse(within("11.1.2.3", PROXIES))
+        self.assertFalse(within("unknown", PROXIES))
 
     def test_limit_keys(self) -> None:
         self.assertEqual(limit_key("192.0.2.1"), "192.0.2.1")

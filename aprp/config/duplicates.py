@@ -15,7 +15,11 @@ from aprp.config.text import Entries, Items, Problem, Text, Tree, joined
 def twins(tree: Tree) -> Iterator[Problem]:
     """Routes with one path, endpoints with one socket, header fields with one name."""
     routes = list(_items(_under(tree, "routes"), "routes"))
-    paths = [(f"{key}.path", _under(route, "path")) for key, route in routes]
+    paths = [
+        (f"{key}.path", _under(route, "path"))
+        for key, route in routes
+        if _under(route, "hosts") is None
+    ]
     yield from _alike(_texts(paths), _same_path, "is the path of the route on line {} too")
 
     sockets = [*_items(_under(tree, "listen"), "listen"), ("admin", _under(tree, "admin"))]

@@ -13,6 +13,7 @@ from aprp.config.settings import (
     KINDS,
     LimitSettings,
     LogSettings,
+    SecureLinkSettings,
     Settings,
     SourceSettings,
     TlsSettings,
@@ -24,17 +25,19 @@ _MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     ("log",): LogSettings,
     ("limits",): LimitSettings,
     ("routes", "tls"): TlsSettings,
+    ("routes", "secure_link"): SecureLinkSettings,
     ("routes", "sources"): SourceSettings,
 }
 _HOMES = (
     ("the top level", Settings),
     ("log:", LogSettings),
-    ("limits:", LimitSettings),
     ("tls:", TlsSettings),
+    ("secure_link:", SecureLinkSettings),
     ("an item of sources:", SourceSettings),
     ("an upstream: route", KINDS["upstream"]),
     ("a sources: route", KINDS["sources"]),
     ("a query: route", KINDS["query"]),
+    ("limits:", LimitSettings),
 )
 _ONE_KIND = "a route has exactly one of upstream:, sources: and query:"
 

@@ -119,6 +119,30 @@ class FieldName(Scalar):
             raise ValueError("is written by the proxy itself; leave it out")
 
 
+_FRAMING = {"content-length", "content-range", "date", "transfer-encoding"}
+
+
+class ResponseFieldName(FieldName):
+    """The name of a field that may be set on responses."""
+
+    def bound(self, value: str) -> None:
+        if value.lower() in _FRAMING:
+            raise ValueError("says how a response is framed, and is written by the proxy itself")
+        super().bound(value)
+
+
+class OriginName(Scalar):
+    """The origin of a page (RFC 6454), as browsers send it; or ``*`` for any."""
+
+    def bound(self, value: str) -> None:
+        if value == "*":
+            return
+        if Url.parse(value).origin != value.lower():
+            raise ValueError(
+                f"{shown(value)} is not an origin; write https://host or https://host:port"
+            )
+
+
 class FieldValue(Scalar):
     """The value of a field (RFC 9110 §5.5), visible ASCII with spaces between."""
 

@@ -20,6 +20,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
 from aprp.config.faults import listed, nearest, shown
+from aprp.core.http.htpasswd import parse_htpasswd
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -232,6 +233,30 @@ class CaFile(Scalar):
         path = _resolved(text, info)
         _load_certificates(path)
         return path
+
+
+class PasswordFile(Scalar):
+    """An htpasswd file of bcrypt hashes, relative to the configuration's folder."""
+
+    types = (Path,)
+
+    def read_in(self, text: str, info: ValidationInfo) -> Path:
+        path = _resolved(text, info)
+        try:
+            parse_htpasswd(path.read_bytes())
+        except OSError as error:
+            raise ValueError(f"{path} can't be read: {error.strerror}") from None
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        return path
+
+
+class Secret(Scalar):
+    """What signatures are made with."""
+
+    def bound(self, value: str) -> None:
+        if len(value) < 16:
+            raise ValueError("is too short to be a secret; use at least 16 characters")
 
 
 def _resolved(text: str, info: ValidationInfo) -> Path:

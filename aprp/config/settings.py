@@ -43,10 +43,25 @@ from aprp.config.network import (
     HttpUrl,
     Network,
     NetworkBlock,
+    OriginName,
     QueryName,
+    ResponseFieldName,
     RoutePath,
 )
-from aprp.config.scalars import EMPTY, KIB, MIB, CaFile, Choice, Count, Duration, OutputFile, Size
+from aprp.config.scalars import (
+    EMPTY,
+    KIB,
+    MIB,
+    CaFile,
+    Choice,
+    Count,
+    Duration,
+    OutputFile,
+    PasswordFile,
+    Secret,
+    Size,
+)
+from aprp.core.http.signed_urls import LinkBinding, SignatureForm
 from aprp.core.http.urls import Url
 
 
@@ -61,6 +76,14 @@ def _pairs(value: object) -> object:
 Header = tuple[Annotated[str, FieldName()], Annotated[str, FieldValue()]]
 Headers = Annotated[
     tuple[Header, ...],
+    BeforeValidator(_pairs),
+    WithJsonSchema({"type": "object", "additionalProperties": FieldValue().json_schema()}),
+]
+
+
+ResponseHeader = tuple[Annotated[str, ResponseFieldName()], Annotated[str, FieldValue()]]
+ResponseHeaders = Annotated[
+    tuple[ResponseHeader, ...],
     BeforeValidator(_pairs),
     WithJsonSchema({"type": "object", "additionalProperties": FieldValue().json_schema()}),
 ]
@@ -106,6 +129,17 @@ class TlsSettings(_Model):
     """A PEM file of the certificates to trust; null: the system's."""
 
 
+class SecureLinkSettings(_Model):
+    """How the URLs of a route have to be signed, with ?expires=UNIX&sig=SIGNATURE."""
+
+    secret: Annotated[str, Secret()]
+    """What the signatures are made with; at least 16 characters."""
+    form: Annotated[SignatureForm, Choice(SignatureForm)] = SignatureForm.HMAC
+    """hmac: HMAC-SHA-256 in sig=; md5: nginx's secure_link in md5=."""
+    bound_to: Annotated[LinkBinding, Choice(LinkBinding)] = LinkBinding.NOTHING
+    """address: a link works for one client's address alone; nothing: for everyone."""
+
+
 class RouteSettings(_Model):
     """What all kinds of routes have."""
 
@@ -131,6 +165,18 @@ class RouteSettings(_Model):
     """Fields added to each request upstream."""
     tls: TlsSettings = TlsSettings()
     """How upstreams are believed over TLS."""
+    hosts: tuple[Annotated[str, HostGlob()], ...] = ()
+    """The hosts that the route is for, * standing for anything; empty: any."""
+    allow_clients: tuple[Annotated[Network, NetworkBlock()], ...] = ()
+    """The networks that may use the route; empty: all."""
+    basic_auth: Annotated[Path, PasswordFile()] | None = None
+    """An htpasswd file with bcrypt hashes of those who may use the route; null: everyone."""
+    secure_link: SecureLinkSettings | None = None
+    """How the route's URLs have to be signed; null: not at all."""
+    response_headers: ResponseHeaders = ()
+    """Fields set on each response, in place of what the upstream says."""
+    cors: tuple[Annotated[str, OriginName()], ...] = ()
+    """Origins whose pages may read responses, as https://player.example; "*": all."""
     redirects: Annotated[Redirects, Choice(Redirects)] = Redirects.SAME_HOST
     """Where a source's redirects may lead; upstream routes pass redirects on to the client."""
 

@@ -112,15 +112,15 @@ class StrictChannel(ClosingChannel):
         request.fields = fields
         request.target = self._line.target
         request.authority = check_host_field(self._line, fields)
-        self._expect_body(self._line, fields)
+        self._expect_body(self._line, request.authority, fields)
         super().lineReceived(b"")
 
-    def _expect_body(self, line: RequestLine, fields: Fields) -> None:
+    def _expect_body(self, line: RequestLine, authority: bytes, fields: Fields) -> None:
         length = self.length = body_length(line, fields)
         expected = wants_continue(line, fields)
         if length == 0:
             return
-        body_limits = self._body_limits = self.site.body_limits(line.target)
+        body_limits = self._body_limits = self.site.body_limits(authority, line.target)
         if length is not None and length > body_limits.most:
             raise too_large(body_limits.most)
         if expected:

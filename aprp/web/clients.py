@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from aprp.core.http.addresses import Network
-from aprp.core.http.client_address import client_address, limit_key, trusted
+from aprp.core.http.client_address import client_address, limit_key, within
 from aprp.core.http.fields import Fields
 from aprp.core.limits import ClientCounts, ClientLimits, Over
 from aprp.web.failures import Refusal
@@ -37,7 +37,7 @@ class Clients:
 
     def believes(self, peer: str) -> bool:
         """Whether what the peer says of clients counts, and is passed on."""
-        return trusted(peer, self.proxies) if self.proxies else False
+        return within(peer, self.proxies) if self.proxies else False
 
     def connected(self, peer: str) -> Release:
         """Count a connection; raises Refusal. A trusted proxy is counted in the total alone."""

@@ -16,33 +16,11 @@ import bcrypt
 from twisted.internet.threads import deferToThread
 
 from aprp.core.http.fields import Fields
+from aprp.core.http.htpasswd import parse_htpasswd
 
 _REMEMBERED = 1024
 _NOBODY = bcrypt.hashpw(secrets.token_bytes(16), bcrypt.gensalt(rounds=5))
 """What the password of an unknown user is checked against, so that names can't be told by time."""
-
-
-class UnreadablePasswords(ValueError):
-    """An htpasswd file that can't be used; the text says which line, and what to do."""
-
-
-def read_passwords(path: Path) -> dict[bytes, bytes]:
-    """Hashes by user; raises UnreadablePasswords, or OSError."""
-    users = {}
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
-        if not line.strip() or line.startswith(b"#"):
-            continue
-        user, colon, hashed = line.strip().partition(b":")
-        if not colon or not user:
-            raise UnreadablePasswords(f"line {number} of {path} isn't USER:HASH")
-        if not hashed.startswith((b"$2y$", b"$2b$", b"$2a$")):
-            raise UnreadablePasswords(
-                f"line {number} of {path} isn't a bcrypt hash; make it with htpasswd -B"
-            )
-        users[user] = hashed
-    if not users:
-        raise UnreadablePasswords(f"{path} has no users; add one with htpasswd -B")
-    return users
 
 
 class Passwords:
@@ -50,7 +28,7 @@ class Passwords:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._users = read_passwords(path)
+        self._users = parse_htpasswd(path.read_bytes())
         self._stamp = _stamp(path)
         self._key = secrets.token_bytes(32)
         self._fitted: dict[bytes, None] = {}
@@ -79,8 +57,8 @@ class Passwords:
         if stamp is None or stamp == self._stamp:
             return
         try:
-            self._users = read_passwords(self._path)
-        except (OSError, UnreadablePasswords):
+            self._users = parse_htpasswd(self._path.read_bytes())
+        except (OSError, ValueError):
             return
         self._stamp = stamp
 

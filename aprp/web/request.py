@@ -6,6 +6,7 @@ client can tell that it isn't.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.web.http import NO_BODY_CODES, toChunk
@@ -43,6 +44,8 @@ class ProxyRequest(Request):
         self._owed: int | None = None
         self._arrived = time()
         self._client_host: str | None = None
+        self.response_fields: Callable[[Fields, Fields], Fields] = lambda request, fields: fields
+        """Gives the fields of an answer as the route sends them, from the request's and its own."""
         self._release: Release | None = None
         self.route = "-"
         self.names_sources = False
@@ -113,6 +116,7 @@ class ProxyRequest(Request):
         closes the connection is added here (RFC 9112 sections 6 and 9).
         """
         self.code, self.startedWriting = status, 1
+        fields = self.response_fields(self.fields, fields)
         if self.channel is None:
             return
         self._bodiless = self.method == b"HEAD" or status in NO_BODY_CODES

@@ -8,9 +8,11 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from aprp.config import Route
+from aprp.core.http.addresses import host_allowed
 from aprp.core.http.fields import Fields
-from aprp.core.http.targets import climbs, under
+from aprp.core.http.targets import climbs, host_of, under
 from aprp.web.failures import Refusal
+from aprp.web.gate import Gate, Gated
 from aprp.web.request import ProxyRequest
 from aprp.web.request_rules import ALLOWED, BodyLimits
 
@@ -27,7 +29,13 @@ class RouteResource(Resource):
         super().__init__()
         self.path = route.path
         self.prefix = route.path.encode("ascii")
+        self.hosts = route.hosts
+        self.gate = Gate(route)
         self.body_limits = BodyLimits(route.max_body, route.send_timeout, route.path)
+
+    def serves(self, authority: bytes) -> bool:
+        """Whether the route is for requests to that host."""
+        return not self.hosts or host_allowed(host_of(authority), self.hosts)
 
 
 class Refused(Resource):
@@ -49,35 +57,35 @@ class RouteTree(Resource):
 
     def __init__(self, routes: Sequence[RouteResource]) -> None:
         super().__init__()
-        self._routes = sorted(routes, key=lambda route: -len(route.prefix))
+        self._routes = sorted(routes, key=lambda route: (-len(route.prefix), not route.hosts))
 
-    def find(self, path: bytes) -> RouteResource:
-        """The route with the longest prefix that `path` is under, in whole segments.
+    def find(self, authority: bytes, path: bytes) -> RouteResource:
+        """The route for the host with the longest prefix that `path` is under, in whole segments.
 
         Raises `Refusal` where there is none, or where the path may lead out of it.
         """
         for route in self._routes:
             rest = under(route.prefix, path)
-            if rest is not None:
+            if rest is not None and route.serves(authority):
                 if climbs(rest):
                     raise Refusal(400, "the path climbs out of its route")
                 return route
         raise Refusal(404, "no route has this path", "destination_not_found")
 
-    def body_limits(self, path: bytes) -> BodyLimits:
+    def body_limits(self, authority: bytes, path: bytes) -> BodyLimits:
         """On which a request's body is taken at `path`; raises `Refusal`."""
-        return OPTIONS_BODY if path == b"*" else self.find(path).body_limits
+        return OPTIONS_BODY if path == b"*" else self.find(authority, path).body_limits
 
     def getChildWithDefault(self, name: bytes, request: ProxyRequest) -> Resource:
         path = request.target.path
         if path == b"*":
             return Capabilities()
         try:
-            route = self.find(path)
+            route = self.find(request.authority, path)
         except Refusal as refusal:
             return Refused(refusal)
         request.route = route.path
-        return route
+        return route if route.gate.open else Gated(route.gate, route)
 
 
 class Capabilities(Resource):

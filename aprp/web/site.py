@@ -101,9 +101,9 @@ class ProxySite(Site):
             limits.connections, limits.connections_per_address, limits.requests_per_address
         )
 
-    def body_limits(self, target: Target) -> BodyLimits:
+    def body_limits(self, authority: bytes, target: Target) -> BodyLimits:
         """On which a request's body is taken there; raises `Refusal`."""
-        return self._tree.body_limits(target.path)
+        return self._tree.body_limits(authority, target.path)
 
 
 def make_site(

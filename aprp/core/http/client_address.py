@@ -18,11 +18,11 @@ _PREFIX = 64
 """Bits of an IPv6 address that name a network: whoever has one has all of its addresses."""
 
 
-def trusted(address: str, proxies: Sequence[Network]) -> bool:
-    """Whether the address is that of a proxy whose word about clients counts."""
+def within(address: str, networks: Sequence[Network]) -> bool:
+    """Whether the address lies in one of the networks."""
     parsed = _parse(address)
     return parsed is not None and any(
-        parsed.version == network.version and parsed in network for network in proxies
+        parsed.version == network.version and parsed in network for network in networks
     )
 
 
@@ -30,7 +30,7 @@ def client_address(peer: str, fields: Fields, proxies: Sequence[Network]) -> str
     """The client's address, by the peer's and by X-Forwarded-For where the peer is trusted."""
     address = peer
     for told in reversed(fields.tokens(b"x-forwarded-for")):
-        if not trusted(address, proxies):
+        if not within(address, proxies):
             break
         parsed = _parse(told.decode("latin-1"))
         if parsed is None:

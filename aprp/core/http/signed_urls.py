@@ -28,13 +28,20 @@ class SignatureForm(StrEnum):
     MD5 = "md5"
 
 
+class LinkBinding(StrEnum):
+    """What a link is good for."""
+
+    NOTHING = "nothing"
+    ADDRESS = "address"
+
+
 @dataclass(frozen=True, slots=True)
 class LinkRules:
-    """What a route demands of its URLs; `bound` ties a link to the client's address."""
+    """What a route demands of its URLs."""
 
     secret: bytes
     form: SignatureForm = SignatureForm.HMAC
-    bound: bool = False
+    bound_to: LinkBinding = LinkBinding.NOTHING
 
     @property
     def parameter(self) -> bytes:
@@ -75,12 +82,13 @@ def take_apart(rules: LinkRules, query: bytes) -> Link:
 
 def signature(rules: LinkRules, path: bytes, expires: bytes, client: str) -> bytes:
     """The signature that the URL has to have, in base64url without padding."""
-    address = client.encode("ascii", "replace") if rules.bound else b""
+    bound = rules.bound_to is LinkBinding.ADDRESS
+    address = client.encode("ascii", "replace") if bound else b""
     if rules.form is SignatureForm.MD5:
         text = expires + path + address + b" " + rules.secret
         digest = hashlib.md5(text, usedforsecurity=False).digest()
     else:
-        lines = [expires, path, *([address] if rules.bound else [])]
+        lines = [expires, path, *([address] if bound else [])]
         digest = hmac.digest(rules.secret, b"\n".join(lines), "sha256")
     return urlsafe_b64encode(digest).rstrip(b"=")
 

@@ -72,6 +72,14 @@ def check_host(value: bytes) -> None:
         raise BadTarget("the host is empty or malformed")
 
 
+def host_of(authority: bytes) -> str:
+    """The host of a valid Host field, in lower case, without port and brackets."""
+    host = authority.decode("latin-1").lower()
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0].removesuffix(".")
+
+
 def climbs(path: bytes) -> bool:
     """Whether dot segments lead above the path's own start, read as leniently as some server may.
 
