@@ -84,10 +84,11 @@ class Listener(Service):
     def stopService(self) -> Deferred[None]:
         """Fires when nothing is accepted any more."""
         super().stopService()
-        if self._port is None:
+        port, self._port = self._port, None
+        if port is None:
             return succeed(None)
-        self._port.cancel()
-        return self._port.addCallback(_close)
+        port.cancel()
+        return port.addCallback(_close)
 
     @contextmanager
     def _plainly(self) -> Iterator[None]:

@@ -2,9 +2,9 @@
 
 What can be wrong is told before anything is served, in plain words and with exit status 1: faults
 of the configuration, files that can't be opened, ports that can't be had. SIGHUP reloads the
-configuration and opens the log files anew (`aprp.daemon.reload`). To stop, the ports are closed
-first, then clients that are still being served are cut, at once or when they have had the time
-that the settings give, then connections to sources end.
+configuration and opens the log files anew (`aprp.daemon.reload`). To stop, the ports of clients are
+closed first, then clients that are still being served are cut, when they have had the time that
+the settings give or at a second signal, then the admin port and connections to sources.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from aprp.daemon.notify import notify
 from aprp.daemon.options import Options
 from aprp.daemon.ports import Ports
 from aprp.daemon.reload import Reloader
+from aprp.daemon.signals import StopSignals
 from aprp.demo.files import CLIP, demo_files
 from aprp.demo.origins import Mirrors
 from aprp.demo.settings import RATES, demo_settings
@@ -78,6 +79,7 @@ class Daemon(MultiService):
         self._agent = Agent(reactor)
         self._shared = SharedResources(self._agent, reactor, settings.memory)
         self._hang_up_before: Any = None
+        self._signals: StopSignals | None = None
         self._site = site = make_site(
             settings,
             self._agent,
@@ -140,6 +142,7 @@ class Daemon(MultiService):
         self._reactor.callWhenRunning(self._serving)
 
     def _serving(self) -> None:
+        self._signals = StopSignals(self._reactor)
         for warning in self._warnings:
             self._log.warn("{warning}", warning=str(warning))
         self._health.state = "serving"
@@ -199,12 +202,19 @@ class Daemon(MultiService):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        """Accept no more clients, let answers end, cut the rest; the admin port tells to the end.
+
+        What is closed early can't be watched, and the mirrors of the demonstration are still read.
+        """
         self._health.state = "stopping"
+        seconds = self._settings.stop_timeout
         notify("STOPPING=1", "STATUS=stopping")
-        await super().stopService()
-        if self._settings.stop_timeout:
-            await self._let_end(self._settings.stop_timeout)
+        notify(f"EXTEND_TIMEOUT_USEC={int((seconds + BESIDES) * 1e6)}")
+        await self._ports.stopService()
+        if seconds:
+            await self._let_end(seconds)
         await self._site.cut_off()
+        await super().stopService()
         await self._agent.close()
         if self._hang_up_before is not None:
             signal.signal(signal.SIGHUP, self._hang_up_before)
@@ -212,23 +222,15 @@ class Daemon(MultiService):
     async def _let_end(self, seconds: float) -> None:
         """Wait for the answers that were begun; a second signal says to wait no longer."""
         ended = self._site.come_to_an_end()
-        ended.addTimeout(seconds, self._reactor)
-
-        def enough(*_: object) -> None:
-            self._reactor.callFromThread(ended.cancel)
-
-        before = [(each, signal.signal(each, enough)) for each in (signal.SIGTERM, signal.SIGINT)]
-        notify(f"EXTEND_TIMEOUT_USEC={int((seconds + BESIDES) * 1e6)}")
         if not ended.called:
             self._log.info(
                 "stopping: answers that were begun have {seconds:g} s; a second signal cuts them",
                 seconds=seconds,
             )
-        try:
-            await ended
-        finally:
-            for each, handler in before:
-                signal.signal(each, handler)
+        ended.addTimeout(seconds, self._reactor)
+        if self._signals is not None:
+            self._signals.again.addBoth(lambda _: ended.cancel())
+        await ended
 
 
 def _already_told(kind: type[BaseException], error: BaseException, trace: Any) -> None:

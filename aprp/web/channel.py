@@ -33,7 +33,6 @@ class StrictChannel(ClosingChannel):
 
     def connectionMade(self) -> None:
         self.MAX_LENGTH = self.limits.line
-        self._served = 0
         self._host = self.transport.getHost()
         self._between_requests()
         super().connectionMade()

@@ -35,7 +35,8 @@ from aprp.web.sockets import reset_on_close
 class ClosingChannel(HTTPChannel):
     """The end of a connection. Its factory sets `site`, `reactor` and `limits`.
 
-    `_raw_line` is the request line that came last, `_body_limits` those of its body, if known.
+    `_raw_line` is the request line that came last, `_body_limits` those of its body, if known,
+    and `_served` counts the requests that came.
     """
 
     site: Any
@@ -45,6 +46,7 @@ class ClosingChannel(HTTPChannel):
     _watchdog: Watchdog
     _raw_line: bytes = b""
     _body_limits: BodyLimits | None = None
+    _served = 0
     _closing = False
     _ends_by_close = False
     _draining = False
@@ -100,9 +102,18 @@ class ClosingChannel(HTTPChannel):
         self.transport.writeSequence([*head, b"" if is_head else failure.body])
 
     def take_no_more(self) -> None:
-        """Close as soon as no request is left; one that has begun is still answered."""
+        """Close as soon as no request is left; one that has begun is still answered.
+
+        The first request of a connection that was only just accepted is waited for, for a moment:
+        its client can't tell a close from a refusal.
+        """
+        if self._closing:
+            return
+        if self.persistent and not self.requests and not self._served:
+            self.setTimeout(self.limits.linger_seconds)
+            return
         self.persistent = False
-        if not self.requests and not self._closing:
+        if not self.requests:
             self.loseConnection()
 
     def timeoutConnection(self) -> None:
