@@ -8,7 +8,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from aprp.core.choices import Redirects
 from aprp.core.http.redirects import redirected
 from aprp.core.http.urls import Url
-from aprp.upstream.errors import SourceError, SourceLied, connect_failed, lost_before_answer
+from aprp.upstream.errors import (
+    ConnectFailed,
+    SourceError,
+    SourceLied,
+    connect_failed,
+    lost_before_answer,
+)
 from aprp.upstream.http.guard import AddressRefused, OwnListener
 from aprp.upstream.transfer.transfer import TransferFailed
 from aprp.web.failures import Refusal, failure_of
@@ -54,6 +60,14 @@ class NamelessTests(SynchronousTestCase):
             ),
         ):
             self.assertEqual(failure_of(SourceError(said)).text, told)
+
+    def test_statuses(self) -> None:
+        for kind, silent, status in (
+            ("connection_refused", False, 502),
+            ("connection_timeout", True, 504),
+            ("connection_limit_reached", False, 503),
+        ):
+            self.assertEqual(failure_of(ConnectFailed("a:80: x", kind, silent)).status, status)
 
     def test_a_redirect_is_told_without_its_target(self) -> None:
         at = Url.parse("http://a.example/x")

@@ -90,6 +90,7 @@ class Daemon(MultiService):
         )
         self._metrics.in_flight.set_function(lambda: len(site.in_flight))
         self._metrics.watch_logs(self._logs.dropped)
+        self._metrics.watch_connections(self._agent)
         admin = admin_site(self._health, self._metrics, self._shared)
         self._ports = Ports(settings.listen, site, reactor, advice)
         self._admin_ports = Ports(_admin(settings), admin, reactor, advice)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from aprp.core.http.addresses import Network
 from aprp.core.http.client_address import client_address, limit_key, within
 from aprp.core.http.fields import Fields
 from aprp.core.limits import ClientCounts, ClientLimits, Over
+from aprp.upstream.http.descriptors import Descriptors
 from aprp.web.failures import Refusal
 
 RETRY_AFTER = 5
@@ -29,7 +31,14 @@ class Clients:
         self.limits = limits or ClientLimits()
         self.proxies = tuple(proxies)
         self.refused = dict.fromkeys(Over, 0)
+        self.descriptors: Descriptors | None = None
+        """What bounds connections beside the limits."""
         self._counts = ClientCounts()
+
+    @property
+    def connections(self) -> int:
+        """Those that are open and counted."""
+        return self._counts.connections
 
     def address(self, peer: str, fields: Fields) -> str:
         """The address of the client that a peer speaks for: its own, unless it is trusted."""
@@ -42,8 +51,17 @@ class Clients:
     def connected(self, peer: str) -> Release:
         """Count a connection; raises Refusal. A trusted proxy is counted in the total alone."""
         key = None if self.believes(peer) else limit_key(peer)
-        self._check(self._counts.opened(key, self.limits))
+        self._check(self._counts.opened(key, self._bounded()))
         return partial(self._counts.closed, key)
+
+    def _bounded(self) -> ClientLimits:
+        """The limits, as far as there are descriptors."""
+        if self.descriptors is None:
+            return self.limits
+        most, told = self.descriptors.most_for_clients, self.limits.connections
+        if self._counts.connections >= most:
+            self.descriptors.note_reached("clients")
+        return replace(self.limits, connections=min(most, told) if told else most)
 
     def begins(self, address: str) -> Release:
         """Count a request of the client with that address; raises Refusal."""

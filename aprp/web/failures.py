@@ -71,8 +71,14 @@ def failure_of(error: BaseException, by_name: bool = False) -> Failure:
         return Failure(error.status, error.kind, str(error), error.fields)
     if isinstance(error, SourceError):
         text = str(error) if by_name else without_names(error)
-        return Failure(504 if error.timed_out else 502, error.kind, text)
+        return Failure(_status_of(error), error.kind, text)
     return Failure(500, "proxy_internal_error", OWN_FAULT)
+
+
+def _status_of(error: SourceError) -> int:
+    if error.kind == "connection_limit_reached":
+        return 503
+    return 504 if error.timed_out else 502
 
 
 def without_names(error: SourceError) -> str:

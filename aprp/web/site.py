@@ -124,6 +124,8 @@ def make_site(
     tree = make_tree(settings, shared, reactor, listening)
     site = ProxySite(tree, observe, reactor, limits)
     site.change_clients(settings)
+    site.clients.descriptors = agent.descriptors
+    agent.descriptors.clients = lambda: site.clients.connections
     return site
 
 

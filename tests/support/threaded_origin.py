@@ -29,7 +29,9 @@ class ThreadedOrigin:
     paths so far, `connections` counts those that were accepted.
     """
 
-    def __init__(self, case: SynchronousTestCase, name: str = "origin") -> None:
+    def __init__(
+        self, case: SynchronousTestCase, name: str = "origin", host: str = "127.0.0.1"
+    ) -> None:
         self.name = name
         self.go_on = threading.Event()
         self.held = threading.Event()
@@ -38,7 +40,7 @@ class ThreadedOrigin:
         self.well.set()
         self.asked: list[str] = []
         self.connections = 0
-        self._server = _Server(("127.0.0.1", 0), self._handler())
+        self._server = _Server((host, 0), self._handler())
         self.port = int(self._server.server_address[1])
         thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         thread.start()

@@ -4,6 +4,10 @@
 connection may have been closed by the source at the moment it is used: a request that may be sent
 twice is then sent again at once, over a new connection and for free; one that may not gets a new
 connection to begin with (RFC 9112 section 9.3.1).
+
+Idle connections are bounded over all origins, and all connections by the limit of open files: idle
+ones are closed to make room, the longest idle first, and where that isn't enough, the new one is
+refused.
 """
 
 from __future__ import annotations
@@ -20,7 +24,9 @@ from aprp.core.http.addresses import parse_address
 from aprp.upstream.errors import ConnectFailed, NoAnswer, connect_failed
 from aprp.upstream.exchange import Exchange, Origin, SourceRequest
 from aprp.upstream.http.connection import Connection
+from aprp.upstream.http.descriptors import Descriptors
 from aprp.upstream.http.dialing import Wrap, dial
+from aprp.upstream.http.idle import IdleConnections
 from aprp.upstream.http.names import Addresses, Names, SystemNames
 from aprp.upstream.http.tls import client_options
 
@@ -32,21 +38,31 @@ IDLE_PER_ORIGIN = 64
 class Agent:
     """Connections to sources, over one reactor (TCP and time).
 
-    `names` knows the addresses of hosts, for whoever connects through this agent.
+    `names` knows the addresses of hosts, for whoever connects through this agent; `descriptors`
+    says how many connections there may be.
     """
 
-    def __init__(self, reactor: Any, names: Names | None = None) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        names: Names | None = None,
+        descriptors: Descriptors | None = None,
+    ) -> None:
         self.names = names or SystemNames(reactor)
+        self.descriptors = descriptors or Descriptors(reactor)
+        self.descriptors.sources = lambda: self.connections
         self._reactor = reactor
-        self._idle: dict[Origin, list[Connection]] = {}
+        self._idle = IdleConnections()
         self._open: dict[Connection, Deferred[None]] = {}
+        self._closing: set[Connection] = set()  # of those open, closed for others
+        self._dialling = 0
 
     async def open(self, request: SourceRequest) -> Exchange:
         """Ask; gives the exchange once the head of the final answer is there.
 
         Raises a `SourceError`. Cancelling the coroutine's Deferred closes the connection.
         """
-        if request.repeatable and (kept := self._take(request.origin)) is not None:
+        if request.repeatable and (kept := self._idle.take(request.origin)) is not None:
             try:
                 return await kept.ask(request)
             except NoAnswer:
@@ -62,7 +78,7 @@ class Agent:
         seconds for the name, TCP and TLS together. Nothing is reserved: whoever asks first takes
         it. Raises a `SourceError`. Cancelling the coroutine's Deferred closes the connection.
         """
-        if any(connection.idle for connection in self._idle.get(origin, ())):
+        if self._idle.at(origin):
             return None
         began = self._reactor.seconds()
         connection = await self._connect(origin, timeout)
@@ -80,16 +96,30 @@ class Agent:
 
     @property
     def connections(self) -> int:
-        """How many are open now, idle ones too."""
-        return len(self._open)
+        """How many are open or being opened now, idle ones too."""
+        return len(self._open) - len(self._closing) + self._dialling
 
-    def _take(self, origin: Origin) -> Connection | None:
-        idle = self._idle.get(origin)
-        while idle:
-            connection = idle.pop()
-            if connection.idle:
-                return connection
-        return None
+    @property
+    def idle(self) -> int:
+        """How many wait for a request."""
+        return len(self._idle)
+
+    def _make_room(self, origin: Origin) -> None:
+        """See that one more may be open; raises ConnectFailed."""
+        over = self.connections + 1 - self.descriptors.most_for_sources
+        if over > len(self._idle):
+            self.descriptors.note_reached("sources")
+            text = f"{origin}: no connection is left for it; all that may be open are in use"
+            raise ConnectFailed(text, "connection_limit_reached")
+        self._close_idle(over)
+
+    def _close_idle(self, count: int) -> None:
+        """Close so many, the longest idle first."""
+        for _ in range(count):
+            connection = self._idle.take_longest()
+            if connection is not None and connection in self._open:
+                self._closing.add(connection)
+                connection.abandon()
 
     async def _connect(self, origin: Origin, timeout: float) -> Connection:
         """A new connection on which requests can be sent; one deadline for all that it takes."""
@@ -99,7 +129,12 @@ class Agent:
             return max(0.0, float(deadline - self._reactor.seconds()))
 
         addresses = origin.addresses or await self._addresses(origin.host, left())
-        connection = await self._dial(origin, addresses, left())
+        self._make_room(origin)
+        self._dialling += 1
+        try:
+            connection = await self._dial(origin, addresses, left())
+        finally:
+            self._dialling -= 1
         await connection.opened(left())
         return connection
 
@@ -128,11 +163,8 @@ class Agent:
             self._keep(origin, connection)
 
         def lost(connection: Connection) -> None:
-            idle = self._idle.get(origin, [])
-            if connection in idle:
-                idle.remove(connection)
-            if not idle:
-                self._idle.pop(origin, None)
+            self._idle.discard(connection)
+            self._closing.discard(connection)
             if (gone := self._open.pop(connection, None)) is not None:
                 gone.callback(None)
 
@@ -141,12 +173,12 @@ class Agent:
         return connection
 
     def _keep(self, origin: Origin, connection: Connection) -> None:
-        idle = self._idle.setdefault(origin, [])
-        if len(idle) < IDLE_PER_ORIGIN:
-            idle.append(connection)
-            connection.rest(IDLE_SECONDS)
-        else:
+        if self._idle.at(origin) >= IDLE_PER_ORIGIN:
             connection.abandon()
+            return
+        self._idle.add(origin, connection)
+        connection.rest(IDLE_SECONDS)
+        self._close_idle(len(self._idle) - self.descriptors.most_idle)
 
 
 def _tls_for(origin: Origin) -> Wrap:

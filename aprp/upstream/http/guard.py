@@ -8,6 +8,7 @@ still go by the name. Redirects have to pass the guard anew at each hop.
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
@@ -121,11 +122,14 @@ def _is_own(address: Address, port: int, own: Iterable[tuple[str, int]]) -> bool
 
 
 def _local(address: Address) -> bool:
-    """Whether the address is one of this machine's: only those can be bound."""
+    """Whether the address is one of this machine's: only those can be bound.
+
+    Where no socket is to be had it can't be told, and the address counts as one of them.
+    """
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.bind((str(address), 0))
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno in (errno.EMFILE, errno.ENFILE)
     return True

@@ -78,7 +78,7 @@ class SharedResources:
         self.memory = memory
         self.left_out: deque[LeftOut] = deque(maxlen=LATELY)
         self.news = LogThrottle()
-        self._arbiter = Arbiter(connections)
+        self._arbiter = Arbiter(min(connections, agent.descriptors.least_for_sources))
         self._grants: deque[Grant] = deque()
         self._granting = False
         self._holders: dict[Holder, int] = {}

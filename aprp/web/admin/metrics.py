@@ -20,7 +20,9 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily
 
 import aprp
+from aprp.upstream.http.agent import Agent
 from aprp.web.access_record import AccessRecord
+from aprp.web.admin.connections import ConnectionsCollector
 from aprp.web.admin.reloads import ReloadOutcome
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -89,6 +91,10 @@ class Metrics:
     def watch_logs(self, dropped: Callable[[], Mapping[str, int]]) -> None:
         """From now on show how many lines each log has dropped."""
         self.registry.register(_DroppedLines(dropped))
+
+    def watch_connections(self, agent: Agent) -> None:
+        """From now on show the connections to sources and of clients, and what bounds them."""
+        self.registry.register(ConnectionsCollector(agent))
 
     def observe(self, record: AccessRecord) -> None:
         route = record.route

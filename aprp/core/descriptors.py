@@ -1,0 +1,37 @@
+"""How the file descriptors of the process are shared between clients and sources.
+
+An eighth of the limit, 32 at least, is for neither: log files, listening ports, the operator's
+port, spooled bodies, and clients that are turned away. Each side always has a quarter of the rest.
+Sources have half of it at most, clients whatever sources don't use.
+"""
+
+from __future__ import annotations
+
+RESERVE = 32
+IDLE = 1024
+"""Idle connections to sources, however many there might be."""
+
+
+def usable(limit: int) -> int:
+    """The descriptors for connections, of a process that may have `limit` open."""
+    return max(4, limit - max(RESERVE, limit // 8))
+
+
+def least_for_each(limit: int) -> int:
+    """The connections that sources can count on, and that clients can."""
+    return usable(limit) // 4
+
+
+def most_for_sources(limit: int, clients: int) -> int:
+    """The connections that sources may have while clients have so many."""
+    return max(least_for_each(limit), min(usable(limit) // 2, usable(limit) - clients))
+
+
+def most_for_clients(limit: int, sources: int) -> int:
+    """The connections that clients may have while sources have so many."""
+    return usable(limit) - max(sources, least_for_each(limit))
+
+
+def most_idle(sources: int) -> int:
+    """The idle ones among the connections to sources, where these may be so many."""
+    return min(IDLE, sources // 2)
