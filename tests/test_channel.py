@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from twisted.internet.testing import MemoryReactorClock, StringTransport
-from twisted.logger import LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.config import Settings, UpstreamRoute
@@ -12,6 +11,7 @@ from aprp.upstream.http.agent import Agent
 from aprp.web.access_record import AccessRecord
 from aprp.web.request_rules import Limits
 from aprp.web.site import make_site
+from tests.support.logged import Logged
 
 LIMITS = Limits(idle_seconds=20.0, linger_seconds=3.0)
 POST = b"POST /f HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\n"
@@ -79,9 +79,7 @@ class EndTest(ChannelCase):
         self.assertTrue(transport.aborted)
 
     def test_silence_between_requests(self) -> None:
-        told: list[LogEvent] = []
-        globalLogPublisher.addObserver(told.append)
-        self.addCleanup(globalLogPublisher.removeObserver, told.append)
+        logged = Logged(self)
         transport = self.connected()
         self.clock.advance(19.0)
         self.assertFalse(transport.disconnecting)
@@ -89,7 +87,7 @@ class EndTest(ChannelCase):
         self.assertTrue(transport.disconnecting)
         self.clock.advance(4.0)
         self.assertTrue(transport.aborted)
-        self.assertEqual((transport.value(), self.records, told), (b"", [], []))
+        self.assertEqual((transport.value(), self.records, logged.events), (b"", [], []))
 
     def test_a_refusal(self) -> None:
         transport = self.connected()

@@ -52,7 +52,7 @@ class ConnectingTests(TransferCase):
 
     async def test_one_that_is_silent_in_tls_keeps_nobody_waiting(self) -> None:
         origins = await self.mirrors(honest, honest)
-        urls = [secure(origins[0]) + "/", origins[1]]
+        urls: list[Origin | str] = [secure(origins[0]) + "/", origins[1]]
         got = await self.ask(self.in_front_of(urls, connect_timeout=1.0), "/f")
         self.assertEqual((got.status, got.body == BYTES), (200, True))
         self.assertEqual(origins[0].requests, [])

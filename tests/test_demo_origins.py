@@ -115,7 +115,7 @@ class MirrorTests(SynchronousTestCase):
             reactor=self.clock,
         )
 
-    def connect(self, request: bytes) -> tuple[StringTransport, Any]:
+    def connect(self, request: bytes) -> tuple[Any, Any]:
         transport = StringTransport()
         protocol = self.site.buildProtocol(None)
         protocol.makeConnection(transport)
@@ -125,7 +125,7 @@ class MirrorTests(SynchronousTestCase):
     def ask(self, path: str, method: str = "GET", fields: str = "") -> bytes:
         transport, _ = self.connect(f"{method} {path} HTTP/1.1\r\nHost: h\r\n{fields}\r\n".encode())
         self.clock.advance(0.1)
-        return transport.value()
+        return bytes(transport.value())
 
     def test_a_part(self) -> None:
         head, _, body = self.ask("/ten", fields="Range: bytes=2-4\r\n").partition(b"\r\n\r\n")

@@ -132,7 +132,8 @@ class FilmTest(SynchronousTestCase):
         daemon = Running(self, "--config", str(config))
         player = Player(f"http://{daemon.ready()}/clip.ts", folder)
         self.addCleanup(player.end)
-        left, killed = list(mirrors), []
+        left = list(mirrors)
+        killed: list[Nginx] = []
         while player.process.poll() is None:
             at = player.at()
             if len(killed) < len(KILLED_AT) and at >= KILLED_AT[len(killed)]:

@@ -28,8 +28,7 @@ class LaneTests(SynchronousTestCase):
         self.assertIsNone(forecast.due(on, source, 0.0))
 
     def test_more_lanes_are_tried_at_once_by_a_source_alone(self) -> None:
-        for others, tried in (({}, True), ({"unmet": 0.0}, False)):
-            on = state(a=4, **others)
+        for on, tried in ((state(a=4), True), (state(a=4, unmet=0.0), False)):
             begun(on, "a", 0, MIB)
             due = forecast.due(on, on.sources["a"], 0.0)
             self.assertIs(due is not None and due <= 0.0, tried)

@@ -20,12 +20,20 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.config import QueryRoute, Settings, SourceSettings, SourcesRoute, UpstreamRoute
+from aprp.config import (
+    PathRanges,
+    QueryRoute,
+    Same,
+    Settings,
+    SourceSettings,
+    SourcesRoute,
+    UpstreamRoute,
+)
 from aprp.core.http.urls import Url
 from aprp.upstream.http.agent import Agent
-from aprp.upstream.http.names import PinnedNames
 from aprp.web.access_record import AccessRecord
 from aprp.web.site import make_site
+from tests.support.names import OneAddress
 from tests.support.origin import parse_request
 from tests.support.responses import parse_answers
 
@@ -153,11 +161,17 @@ def routes() -> tuple[Any, ...]:
     mirrors = tuple(SourceSettings(url=Url.parse(each)) for each in sources)
     far = ip_network("192.0.2.0/24")
     return (
-        UpstreamRoute(path="/", upstream=upstream, path_ranges="end", resume_for=1.0),
-        UpstreamRoute(path="/len/", upstream=upstream, path_ranges="length", resume_for=1.0),
-        SourcesRoute(path="/m/", sources=mirrors, path_ranges="end", resume_for=1.0),
+        UpstreamRoute(path="/", upstream=upstream, path_ranges=PathRanges.END, resume_for=1.0),
+        UpstreamRoute(
+            path="/len/", upstream=upstream, path_ranges=PathRanges.LENGTH, resume_for=1.0
+        ),
+        SourcesRoute(path="/m/", sources=mirrors, path_ranges=PathRanges.END, resume_for=1.0),
         SourcesRoute(
-            path="/s", sources=mirrors, path_ranges="length", resume_for=1.0, same="length"
+            path="/s",
+            sources=mirrors,
+            path_ranges=PathRanges.LENGTH,
+            resume_for=1.0,
+            same=Same.LENGTH,
         ),
         QueryRoute(
             path="/proxy", query="host", allow=("*",), allow_addresses=(far,), resume_for=1.0
@@ -170,9 +184,8 @@ class Net:
 
     def __init__(self, answers: list[bytes], cuts: list[int], then: str) -> None:
         self.reactor: Any = MemoryReactorClock()
-        self.reactor.nameResolver = PinnedNames(self.reactor, ("192.0.2.7",))
         self.records: list[AccessRecord] = []
-        self.agent = Agent(self.reactor)
+        self.agent = Agent(self.reactor, OneAddress("192.0.2.7"))
         configured = Settings(listen=("tcp:0",), routes=routes())
         site = make_site(configured, self.agent, self.records.append, self.reactor)
         self.client = Wire(site.buildProtocol(IPv4Address("TCP", "192.0.2.1", 5)))

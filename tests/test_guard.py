@@ -37,7 +37,7 @@ class Names:
 
 
 def reactor_with(names: Names) -> Any:
-    reactor = MemoryReactorClock()
+    reactor: Any = MemoryReactorClock()
     reactor.nameResolver = names
     return reactor
 

@@ -78,7 +78,7 @@ class Client(StringTransport):
         """What comes at once in answer to a request."""
         self.clear()
         self.channel.dataReceived(line + b" HTTP/1.1\r\nHost: x\r\n\r\n")
-        return self.value()
+        return bytes(self.value())
 
 
 class SiteTests(SynchronousTestCase):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
+from twisted.logger import LogLevel, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.upstream.transfer.log_throttle import LATELY, MOST, LogThrottle
+from tests.support.logged import Logged
 from tests.support.mirrored_case import MirroredCase, honest
 from tests.support.origin import ResponseSummary
 from tests.support.replies import status
@@ -27,14 +28,7 @@ class NewsTests(SynchronousTestCase):
 class WarningTests(MirroredCase):
     def setUp(self) -> None:
         super().setUp()
-        self.warnings: list[str] = []
-
-        def note(event: LogEvent) -> None:
-            if event.get("log_level", LogLevel.info) >= LogLevel.info:
-                self.warnings.append(formatEvent(event))
-
-        globalLogPublisher.addObserver(note)
-        self.addCleanup(globalLogPublisher.removeObserver, note)
+        self.logged = Logged(self)
 
     async def said_after(
         self, paths: tuple[str, ...], statuses: set[int], *how: ResponseSummary
@@ -44,7 +38,12 @@ class WarningTests(MirroredCase):
         for path in paths:
             got = await self.ask(port, path)
             self.assertIn(got.status, statuses)
-        return "\n".join(line for line in self.warnings if "127.0.0." in line)
+        warnings = [
+            formatEvent(event)
+            for event in self.logged.events
+            if event.get("log_level", LogLevel.info) >= LogLevel.info
+        ]
+        return "\n".join(line for line in warnings if "127.0.0." in line)
 
     async def test_a_client_that_asks_for_what_is_not_there_fills_no_log(self) -> None:
         absent: tuple[ResponseSummary, ResponseSummary] = (

@@ -6,12 +6,13 @@ import os
 from io import FileIO
 from pathlib import Path
 
-from twisted.logger import LogEvent, Logger, LogLevel, LogPublisher, eventAsText, globalLogPublisher
+from twisted.logger import Logger, LogLevel, LogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.daemon.log_sinks import Losses, RotatingFile, StreamSink
 from aprp.daemon.logging import LogWriter
+from tests.support.logged import Logged
 
 
 class RotatingFileTests(SynchronousTestCase):
@@ -121,12 +122,7 @@ class StalledReaderTests(SynchronousTestCase):
         self.reader, self.writer = os.pipe()
         self.addCleanup(os.close, self.reader)
         self.losses = Losses("access log")
-        self.said: list[str] = []
-        globalLogPublisher.addObserver(self.observe)
-        self.addCleanup(globalLogPublisher.removeObserver, self.observe)
-
-    def observe(self, event: LogEvent) -> None:
-        self.said.append(eventAsText(event, includeTimestamp=False))
+        self.logged = Logged(self)
 
     def stalled(self, sink: StreamSink | RotatingFile) -> int:
         """Write lines of 3000 bytes until some are lost; how many were not."""
@@ -153,7 +149,7 @@ class StalledReaderTests(SynchronousTestCase):
         sink.write(b"back\n")
         after = self.read(3000 + len(b"back\n"))
         self.assertEqual(after, b"%04d%s\nback\n" % (kept - 1, b"." * 2995))
-        (said,) = [line for line in self.said if "dropped" in line]
+        (said,) = [line for line in self.logged.lines if "dropped" in line]
         self.assertIn("5 lines of the access log were dropped", said)
         sink.write(b"more\n")
         self.assertEqual(self.losses.total, 5)

@@ -15,6 +15,7 @@ from twisted.internet.task import deferLater
 
 from tests.support.mirrored_case import BYTES, FILM, HONEST, SIZE, MirroredCase, honest, reactor
 from tests.support.origin import ResponseSummary
+from tests.support.proxied_case import fixed
 from tests.support.replies import Close, File, Pattern, Received, Reply, Reset, Stall, status
 
 Fault = Callable[[Received], Any]
@@ -117,7 +118,11 @@ FAULTS: dict[str, Fault] = {
         b"Content-Range: bytes 0-4/%d\r\n\r\n12345" % SIZE
     ],
 }
-PATIENT = {"connect_timeout": 1.0, "first_byte_timeout": 1.0, "between_bytes_timeout": 1.0}
+PATIENT: dict[str, Any] = {
+    "connect_timeout": 1.0,
+    "first_byte_timeout": 1.0,
+    "between_bytes_timeout": 1.0,
+}
 
 
 class FaultTests(MirroredCase):
@@ -145,8 +150,8 @@ class FaultTests(MirroredCase):
         self.assertEqual(got.body, longer[0 : SIZE + 1])
 
     async def test_all_reasons_are_told_when_no_source_serves(self) -> None:
-        answers = [lambda _: status(503), honest, lambda _: [b"nonsense\r\n\r\n"]]
-        origins = await self.mirrors(*answers)
+        broken, strange = fixed(status(503)), fixed([b"nonsense\r\n\r\n"])
+        origins = await self.mirrors(broken, honest, strange)
         await origins[1].stop()
         got = await self.ask(self.in_front_of(origins), "/f")
         self.assertEqual(got.status, 502)

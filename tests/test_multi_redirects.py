@@ -83,7 +83,9 @@ class RedirectTests(MirroredCase):
         origins = await self.mirrors(honest, honest)
         for there in (origins[1].url, f"http://localhost:{origins[1].port}"):
             origins[0].answer = to(f"{there}/f")
-            got = await self.ask(self.in_front_of(origins[:1], redirects="public"), "/f", PART)
+            got = await self.ask(
+                self.in_front_of(origins[:1], redirects=Redirects.PUBLIC), "/f", PART
+            )
             self.assertEqual(got.status, 502)
             self.assertIn(b"loopback", got.body)
         self.assertEqual(origins[1].requests, [])
@@ -162,7 +164,7 @@ class RedirectTests(MirroredCase):
     ) -> int:
         """A proxy that takes loopback for a public place; `own` is where it listens."""
         sources = tuple(SourceSettings(url=Url.parse(url + "/")) for url in urls)
-        route = SourcesRoute(path="/", sources=sources, redirects="public", **options)
+        route = SourcesRoute(path="/", sources=sources, redirects=Redirects.PUBLIC, **options)
         agent = Agent(reactor)
         self.addCleanup(agent.close)
         guard = Guard(agent.names, [ip_network("127.0.0.0/8")], lambda: own)

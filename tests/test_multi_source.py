@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aprp.config import PathRanges
+from aprp.config import PathRanges, Same
 from tests.support.get_command import parts_of
 from tests.support.mirrored_case import BYTES, SIZE, MirroredCase, honest
 from tests.support.replies import File, Pattern, Received, Reply
@@ -182,8 +182,8 @@ class ValidatorTests(MirroredCase):
 
     async def test_on_length_alone_no_copy_is_called_fresh(self) -> None:
         bare = self.named(None, None)
-        for options in ({}, {"same": "length"}):
-            port = self.in_front_of(await self.mirrors(bare.reply), **options)
+        for same in (Same.MODIFIED, Same.LENGTH):
+            port = self.in_front_of(await self.mirrors(bare.reply), same=same)
             tag = (await self.ask(port, "/f", method="HEAD")).fields["ETag"]
             got = await self.ask(port, "/f", {"If-None-Match": tag, "Range": "bytes=0-1"})
             self.assertEqual((got.status, got.body), (206, BYTES[:2]))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import random
-from typing import Any
 
 from cryptography import x509
-from twisted.logger import formatEvent, globalLogPublisher
 
 from aprp.config import TlsSettings
+from tests.support.logged import Logged
 from tests.support.mirrored_case import MirroredCase
 from tests.support.nginx import Nginx
 from tests.test_reverse_tls import LOOPBACK, SERVER, Authority
@@ -24,13 +23,7 @@ class TlsMirrorsTests(MirroredCase):
     def setUp(self) -> None:
         super().setUp()
         self.authority = Authority("ours")
-        self.log: list[str] = []
-
-        def note(event: Any) -> None:
-            self.log.append(formatEvent(event))
-
-        globalLogPublisher.addObserver(note)
-        self.addCleanup(globalLogPublisher.removeObserver, note)
+        self.logged = Logged(self)
 
     def mirror(self, name: x509.GeneralName, authority: Authority | None = None) -> Nginx:
         """One that has the film, and a certificate for that name."""
@@ -68,7 +61,7 @@ class TlsMirrorsTests(MirroredCase):
             self.assertEqual((got.status, got.whole, got.body == FILM), (200, True, True))
             self.assertEqual(self.records[-1].upstream, good.url)
         said = f"{wrong.url}: 127.0.0.1:{wrong.port}: its certificate names another"
-        self.assertTrue([line for line in self.log if said in line], self.log)
+        self.assertTrue([line for line in self.logged.lines if said in line], self.logged.lines)
         self.assertEqual(self.seen(wrong), [])
 
     async def test_when_none_can_be_believed(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from email import message_from_bytes
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,7 +49,7 @@ class MultipartTests(SynchronousTestCase):
         body = body_of(frame)
         self.assertEqual(len(body), frame.length)
         head = b"MIME-Version: 1.0\r\nContent-Type: " + frame.content_type + b"\r\n\r\n"
-        message = message_from_bytes(head + body)
+        message: Any = message_from_bytes(head + body)
         self.assertEqual(
             [part["Content-Range"].encode() for part in message.get_payload()],
             [each.content_range(256) for each in asked],

@@ -36,7 +36,7 @@ class OriginTest(TestCase):
     async def origin(self, answer: Any, **more: Any) -> Origin:
         origin = Origin(answer, **more)
         await origin.start()
-        self.addCleanup(lambda: Deferred.fromCoroutine(origin.stop()))
+        self.addCleanup(origin.stop)
         return origin
 
     async def ask(self, origin: Origin, request: bytes, patience: float = 10.0) -> bytes:

@@ -7,9 +7,9 @@ from typing import Any
 from twisted.internet.protocol import Factory, Protocol
 
 from tests.support.client import Client, get, post
-from tests.support.origin import Origin, Received
+from tests.support.origin import Origin
 from tests.support.proxied_case import HELLO, ProxyCase, fixed
-from tests.support.replies import Close, File, Pattern, Reply, Wait, status
+from tests.support.replies import Close, File, Pattern, Received, Reply, Wait, status
 
 CONTENT = Pattern(3000)[0:3000]
 
@@ -148,7 +148,7 @@ class ConnectionsTest(ProxyCase):
     async def test_an_early_answer_to_a_long_body(self) -> None:
         for end in ((), (Close(),)):
             steps = (*status(413, body=b"too much").steps(), *end)
-            origin, port = await self.serve(lambda _, steps=steps: steps, max_body=10**7)
+            origin, port = await self.serve(fixed(steps), max_body=10**7)
             origin.answers_at_head = True
             body = b"x" * 5_000_000
             seen = await self.answer_to(port, post(b"Content-Length: %d" % len(body), body=body))

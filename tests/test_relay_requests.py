@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tests.support.client import get, post
-from tests.support.origin import Received
 from tests.support.proxied_case import HELLO, ProxyCase, fixed
+from tests.support.replies import Received
 
 
 class RequestsTest(ProxyCase):

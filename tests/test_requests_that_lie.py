@@ -325,7 +325,7 @@ class RequestsThatLieTest(ProxyCase):
             good, refused = await client.answers([b"GET", b"GET"])
             self.assertEqual((good.status, len(good.body), good.whole), (200, 100000, True))
             self.assertEqual(refused.status, 400)
-            await client.until(lambda client=client: client.closed)
+            await client.ended()
         self.assertEqual([each.target for each in origin.requests], [b"/f"] * 3)
 
 

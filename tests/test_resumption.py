@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -21,9 +22,9 @@ from aprp.core.recovery.resumption import (
 )
 from aprp.web.access_log import as_json
 from tests.support.client import get
-from tests.support.origin import Origin, Received
+from tests.support.origin import Origin
 from tests.support.proxied_case import ProxyCase
-from tests.support.replies import Close, End, File, Pattern, Reply, Reset, Stall, status
+from tests.support.replies import Close, End, File, Pattern, Received, Reply, Reset, Stall, status
 from tests.support.responses import Seen
 
 SIZE = 300_000
@@ -139,6 +140,11 @@ class Script:
 
 def broken(at: int, by: End) -> Callable[[Reply], Reply]:
     return lambda reply: reply.broken(at, by)
+
+
+def instead(of_it: Reply, _: Reply) -> Reply:
+    """Another reply in place of the one that belongs to the request."""
+    return of_it
 
 
 class ResumeTest(ProxyCase):
@@ -268,7 +274,7 @@ class ResumeTest(ProxyCase):
             script = Script(File(CONTENT), _1=broken(5000, Close()))
             origin, port = await self.film(script)
             file, script.file = script.file, changed
-            script.faults[1] = lambda _, file=file: file.reply(PLAIN_GET).broken(5000, Close())
+            script.faults[1] = partial(instead, file.reply(PLAIN_GET).broken(5000, Close()))
             self.cut(await self.answer_to(port, get()), 5000)
             self.assertEqual(len(origin.requests), 2)
 

@@ -95,7 +95,7 @@ class FailureTests(ProxyCase):
             port = self.proxy(self.saying(said), between_bytes_timeout=0.2, resume_for=0.0)
             got = await self.ask(port, "/")
             self.assertEqual((got.status, got.body, got.whole), (200, b"abc", False))
-            await self.soon(lambda count=count: len(self.records) == count)
+            await self.recorded(count)
             self.assertEqual(self.records[-1].ended, "cut")
             self.assertEqual(self.records[-1].error, "connection_read_timeout")
 

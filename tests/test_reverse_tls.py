@@ -148,9 +148,7 @@ class ListeningTests(ProxyCase):
             before = client.received
             await deferLater(reactor, 0.1)
             client.transport.resumeProducing()
-            await client.until(
-                lambda before=before: client.received > before or client.closed is not None
-            )
+            await client.until_received(before + 1)
         self.assertEqual(self.records, [])
 
 

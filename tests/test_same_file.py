@@ -16,14 +16,22 @@ ASKED = Range(10, 20)
 NOW = 1_800_000_000
 
 
-def part(said: bytes = b"bytes 10-19/100", etag: str | None = None, modified: int | None = 5):
+def part(
+    said: bytes = b"bytes 10-19/100", etag: str | None = None, modified: int | None = 5
+) -> ResponseSummary:
     tag = None if etag is None else ETag(etag.encode())
     length = parse_content_range(said)
     count = length.range.length if length and length.range else None
     return ResponseSummary(206, count, Validators(tag, modified, NOW), length)
 
 
-def judged(answer: ResponseSummary, same: str = "modified", known=None, version=None, **lines: str):
+def judged(
+    answer: ResponseSummary,
+    same: str = "modified",
+    known: Facts | None = None,
+    version: Validators | None = None,
+    **lines: str,
+) -> Accepted | Rejected:
     fields = Fields((n.replace("_", "-").encode(), v.encode()) for n, v in lines.items())
     return judge(answer, fields, ASKED, same, known, version, NOW)
 
@@ -50,7 +58,7 @@ class JudgeTests(SynchronousTestCase):
             b"bytes 10-19/15",
         ):
             found = judged(part(said))
-            self.assertIsInstance(found, Rejected, said)
+            assert isinstance(found, Rejected), said
             self.assertEqual(found.end, End.LIED, said)
 
     def test_copies_that_differ(self) -> None:
@@ -70,7 +78,7 @@ class JudgeTests(SynchronousTestCase):
             ("digest", part(), {"repr_digest": "md5=:a=:"}, False),
             ("digest", part(), {}, False),
         ):
-            found = judged(answer, same, known, **lines)
+            found = judged(answer, same, known, None, **lines)
             self.assertEqual(isinstance(found, Accepted), good, (same, answer, lines, found))
             if isinstance(found, Rejected):
                 self.assertEqual(found.end, End.ABSENT)
@@ -93,9 +101,11 @@ class JudgeTests(SynchronousTestCase):
             self.assertEqual(isinstance(found, Accepted), good, answer)
 
     def test_beyond_the_end(self) -> None:
-        def refused(said: bytes, known: Facts | None = None):
+        def refused(said: bytes, known: Facts | None = None) -> Rejected:
             answer = ResponseSummary(416, None, Validators(), parse_content_range(said))
-            return judge(answer, Fields(), ASKED, "modified", known, None, NOW)
+            found = judge(answer, Fields(), ASKED, "modified", known, None, NOW)
+            assert isinstance(found, Rejected), found
+            return found
 
         self.assertEqual(refused(b"bytes */10").end, End.BEYOND)
         self.assertEqual(refused(b"bytes */10").length, 10)
@@ -117,6 +127,7 @@ class JudgeTests(SynchronousTestCase):
             (304, End.LIED),
         ):
             found = judged(ResponseSummary(status, None, Validators()))
+            assert isinstance(found, Rejected), status
             self.assertEqual(found.end, end, status)
 
 

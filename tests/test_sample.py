@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from twisted.logger import formatEvent, globalLogPublisher
-
 from tests.support.get_command import Got
+from tests.support.logged import Logged
 from tests.support.mirrored_case import BYTES, FILM, HONEST, SIZE, MirroredCase, honest, reactor
 from tests.support.origin import Origin
 from tests.support.replies import File, Pattern, Received, Reply, Stall
@@ -25,13 +24,7 @@ def beginning(received: Received) -> tuple[int, int | None] | None:
 class SampleTests(MirroredCase):
     def setUp(self) -> None:
         super().setUp()
-        self.log: list[str] = []
-
-        def note(event: Any) -> None:
-            self.log.append(formatEvent(event))
-
-        globalLogPublisher.addObserver(note)
-        self.addCleanup(globalLogPublisher.removeObserver, note)
+        self.logged = Logged(self)
 
     async def from_two(self, first: Any, second: Any, **options: Any) -> tuple[Got, list[Origin]]:
         """The film from two mirrors, of which the first is the first to bring bytes."""
@@ -48,7 +41,7 @@ class SampleTests(MirroredCase):
         got, origins = await self.from_two(honest, other, compare="sample")
         self.assertEqual((got.whole, got.body == BYTES), (True, True))
         self.assertEqual(self.records[0].upstream, f"{origins[0].url}/")
-        (said,) = [line for line in self.log if "is left out" in line]
+        (said,) = [line for line in self.logged.lines if "is left out" in line]
         self.assertIn(f"{origins[1].url}/ is left out: it has another file: of the bytes 0-", said)
         self.assertIn(f"not those of {origins[0].url}/; `compare: off` would admit it", said)
 
@@ -56,7 +49,7 @@ class SampleTests(MirroredCase):
         got, origins = await self.from_two(honest, honest, compare="sample")
         self.assertEqual((got.whole, got.body == BYTES), (True, True))
         self.assertEqual(self.records[0].upstream, ",".join(f"{o.url}/" for o in origins))
-        self.assertFalse([line for line in self.log if "left out" in line])
+        self.assertFalse([line for line in self.logged.lines if "left out" in line])
         compared = [each for each in map(beginning, origins[1].requests) if each is not None]
         self.assertLessEqual(len(compared), 4)
         self.assertLessEqual(origins[1].most_open, 4)

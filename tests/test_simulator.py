@@ -18,7 +18,7 @@ from aprp.simulator import command, ideal
 from aprp.simulator.measure import Row, measure
 from aprp.simulator.mirror import Mirror
 from aprp.simulator.scenarios import MB, Scenario, mirrors, named, random_set
-from aprp.simulator.table import OURS, PAIRS, percentile, simulate
+from aprp.simulator.table import OURS, PAIRS, Pair, percentile, simulate
 
 SCENARIOS = {scenario.name: scenario for scenario in named()}
 
@@ -32,7 +32,7 @@ HARD = {
 }
 
 
-def row(scenario: Scenario, pair: tuple[str, str] = OURS) -> Row:
+def row(scenario: Scenario, pair: Pair = OURS) -> Row:
     return measure(simulate(scenario, pair), scenario.drain)
 
 

@@ -21,8 +21,9 @@ from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.source import TransferSource
 from aprp.web.query_proxy import CheckedOrigins
 from aprp.web.site import make_site
+from tests.support.client import reactor
 from tests.support.names import FakeNames, HeldUp
-from tests.support.proxied_case import HELLO, ProxyCase, fixed, reactor
+from tests.support.proxied_case import HELLO, ProxyCase, fixed
 
 
 class SlowNamesTests(ProxyCase):

@@ -17,7 +17,8 @@ class SpansTests(SynchronousTestCase):
     def test_like_a_set(
         self, steps: list[tuple[bool, tuple[int, int]]], window: tuple[int, int], at: int
     ) -> None:
-        spans, twin = Spans(), set()
+        spans = Spans()
+        twin: set[int] = set()
         for add, (start, stop) in steps:
             (spans.add if add else spans.remove)(start, stop)
             (twin.update if add else twin.difference_update)(range(start, stop))

@@ -135,9 +135,9 @@ class BytesTests(TransferCase):
         for spec in (FromTo(0), None):
             shared = self.shared()
             transfer = self.transfer(shared, origins)
-            failed = await self.assertFailure(
-                Deferred.fromCoroutine(transfer.begin(spec)), TransferFailed
-            )
+            with self.assertRaises(TransferFailed) as caught:
+                await transfer.begin(spec)
+            failed = caught.exception
             self.assertEqual(
                 failed.reasons,
                 ((origins[0].url, "answered 404"), (origins[1].url, "answered 403")),
@@ -271,7 +271,7 @@ class MemoryTests(TransferCase):
             client = await self.client(port)
             client.keep = False
             await client.send(b"GET /f HTTP/1.1\r\nHost: h\r\n\r\n")
-            await client.until(lambda each=client: each.received > 0)
+            await client.until_received(1)
             client.transport.pauseProducing()
         began = reactor.seconds()
         got = await self.ask(port, "/f", {"Range": "bytes=0-4999999"})

@@ -11,9 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tests.support.client import get
-from tests.support.origin import Received
 from tests.support.proxied_case import ProxyCase
-from tests.support.replies import Close, File, Pattern, Reset, Step, Wait
+from tests.support.replies import Close, File, Pattern, Received, Reset, Step, Wait
 
 CONTENT = Pattern(3000)[0:3000]
 WHOLE = CONTENT[:1000]

@@ -70,11 +70,19 @@ class Client(Protocol):
             waiting.addTimeout(seconds, reactor)
             await waiting
 
+    async def until_received(self, count: int) -> None:
+        """Wait until so many bytes have come, heads included, or the connection has ended."""
+        await self.until(lambda: self.received >= count or self.closed is not None)
+
+    async def until_last(self, data: bytes) -> None:
+        """Wait until that is the last that came."""
+        await self.until(lambda: self.data.endswith(data))
+
     @property
     def unsent(self) -> int:
         """Bytes written that the kernel hasn't taken."""
         transport = self.transport
-        return len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+        return int(len(transport.dataBuffer) - transport.offset + transport._tempDataLen)
 
     async def send(self, data: bytes, piece: int | None = None) -> None:
         """Write it, `piece` bytes in a segment."""
@@ -108,7 +116,8 @@ async def connect(port: int, tls: Any = None) -> Client:
     endpoint: Any = TCP4ClientEndpoint(reactor, "127.0.0.1", port)
     if tls is not None:
         endpoint = wrapClientTLS(tls, endpoint)
-    return await connectProtocol(endpoint, Client())
+    client: Client = await connectProtocol(endpoint, Client())
+    return client
 
 
 def get(path: bytes = b"/file", *fields: bytes, method: bytes = b"GET") -> bytes:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet import reactor as _reactor
-from twisted.internet.defer import Deferred
 
 from aprp.config import Settings, SourceSettings, SourcesRoute, Url
 from aprp.upstream.http.agent import Agent
@@ -38,7 +37,7 @@ class MirroredCase(ProxyCase):
         for number, answer in enumerate(answers):
             origin = Origin(answer, f"127.0.0.{number + 1}", paces[number], latency)
             await origin.start()
-            self.addCleanup(lambda each=origin: Deferred.fromCoroutine(each.stop()))
+            self.addCleanup(origin.stop)
             origins.append(origin)
         return origins
 

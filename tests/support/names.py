@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threading import Condition
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 
 from aprp.upstream.http.names import Addresses
 
@@ -24,6 +24,16 @@ class FakeNames:
     def answer(self, *addresses: str) -> None:
         """Answer the lookup that was begun last."""
         self.lookups[-1][3].callback(addresses)
+
+
+class OneAddress:
+    """Every name has that address."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def lookup(self, host: str, seconds: float, asker: str | None = None) -> Deferred[Addresses]:
+        return succeed((self._address,))
 
 
 class HeldUp:

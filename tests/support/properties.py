@@ -37,7 +37,7 @@ def set_up() -> None:
         print_blob=True,
     )
     settings.load_profile(os.environ.get(PROFILE, "fixed"))
-    Failure.printTraceback = _print_with_notes  # type: ignore[method-assign]
+    Failure.printTraceback = _print_with_notes  # type: ignore[method-assign,assignment]
 
 
 def _print_with_notes(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
@@ -21,7 +20,7 @@ from tests.support.client import PATIENCE, Client, connect, reactor
 from tests.support.get_command import Got, read_answers
 from tests.support.nginx import Nginx
 from tests.support.origin import Origin, ResponseSummary
-from tests.support.replies import Reply
+from tests.support.replies import Reply, Step
 from tests.support.responses import Seen
 
 
@@ -103,7 +102,7 @@ class ProxyCase(TestCase):
         """An upstream with that behaviour."""
         origin = Origin(answer)
         await origin.start()
-        self.addCleanup(lambda: Deferred.fromCoroutine(origin.stop()))
+        self.addCleanup(origin.stop)
         return origin
 
     def listen(self, factory: Any, context: Any = None) -> int:
@@ -132,14 +131,14 @@ class ProxyCase(TestCase):
         return origin, self.proxy(origin.url, path, limits, **route)
 
     def _until_the_end(self, listening: Listening) -> Listening:
-        self.addCleanup(lambda: Deferred.fromCoroutine(listening.stop()))
+        self.addCleanup(listening.stop)
         return listening
 
     # Clients
 
     async def client(self, port: int, tls: Any = None) -> Client:
         client = await connect(port, tls)
-        self.addCleanup(lambda: Deferred.fromCoroutine(self.end(client)))
+        self.addCleanup(self.end, client)
         return client
 
     async def end(self, client: Client) -> None:
@@ -174,6 +173,10 @@ class ProxyCase(TestCase):
         await client.ended(self.timeout)
         return read_answers(client.data, method)[0]
 
+    async def recorded(self, count: int = 1) -> None:
+        """Wait until so many requests have ended and been recorded."""
+        await self.soon(lambda: len(self.records) >= count)
+
     # Time
 
     async def wait(self, seconds: float = 0.05) -> None:
@@ -193,12 +196,12 @@ class ProxyCase(TestCase):
 HELLO = Reply(200, ((b"X-Kept", b"yes"),), (b"hello",))
 
 
-def fixed(reply: Reply) -> ResponseSummary:
+def fixed(reply: Reply | Iterable[Step]) -> ResponseSummary:
     """Always that answer."""
     return lambda _: reply
 
 
 def factory_of(protocol: Callable[[], Any]) -> Factory:
-    factory = Factory.forProtocol(protocol)  # type: ignore[arg-type]
+    factory = Factory.forProtocol(protocol)
     factory.noisy = False
     return factory

@@ -5,6 +5,8 @@ Used by the tests of the scheduler: they decide what happens next, the world kee
 
 from __future__ import annotations
 
+from typing import Any
+
 from aprp.core.scheduling import messages as m
 from aprp.core.scheduling.ratings import Ratings
 from aprp.core.scheduling.scheduler import Scheduler
@@ -40,7 +42,7 @@ class World:
         self.sources = {source.name: source for source in sources}
         self.now = 0.0
         self.wants: dict[str, m.Urgency] = {}
-        self.attempts: dict[int, list] = {}
+        self.attempts: dict[int, list[Any]] = {}
         self.numbers: set[int] = set()
         self.held: dict[int, int] = {}  # start: stop of what is kept
         self.kept = 0

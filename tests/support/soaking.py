@@ -17,9 +17,9 @@ from twisted.internet.task import deferLater
 
 from aprp.web.access_record import AccessRecord
 from tests.support.client import Client, connect, get
-from tests.support.origin import Origin, Received
+from tests.support.origin import Origin
 from tests.support.proxied_case import Proxy
-from tests.support.replies import Close, File, Pattern, Reply, Reset
+from tests.support.replies import Close, File, Pattern, Received, Reply, Reset
 
 SIZE = 400_000
 CONTENT = Pattern(SIZE)
