@@ -122,5 +122,45 @@ class FloorTests(SynchronousTestCase):
         )
         self.assertEqual(out.stdout.strip(), "False")
 
+    def test_what_the_scheduler_keeps_is_written_by_its_owner(self) -> None:
+        """An object is changed by its own methods; the exceptions say which module owns what."""
+        owners = {
+            ("state.py", "attempt"),  # the offsets of attempts and of the pool change together
+            ("failures.py", "source"),  # what SourceState says of failures
+            ("failures.py", "other"),
+        }
+        written = [
+            f"{path.name}:{node.lineno} writes {ast.unparse(node)}"
+            for path in (PACKAGE / "core" / "scheduling").rglob("*.py")
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Attribute)
+            and isinstance(node.ctx, ast.Store | ast.Del)
+            and ast.unparse(node.value) != "self"
+            and (path.name, ast.unparse(node.value)) not in owners
+        ]
+        self.assertEqual(written, [])
+
+    def test_policies_know_each_other_by_their_protocols_only(self) -> None:
+        """But for what a policy is built on, and the registry, which makes them."""
+        folder = PACKAGE / "core" / "scheduling" / "policies"
+        bases = {"block_queue", "invalid_block_count", "off"}
+        inward = [
+            f"{path.stem} imports {name}"
+            for path in folder.glob("*.py")
+            if path.stem != "registry"
+            for name in imports_of(path)
+            if name.startswith("aprp.core.scheduling.policies.") and name.split(".")[4] not in bases
+        ]
+        self.assertEqual(inward, [])
+        outward = [
+            f"{module_name(path)} imports {name}"
+            for path in PACKAGE.rglob("*.py")
+            if path.parent != folder
+            for name in imports_of(path)
+            if name.startswith("aprp.core.scheduling.policies.")
+            and name.split(".")[4] != "registry"
+        ]
+        self.assertEqual(outward, [])
+
     def test_the_plugin_folder_stays_a_namespace(self) -> None:
         self.assertEqual(list((ROOT / "twisted").rglob("__init__.py")), [])

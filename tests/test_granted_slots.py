@@ -9,7 +9,8 @@ from aprp.core.scheduling.policies.adaptive import Adaptive
 from aprp.core.scheduling.ratings import Ratings
 from aprp.core.scheduling.scheduler import Scheduler
 from aprp.core.scheduling.settings import SchedulingSettings
-from aprp.core.scheduling.state import SourceState, TransferState
+from aprp.core.scheduling.source_state import SourceState
+from aprp.core.scheduling.state import TransferState
 
 
 class Fickle(Adaptive):

@@ -43,7 +43,7 @@ class RescueTests(SynchronousTestCase):
     def test_one_that_took_over_is_not_robbed_before_it_brought_something(self) -> None:
         on = state(slow=1, fast=9)
         head = begun(on, "slow", 0, MIB)
-        head.second = True
+        head.took_over = True
         self.assertIsNone(self.policy.choose(on, on.sources["fast"], 0.0))
         on.receive(head, 10)
         self.assertIsNotNone(self.policy.choose(on, on.sources["fast"], 0.0))
@@ -106,3 +106,21 @@ class RescueTests(SynchronousTestCase):
         second = self.policy.choose(on, on.sources["b"], 0.0)
         assert second is not None
         self.assertEqual((second.start, second.relieved), (0, None))
+
+    def test_the_only_source_is_asked_again_after_pauses_that_grow_until_it_is_heard(self) -> None:
+        on = state(a=1)
+        source = on.sources["a"]
+        pauses = []
+        for silent in range(4):
+            attempt = begun(on, "a", silent * MIB, silent * MIB + MIB)
+            self.assertEqual(self.policy.doubtful(on, SILENT), [attempt])
+            on.doubt(attempt)
+            pauses.append(self.policy.ask_again_at(on, source, SILENT))
+        self.assertEqual(pauses, [1.0, 2.0, 4.0, 4.0])
+        self.policy.heard_from(source)
+        self.assertEqual(self.policy.ask_again_at(on, source, SILENT), 1.0)
+
+    def test_a_silent_source_is_left_alone_beside_a_good_one(self) -> None:
+        on = state(a=1, b=1)
+        on.doubt(begun(on, "a", 0, MIB))
+        self.assertGreater(self.policy.ask_again_at(on, on.sources["a"], 9.0), 9.0)

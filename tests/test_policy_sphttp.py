@@ -8,6 +8,7 @@ from aprp.core.scheduling.messages import MIB, Source
 from aprp.core.scheduling.policies.block_queue import BlockQueue
 from aprp.core.scheduling.policies.diff import Diff
 from aprp.core.scheduling.policies.ibrc import Ibrc
+from aprp.core.scheduling.policies.invalid_block_count import InvalidBlockCount
 from aprp.core.scheduling.policies.inverse import Inverse
 from aprp.core.scheduling.policies.nibib import Nibib
 from aprp.core.scheduling.policies.normal import Normal
@@ -15,7 +16,8 @@ from aprp.core.scheduling.policies.off import Off
 from aprp.core.scheduling.policies.static import Static
 from aprp.core.scheduling.ratings import Rating
 from aprp.core.scheduling.settings import SchedulingSettings
-from aprp.core.scheduling.state import SourceState, TransferState
+from aprp.core.scheduling.source_state import SourceState
+from aprp.core.scheduling.state import TransferState
 
 
 def state(*sources: Source, blocks: int = 40) -> TransferState:
@@ -35,6 +37,16 @@ def block(policy: BlockQueue, made: TransferState, name: str) -> int | None:
     return None if chosen is None else chosen[0] // MIB
 
 
+def delivered(policy: BlockQueue | InvalidBlockCount, made: TransferState, **blocks: int) -> None:
+    """Let the policy see so many complete blocks of each source."""
+    for name, count in blocks.items():
+        for _ in range(count):
+            if isinstance(policy, BlockQueue):
+                policy.completed(made.sources[name])
+            else:
+                policy.completed(made, made.sources[name], advanced=False)
+
+
 class DelayTests(SynchronousTestCase):
     def test_normal_takes_the_first(self) -> None:
         made = state(A, B)
@@ -51,15 +63,20 @@ class DelayTests(SynchronousTestCase):
 
     def test_diff_counts_what_came_since_it_last_asked(self) -> None:
         made = state(A, B)
-        made.sources["a"].blocks, made.sources["b"].blocks = 9, 1
-        made.sources["b"].seen = 3
-        self.assertEqual(block(Diff(SETTINGS), made, "b"), 10 - 3 - 2)
+        policy = Diff(SETTINGS)
+        delivered(policy, made, a=2, b=1)
+        policy.begun(made.sources["b"])
+        delivered(policy, made, a=7)
+        self.assertEqual(block(policy, made, "b"), 10 - 3 - 2)
 
     def test_diff_counts_sources_out_of_use(self) -> None:
         made = state(A, B)
-        made.sources["a"].blocks, made.sources["b"].seen = 9, 3
+        policy = Diff(SETTINGS)
+        delivered(policy, made, a=3)
+        policy.begun(made.sources["b"])
+        delivered(policy, made, a=6)
         made.sources["a"].retry_at = 5.0
-        self.assertEqual(block(Diff(SETTINGS), made, "b"), 9 - 3 - 2 + 1)
+        self.assertEqual(block(policy, made, "b"), 9 - 3 - 2 + 1)
 
     def test_diff_begins_by_latency(self) -> None:
         made = state(A, B)
@@ -70,19 +87,19 @@ class DelayTests(SynchronousTestCase):
 
     def test_inv_goes_by_how_many_more_the_best_delivered(self) -> None:
         made = state(A, B)
-        made.sources["a"].blocks, made.sources["b"].blocks = 9, 2
-        self.assertEqual(block(Inverse(SETTINGS), made, "b"), 3)
-        self.assertEqual(block(Inverse(SETTINGS), made, "a"), 0)
+        policy = Inverse(SETTINGS)
+        delivered(policy, made, a=9, b=2)
+        self.assertEqual(block(policy, made, "b"), 3)
+        self.assertEqual(block(policy, made, "a"), 0)
 
     def test_a_source_too_slow_for_what_is_left_stops_until_something_is_put_back(self) -> None:
         made = state(A, B)
-        made.sources["a"].blocks = 9
         policy = Inverse(SETTINGS)
+        delivered(policy, made, a=9)
         first = made.begin(made.sources["a"], 0, 30 * MIB, 0.0, warm=True)
-        made.sources["b"].blocks = 0
         self.assertIsNone(block(policy, made, "b"))
         made.end(first)
-        made.sources["b"].blocks = 9
+        delivered(policy, made, b=9)
         self.assertEqual(block(policy, made, "b"), 0)
 
     def test_the_last_block_is_anyones(self) -> None:
@@ -105,39 +122,38 @@ class DuplicateTests(SynchronousTestCase):
             attempt = made.begin(made.sources["a"], number * MIB, (number + 1) * MIB, 0, warm=True)
             made.receive(attempt, MIB)
             made.end(attempt)
-            made.sources["a"].blocks += 1
         return made
 
     def test_nibib_counts_blocks_that_wait(self) -> None:
         made = self.late_head()
         for threshold, expected in ((3, (0, MIB)), (4, None)):
             policy = Nibib(SchedulingSettings(duplicate_threshold=threshold))
-            policy.arrived(made, advanced=False)
+            policy.completed(made, made.sources["a"], advanced=False)
             second = policy.choose(made, made.sources["a"], 0.0)
             self.assertEqual(None if second is None else (second.start, second.stop), expected)
 
     def test_ibrc_counts_vain_reads(self) -> None:
         made = self.late_head()
         policy = Ibrc(SchedulingSettings(duplicate_threshold=1))
-        policy.arrived(made, advanced=False)
+        policy.completed(made, made.sources["a"], advanced=False)
         self.assertIsNone(policy.choose(made, made.sources["a"], 0.0))
-        policy.arrived(made, advanced=False)
+        policy.completed(made, made.sources["a"], advanced=False)
         self.assertIsNotNone(policy.choose(made, made.sources["a"], 0.0))
-        policy.arrived(made, advanced=True)
+        policy.completed(made, made.sources["a"], advanced=True)
         self.assertIsNone(policy.choose(made, made.sources["a"], 0.0))
 
     def test_only_the_best_source_asks_twice(self) -> None:
         made = self.late_head()
         policy = Ibrc(SchedulingSettings(duplicate_threshold=0))
-        policy.arrived(made, advanced=False)
-        made.sources["b"].blocks = 9
+        policy.completed(made, made.sources["a"], advanced=False)
+        delivered(policy, made, b=9)
         self.assertIsNone(policy.choose(made, made.sources["a"], 0.0))
 
     def test_the_threshold_fits_the_window(self) -> None:
         made = self.late_head()
         made.window = 4 * MIB
         policy = Nibib(SchedulingSettings(duplicate_threshold=20))
-        policy.arrived(made, advanced=False)
+        policy.completed(made, made.sources["a"], advanced=False)
         self.assertIsNotNone(policy.choose(made, made.sources["a"], 0.0))
 
     def test_off(self) -> None:

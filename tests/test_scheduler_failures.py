@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from aprp.core.scheduling.failures import PAUSES, PROGRESS, FailurePolicy
 from aprp.core.scheduling.messages import End, Ended, Source
 from aprp.core.scheduling.ratings import Ratings
-from aprp.core.scheduling.state import SourceState
+from aprp.core.scheduling.source_state import SourceState
 
 BROKEN = Ended(1, End.BROKEN)
 

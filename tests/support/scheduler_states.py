@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from aprp.core.scheduling.attempt_state import AttemptState
 from aprp.core.scheduling.messages import MIB, Source
 from aprp.core.scheduling.ratings import Ratings
-from aprp.core.scheduling.state import AttemptState, SourceState, TransferState
+from aprp.core.scheduling.source_state import SourceState
+from aprp.core.scheduling.state import TransferState
 
 LATENCY = 0.02
 

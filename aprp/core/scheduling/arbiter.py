@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aprp.core.scheduling.messages import Source, Urgency
 
@@ -30,7 +30,7 @@ class Grant:
     source: str
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Want:
     transfer: Hashable
     source: Source
@@ -64,7 +64,7 @@ class Arbiter:
             self._turn += 1
             self._wants[key] = _Want(transfer, source, urgency, self._turn)
         else:
-            waiting.urgency = urgency
+            self._wants[key] = replace(waiting, urgency=urgency)
         return self._grant()
 
     def withdraw(self, transfer: Hashable, source: str) -> None:
@@ -98,11 +98,6 @@ class Arbiter:
             if held := self._held[(transfer, source)]:
                 found[source] += held
         return dict(found)
-
-    @property
-    def waiting(self) -> int:
-        """How many wants have not been granted."""
-        return len(self._wants)
 
     def _grant(self) -> list[Grant]:
         granted: list[Grant] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aprp.core.scheduling.state import AttemptState
+from aprp.core.scheduling.attempt_state import AttemptState
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,13 @@ from __future__ import annotations
 from aprp.core.scheduling import forecast
 from aprp.core.scheduling import messages as m
 from aprp.core.scheduling.assignment import Assignment
+from aprp.core.scheduling.attempt_state import AttemptState
 from aprp.core.scheduling.failures import FailurePolicy
+from aprp.core.scheduling.flow import Flow
 from aprp.core.scheduling.messages import Action
-from aprp.core.scheduling.policies.registry import DuplicatePolicy
-from aprp.core.scheduling.state import AttemptState, SourceState, TransferState
-
-_SHORTEST, _SILENCE = 0.002, 0.25
-"""Seconds between which the time that a chunk took counts in a rate."""
+from aprp.core.scheduling.policies.registry import DelayPolicy, DuplicatePolicy
+from aprp.core.scheduling.source_state import SourceState
+from aprp.core.scheduling.state import TransferState
 
 
 class AttemptTracker:
@@ -32,16 +32,23 @@ class AttemptTracker:
     def __init__(
         self,
         state: TransferState,
+        delay: DelayPolicy,
         duplicate: DuplicatePolicy,
         failures: FailurePolicy,
         length: int | None,
     ) -> None:
         self._state = state
+        self._delay = delay
         self._duplicate = duplicate
+        self._flows = {source.name: Flow(source.rating) for source in state.sources.values()}
         self._failures = failures
         self.length = length
         self.beyond = False
         self.actions: list[Action] = []
+
+    def clear_actions(self) -> None:
+        """Begin a new list of actions, for the next event."""
+        self.actions = []
 
     def begin(self, source: SourceState, assignment: Assignment, now: float, *, warm: bool) -> None:
         """Ask the source for what was assignment, and cut back the attempt it takes over from."""
@@ -49,9 +56,15 @@ class AttemptTracker:
             self.cut(assignment.relieved, assignment.start, now)
         self._make_room(assignment.start, assignment.stop)
         self._let_go_of_silent(source, assignment, now)
-        source.seen = sum(other.blocks for other in self._state.sources.values())
-        attempt = self._state.begin(source, assignment.start, assignment.stop, now, warm=warm)
-        attempt.second = assignment.relieved is not None
+        self._delay.begun(source)
+        attempt = self._state.begin(
+            source,
+            assignment.start,
+            assignment.stop,
+            now,
+            warm=warm,
+            took_over=assignment.relieved is not None,
+        )
         self.actions.append(m.Fetch(attempt.number, source.name, attempt.start, attempt.stop))
 
     def _make_room(self, start: int, stop: int) -> None:
@@ -76,12 +89,11 @@ class AttemptTracker:
         source = self._state.sources[attempt.source]
         busy = source.streaming > 0
         if not busy:
-            source.chunk_at = None
-        attempt.began = attempt.life = now
-        attempt.wire_stop = event.stop
+            self._flows[source.name].idle()
+        attempt.answered(event.stop, now)
         source.rating.answered(now - attempt.since, event.connect, busy=busy)
         if event.connect is not None and attempt.warm:
-            source.rating.warm = 0
+            source.rating.pool_was_empty()
         self._failures.answered()
         self._alive(source, attempt, now)
         self._learn_length(event.length, now)
@@ -96,12 +108,13 @@ class AttemptTracker:
         state, source = self._state, self._state.sources[attempt.source]
         ready = state.ready
         fresh = state.receive(attempt, count)
-        self._rate(source, attempt, count, now)
-        attempt.life = now
+        whole_since = attempt.began if attempt.whole else None
+        self._flows[source.name].came(count, now, source.streaming, whole_since)
+        attempt.heard(now)
         self.actions += [m.Keep(attempt.number, low, high) for low, high in fresh]
         self._alive(source, attempt, now)
         for low, high in fresh:
-            source.failures = source.rating.failures = 0
+            self._failures.delivered(source)
             self._failures.gained(high - low, whole=not state.missing)
             for other in state.others_over(attempt, low, high):
                 self._trim(other, now)
@@ -109,20 +122,8 @@ class AttemptTracker:
             self._trim(attempt, now)
         return ready < state.ready and state.unasked.holds(state.ready)
 
-    def _rate(self, source: SourceState, attempt: AttemptState, count: int, now: float) -> None:
-        """The first chunk after an idle time may have waited: it only starts the clock, unless
-        it's all there is. A silence isn't a rate."""
-        since = source.chunk_at
-        if since is None and attempt.at >= attempt.wire_stop and attempt.began is not None:
-            since = min(attempt.began, now - _SHORTEST)
-        if since is not None:
-            if now > since:
-                source.flowed = max(1, min(source.flows, source.streaming))
-            source.rating.came(count, min(now - since, _SILENCE), source.flowed, now)
-        source.chunk_at, source.flows = now, source.streaming
-
     def _alive(self, source: SourceState, attempt: AttemptState, now: float) -> None:
-        source.silences = 0
+        self._duplicate.heard_from(source)
         if attempt.doubted:
             self._state.believe(attempt)
             self._trim(attempt, now)
@@ -146,28 +147,27 @@ class AttemptTracker:
 
     def abandon(self, attempt: AttemptState) -> None:
         """The attempt is over, and what it owed is anyone's."""
-        self._state.vain += forecast.under_way(self._state, attempt)
+        self._state.waste(forecast.under_way(self._state, attempt))
         self._over_with(attempt)
         self.actions.append(m.Abandon(attempt.number))
 
     def stop(self) -> None:
         """Abandon every attempt but those that have brought all they were asked for."""
         for attempt in list(self._state.attempts.values()):
-            if attempt.began is not None and attempt.at >= attempt.wire_stop:
+            if attempt.whole:
                 self._over_with(attempt)
                 self._completed(self._state.sources[attempt.source])
             else:
                 self.abandon(attempt)
 
     def _completed(self, source: SourceState) -> None:
-        source.blocks += 1
-        source.rating.warm = min(source.rating.warm + 1, source.spec.connections)
+        source.rating.connection_left(source.spec.connections)
 
     def _over_with(self, attempt: AttemptState) -> None:
         self._state.end(attempt)
         source = self._state.sources[attempt.source]
         if not source.streaming:
-            source.chunk_at = None
+            self._flows[source.name].idle()
 
     def ended(self, event: m.Ended, now: float) -> None:
         """The caller says that the attempt is over."""
@@ -179,9 +179,10 @@ class AttemptTracker:
         match event.end:
             case m.End.COMPLETED:
                 self._completed(source)
-                self._duplicate.arrived(self._state, self._state.ready >= attempt.stop)
+                self._delay.completed(source)
+                self._duplicate.completed(self._state, source, self._state.ready >= attempt.stop)
             case m.End.STALE:
-                source.rating.warm = 0
+                source.rating.pool_was_empty()
             case m.End.BEYOND if event.length is not None and event.length <= attempt.start:
                 self._learn_length(event.length, now)
             case _:
@@ -197,8 +198,5 @@ class AttemptTracker:
         if length <= state.start:
             self.beyond = True
             return
-        state.limit(length)
-        for attempt in list(state.attempts.values()):
-            if attempt.stop > length:
-                attempt.stop = length
-                self._trim(attempt, now)
+        for attempt in state.limit(length):
+            self._trim(attempt, now)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 
 from aprp.core.scheduling.blocks import EDGE
 from aprp.core.scheduling.messages import End, Ended
-from aprp.core.scheduling.state import SourceState
+from aprp.core.scheduling.source_state import SourceState
 
 PAUSES = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 """Seconds until a source is asked again, by how often it failed in a row; then the last."""
@@ -95,6 +95,11 @@ class FailurePolicy:
     def answered(self) -> None:
         """A good response head came."""
         self._begun = True
+
+    def delivered(self, source: SourceState) -> None:
+        """New bytes came from the source: it no longer counts as failing."""
+        source.failures = 0
+        source.rating.delivered()
 
     def gained(self, count: int, whole: bool) -> None:
         """``count`` new bytes came; ``whole`` if nothing is missing any longer."""

@@ -14,7 +14,9 @@ Rules:
 from __future__ import annotations
 
 from aprp.core.scheduling import blocks
-from aprp.core.scheduling.state import AttemptState, SourceState, TransferState
+from aprp.core.scheduling.attempt_state import AttemptState
+from aprp.core.scheduling.source_state import SourceState
+from aprp.core.scheduling.state import TransferState
 
 MARGIN = 0.005
 """Seconds by which the next request goes out early, beyond the deviation of the latency."""
@@ -53,12 +55,12 @@ def all_rates(state: TransferState, now: float) -> float:
 
 def first_byte(state: TransferState, source: SourceState, now: float) -> float:
     """Seconds from a request wanted now to its first byte."""
-    warm = source.in_hand or source.rating.warm > 0
+    warm = source.slot.connected or source.rating.warm > 0
     measured = source.rating.first_byte(warm)
     if measured is not None:
-        if source.wanted is None or warm:
+        if source.slot.urgency is None or warm:
             return measured
-        return max(measured - (now - source.wanted_since), source.rating.first_byte(True) or 0.0)
+        return max(measured - (now - source.slot.since), source.rating.first_byte(True) or 0.0)
     known = [
         other.rating.latency for other in state.sources.values() if other.rating.latency is not None
     ]
@@ -88,7 +90,7 @@ def left(attempt: AttemptState, rate: float, now: float) -> float:
     not been handed over yet."""
     if attempt.began is None:
         return attempt.left
-    return max(0.0, attempt.left - rate * min(now - attempt.life, _CHUNK_TIME))
+    return max(0.0, attempt.left - rate * min(now - attempt.heard_at, _CHUNK_TIME))
 
 
 def begins(state: TransferState, source: SourceState, attempt: AttemptState, now: float) -> float:

@@ -19,7 +19,8 @@ from aprp.core.scheduling.blocks import EDGE
 from aprp.core.scheduling.failures import FailurePolicy
 from aprp.core.scheduling.policies.registry import DelayPolicy, DuplicatePolicy
 from aprp.core.scheduling.read_ahead import KEPT, ReadAhead
-from aprp.core.scheduling.state import SourceState, TransferState
+from aprp.core.scheduling.source_state import SourceState
+from aprp.core.scheduling.state import TransferState
 
 _QUIET = 0.005
 """Seconds between two plans when nothing but bytes came."""
@@ -30,13 +31,10 @@ _STEP = 0.001
 _CLAIM = 0.25
 """Seconds that a source may take to connect before its block is offered to others."""
 
-_PATIENCE = (1.0, 2.0, 4.0)
-"""Seconds until the only source left, silent, is asked again; by how often it fell silent."""
-
 
 class Planner:
     """The plans of one transfer. ``wake`` is when to look again though nothing happened, None for
-    no need; ``declined`` the source whose slot was given back just now."""
+    no need."""
 
     def __init__(
         self,
@@ -56,7 +54,7 @@ class Planner:
         self._duplicate = duplicate
         self._planned = -1.0
         self.wake: float | None = None
-        self.declined: SourceState | None = None
+        self._declined: SourceState | None = None
 
     def look(self, now: float) -> None:
         """See how far ahead may be asked, and which attempts can't be relied on."""
@@ -65,7 +63,6 @@ class Planner:
         self._look_ahead(now)
         for attempt in self._duplicate.doubtful(state, now):
             state.doubt(attempt)
-            state.sources[attempt.source].silences += 1
         for attempt, stop in self._duplicate.overlong(state, now):
             self._tracker.cut(attempt, stop, now)
 
@@ -75,11 +72,11 @@ class Planner:
         self._planned = now
         room = state.unasked.count(state.ready, state.edge)
         for source in sorted(self._sources, key=self._preference):
-            assignment = None if source is self.declined else self.pick(source, now)
+            assignment = None if source is self._declined else self.assign(source, now)
             if assignment is not None and (room > 0 or assignment.relieved is not None):
                 head = assignment.start <= state.ready
                 self._want(source, m.Urgency.HEAD if head else m.Urgency.AHEAD, now)
-                if assignment.relieved is None and now < source.claim_until:
+                if assignment.relieved is None and now < source.slot.claim_until:
                     room -= assignment.stop - assignment.start
             elif self._opens_ahead(source, now):
                 self._want(source, m.Urgency.AHEAD, now)
@@ -87,8 +84,12 @@ class Planner:
                 self._withdraw(source)
         self._set_wake(now)
 
+    def decline(self, source: SourceState | None) -> None:
+        """Note whose granted slot was given back; None: nobody's, with each new event."""
+        self._declined = source
+
     def withdraw(self) -> None:
-        """Nothing is wanted any more."""
+        """Withdraw every want."""
         for source in self._sources:
             self._withdraw(source)
 
@@ -101,44 +102,38 @@ class Planner:
         return False
 
     def _withdraw(self, source: SourceState) -> None:
-        if source.wanted is not None:
-            source.wanted = None
+        if source.slot.urgency is not None:
+            source.slot.settle()
             self._tracker.actions.append(m.WithdrawWant(source.name))
 
     def _opens_ahead(self, source: SourceState, now: float) -> bool:
         """Whether a connection is wanted though there's nothing to fetch on it yet."""
-        if source.opened_ahead and source.wanted is None:
+        if source.slot.opened_ahead and source.slot.urgency is None:
             return False
         if not self._may_ask(source, now) or not self._delay.opens_ahead(self._state, source, now):
             return False
-        source.opened_ahead = True
+        source.slot.open_ahead()
         return True
 
     def _look_ahead(self, now: float) -> None:
-        state = self._state
-        state.window = self._read_ahead.window(now, forecast.all_rates(state, now))
-        state.edge = min(state.stop, state.taken + state.window)
-        if state.edge < state.stop and state.edge // EDGE * EDGE > state.taken:
-            state.edge = state.edge // EDGE * EDGE
-        state.slack = (state.ready - state.taken) / self._read_ahead.rate
+        window = self._read_ahead.window(now, forecast.all_rates(self._state, now))
+        self._state.look_ahead(window, self._read_ahead.rate)
 
     def _preference(self, source: SourceState) -> tuple[bool, bool, float, int]:
-        rating, doubtful, idle = source.rating, bool(source.failures), source.wanted is None
+        rating, doubtful, idle = source.rating, bool(source.failures), source.slot.urgency is None
         rate, first = rating.lane_rate, rating.first_byte(warm=rating.warm > 0)
         if rate is None or first is None:
             return (doubtful, idle, 0.0, source.order)
         return (doubtful, idle, first + EDGE / max(rate, 1.0), source.order)
 
     def _want(self, source: SourceState, urgency: m.Urgency, now: float) -> None:
-        if source.wanted is None:
-            source.wanted_since = now
+        if source.slot.urgency is None:
             patience = max(_CLAIM, 2 * forecast.first_byte(self._state, source, now))
-            source.claim_until = now + patience
-        if source.wanted is not urgency:
-            source.wanted = urgency
+            source.slot.claim(now, now + patience)
+        if source.slot.want(urgency):
             self._tracker.actions.append(m.WantSlot(source.name, urgency))
 
-    def pick(self, source: SourceState, now: float) -> Assignment | None:
+    def assign(self, source: SourceState, now: float) -> Assignment | None:
         """What the source should be asked for, if a slot is there."""
         if len(source.attempts) >= source.spec.connections or not self._may_ask(source, now):
             return None
@@ -151,22 +146,14 @@ class Planner:
     def _may_ask(self, source: SourceState, now: float) -> bool:
         if source.barred or source.retry_at > now:
             return False
-        return not source.silent or now >= self._ask_again_at(source, now)
-
-    def _ask_again_at(self, source: SourceState, now: float) -> float:
-        """A silent source is asked again only if there's no other, after some patience."""
-        if any(other.usable(now) for other in self._sources):
-            return now + _PATIENCE[0]
-        last = max(attempt.since for attempt in source.attempts)
-        times = max(1, source.silences)  # none is left of the count when another attempt goes on
-        return last + _PATIENCE[min(times, len(_PATIENCE)) - 1]
+        return not source.silent or now >= self._duplicate.ask_again_at(self._state, source, now)
 
     def _let_go(self, now: float) -> None:
         when = self._read_ahead.let_go_at()
         if when is None or now < when:
             return
         state = self._state
-        self._read_ahead.asleep = True
+        self._read_ahead.sleep()
         for attempt in list(state.attempts.values()):
             self._tracker.abandon(attempt)
         for low, high in state.forget(state.taken + KEPT, state.stop):
@@ -177,13 +164,13 @@ class Planner:
         times = [self._duplicate.wake(state, now), self._read_ahead.let_go_at()]
         times += self._failures.wake(now)
         for source in self._sources:
-            if source.wanted is not None:
-                times.append(source.claim_until)
+            if source.slot.urgency is not None:
+                times.append(source.slot.claim_until)
             elif source.silent:
-                times.append(self._ask_again_at(source, now))
+                times.append(self._duplicate.ask_again_at(state, source, now))
             elif self._may_ask(source, now):
                 times.append(self._delay.due(state, source, now))
-        if self.declined is not None:  # what was given back is not wanted again at once
+        if self._declined is not None:  # what was given back is not wanted again at once
             times.append(now + _QUIET)
         coming = [time for time in times if time is not None and time > now]
         self.wake = max(min(coming), now + _STEP) if coming else None

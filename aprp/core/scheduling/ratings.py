@@ -142,6 +142,26 @@ class Rating:
         self.failures += 1
         self.parked_until = max(self.parked_until, now + parked)
 
+    def delivered(self) -> None:
+        """Note that bytes came: failures in a row end."""
+        self.failures = 0
+
+    def connection_left(self, most: int) -> None:
+        """Note that a connection went back to the pool, which holds at most ``most``."""
+        self.warm = min(self.warm + 1, most)
+
+    def connection_unused(self, *, opened: bool) -> None:
+        """Note that an open connection went to the pool without a request on it."""
+        self.warm = max(1, self.warm + opened)
+
+    def connection_taken(self) -> None:
+        """Note that a request takes a connection out of the pool."""
+        self.warm = max(0, self.warm - 1)
+
+    def pool_was_empty(self) -> None:
+        """Note that the pool had no live connection after all."""
+        self.warm = 0
+
     def first_byte(self, warm: bool) -> float | None:
         """Seconds from a request to its first byte; None: never measured. Connecting takes one
         round trip, and so does a request, if there's nothing better to go by."""

@@ -90,6 +90,10 @@ class ReadAhead:
         self._grown = min(self._grown + count, max(self._window, self._first))
         self._since = now if more else None
 
+    def sleep(self) -> None:
+        """The client has paused: stop reading ahead until it takes something."""
+        self.asleep = True
+
     def let_go_at(self) -> float | None:
         """When the client counts as paused, unless it takes something before."""
         return None if self.asleep or self._since is None else self._since + LET_GO

@@ -76,7 +76,8 @@ from aprp.core.scheduling.policies.registry import DELAYS, DUPLICATES
 from aprp.core.scheduling.ratings import Ratings
 from aprp.core.scheduling.read_ahead import ReadAhead
 from aprp.core.scheduling.settings import SchedulingSettings
-from aprp.core.scheduling.state import ENDLESS, SourceState, TransferState
+from aprp.core.scheduling.source_state import SourceState
+from aprp.core.scheduling.state import ENDLESS, TransferState
 
 
 class Scheduler:
@@ -117,7 +118,7 @@ class Scheduler:
         delay = DELAYS[settings.delay](settings)
         self._read_ahead = ReadAhead(settings.window, len(sources))
         self._failures = FailurePolicy(self._sources, settings.resume_for)
-        self._tracker = AttemptTracker(self._state, duplicate, self._failures, length)
+        self._tracker = AttemptTracker(self._state, delay, duplicate, self._failures, length)
         self._planner = Planner(
             self._state, self._tracker, self._failures, self._read_ahead, delay, duplicate
         )
@@ -127,8 +128,8 @@ class Scheduler:
         """Take one event at ``now`` and return what has to be done, in order."""
         if self._over:
             return [m.ReleaseSlot(event.source)] if isinstance(event, m.Granted) else []
-        self._tracker.actions = []
-        self._planner.declined = None
+        self._tracker.clear_actions()
+        self._planner.decline(None)
         worth_it = self._take(now, event)
         if self._tracker.beyond and not self._over:
             why = "the file ends before the range"
@@ -183,7 +184,7 @@ class Scheduler:
                 self._granted(event, now)
             case m.ConnectFailed(name, reason):
                 source = self._state.sources[name]
-                source.wanted = None
+                source.slot.settle()
                 self._failures.blame(source, m.Ended(0, m.End.UNREACHABLE, reason), now)
             case m.HeadCame():
                 self._tracker.head_came(event, now)
@@ -209,17 +210,16 @@ class Scheduler:
 
     def _granted(self, event: m.Granted, now: float) -> None:
         source = self._state.sources[event.source]
-        wanted = source.wanted
         if event.connect is not None:
             source.rating.connected(event.connect)
-        source.in_hand = event.ready
-        assignment = None if wanted is None else self._planner.pick(source, now)
-        source.in_hand, source.wanted = False, None
+        wanted = source.slot.granted(event.ready)
+        assignment = self._planner.assign(source, now) if wanted else None
+        source.slot.settle()
         if assignment is None:
             if event.ready:
-                source.rating.warm = max(1, source.rating.warm + (event.connect is not None))
+                source.rating.connection_unused(opened=event.connect is not None)
             self._tracker.actions.append(m.ReleaseSlot(source.name))
-            self._planner.declined = source
+            self._planner.decline(source)
             return
         warm = self._count_connection(source, event)
         late = self._state.head if self._leave_late else None
@@ -232,16 +232,12 @@ class Scheduler:
         if event.connect is not None:
             return True
         warm = event.ready or source.rating.warm > 0
-        source.rating.warm = max(0, source.rating.warm - 1)
+        source.rating.connection_taken()
         return warm
 
     def _client_took(self, count: int, now: float) -> None:
         state = self._state
-        if count < 0 or state.taken + count > state.ready:
-            raise ValueError(
-                f"the client can't have taken {count} bytes of {state.ready - state.taken} ready"
-            )
-        state.taken += count
+        state.take(count)
         self._read_ahead.took(count, now, more=state.ready > state.taken)
         if state.taken == state.stop:
             self._finish(m.Done())

@@ -10,11 +10,12 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from aprp.core.http.ranges import MAX
-from aprp.core.scheduling.messages import KIB, Source, Urgency
-from aprp.core.scheduling.ratings import Rating
+from aprp.core.scheduling.attempt_state import AttemptState
+from aprp.core.scheduling.blocks import edge_before
+from aprp.core.scheduling.messages import KIB
+from aprp.core.scheduling.source_state import SourceState
 from aprp.core.scheduling.spans import Spans
 
 ENDLESS = MAX + 1
@@ -22,106 +23,6 @@ ENDLESS = MAX + 1
 
 BASE_WASTE = 512 * KIB
 """Bytes that may be fetched in vain however little was needed."""
-
-
-@dataclass(slots=True, eq=False)
-class AttemptState:
-    """One fetch of ``[start, stop)``; ``wire_stop`` is the end that was asked of the source.
-
-    ``at`` is the next byte to come, ``since`` when it was asked, ``began`` when its head came,
-    ``life`` its last sign of life. A ``second`` one took over a part of another. A doubted one
-    has been silent for too long: its bytes are in the pool again, though they are still taken if
-    they come.
-    """
-
-    number: int
-    source: str
-    start: int
-    stop: int
-    wire_stop: int
-    at: int
-    since: float
-    life: float
-    warm: bool
-    began: float | None = None
-    doubted: bool = False
-    second: bool = False
-
-    @property
-    def left(self) -> int:
-        """Bytes it has still to bring."""
-        return max(0, self.stop - self.at)
-
-
-@dataclass(slots=True, eq=False)
-class SourceState:
-    """What this transfer knows of one of its sources.
-
-    ``wanted`` is how badly a slot is wanted and ``wanted_since`` when first,
-    ``claim_until`` how long others leave it a block meanwhile, ``in_hand`` that an open
-    connection is waiting to be told what to fetch, ``opened_ahead`` that one was asked for before
-    there was anything to fetch on it (once in a transfer, whatever comes of it).
-    ``failures`` counts those since its last byte, ``silences`` the attempts doubted since then,
-    ``lasting`` marks one that lied or hasn't the file, ``barred`` that others are left beside it,
-    ``parked`` that it named the time ``retry_at``, before which no failing source is asked.
-    ``chunk_at`` is when its last bytes came, ``flows`` how many attempts were streaming then, and
-    ``flowed`` how many before, while those bytes were coming.
-    ``blocks`` and ``seen`` are for the older policies: blocks it delivered, and blocks that all
-    had delivered when it last asked.
-    """
-
-    spec: Source
-    rating: Rating
-    order: int
-    attempts: list[AttemptState] = field(default_factory=list)
-    wanted: Urgency | None = None
-    wanted_since: float = 0.0
-    claim_until: float = 0.0
-    in_hand: bool = False
-    opened_ahead: bool = False
-    failures: int = 0
-    silences: int = 0
-    lasting: bool = False
-    barred: bool = False
-    parked: bool = False
-    retry_at: float = 0.0
-    reason: str = ""
-    chunk_at: float | None = None
-    flows: int = 0
-    flowed: int = 1
-    blocks: int = 0
-    seen: int | None = None
-
-    @property
-    def name(self) -> str:
-        """The name of the source."""
-        return self.spec.name
-
-    @property
-    def spare(self) -> bool:
-        """It may have more connections than make it faster: one can wait for the next block."""
-        return self.lanes < self.spec.connections
-
-    @property
-    def lanes(self) -> int:
-        """Connections that make it faster; other routes may allow more of them than this one."""
-        return min(self.rating.lanes, self.spec.connections)
-
-    @property
-    def silent(self) -> bool:
-        """It owes bytes and nobody believes that they come."""
-        return any(attempt.doubted for attempt in self.attempts)
-
-    @property
-    def streaming(self) -> int:
-        """How many of its attempts have had their response head."""
-        return sum(attempt.began is not None for attempt in self.attempts)
-
-    def usable(self, now: float) -> bool:
-        """It may be asked now, and others may count on it."""
-        if self.wanted is not None and now >= self.claim_until:
-            return False
-        return self.retry_at <= now and not self.silent and not self.barred
 
 
 class TransferState:
@@ -176,11 +77,20 @@ class TransferState:
         return sum(self.missing.count(start, stop) for start, stop in spans)
 
     def begin(
-        self, source: SourceState, start: int, stop: int, now: float, *, warm: bool
+        self,
+        source: SourceState,
+        start: int,
+        stop: int,
+        now: float,
+        *,
+        warm: bool,
+        took_over: bool = False,
     ) -> AttemptState:
-        """A new attempt at ``[start, stop)``."""
+        """Begin an attempt at ``[start, stop)``."""
         self._numbers += 1
-        attempt = AttemptState(self._numbers, source.name, start, stop, stop, start, now, now, warm)
+        attempt = AttemptState(
+            self._numbers, source.name, start, stop, stop, start, now, now, warm, took_over
+        )
         self.attempts[attempt.number] = attempt
         source.attempts.append(attempt)
         self.unasked.remove(start, stop)
@@ -227,8 +137,27 @@ class TransferState:
             self.advance()
         return fresh
 
+    def take(self, count: int) -> None:
+        """Move ``taken`` on by ``count`` bytes, all of which are ready."""
+        if count < 0 or self.taken + count > self.ready:
+            ready = self.ready - self.taken
+            raise ValueError(f"the client can't have taken {count} bytes of {ready} ready")
+        self.taken += count
+
+    def look_ahead(self, window: int, rate: float) -> None:
+        """Set how far ahead may be requested, for a client that takes ``rate`` bytes a second."""
+        self.window = window
+        self.edge = min(self.stop, self.taken + window)
+        if self.edge < self.stop and edge_before(self.edge) > self.taken:
+            self.edge = edge_before(self.edge)
+        self.slack = (self.ready - self.taken) / rate
+
+    def waste(self, count: float) -> None:
+        """Count bytes that come for nothing: they are on their way to an attempt that ends."""
+        self.vain += count
+
     def advance(self) -> None:
-        """Find ``ready`` anew."""
+        """Find ``ready`` again."""
         first = self.missing.first(self.taken, self.stop)
         self.ready = self.stop if first is None else first[0]
 
@@ -248,13 +177,17 @@ class TransferState:
         self.advance()
         return list(held)
 
-    def limit(self, stop: int) -> None:
-        """The end turns out to be ``stop``: nothing lies behind it."""
+    def limit(self, stop: int) -> list[AttemptState]:
+        """Set the end to ``stop``; return the attempts that went beyond it and now end there."""
         self.missing.remove(stop, self.stop)
         self.unasked.remove(stop, self.stop)
         self.stop = stop
         self.edge = min(self.edge, stop)
         self.advance()
+        beyond = [attempt for attempt in self.attempts.values() if attempt.stop > stop]
+        for attempt in beyond:
+            attempt.stop = stop
+        return beyond
 
     def trim(self, attempt: AttemptState) -> int:
         """Where the attempt may end since others have brought the rest; its ``at`` if nothing is

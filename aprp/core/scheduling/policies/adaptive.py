@@ -20,7 +20,8 @@ from aprp.core.scheduling import blocks, forecast
 from aprp.core.scheduling.bound import water_level
 from aprp.core.scheduling.messages import KIB, MIB
 from aprp.core.scheduling.settings import SchedulingSettings
-from aprp.core.scheduling.state import SourceState, TransferState
+from aprp.core.scheduling.source_state import SourceState
+from aprp.core.scheduling.state import TransferState
 
 OPENING = MIB
 PATIENCE = 0.25
@@ -70,6 +71,12 @@ class Adaptive:
             and source.rating.warm == 0
             and bool(state.unasked.first(state.ready, state.edge))
         )
+
+    def begun(self, source: SourceState) -> None:
+        """Ignore requests: the state has them."""
+
+    def completed(self, source: SourceState) -> None:
+        """Ignore complete blocks."""
 
     def _open(
         self, state: TransferState, source: SourceState, now: float

@@ -12,11 +12,13 @@ sphttp buffers without limit; and a source that stopped starts again when a bloc
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator
 
 from aprp.core.scheduling import blocks
 from aprp.core.scheduling.settings import SchedulingSettings
-from aprp.core.scheduling.state import SourceState, TransferState
+from aprp.core.scheduling.source_state import SourceState
+from aprp.core.scheduling.state import TransferState
 
 _GIVES_UP = 0.9
 
@@ -27,6 +29,7 @@ class BlockQueue(ABC):
     def __init__(self, settings: SchedulingSettings) -> None:
         self._size = max(settings.block_size, blocks.EDGE)
         self._stopped: dict[str, int] = {}
+        self._delivered: Counter[str] = Counter()  # blocks, by source
 
     @abstractmethod
     def position(self, state: TransferState, source: SourceState, now: float) -> int:
@@ -58,6 +61,13 @@ class BlockQueue(ABC):
     def opens_ahead(self, state: TransferState, source: SourceState, now: float) -> bool:
         """Never: there is one request at a time."""
         return False
+
+    def begun(self, source: SourceState) -> None:  # noqa: B027
+        """Note that the source was asked for a block."""
+
+    def completed(self, source: SourceState) -> None:
+        """Note that the source delivered a block."""
+        self._delivered[source.name] += 1
 
     def _queue(self, state: TransferState, size: int) -> Iterator[tuple[int, int]]:
         """The blocks inside the window that nobody was asked for; one that the window cuts is

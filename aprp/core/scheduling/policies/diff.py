@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from aprp.core.scheduling.policies.block_queue import BlockQueue
 from aprp.core.scheduling.settings import SchedulingSettings
-from aprp.core.scheduling.state import SourceState, TransferState
+from aprp.core.scheduling.source_state import SourceState
+from aprp.core.scheduling.state import TransferState
 
 
 class Diff(BlockQueue):
@@ -18,13 +19,17 @@ class Diff(BlockQueue):
     def __init__(self, settings: SchedulingSettings) -> None:
         super().__init__(settings)
         self._initial_delay = settings.initial_delay
+        self._seen: dict[str, int] = {}  # blocks that all had delivered when it was last asked
+
+    def begun(self, source: SourceState) -> None:
+        self._seen[source.name] = self._delivered.total()
 
     def position(self, state: TransferState, source: SourceState, now: float) -> int:
-        if source.seen is None:
+        seen = self._seen.get(source.name)
+        if seen is None:
             return self._initial(state, source)
         bad = sum(not other.usable(now) for other in state.sources.values())
-        received = sum(other.blocks for other in state.sources.values())
-        return max(0, received - source.seen - len(state.sources) + bad)
+        return max(0, self._delivered.total() - seen - len(state.sources) + bad)
 
     def _initial(self, state: TransferState, source: SourceState) -> int:
         mine = source.rating.latency

@@ -10,5 +10,5 @@ class Ibrc(InvalidBlockCount):
     """``ibrc``: the count grows by one each time a block comes and the reader still finds
     nothing, and is 0 again when it finds something."""
 
-    def arrived(self, state: TransferState, advanced: bool) -> None:
-        self._count = 0 if advanced else self._count + 1
+    def count(self, state: TransferState, advanced: bool, before: int) -> int:
+        return 0 if advanced else before + 1

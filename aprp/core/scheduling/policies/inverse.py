@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from aprp.core.scheduling.policies.block_queue import BlockQueue
-from aprp.core.scheduling.state import SourceState, TransferState
+from aprp.core.scheduling.source_state import SourceState
+from aprp.core.scheduling.state import TransferState
 
 
 class Inverse(BlockQueue):
@@ -14,10 +15,11 @@ class Inverse(BlockQueue):
     """
 
     def position(self, state: TransferState, source: SourceState, now: float) -> int:
-        most = max(other.blocks for other in state.sources.values())
+        most = max(self._delivered.values(), default=0)
         if not most:
             return 0
         left = -(-state.missing.size // self._size)
-        if not source.blocks:
+        mine = self._delivered[source.name]
+        if not mine:
             return left
-        return min(left, int(most / source.blocks - 1))
+        return min(left, int(most / mine - 1))

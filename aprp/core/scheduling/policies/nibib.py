@@ -9,5 +9,5 @@ from aprp.core.scheduling.state import TransferState
 class Nibib(InvalidBlockCount):
     """``nibib``: the count is the number of blocks that wait in the buffer."""
 
-    def arrived(self, state: TransferState, advanced: bool) -> None:
-        self._count = (state.buffered() - (state.ready - state.taken)) // self._size
+    def count(self, state: TransferState, advanced: bool, before: int) -> int:
+        return (state.buffered() - (state.ready - state.taken)) // self._size

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from aprp.core.scheduling.assignment import Assignment
+from aprp.core.scheduling.attempt_state import AttemptState
 from aprp.core.scheduling.settings import SchedulingSettings
-from aprp.core.scheduling.state import AttemptState, SourceState, TransferState
+from aprp.core.scheduling.source_state import SourceState
+from aprp.core.scheduling.state import TransferState
 
 
 class Off:
@@ -29,5 +31,12 @@ class Off:
         """Return when to look again: never."""
         return None
 
-    def arrived(self, state: TransferState, advanced: bool) -> None:
+    def heard_from(self, source: SourceState) -> None:
+        """Note that something came from the source."""
+
+    def ask_again_at(self, state: TransferState, source: SourceState, now: float) -> float:
+        """Return when a silent source may get another request: at once, no attempt is doubted."""
+        return now
+
+    def completed(self, state: TransferState, source: SourceState, advanced: bool) -> None:
         """Note that a block is complete; ``advanced`` if the client can now take more."""

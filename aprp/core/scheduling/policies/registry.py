@@ -11,6 +11,7 @@ from typing import Protocol
 
 from aprp.core.choices import Delay, Duplicate
 from aprp.core.scheduling.assignment import Assignment
+from aprp.core.scheduling.attempt_state import AttemptState
 from aprp.core.scheduling.policies.adaptive import Adaptive
 from aprp.core.scheduling.policies.diff import Diff
 from aprp.core.scheduling.policies.ibrc import Ibrc
@@ -21,7 +22,8 @@ from aprp.core.scheduling.policies.off import Off
 from aprp.core.scheduling.policies.rescue import AdaptiveRescue
 from aprp.core.scheduling.policies.static import Static
 from aprp.core.scheduling.settings import SchedulingSettings
-from aprp.core.scheduling.state import AttemptState, SourceState, TransferState
+from aprp.core.scheduling.source_state import SourceState
+from aprp.core.scheduling.state import TransferState
 
 
 class DelayPolicy(Protocol):
@@ -34,6 +36,10 @@ class DelayPolicy(Protocol):
     def due(self, state: TransferState, source: SourceState, now: float) -> float | None: ...
 
     def opens_ahead(self, state: TransferState, source: SourceState, now: float) -> bool: ...
+
+    def begun(self, source: SourceState) -> None: ...
+
+    def completed(self, source: SourceState) -> None: ...
 
 
 class DuplicatePolicy(Protocol):
@@ -49,7 +55,11 @@ class DuplicatePolicy(Protocol):
 
     def wake(self, state: TransferState, now: float) -> float | None: ...
 
-    def arrived(self, state: TransferState, advanced: bool) -> None: ...
+    def heard_from(self, source: SourceState) -> None: ...
+
+    def ask_again_at(self, state: TransferState, source: SourceState, now: float) -> float: ...
+
+    def completed(self, state: TransferState, source: SourceState, advanced: bool) -> None: ...
 
 
 DELAYS: dict[Delay, Callable[[SchedulingSettings], DelayPolicy]] = {

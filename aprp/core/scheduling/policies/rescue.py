@@ -17,13 +17,16 @@ Rules:
 
 from __future__ import annotations
 
+from collections import Counter
 from math import inf
 
 from aprp.core.scheduling import blocks, forecast
 from aprp.core.scheduling.assignment import Assignment
+from aprp.core.scheduling.attempt_state import AttemptState
 from aprp.core.scheduling.messages import KIB
 from aprp.core.scheduling.settings import SchedulingSettings
-from aprp.core.scheduling.state import AttemptState, SourceState, TransferState
+from aprp.core.scheduling.source_state import SourceState
+from aprp.core.scheduling.state import TransferState
 
 LATE = 0.3
 SPARE = 0.003
@@ -40,12 +43,15 @@ _CHUNK = 16 * KIB
 _GAIN = 0.005
 _SOON = 0.05
 
+_PATIENCE = (1.0, 2.0, 4.0)
+"""Seconds until the only source left, silent, is asked again; by how often it fell silent."""
+
 
 class AdaptiveRescue:
     """The policy ``duplicate: adaptive``; see the module for its rules."""
 
     def __init__(self, settings: SchedulingSettings) -> None:
-        pass
+        self._silences: Counter[str] = Counter()  # by source, since it was last heard from
 
     def choose(self, state: TransferState, source: SourceState, now: float) -> Assignment | None:
         """What the source should be asked for before anything else; None for nothing special."""
@@ -63,12 +69,27 @@ class AdaptiveRescue:
         return None
 
     def doubtful(self, state: TransferState, now: float) -> list[AttemptState]:
-        """Attempts that were silent for too long just now."""
-        return [
+        """Return the attempts that have just been silent for too long, and count them."""
+        found = [
             attempt
             for attempt in state.attempts.values()
             if not attempt.doubted and attempt.left and self._doubt_at(state, attempt, now) <= now
         ]
+        self._silences.update(attempt.source for attempt in found)
+        return found
+
+    def heard_from(self, source: SourceState) -> None:
+        """Note that something came from the source."""
+        del self._silences[source.name]
+
+    def ask_again_at(self, state: TransferState, source: SourceState, now: float) -> float:
+        """Return when a silent source may get another request: not while another source is usable;
+        then after pauses that grow with each silence."""
+        if any(other.usable(now) for other in state.sources.values()):
+            return now + _PATIENCE[0]
+        last = max(attempt.since for attempt in source.attempts)
+        times = max(1, self._silences[source.name])  # 0 if another of its attempts continues
+        return last + _PATIENCE[min(times, len(_PATIENCE)) - 1]
 
     def overlong(self, state: TransferState, now: float) -> list[tuple[AttemptState, int]]:
         """Attempts to be cut back, and to where."""
@@ -99,26 +120,28 @@ class AdaptiveRescue:
         ]
         return min(times, default=None)
 
-    def arrived(self, state: TransferState, advanced: bool) -> None:
-        """A block came whole; of no use here."""
+    def completed(self, state: TransferState, source: SourceState, advanced: bool) -> None:
+        """Ignore complete blocks."""
 
     def _doubt_at(self, state: TransferState, attempt: AttemptState, now: float) -> float:
         rating = state.sources[attempt.source].rating
         if attempt.began is not None:
             rate = rating.lane_rate or forecast.UNKNOWN_RATE
             known = 0.0 if rating.latency is None else rating.latency + 4 * rating.deviation
-            return attempt.life + max(SILENT, known, 4 * _CHUNK / rate)
+            return attempt.heard_at + max(SILENT, known, 4 * _CHUNK / rate)
         expected = rating.first_byte(attempt.warm)
         if expected is not None:
-            return attempt.life + expected + max(SILENT, rating.latency or 0, 4 * rating.deviation)
+            return (
+                attempt.heard_at + expected + max(SILENT, rating.latency or 0, 4 * rating.deviation)
+            )
         answered = [
             source.rating.first_byte(warm=False) or 0.0
             for source in state.sources.values()
             if source.rating.latency is not None
         ]
         if not answered:
-            return attempt.life + UNANSWERED
-        return attempt.life + max(UNKNOWN_SILENT, 3 * max(answered))
+            return attempt.heard_at + UNANSWERED
+        return attempt.heard_at + max(UNKNOWN_SILENT, 3 * max(answered))
 
     def _orphan(self, state: TransferState, source: SourceState, now: float) -> Assignment | None:
         """The head was given back: whoever has it first asks at once, unless one is about to."""
@@ -197,7 +220,7 @@ class AdaptiveRescue:
             or (late and ends - now - state.slack <= LATE)
         ):
             return None
-        if state.covered(first.at, first.stop) > 1 or (first.second and first.at == first.start):
+        if state.covered(first.at, first.stop) > 1 or (first.took_over and first.at == first.start):
             return None
         theirs, ours = forecast.lane_rate(state, holder), self._rate(state, source)
         if late:

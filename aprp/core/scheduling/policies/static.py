@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from aprp.core.scheduling.policies.block_queue import BlockQueue
-from aprp.core.scheduling.state import SourceState, TransferState
+from aprp.core.scheduling.source_state import SourceState
+from aprp.core.scheduling.state import TransferState
 
 
 class Static(BlockQueue):

@@ -1,0 +1,48 @@
+"""The state of one attempt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True, eq=False)
+class AttemptState:
+    """One fetch of ``[start, stop)``; ``wire_stop`` is the end that was asked of the source.
+
+    ``at`` is the next byte to come, ``since`` when it was requested, ``began`` when its head came,
+    ``heard_at`` when anything of it came last. One that ``took_over`` fetches a part that was
+    another's. A doubted one has been silent for too long: its bytes are in the pool again, though
+    they are kept if they come.
+    """
+
+    number: int
+    source: str
+    start: int
+    stop: int
+    wire_stop: int
+    at: int
+    since: float
+    heard_at: float
+    warm: bool
+    took_over: bool = False
+    began: float | None = None
+    doubted: bool = False
+
+    @property
+    def left(self) -> int:
+        """Bytes it has still to bring."""
+        return max(0, self.stop - self.at)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all that was requested came."""
+        return self.began is not None and self.at >= self.wire_stop
+
+    def answered(self, stop: int, now: float) -> None:
+        """Note its response head, which promises bytes up to ``stop``."""
+        self.began = self.heard_at = now
+        self.wire_stop = stop
+
+    def heard(self, now: float) -> None:
+        """Note that something of it came."""
+        self.heard_at = now

@@ -1,0 +1,44 @@
+"""The time that chunks of one source take, from which its rate is measured."""
+
+from __future__ import annotations
+
+from aprp.core.scheduling.ratings import Rating
+
+_SHORTEST, _SILENCE = 0.002, 0.25
+"""Seconds between which the time that a chunk took counts in a rate."""
+
+
+class Flow:
+    """What comes to one transfer from one source, over all of its attempts.
+
+    The first chunk after an idle time may have waited to be read: it only starts the clock, unless
+    it is all that comes. Silence isn't a rate.
+    """
+
+    def __init__(self, rating: Rating) -> None:
+        self._rating = rating
+        self._last: float | None = None
+        self._streams = 0
+        self._streamed = 1
+
+    def idle(self) -> None:
+        """Stop the clock: nothing is coming."""
+        self._last = None
+
+    def came(self, count: int, now: float, streams: int, whole_since: float | None) -> None:
+        """Rate ``count`` bytes.
+
+        Args:
+            count: bytes.
+            now: when they came.
+            streams: how many bodies of the source are coming.
+            whole_since: when the head came of the body that this completes; None for others.
+        """
+        since = self._last
+        if since is None and whole_since is not None:
+            since = min(whole_since, now - _SHORTEST)
+        if since is not None:
+            if now > since:
+                self._streamed = max(1, min(self._streams, streams))
+            self._rating.came(count, min(now - since, _SILENCE), self._streamed, now)
+        self._last, self._streams = now, streams

@@ -1,0 +1,64 @@
+"""The state of one source in one transfer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from aprp.core.scheduling.attempt_state import AttemptState
+from aprp.core.scheduling.messages import Source
+from aprp.core.scheduling.ratings import Rating
+from aprp.core.scheduling.slot import WantedSlot
+
+
+@dataclass(slots=True, eq=False)
+class SourceState:
+    """What this transfer knows of one of its sources.
+
+    ``slot`` is the planner's. What follows it is written by the failure policy alone: ``failures``
+    counts those since its last byte, ``lasting`` marks a source that lied or hasn't the file,
+    ``barred`` that others are left beside it, ``parked`` that it named the time ``retry_at``,
+    before which no failing source is used.
+    """
+
+    spec: Source
+    rating: Rating
+    order: int
+    attempts: list[AttemptState] = field(default_factory=list)
+    slot: WantedSlot = field(default_factory=WantedSlot)
+    failures: int = 0
+    lasting: bool = False
+    barred: bool = False
+    parked: bool = False
+    retry_at: float = 0.0
+    reason: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of the source."""
+        return self.spec.name
+
+    @property
+    def spare(self) -> bool:
+        """It may have more connections than make it faster: one can wait for the next block."""
+        return self.lanes < self.spec.connections
+
+    @property
+    def lanes(self) -> int:
+        """Connections that make it faster; other routes may allow more of them than this one."""
+        return min(self.rating.lanes, self.spec.connections)
+
+    @property
+    def silent(self) -> bool:
+        """It owes bytes and nobody believes that they come."""
+        return any(attempt.doubted for attempt in self.attempts)
+
+    @property
+    def streaming(self) -> int:
+        """How many of its attempts have had their response head."""
+        return sum(attempt.began is not None for attempt in self.attempts)
+
+    def usable(self, now: float) -> bool:
+        """It may be asked now, and others may count on it."""
+        if self.slot.urgency is not None and now >= self.slot.claim_until:
+            return False
+        return self.retry_at <= now and not self.silent and not self.barred
