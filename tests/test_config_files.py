@@ -13,12 +13,11 @@ from aprp.config import (
     QueryRoute,
     Settings,
     SourceSettings,
-    advice,
     find,
     load,
 )
 from aprp.config.settings import KINDS, LogSettings, TlsSettings
-from tests.support.config_case import ConfigCase, in_route
+from tests.support.config_case import LEAST, ConfigCase, in_route
 
 ROOT = Path(__file__).parent.parent
 
@@ -28,21 +27,7 @@ class WarningTests(ConfigCase):
         warnings = self.read(text).warnings
         return [str(each).removeprefix(f"{self.file}:") for each in warnings]
 
-    def test_keys_without_effect_yet(self) -> None:
-        self.patch(advice, "NOT_YET", frozenset({"routes.sources", "routes.same=digest"}))
-        text = in_route("same: digest", "sources: [{url: http://a/}]")
-        self.assertEqual(
-            self.warned(text),
-            [
-                "4:5: routes[0].sources: warning: is accepted, but has no effect yet",
-                "5:5: routes[0].same: warning: is accepted, but has no effect yet",
-            ],
-        )
-        self.patch(advice, "NOT_YET", frozenset())
-        self.assertEqual(self.warned(text), [])
-
     def test_settings_without_effect(self) -> None:
-        self.patch(advice, "NOT_YET", frozenset())
         one = "sources: [{url: http://a/}]"
         for lines, kind, said in (
             ("redirects: off", "upstream: http://a/", ["5:5: routes[0].redirects: "]),
@@ -65,7 +50,14 @@ class WarningTests(ConfigCase):
             ),
             ("window: 4MiB\nduplicate: nibib\nduplicate_threshold: 3", one, []),
             ("window: 4MiB\nduplicate: nibib", one, []),
-            ("window: 4MiB\nduplicate_threshold: 9", one, []),
+            ("duplicate_threshold: 9", one, ["5:5: routes[0].duplicate_threshold: "]),
+            (
+                "duplicate: off\nduplicate_threshold: 9",
+                one,
+                ["6:5: routes[0].duplicate_threshold: "],
+            ),
+            ("compare: sample", one, ["5:5: routes[0].compare: "]),
+            ("compare: sample", "sources: [{url: http://a/}, {url: http://b/}]", []),
             ("window: 1GiB", one, ["5:5: routes[0].window: "]),
             ("allow: []", "query: host", ["4:5: routes[0].query: "]),
             ("allow: [a]", "query: host", []),
@@ -73,12 +65,43 @@ class WarningTests(ConfigCase):
             found = self.warned(in_route(lines, kind))
             self.assertEqual([line.partition("warning: ")[0] for line in found], said, lines)
 
+    def test_settings_of_the_log_without_effect(self) -> None:
+        for log, said in (
+            ("{keep: 3}", ["log.keep"]),
+            ("{access: '-', max_size: 1MiB}", ["log.max_size"]),
+            ("{access: access.log, keep: 3, access_format: json}", []),
+            ("{file: aprp.log, keep: 3}", []),
+            ("{access_format: json}", ["log.access_format"]),
+        ):
+            found = self.warned(f"log: {log}\n" + LEAST)
+            self.assertEqual([line.split(": ")[1] for line in found], said, log)
+
+    def test_routes_that_lead_back_to_the_daemon(self) -> None:
+        for listen, url, back in (
+            ("tcp:8000", "http://127.0.0.1:8000/x", True),
+            ("tcp:8000", "http://localhost:8000/", True),
+            ("tcp:80:interface=0.0.0.0", "http://127.0.0.5/", True),
+            ("tcp:8000:interface=127.0.0.1", "http://localhost:8000/", True),
+            ("tcp:8000:interface=192.0.2.1", "http://192.0.2.1:8000/", True),
+            (r"tcp6:8000:interface=\:\:1", "http://[::1]:8000/", True),
+            ("tcp:8000:interface=127.0.0.1", "http://0.0.0.0:8000/", True),
+            ("tcp:8000", "http://127.0.0.1:8001/", False),
+            ("tcp:8000", "http://a.example:8000/", False),
+            ("tcp:8000:interface=127.0.0.1", "http://127.0.0.2:8000/", False),
+            ("unix:/run/aprp.sock", "http://127.0.0.1:8000/", False),
+        ):
+            for kind in (f"upstream: {url}", f"sources: [{{url: http://a/}}, {{url: '{url}'}}]"):
+                text = in_route("", kind).replace("tcp:0", listen, 1)
+                self.assertIn(listen, text)
+                found = self.warned(text)
+                back_there = ["leads back to this daemon" in each for each in found]
+                self.assertEqual(back_there, [True] * back, (listen, kind))
+
 
 class FileTests(ConfigCase):
     """The files that travel with the project agree with the settings."""
 
     def test_the_example_has_no_faults(self) -> None:
-        self.patch(advice, "NOT_YET", frozenset())
         loaded = load(ROOT / "etc/aprp.yaml")
         self.assertEqual(loaded.warnings, ())
         for route in loaded.settings.routes:

@@ -135,10 +135,10 @@ class RedirectTests(MirroredCase):
     async def test_a_request_that_was_here_is_refused(self) -> None:
         origins = await self.mirrors(honest)
         port = self.in_front_of(origins)
-        await self.ask(port, "/f", {"CDN-Loop": "other", **PART})
-        marks = origins[0].requests[0].get(b"cdn-loop") or b""
-        self.assertTrue(marks.startswith(b"other, aprp-"), marks)
-        got = await self.ask(port, "/f", {"CDN-Loop": marks.decode(), **PART})
+        await self.ask(port, "/f", {"Via": "1.1 other", **PART})
+        marks = origins[0].requests[0].get(b"via") or b""
+        self.assertTrue(marks.startswith(b"1.1 other, 1.1 aprp-"), marks)
+        got = await self.ask(port, "/f", {"Via": marks.decode(), **PART})
         self.assertEqual(got.status, 508)
         self.assertIn("error=proxy_loop_detected", got.fields["Proxy-Status"])
 

@@ -168,14 +168,14 @@ class LoopTests(QueryCase):
         self.refused(got, 508, "proxy_loop_detected", "is this proxy itself")
 
     async def test_by_way_of_another(self) -> None:
-        """What another proxy hands on to us still bears our mark."""
+        """What another proxy passes on to us still has our name in its Via."""
         (origin,) = await self.mirrors(honest)
         port = self.query()
-        await self.of(port, films([origin]), {"CDN-Loop": "another"})
+        await self.of(port, films([origin]), {"Via": "1.1 another"})
         fields = {name.lower(): value for name, value in origin.requests[0].fields}
-        mark = fields[b"cdn-loop"].decode()
-        self.assertTrue(mark.startswith("another, aprp-"), mark)
-        got = await self.of(port, films([origin]), {"CDN-Loop": mark})
+        via = fields[b"via"].decode()
+        self.assertTrue(via.startswith("1.1 another, 1.1 aprp-"), via)
+        got = await self.of(port, films([origin]), {"Via": via + ", 1.1 one_more (a comment)"})
         self.refused(got, 508, "proxy_loop_detected", "came from this proxy itself")
 
 

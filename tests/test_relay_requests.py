@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from aprp.web.loops import NAME
 from tests.support.client import get, post
 from tests.support.proxied_case import HELLO, ProxyCase, fixed
 from tests.support.replies import Received
@@ -206,7 +207,7 @@ class RequestsTest(ProxyCase):
             {b"host", b"x-kept", b"via", b"x-forwarded-for", b"x-forwarded-proto"}
             | {b"x-forwarded-host"},
         )
-        self.assertEqual(arrived.get(b"via"), b"1.0 earlier, 1.1 aprp")
+        self.assertEqual(arrived.get(b"via"), b"1.0 earlier, 1.1 " + NAME)
         self.assertEqual(arrived.get(b"x-forwarded-for"), b"127.0.0.1")
         self.assertEqual(arrived.get(b"x-forwarded-proto"), b"http")
         self.assertEqual(arrived.get(b"x-forwarded-host"), b"films.example")

@@ -6,6 +6,7 @@ import gzip
 import os
 import random
 
+from aprp.web.loops import NAME
 from tests.support.get_command import Got, parts_of
 from tests.support.nginx import Nginx
 from tests.support.proxied_case import ProxyCase
@@ -295,7 +296,7 @@ class FieldTests(NginxCase):
                 "/echo/a%2Fb//c?q=%20&r",
                 "films.example:81",
                 "ours",
-                "1.0 before, 1.1 aprp",
+                f"1.0 before, 1.1 {NAME.decode()}",
                 "",
                 "10.1.1.1, 127.0.0.1",
                 "proxy.example",

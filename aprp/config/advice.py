@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aprp.config.choices import Delay, Duplicate
+from aprp.config.choices import Compare, Delay, Duplicate
+from aprp.config.endpoints import listens_at
 from aprp.config.scalars import Size
 from aprp.config.settings import (
     QueryRoute,
@@ -13,17 +14,16 @@ from aprp.config.settings import (
     TransferSettings,
     UpstreamRoute,
 )
-from aprp.config.text import Location, Problem, Text, Tree, locate, walk
-
-NOT_YET: frozenset[str] = frozenset()
-"""Keys (or single values, as ``routes.same=digest``) that are accepted but have no effect yet."""
+from aprp.config.text import Location, Problem, Tree, locate
+from aprp.core.http.addresses import Address, parse_address
+from aprp.core.http.urls import Url
 
 Steps = tuple[str | int, ...]
 
 
 def warnings(tree: Tree, settings: Settings) -> list[Problem]:
     """Everything worth saying, in no particular order."""
-    said = [*_not_yet(tree), *_without_effect(tree, settings)]
+    said = [*_of_log(settings), *_of_routes(settings), *_loops(settings)]
     return [_problem(tree, location, message) for location, message in said]
 
 
@@ -32,17 +32,56 @@ def _problem(tree: Tree, location: Location, message: str) -> Problem:
     return Problem(place, path, f"warning: {message}")
 
 
-def _not_yet(tree: Tree) -> Iterator[tuple[Location, str]]:
-    for location, inner in walk(tree):
-        name = ".".join(step for step in location if isinstance(step, str))
-        value = f"{name}={inner.value}" if isinstance(inner, Text) else name
-        if location and isinstance(location[-1], str) and {name, value} & NOT_YET:
-            yield location, "is accepted, but has no effect yet"
+def _of_log(settings: Settings) -> Iterator[tuple[Location, str]]:
+    log = settings.log
+    if log.file is None and log.access in (None, "-"):
+        for key in {"max_size", "keep"} & log.model_fields_set:
+            message = "has no effect: it is for files, and neither file: nor access: names one"
+            yield ("log", key), message
+    if log.access is None and "access_format" in log.model_fields_set:
+        yield ("log", "access_format"), "has no effect without access:"
 
 
-def _without_effect(tree: Tree, settings: Settings) -> Iterator[tuple[Location, str]]:
+def _loops(settings: Settings) -> Iterator[tuple[Location, str]]:
+    """Routes that lead back to the daemon itself, as far as the file shows it."""
+    for index, route in enumerate(settings.routes):
+        urls: list[tuple[Location, Url]] = []
+        if isinstance(route, UpstreamRoute):
+            urls.append((("routes", index, "upstream"), route.upstream))
+        elif isinstance(route, SourcesRoute):
+            urls += (
+                (("routes", index, "sources", at, "url"), source.url)
+                for at, source in enumerate(route.sources)
+            )
+        for location, url in urls:
+            own = next((each for each in settings.listen if _leads_to(url, each)), None)
+            if own is not None:
+                message = f"leads back to this daemon ({own}); requests that come back get 508"
+                yield location, message
+
+
+def _leads_to(url: Url, endpoint: str) -> bool:
+    """Whether requests for the URL certainly arrive at the endpoint, on the same machine."""
+    listening = listens_at(endpoint)
+    if listening is None or listening[1] != url.port:
+        return False
+    asked, own = _address(url.host), _address(listening[0])
+    if asked is None:
+        return False
+    if own is None or own.is_unspecified:
+        return asked.is_loopback or asked.is_unspecified
+    return asked == own or (asked.is_unspecified and own.is_loopback)
+
+
+def _address(host: str) -> Address | None:
+    return parse_address("127.0.0.1" if host == "localhost" else host)
+
+
+def _of_routes(settings: Settings) -> Iterator[tuple[Location, str]]:
     for index, route in enumerate(settings.routes):
         here = ("routes", index)
+        if isinstance(route, UpstreamRoute) and route.tls.ca and route.upstream.scheme != "https":
+            yield (*here, "tls"), "has no effect: the upstream is asked over http"
         if isinstance(route, UpstreamRoute) and "redirects" in route.model_fields_set:
             message = "has no effect here: upstream: routes pass redirects on to the client"
             yield (*here, "redirects"), message
@@ -50,6 +89,9 @@ def _without_effect(tree: Tree, settings: Settings) -> Iterator[tuple[Location, 
             yield from _of_transfer(here, route, settings.memory)
         if isinstance(route, SourcesRoute):
             yield from _of_sources((*here, "sources"), route)
+            if route.compare is Compare.SAMPLE and len(route.sources) == 1:
+                message = "has no effect with one source; there is nothing to compare it with"
+                yield (*here, "compare"), message
         if isinstance(route, QueryRoute) and not route.allow:
             message = "allows no host, so every request is refused; list hosts in allow:"
             yield (*here, "query"), message
@@ -70,13 +112,13 @@ def _of_transfer(
     here: Steps, route: TransferSettings, memory: int
 ) -> Iterator[tuple[Location, str]]:
     most = route.window // route.block_size - 1
-    if (
-        route.duplicate in (Duplicate.NIBIB, Duplicate.IBRC)
-        and "duplicate_threshold" in route.model_fields_set
-        and route.duplicate_threshold > most
-    ):
-        message = f"is more than the window's blocks less one; {most} is used"
-        yield (*here, "duplicate_threshold"), message
+    if "duplicate_threshold" in route.model_fields_set:
+        if route.duplicate not in (Duplicate.NIBIB, Duplicate.IBRC):
+            message = f"has no effect with duplicate: {route.duplicate}; it is for nibib and ibrc"
+            yield (*here, "duplicate_threshold"), message
+        elif route.duplicate_threshold > most:
+            message = f"is more than the window's blocks less one; {most} is used"
+            yield (*here, "duplicate_threshold"), message
     if "window" in route.model_fields_set and route.window > memory:
         message = f"is more than memory: ({Size().write(memory)}) and can never be filled"
         yield (*here, "window"), message

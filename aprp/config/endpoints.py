@@ -77,6 +77,17 @@ def same_socket(one: str, other: str) -> bool:
     return one == other and not re.match(r"(?:haproxy:)?(?:tcp6?|ssl):(?:port=)?0+(?::|$)", one)
 
 
+def listens_at(text: str) -> tuple[str, int] | None:
+    """The interface (empty: all) and port of a valid string; None where it doesn't say them."""
+    name, _, rest = text.partition(":")
+    if name == "haproxy":
+        return listens_at(rest)
+    if name not in ("tcp", "tcp6", "ssl"):
+        return None
+    given = _arguments(text, name, _split(rest))
+    return given.get("interface", ""), int(given["port"])
+
+
 def _arguments(text: str, name: str, arguments: list[tuple[str | None, str]]) -> dict[str, str]:
     """The arguments by name, held to those that this kind of endpoint has."""
     kind = _KINDS[name]

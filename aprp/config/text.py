@@ -135,17 +135,6 @@ def locate(tree: Tree, location: Location, at_key: bool = False) -> tuple[Positi
     return place, path or "yaml", tree
 
 
-def walk(tree: Tree, location: tuple[str | int, ...] = ()) -> Iterator[tuple[Location, Tree]]:
-    """Every tree within, the whole first, with its location."""
-    yield location, tree
-    if isinstance(tree, Items):
-        for index, item in enumerate(tree.items):
-            yield from walk(item, (*location, index))
-    elif isinstance(tree, Entries):
-        for key, value in tree.entries:
-            yield from walk(value, (*location, key.value or ""))
-
-
 def joined(path: str, key: str | None) -> str:
     """The path of a key within a path; a key that could mislead is quoted."""
     key = key or ""

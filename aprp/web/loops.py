@@ -1,27 +1,36 @@
-"""Requests that came back to where they went out from: known by a mark (RFC 8586), refused."""
+"""Requests that come back to the process that sent them: known by its name in Via, and refused.
+
+Every request to an upstream or a source has the name of this process at the end of its Via field
+(RFC 9110 section 7.6.3), which every proxy on the way has to pass on.
+"""
 
 from __future__ import annotations
 
 import secrets
 
-from aprp.core.http.fields import Pairs
+from aprp.core.http.fields import Fields, Pairs
+from aprp.core.http.forwarding import PSEUDONYM, with_via
 from aprp.upstream.http.guard import OwnListener
 from aprp.web.failures import Refusal
 from aprp.web.request import ProxyRequest
 
+NAME = b"%s-%s" % (PSEUDONYM, secrets.token_hex(8).encode("ascii"))
+"""That of this process, and of those that fork from it; no other has the same."""
 
-class LoopMark:
-    """That of one route; no two have the same."""
 
-    def __init__(self) -> None:
-        self._mark = b"aprp-" + secrets.token_hex(8).encode("ascii")
+def refuse_loop(request: ProxyRequest) -> None:
+    """Raise Refusal where the request was sent by this process."""
+    if NAME in (request.fields.get(b"via") or b"").lower():
+        raise Refusal(508, "the request came from this proxy itself", OwnListener.kind)
 
-    def check(self, request: ProxyRequest) -> None:
-        """Raises Refusal where the request went through the route before."""
-        if self._mark in request.fields.tokens(b"cdn-loop"):
-            raise Refusal(508, "the request came from this proxy itself", OwnListener.kind)
 
-    def lines(self, request: ProxyRequest) -> Pairs:
-        """The field that goes with whatever is asked for the request's sake."""
-        marks = (*request.fields.all(b"cdn-loop"), self._mark)
-        return ((b"CDN-Loop", b", ".join(marks)),)
+def with_own_via(fields: Fields, request: ProxyRequest) -> Fields:
+    """The fields of a request to an upstream, with this hop in their Via."""
+    return with_via(fields, request.minor, NAME)
+
+
+def own_via(request: ProxyRequest) -> Pairs:
+    """The Via of a request that isn't the client's own, but is made for its sake."""
+    earlier = request.fields.get(b"via")
+    before = Fields(() if earlier is None else ((b"Via", earlier),))
+    return with_own_via(before, request).pairs

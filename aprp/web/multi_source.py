@@ -31,7 +31,7 @@ from aprp.upstream.wall_clock import time
 from aprp.web.client_sink import ClientSink
 from aprp.web.failures import Refusal, failure_of
 from aprp.web.handling import run_handler
-from aprp.web.loops import LoopMark
+from aprp.web.loops import own_via
 from aprp.web.range_request import RangeRequest, read_range_request
 from aprp.web.request import ProxyRequest
 from aprp.web.responding import send
@@ -51,7 +51,6 @@ class MultiSource(RouteResource):
         self._route = route
         self._shared = shared
         self._clock = clock
-        self._mark = LoopMark()
         trust = trust_of(route.tls)
         guard = guard or Guard(shared.agent.names)
         reach = own_host_or(guard, trust, route.connect_timeout)
@@ -59,9 +58,7 @@ class MultiSource(RouteResource):
 
     def render(self, request: ProxyRequest) -> int:
         route = self._route
-        try:
-            self._check(request)
-        except Refusal as refusal:
+        if (refusal := refused_method(request)) is not None:
             request.fail(refusal)
             return NOT_DONE_YET
         rest = under(self.prefix, request.target.path) or b""
@@ -70,17 +67,12 @@ class MultiSource(RouteResource):
             request.fields, head, rest, route.path_ranges, route.max_ranges
         )
         locations = locations_of(route, range_request.path, request.target.query)
-        options = replace(self._options, marks=self._mark.lines(request))
+        options = replace(self._options, marks=own_via(request))
         transfer = Transfer(self._shared, locations, options)
         name = self.prefix.rstrip(b"/") + range_request.path + request.target.query
         sink = ClientSink(request, self._clock, route.send_timeout)
         run_handler(request, serve(request, range_request, name, transfer, options.same, sink))
         return NOT_DONE_YET
-
-    def _check(self, request: ProxyRequest) -> None:
-        if (refusal := refused_method(request)) is not None:
-            raise refusal
-        self._mark.check(request)
 
 
 def refused_method(request: ProxyRequest) -> Refusal | None:

@@ -2,8 +2,7 @@
 
 It is an open proxy unless it's held shut. Hosts are those that the route allows, addresses those
 of the public Internet or listed ones; both hold for redirects as well. Names are resolved once in
-a request. This proxy's own ports are never asked, and a request that went through this route
-before is refused, whichever way it came back (RFC 8586).
+a request. This proxy's own ports are never asked.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from aprp.upstream.transfer.transfer import Transfer, TransferFailed
 from aprp.web.client_sink import ClientSink
 from aprp.web.failures import Refusal
 from aprp.web.handling import run_handler
-from aprp.web.loops import LoopMark
+from aprp.web.loops import own_via
 from aprp.web.multi_source import refused_method, serve
 from aprp.web.query_sources import read_sources
 from aprp.web.range_request import read_range_request
@@ -49,7 +48,6 @@ class QuerySources(RouteResource):
         self._clock = clock
         self._options = TransferOptions.of(route, trust_of(route.tls))
         self._guard = Guard(shared.agent.names, route.allow_addresses, listening)
-        self._mark = LoopMark()
 
     def render(self, request: ProxyRequest) -> int:
         request.names_sources = True
@@ -68,7 +66,6 @@ class QuerySources(RouteResource):
             raise refusal
         if under(self.prefix, request.target.path) not in (b"", b"/"):
             raise Refusal(404, f"there is nothing below {self.path}", "destination_not_found")
-        self._mark.check(request)
 
     async def _serve(self, request: ProxyRequest, urls: Sequence[Url]) -> None:
         places = CheckedOrigins(
@@ -79,7 +76,7 @@ class QuerySources(RouteResource):
         range_request = read_range_request(
             request.fields, head, b"", PathRanges.OFF, route.max_ranges
         )
-        options = replace(self._options, reach=places.reach, marks=self._mark.lines(request))
+        options = replace(self._options, reach=places.reach, marks=own_via(request))
         transfer = Transfer(self._shared, locations(found), options)
         sink = ClientSink(request, self._clock, route.send_timeout)
         name = self.prefix + request.target.query

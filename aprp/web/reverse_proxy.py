@@ -34,6 +34,7 @@ from aprp.upstream.http.trust import trust_of
 from aprp.upstream.transfer.resumed_body import ResumedBody, summary_of
 from aprp.web.client_sink import ClientSink
 from aprp.web.handling import run_handler
+from aprp.web.loops import with_own_via
 from aprp.web.range_request import RangeRequest, read_range_request
 from aprp.web.request import ProxyRequest
 from aprp.web.responding import send
@@ -183,7 +184,7 @@ class Visit:
         if hops is not None and request.method == b"OPTIONS":
             fields = fields.without((b"max-forwards",))
             fields = fields.adding((b"Max-Forwards", b"%d" % max(0, hops - 1)))
-        fields = with_via(fields, request.minor)
+        fields = with_own_via(fields, request)
         scheme = b"https" if request.isSecure() else b"http"
         fields = with_forwarded(
             fields,

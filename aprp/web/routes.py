@@ -13,6 +13,7 @@ from aprp.core.http.fields import Fields
 from aprp.core.http.targets import climbs, host_of, under
 from aprp.web.failures import Refusal
 from aprp.web.gate import Gate, Gated
+from aprp.web.loops import refuse_loop
 from aprp.web.request import ProxyRequest
 from aprp.web.request_rules import ALLOWED, BodyLimits
 
@@ -82,9 +83,10 @@ class RouteTree(Resource):
             return Capabilities()
         try:
             route = self.find(request.authority, path)
+            request.route = route.path
+            refuse_loop(request)
         except Refusal as refusal:
             return Refused(refusal)
-        request.route = route.path
         return route if route.gate.open else Gated(route.gate, route)
 
 

@@ -31,6 +31,7 @@ NEVER_NOMINATED = frozenset(
 _FORWARDED = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"))
 _CLAIMS = frozenset((b"forwarded", b"x-real-ip"))
 PSEUDONYM = b"aprp"
+"""What aprp is called in the Via of responses; in that of requests each process has a name."""
 _ABSOLUTE = re.compile(rb"(https?)://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 CONDITIONS = frozenset(
     (
@@ -50,9 +51,9 @@ def end_to_end(fields: Fields) -> Fields:
     return fields.without(HOP_BY_HOP | nominated)
 
 
-def with_via(fields: Fields, minor: int) -> Fields:
+def with_via(fields: Fields, minor: int, name: bytes = PSEUDONYM) -> Fields:
     """Via with this hop at its end; `minor` is the y of the HTTP/1.y that was received."""
-    hop = b"1.%d %s" % (minor, PSEUDONYM)
+    hop = b"1.%d %s" % (minor, name)
     earlier = fields.get(b"via")
     via = hop if earlier is None else earlier + b", " + hop
     return fields.without((b"via",)).adding((b"Via", via))
