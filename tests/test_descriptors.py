@@ -185,6 +185,7 @@ class DaemonTests(SynchronousTestCase):
         self.assertTrue(origin.held.wait(PATIENCE))
         flood = [self.connect(host, port) for _ in range(2 * LIMIT)]
         daemon.wait_for("connections of clients are refused")
+        self.assertEqual(get(daemon.admin or "", "/healthz")[0], 200)
         for client in flood:
             client.close()
         self.until(lambda: self.metric(daemon, "aprp_client_connections") == 1)
@@ -198,6 +199,7 @@ class DaemonTests(SynchronousTestCase):
         self.assertEqual(len(answer.partition(b"\r\n\r\n")[2]), SIZE)
         self.assertEqual(get(f"{host}:{port}", "/one/f")[0], 200)
         self.assertNotIn("Traceback", daemon.err)
+        self.assertNotIn("EMFILE", daemon.err)
         daemon.stop()
 
     def connect(self, host: str, port: str) -> socket.socket:

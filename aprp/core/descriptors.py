@@ -32,6 +32,11 @@ def most_for_clients(limit: int, sources: int) -> int:
     return usable(limit) - max(sources, least_for_each(limit))
 
 
+def most_accepted(limit: int, sources: int) -> int:
+    """The same with clients that are being turned away, for whom half of what is kept free is."""
+    return most_for_clients(limit, sources) + (limit - usable(limit)) // 2
+
+
 def most_idle(sources: int) -> int:
     """The idle ones among the connections to sources, where these may be so many."""
     return min(IDLE, sources // 2)

@@ -74,6 +74,11 @@ class Listener(Service):
             self.bound = (host.host, host.port)
         return port
 
+    def accept(self, accepting: bool) -> None:
+        """Leave who comes from now on in the kernel's queue, or accept again."""
+        if self._port is not None:
+            self._port.addCallback(_accept, accepting)
+
     def _failed_late(self, failure: Failure) -> None:
         if self.running:
             self._log.critical(
@@ -105,6 +110,12 @@ class Listener(Service):
             reason = getattr(error.socketError, "strerror", None) or error.socketError
             return f"{reason}; {self._advice}"
         return str(error) or type(error).__name__
+
+
+def _accept(port: Any, accepting: bool) -> Any:
+    if port is not None and hasattr(port, "stopReading"):
+        port.startReading() if accepting else port.stopReading()
+    return port
 
 
 def _close(port: Any) -> Deferred[None]:

@@ -50,6 +50,11 @@ class Ports(MultiService):
         """The same for programs, as far as it is TCP."""
         return [listener.bound for listener in self.listeners if listener.bound is not None]
 
+    def accept(self, accepting: bool) -> None:
+        """Leave who comes from now on in the kernel's queue, or accept again."""
+        for listener in self.listeners:
+            listener.accept(accepting)
+
     async def open(self, wanted: Sequence[str]) -> PortChange:
         """Listen on what is wanted and not open yet, beside the rest; raises `CannotServe`."""
         left = list(self.listeners)

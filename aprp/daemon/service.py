@@ -93,6 +93,7 @@ class Daemon(MultiService):
         self._metrics.watch_connections(self._agent)
         admin = admin_site(self._health, self._metrics, self._shared)
         self._ports = Ports(settings.listen, site, reactor, advice)
+        site.accept = self._ports.accept
         self._admin_ports = Ports(_admin(settings), admin, reactor, advice)
         for ports in (self._ports, self._admin_ports):
             ports.setServiceParent(self)

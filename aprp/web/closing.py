@@ -54,7 +54,7 @@ class ClosingChannel(HTTPChannel):
 
     def connectionMade(self) -> None:
         self._watchdog = Watchdog(self.reactor, self._too_slow)
-        self.site.channels.add(self)
+        self.site.entered(self)
         super().connectionMade()
         try:
             self._release = self.site.clients.connected(str(getattr(self.getPeer(), "host", "")))

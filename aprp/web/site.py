@@ -49,12 +49,17 @@ class ProxySite(Site):
         self.clients = clients or Clients()
         self.stopping = False
         """Whether no connection outlasts the answer that it waits for."""
+        self.accept: Callable[[bool], None] = lambda accepting: None
+        """Called with False while no more connections are to be accepted."""
+        self._was_full = False
         self._emptied: Deferred[None] = Deferred(lambda done: done.callback(None))
         self._tree = tree
         self._limits = limits or Limits()
         self._reactor = reactor
 
     def buildProtocol(self, addr: object) -> Any:
+        if self._full:
+            return None
         channel: Any = StrictChannel()
         channel.site = self
         channel.reactor = self._reactor
@@ -63,9 +68,25 @@ class ProxySite(Site):
         channel.timeOut = self._limits.idle_seconds
         return channel
 
+    def entered(self, channel: ClosingChannel) -> None:
+        """A connection was made."""
+        self.channels.add(channel)
+        if self._full:
+            self._was_full = True
+            self.accept(False)
+
+    @property
+    def _full(self) -> bool:
+        """Whether those who come now have to wait until others have left."""
+        descriptors = self.clients.descriptors
+        return descriptors is not None and len(self.channels) >= descriptors.most_accepted
+
     def left(self, channel: ClosingChannel) -> None:
         """A connection has ended."""
         self.channels.discard(channel)
+        if self._was_full and not self._full:
+            self._was_full = False
+            self.accept(True)
         if self.stopping and not self.channels and not self._emptied.called:
             self._emptied.callback(None)
 

@@ -10,6 +10,7 @@ from twisted.logger import Logger
 
 from aprp.core.descriptors import (
     least_for_each,
+    most_accepted,
     most_for_clients,
     most_for_sources,
     most_idle,
@@ -48,6 +49,10 @@ class Descriptors:
     @property
     def most_for_clients(self) -> int:
         return most_for_clients(self.limit, self.sources())
+
+    @property
+    def most_accepted(self) -> int:
+        return most_accepted(self.limit, self.sources())
 
     @property
     def most_idle(self) -> int:
