@@ -53,7 +53,7 @@ class LibraryExamples(ScriptCase):
         self.assertEqual(sum(map(int, parts)), 499_000)
 
     async def test_asyncio(self) -> None:
-        parts = (await self.example("asyncioreactor")).splitlines()
+        parts = (await self.example("asyncio.run(main())")).splitlines()
         self.assertEqual(sum(map(int, parts)), SIZE)
 
     async def test_none_is_forgotten(self) -> None:

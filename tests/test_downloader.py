@@ -480,3 +480,63 @@ class CoroutineTests(ScriptCase):
             *await self.urls(honest, honest),
         )
         self.assertEqual(out.splitlines(), [*[DIGEST] * 4, "0"])
+
+    async def test_plain_asyncio(self) -> None:
+        """No reactor of the program's own: asyncio.run(), twice, with failures and a cancel."""
+        out = await self.script(
+            """
+            import asyncio, hashlib, sys
+            import aprp
+
+            async def digest():
+                found = hashlib.sha256()
+                async with aprp.open_transfer(sys.argv[1:]) as parts:
+                    async for part in parts:
+                        found.update(part)
+                print(found.hexdigest(), flush=True)
+
+            async def leave(begun):
+                async for part in aprp.open_transfer(sys.argv[1:]):
+                    begun.set()
+                    await asyncio.sleep(60)
+
+            async def main():
+                await asyncio.gather(digest(), digest())
+                begun = asyncio.Event()
+                task = asyncio.ensure_future(leave(begun))
+                await begun.wait()
+                task.cancel()
+                print([type(each).__name__ for each in
+                       await asyncio.gather(task, return_exceptions=True)])
+                try:
+                    await anext(aiter(aprp.open_transfer(["http://127.0.0.1:1/x"])))
+                except aprp.TransferFailed as error:
+                    print(type(error).__name__)
+
+            asyncio.run(main())
+            asyncio.run(main())
+            """,
+            *await self.urls(honest, honest),
+        )
+        once = [DIGEST, DIGEST, "['CancelledError']", "TransferFailed"]
+        self.assertEqual(out.splitlines(), once * 2)
+
+    async def test_an_asyncio_reactor_that_does_not_run_is_an_error_at_once(self) -> None:
+        out = await self.script(
+            """
+            import asyncio
+            from twisted.internet import asyncioreactor
+            loop = asyncio.new_event_loop()
+            asyncioreactor.install(loop)
+            import aprp
+
+            async def main():
+                try:
+                    await anext(aiter(aprp.open_transfer(["http://127.0.0.1:1/x"])))
+                except RuntimeError as error:
+                    print(error)
+
+            loop.run_until_complete(main())
+            """
+        )
+        self.assertIn("start it with reactor.run()", out)

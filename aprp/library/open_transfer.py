@@ -1,7 +1,7 @@
 """One file from all of its sources as an asynchronous iterator of bytes, for programs.
 
-- `open_transfer` works in Twisted coroutines, and in asyncio ones where Twisted's asyncio reactor
-  runs; each step waits in the way of whoever awaits it.
+- `open_transfer` works in Twisted's coroutines and in asyncio's, whether or not a reactor runs in
+  their thread; see `aprp.library.awaiting`.
 - Bytes come in order, each as soon as it is there. Nothing is fetched ahead of the reader than
   what the window holds.
 - Whoever stops reading stops the transfer: by leaving ``async with``, by `aclose`, by cancelling,
@@ -12,13 +12,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 import weakref
 from collections import deque
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IConsumer
@@ -27,6 +25,7 @@ from zope.interface import implementer
 
 from aprp.core.http.ranges import FromTo, Range, Spec
 from aprp.core.recovery.same_file import Facts
+from aprp.library.awaiting import Elsewhere, Here, find_reactor
 from aprp.library.fetch_request import FetchRequest, fetch_request
 from aprp.upstream.errors import BodyBroken, SourceError
 from aprp.upstream.http.agent import Agent
@@ -35,8 +34,6 @@ from aprp.upstream.transfer.transfer import Transfer
 
 ENOUGH = 1 << 18
 """Bytes that may wait for the reader before the transfer is told to pause."""
-
-T = TypeVar("T")
 
 _shared: weakref.WeakKeyDictionary[Any, SharedResources] = weakref.WeakKeyDictionary()
 
@@ -136,6 +133,7 @@ class TransferReader:
     """
 
     def __init__(self, fetch_request: FetchRequest, spec: Spec, reactor: Any = None) -> None:
+        self._where: Here | Elsewhere | None = None if reactor is None else Here()
         if reactor is None:
             from twisted.internet import reactor
         shared = shared_by(reactor)
@@ -219,54 +217,41 @@ class TransferReader:
         self.transfer.abort()
 
     async def aclose(self) -> None:
-        """Stop at once, as `abort`."""
-        self.abort()
+        """Stop at once, from any coroutine."""
+        self._found().call(self.abort)
 
     async def __aenter__(self) -> Self:
         try:
-            await _awaitable(self.begin())
+            await self._found().run(self.begin)
         except BaseException:
-            self.abort()
+            await self.aclose()
             raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self.abort()
+        await self.aclose()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
         try:
-            piece: bytes = await _awaitable(self.read())
+            piece: bytes = await self._found().run(self.read)
         except BaseException:
-            self.abort()
+            await self.aclose()
             raise
         if not piece:
-            self.abort()
+            await self.aclose()
             raise StopAsyncIteration
         return piece
+
+    def _found(self) -> Here | Elsewhere:
+        """Where the reactor runs; looked for when it is first needed."""
+        if self._where is None:
+            self._where = find_reactor()
+        return self._where
 
 
 def _drop(reactor: Any, transfer: Transfer) -> None:
     """A reading was dropped, in whatever thread."""
     reactor.callFromThread(transfer.abort)
-
-
-def _awaitable(work: Coroutine[Any, Any, T]) -> Any:
-    """The work begun, to be awaited in the way of the running coroutine."""
-    begun = Deferred.fromCoroutine(work)
-    return begun.asFuture(asyncio.get_running_loop()) if _in_asyncio() else begun
-
-
-def _in_asyncio() -> bool:
-    """Whether the coroutine that asks is driven by an asyncio task, and not by a Deferred."""
-    try:
-        if asyncio.current_task() is None:
-            return False
-    except RuntimeError:
-        return False
-    frame = sys._getframe(1)
-    while frame is not None and frame.f_code.co_name != "_inlineCallbacks":
-        frame = frame.f_back  # type: ignore[assignment]
-    return frame is None
