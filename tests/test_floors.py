@@ -15,8 +15,8 @@ PACKAGE = ROOT / "aprp"
 FLOORS = (
     ("aprp.core.choices",),
     ("aprp.core.http",),
-    ("aprp.core.scheduling",),
     ("aprp.core.recovery",),
+    ("aprp.core.scheduling",),
     ("aprp.core",),
     ("aprp.config", "aprp.simulator"),
     (

@@ -53,7 +53,7 @@ class RedirectTests(MirroredCase):
 
         def answer(received: Received) -> Reply:
             if received.target == b"/f":
-                return status(302, (b"Location", places[-1].encode()))
+                return status(301, (b"Location", places[-1].encode()))
             return honest(received) if received.target == places[-1].encode() else status(403)
 
         origins = await self.mirrors(answer)

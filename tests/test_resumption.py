@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,12 +13,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from aprp.core.http.answer_plan import ResponseSummary as CoreAnswer
 from aprp.core.http.ranges import ContentRange, Range
 from aprp.core.http.validators import ETag, Validators, format_date
+from aprp.core.recovery.pauses import PAUSES, Pauses
 from aprp.core.recovery.resumption import (
-    FIRST_PAUSE,
-    LONGEST_PAUSE,
     Changed,
     FileVersion,
-    Pauses,
     continuation,
 )
 from aprp.web.access_log import as_json
@@ -40,16 +39,16 @@ class PausesTest(SynchronousTestCase):
         while (pause := pauses.broke(now)) is not None:
             seen.append(pause)
             now += pause
-        self.assertEqual(seen[:3], [0.0, FIRST_PAUSE, 2 * FIRST_PAUSE])
-        self.assertEqual(max(seen), LONGEST_PAUSE)
+        self.assertEqual(seen[: len(PAUSES)], list(PAUSES))
+        self.assertEqual(max(seen), PAUSES[-1])
         self.assertEqual(sorted(seen[:-1]), seen[:-1])
         self.assertEqual(now, 30.0)
 
     def test_progress_begins_anew(self) -> None:
         pauses = Pauses(1.0)
-        self.assertEqual((pauses.broke(0.0), pauses.broke(0.5)), (0.0, FIRST_PAUSE))
+        self.assertEqual((pauses.broke(0.0), pauses.broke(0.5)), (0.0, PAUSES[1]))
         pauses.progressed()
-        self.assertEqual((pauses.broke(5.0), pauses.broke(5.5), pauses.broke(6.0)), (0, 0.1, None))
+        self.assertEqual((pauses.broke(5.0), pauses.broke(5.5), pauses.broke(6.0)), (0, 0.25, None))
 
 
 class ContinuationTest(SynchronousTestCase):
@@ -75,9 +74,9 @@ class ContinuationTest(SynchronousTestCase):
             (self.TAGGED, self.part(tagged, 40, 70), Range(40, 70)),
             (self.TAGGED, self.answer(200, tagged, None, 100), Range(0, 100)),
             (self.DATED, self.part(dated), Range(40, 100)),
-            (self.DATED, self.part(Validators()), Range(40, 100)),
             (self.DATED, self.answer(200, dated, None, 100), Range(0, 100)),
             (self.TAGGED, self.answer(503, Validators()), None),
+            (self.TAGGED, self.answer(508, Validators()), None),
             (self.TAGGED, self.answer(429, Validators()), None),
         ):
             self.assertEqual(continuation(version, self.MISSING, answer), held, answer)
@@ -99,6 +98,9 @@ class ContinuationTest(SynchronousTestCase):
             (self.TAGGED, self.answer(200, Validators(), None, 100)),
             (self.TAGGED, self.answer(200, tagged, None, 101)),
             (self.DATED, self.part(later)),
+            (self.DATED, self.part(Validators())),
+            (self.DATED, self.part(Validators(ETag(b"v2")))),
+            (self.DATED, self.part(Validators(ETag(b"v2"), OLD, NOW))),
             (self.DATED, self.answer(200, later, None, 100)),
             (self.DATED, self.answer(200, Validators(), None, 100)),
             (self.DATED, self.answer(200, dated, None, 99)),
@@ -278,6 +280,29 @@ class ResumeTest(ProxyCase):
             self.cut(await self.answer_to(port, get()), 5000)
             self.assertEqual(len(origin.requests), 2)
 
+    async def test_a_part_that_does_not_show_what_it_was_asked_by_is_cut(self) -> None:
+        """An upstream that ignores If-Range sends a part of whatever it has by now."""
+        tagged, untagged = File(CONTENT), File(CONTENT, etag=None)
+        other = Pattern(SIZE, seed=2)
+        for first, shown in (
+            (tagged, {"etag": None, "last_modified": None}),
+            (tagged, {"etag": None}),
+            (tagged, {"etag": b'"v2"'}),
+            (untagged, {"etag": None, "last_modified": None}),
+            (untagged, {"etag": b'"v2"', "last_modified": None}),
+            (untagged, {"etag": b'"v2"'}),
+        ):
+            later = replace(first, content=other, **shown)
+
+            def answer(received: Received, first: File = first, later: File = later) -> Reply:
+                if received.number == 1:
+                    return first.reply(received).broken(5000, Close())
+                return later.reply(without_if_range(received))
+
+            origin, port = await self.serve(answer, resume_for=2.0)
+            self.cut(await self.answer_to(port, get()), 5000)
+            self.assertEqual(len(origin.requests), 2)
+
     async def test_other_answers_to_the_second_request(self) -> None:
         for reply in (
             status(404),
@@ -349,6 +374,12 @@ class ResumeTest(ProxyCase):
         _, port = await self.film(Script(File(CONTENT), _1=broken(5000, Close())))
         await self.answer_to(port, get())
         self.assertEqual(json.loads(as_json(self.records[0]))["resumes"], 1)
+
+
+def without_if_range(received: Received) -> Received:
+    """What an upstream sees that doesn't know If-Range."""
+    kept = tuple(pair for pair in received.fields if pair[0].lower() != b"if-range")
+    return replace(received, fields=kept)
 
 
 PLAIN_GET = Received(b"GET", b"/file", b"HTTP/1.1", (), b"", b"", 1, 1)

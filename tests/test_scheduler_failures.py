@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.core.scheduling.failures import PAUSES, PROGRESS, FailurePolicy
+from aprp.core.recovery.pauses import PAUSES
+from aprp.core.scheduling.failures import PROGRESS, FailurePolicy
 from aprp.core.scheduling.messages import End, Ended, Source
 from aprp.core.scheduling.ratings import Ratings
 from aprp.core.scheduling.source_state import SourceState

@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from aprp.core.http.ranges import FromTo, Range, Spec
-from aprp.core.recovery.same_file import Facts
+from aprp.core.recovery.versions import Facts
 from aprp.library.awaiting import Elsewhere, Here, find_reactor
 from aprp.library.fetch_request import FetchRequest, fetch_request
 from aprp.upstream.errors import BodyBroken, SourceError

@@ -13,21 +13,22 @@ from typing import Any
 from twisted.web.server import NOT_DONE_YET
 
 from aprp.config import SourceSettings, SourcesRoute
-from aprp.core.http.answer_plan import RequestedRange, plan_for
+from aprp.core.choices import Same
+from aprp.core.http.answer_plan import Plan, RequestedRange, as_one_pass, plan_for, ranges_of
 from aprp.core.http.fields import Fields, Pairs
 from aprp.core.http.forwarding import with_via
 from aprp.core.http.ranges import FromTo, Spec
 from aprp.core.http.targets import under
 from aprp.core.http.urls import Url
 from aprp.core.http.validators import Validators, format_date
-from aprp.core.recovery.same_file import Facts, etag
+from aprp.core.recovery.client_validators import client_validators
+from aprp.core.recovery.versions import Facts, Representation, combinable
 from aprp.core.scheduling.messages import Source
 from aprp.upstream.http.guard import Guard, own_host_or
 from aprp.upstream.http.trust import trust_of
 from aprp.upstream.transfer.options import FileLocation, TransferOptions, distinct, without_query
 from aprp.upstream.transfer.shared import SharedResources
-from aprp.upstream.transfer.transfer import Transfer, TransferFailed
-from aprp.upstream.wall_clock import time
+from aprp.upstream.transfer.transfer import LengthUnknown, Transfer, TransferFailed
 from aprp.web.client_sink import ClientSink
 from aprp.web.failures import Refusal, failure_of
 from aprp.web.handling import run_handler
@@ -36,6 +37,7 @@ from aprp.web.range_request import RangeRequest, read_range_request
 from aprp.web.request import ProxyRequest
 from aprp.web.responding import send
 from aprp.web.routes import RouteResource
+from aprp.web.unknown_length import CannotCut, relay
 
 FRESHNESS = frozenset((b"if-none-match", b"if-modified-since"))
 """Fields by which a client asks whether its copy is fresh."""
@@ -83,23 +85,32 @@ def refused_method(request: ProxyRequest) -> Refusal | None:
     return Refusal(405, text, "http_request_denied", ((b"Allow", b"GET, HEAD"),))
 
 
+MOST_TRIES = 3
+"""Responses that are opened for one request, where the file changes between them."""
+
+
 async def serve(
     request: ProxyRequest,
     range_request: RangeRequest,
     name: bytes,
     transfer: Transfer,
-    same: str,
+    same: Same,
     sink: ClientSink,
 ) -> None:
-    """Answer the request with what it wishes of the transfer's file, known here as `name`."""
+    """Answer the request with what it asks of the transfer's file, known here as `name`."""
     request.range = range_request.text
+    asked = range_request.asked
     try:
-        facts = await transfer.begin(first_range(range_request.asked))
-        current = validators(name, facts, same)
-        by_length = current.last_modified is None and same != "digest"
-        asked = _never_fresh(range_request.asked) if by_length else range_request.asked
-        plan = plan_for(asked, facts.complete, current)
-        await send(request, plan, representation(facts, current), transfer, sink)
+        facts = await transfer.begin(first_range(asked))
+        plan, current = plan_of(asked, name, facts, same, transfer.one_source)
+        for _ in range(MOST_TRIES):
+            before, facts = facts, await transfer.prepare(() if asked.head else ranges_of(plan))
+            if facts is before:
+                break
+            plan, current = plan_of(asked, name, facts, same, transfer.one_source)
+        await send(request, plan, representation(facts.shown, current), transfer, sink)
+    except LengthUnknown as unknown:
+        await _relay(request, asked, same, unknown, transfer, sink)
     except TransferFailed as failed:
         if failed.missing and not request.startedWriting:
             text = failure_of(failed, request.names_sources).text
@@ -113,6 +124,40 @@ async def serve(
     request.finish()
 
 
+async def _relay(
+    request: ProxyRequest,
+    asked: RequestedRange,
+    same: Same,
+    unknown: LengthUnknown,
+    transfer: Transfer,
+    sink: ClientSink,
+) -> None:
+    shown = unknown.response.shown
+    current = shown.validators
+    if not transfer.one_source:
+        current = replace(current, etag=None)
+    if same != Same.MODIFIED:
+        current = replace(current, last_modified=None)
+    if current.etag is None and current.last_modified is None:
+        asked = _never_fresh(asked)
+    fields = representation(shown, current)
+    try:
+        await relay(request, asked, fields, current, unknown.response, transfer.arrived, sink)
+    except CannotCut:
+        raise unknown from None
+
+
+def plan_of(
+    asked: RequestedRange, name: bytes, facts: Facts, same: Same, one_source: bool
+) -> tuple[Plan, Validators]:
+    """Return the plan for a request, and the validators that its client is shown."""
+    current = client_validators(name, facts, same, one_source)
+    if current.etag is None and current.last_modified is None:
+        asked = _never_fresh(asked)
+    plan = plan_for(asked, facts.complete, current)
+    return plan if combinable(facts, same) else as_one_pass(plan), current
+
+
 def first_range(asked: RequestedRange) -> Spec | None:
     """What to begin with, before anything is known of the file; None: its head alone."""
     if any(name in asked.fields for name in FRESHNESS):
@@ -120,24 +165,18 @@ def first_range(asked: RequestedRange) -> Spec | None:
     return None if asked.head else asked.wanted or FromTo(0)
 
 
-def validators(name: bytes, facts: Facts, same: str) -> Validators:
-    """Those that the client is shown: the same whichever source answered."""
-    modified = facts.last_modified if same == "modified" else None
-    return Validators(etag(name, facts, same), modified, int(time()))
-
-
-def representation(facts: Facts, current: Validators) -> Fields:
-    """The fields that describe the file."""
+def representation(shown: Representation, current: Validators) -> Fields:
+    """Return the fields that describe the file: the client's validators, the source's others."""
     lines: Pairs = () if current.etag is None else ((b"ETag", bytes(current.etag)),)
     if current.last_modified is not None:
         lines += ((b"Last-Modified", format_date(current.last_modified)),)
-    if facts.media_type is not None:
-        lines += ((b"Content-Type", facts.media_type),)
-    return with_via(Fields(lines), 1)
+    if shown.media_type is not None:
+        lines += ((b"Content-Type", shown.media_type),)
+    return with_via(Fields(lines + shown.fields.pairs), 1)
 
 
 def _never_fresh(asked: RequestedRange) -> RequestedRange:
-    """Where the length is all that tells versions apart, a copy is never called fresh."""
+    """Where nothing that the client is shown tells versions apart, a copy is never called fresh."""
     return replace(asked, fields=asked.fields.without(FRESHNESS))
 
 

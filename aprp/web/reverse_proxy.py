@@ -31,7 +31,8 @@ from aprp.upstream.errors import SourceLied
 from aprp.upstream.exchange import Exchange, Origin, SourceRequest, Timeouts
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.http.trust import trust_of
-from aprp.upstream.transfer.resumed_body import ResumedBody, summary_of
+from aprp.upstream.transfer.resumed_body import ResumedBody, Resumption, summary_of
+from aprp.upstream.wall_clock import time
 from aprp.web.client_sink import ClientSink
 from aprp.web.handling import run_handler
 from aprp.web.loops import with_own_via
@@ -42,10 +43,6 @@ from aprp.web.routes import Capabilities, RouteResource
 
 MOST_TRIES = 3
 """Requests for one plan: a range, another one after a 416, the whole."""
-
-
-CLOCKS_APART = 60
-"""Seconds that an upstream's clock may differ from ours."""
 
 
 class ReverseProxy(RouteResource):
@@ -136,15 +133,11 @@ class Visit:
         complete = answer.length if ranged is None else ranged.complete
         carries = Range(0, complete or 0) if ranged is None else ranged.range
         assert carries is not None
-        stream = ResumedBody(
-            self._proxy.agent,
-            self._proxy.clock,
-            outgoing,
-            exchange,
-            carries,
-            None if complete is None else FileVersion(answer.validators, complete),
-            self._proxy.settings.resume_for,
-        )
+        proxy, resumption = self._proxy, None
+        if complete is not None:
+            version = FileVersion(answer.validators, complete)
+            resumption = Resumption(proxy.agent, outgoing, version, proxy.settings.resume_for)
+        stream = ResumedBody(proxy.clock, str(proxy.origin), exchange, carries, resumption)
         try:
             await send(self._request, plan, self._incoming(exchange.head), stream, self._sink)
         finally:
@@ -152,16 +145,7 @@ class Visit:
             stream.abort()
 
     def _answer(self, exchange: Exchange) -> ResponseSummary:
-        """What came, dated by its receipt where it has no date (RFC 9110 section 6.6.1).
-
-        Our clock isn't the upstream's, so it counts as a minute earlier: a Last-Modified has to
-        be older than that to be a strong validator (section 8.8.2.2).
-        """
-        answer = summary_of(exchange.head)
-        if answer.validators.date is not None:
-            return answer
-        date = int(self._proxy.clock.seconds()) - CLOCKS_APART
-        return replace(answer, validators=replace(answer.validators, date=date))
+        return summary_of(exchange.head, time())
 
     async def _relay(self, exchange: Exchange) -> None:
         """The answer as it is, up to what belongs to the connection."""

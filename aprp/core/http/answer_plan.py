@@ -233,11 +233,24 @@ def _after_whole(asked: RequestedRange, sent: Spec | None, answer: ResponseSumma
         return _whole_of_unknown(asked, sent)
     if not ranged:
         asked = replace(asked, header=None)
-    plan = _resolve(asked, answer.length)
+    return as_one_pass(_resolve(asked, answer.length))
+
+
+def as_one_pass(plan: Plan) -> Plan:
+    """Return a plan whose bytes can be cut out of one response, which comes from its start."""
     if not isinstance(plan, Parts):
         return plan
     ranges = in_one_pass(plan.ranges)
     return Part(ranges[0], plan.complete) if len(ranges) == 1 else Parts(ranges, plan.complete)
+
+
+def ranges_of(plan: Plan) -> tuple[Range, ...]:
+    """Return the ranges that a plan sends, in its order; nothing where it sends no bytes."""
+    if isinstance(plan, Whole):
+        return (Range(0, plan.complete),) if plan.complete else ()
+    if isinstance(plan, Part):
+        return (plan.range,)
+    return plan.ranges if isinstance(plan, Parts) else ()
 
 
 def _whole_of_unknown(asked: RequestedRange, sent: Spec | None) -> Plan:

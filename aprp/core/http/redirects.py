@@ -5,9 +5,14 @@ from __future__ import annotations
 from urllib.parse import urljoin
 
 from aprp.core.choices import Redirects
+from aprp.core.http.fields import Fields
+from aprp.core.http.ranges import number
 from aprp.core.http.urls import DEFAULT_PORTS, Url
 
 MOST_HOPS = 5
+FOREVER = float("inf")
+_PERMANENT = frozenset((301, 308))
+_FRESH = frozenset((302, 307))
 
 
 def redirected(rule: Redirects, first: Url, at: Url, location: bytes | None) -> Url | str:
@@ -29,6 +34,22 @@ def redirected(rule: Redirects, first: Url, at: Url, location: bytes | None) -> 
     if rule == Redirects.SAME_HOST and not same_place(first, target):
         return f"redirects to {target.origin}; `redirects: public` would follow"
     return target
+
+
+def remembered_for(status: int, fields: Fields) -> float:
+    """Return the seconds for which a redirect may be remembered beyond the transfer that met it.
+
+    301 and 308 hold until their target refuses; explicit freshness (RFC 9111 section 4.2.1) limits
+    them, and lets 302 and 307 hold for as long. Everything else is requested again.
+    """
+    directives = dict(item.partition(b"=")[::2] for item in fields.tokens(b"cache-control"))
+    if {b"no-store", b"no-cache"} & directives.keys():
+        return 0.0
+    fresh = number(directives.get(b"max-age", b""))
+    if fresh is not None:
+        age = number(fields.get(b"age") or b"0") or 0
+        return float(max(0, fresh - age)) if status in _PERMANENT | _FRESH else 0.0
+    return FOREVER if status in _PERMANENT else 0.0
 
 
 def same_place(own: Url, other: Url) -> bool:

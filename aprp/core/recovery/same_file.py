@@ -1,44 +1,30 @@
-"""Whether what one source answers may become a part of a file that others send too.
+"""Whether the response of one source may become a part of a file that others send too.
 
-Pure. `judge` holds an answer against the range that was asked, against the version that the same
-source showed before, and against what the first good answer of any source said of the file. What
-makes two copies the same file is the route's `same:`
-
-- modified: complete length and Last-Modified agree; the length decides where none is given;
-- length: the complete length alone;
-- digest: the complete length and a digest of the whole (RFC 9530's Repr-Digest, RFC 3230's
-  Digest); a source that gives none is left out.
+Pure. `judge` holds a response against the range that was requested, against the version that the
+same place showed before, and against what the first good response of any source said of the file;
+`aprp.core.recovery.versions` says what has to agree. A file of which no two responses may be
+combined is read as one response, which `judge_alone` judges.
 """
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 
+from aprp.core.choices import Same
 from aprp.core.http.answer_plan import ResponseSummary, held_range
-from aprp.core.http.fields import Fields, split_list
-from aprp.core.http.ranges import FromTo, Range, number
-from aprp.core.http.validators import ETag, Validators, format_date, parse_date
-from aprp.core.scheduling.messages import End
-
-REDIRECTS = frozenset((301, 302, 303, 307, 308))
-PASSING = frozenset((408, 421, 425, 429))
-"""Statuses below 500 that may be another at the next try."""
-LONGEST_WAIT = 86400.0
-"""Seconds; a Retry-After of more is taken as this."""
-
-Digests = frozenset[tuple[bytes, bytes]]
-"""Pairs of an algorithm, in lower case, and a digest in base 64."""
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known of the file itself. `last_modified` is in unix time."""
-
-    complete: int
-    last_modified: int | None = None
-    media_type: bytes | None = None
-    digests: Digests = frozenset()
+from aprp.core.http.fields import Fields
+from aprp.core.http.ranges import FromTo, Range, Spec
+from aprp.core.http.validators import Validators
+from aprp.core.recovery.ends import End
+from aprp.core.recovery.statuses import is_passing, retry_after
+from aprp.core.recovery.versions import (
+    Facts,
+    Representation,
+    change,
+    combinable,
+    disagreement,
+    has_strong_tag,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,132 +38,123 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The body may not be used; the members are those of the event `Ended`."""
+    """The body may not be used; the members are those of the event `Ended`.
+
+    `alone`: it may be used as the one response that the whole answer is made of.
+    """
 
     end: End
     reason: str
     retry_after: float | None = None
     length: int | None = None
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StandsAlone:
+    """The body may be used by itself: the bytes `body` of a file of `complete` bytes.
+
+    Both are None for a whole file whose length only its end tells.
+    """
+
+    body: Range | None
+    complete: int | None
+    shown: Representation
+
+    def holds(self, spec: Spec | None) -> bool:
+        """Return whether all of the range is in it; None stands for the whole file."""
+        if self.body is None or self.complete is None:
+            return True
+        if spec is None:
+            return self.body == Range(0, self.complete)
+        meant = spec.resolve(self.complete)
+        return meant is None or (self.body.start <= meant.start and meant.stop <= self.body.stop)
 
 
 def judge(
     answer: ResponseSummary,
     fields: Fields,
     asked: Range,
-    same: str,
+    same: Same,
     known: Facts | None,
     version: Validators | None,
     now: int,
 ) -> Accepted | Rejected:
-    """An answer to a GET of the range `asked`, which isn't a redirect.
+    """Judge the response to a GET of the range `asked`, which isn't a redirect.
 
-    `known` is what the first good answer said, `version` the validators that this source showed
+    `known` is what the first good response said, `version` the validators that this place showed
     first, both None before there was any; `now` is unix time.
     """
     if answer.status == 416:
         return _beyond(answer, asked, known)
-    if answer.status not in (200, 206):
-        return refusal(answer.status, fields, now)
-    if [coding for coding in fields.tokens(b"content-encoding") if coding != b"identity"]:
-        return Rejected(End.LIED, "sent a coded answer though identity was asked for")
-    body = _body(answer, asked)
-    if isinstance(body, str):
-        return Rejected(End.LIED, body)
+    if (bad := _unusable(answer, fields, now)) is not None:
+        return bad
+    first = known is None and version is None
+    if answer.status == 200 and answer.length is None:
+        return Rejected(End.LIED, "doesn't say how long the file is", alone=first)
+    held = _held(answer, FromTo(asked.start, asked.stop))
+    if isinstance(held, Rejected):
+        return held
     complete = _complete(answer)
     if complete is None:
         return Rejected(End.LIED, "doesn't say how long the whole file is")
     found = facts_of(answer, fields, complete)
     if version is not None:
-        if (change := _changed(version, answer)) is not None:
-            return Rejected(End.ABSENT, change)
-        if found.last_modified is None:
-            found = replace(found, last_modified=version.last_modified)
+        if (changed := change(version, answer.validators, same)) is not None:
+            return Rejected(End.ABSENT, changed)
+        found = _as_first_shown(found, version)
     reason = disagreement(found, known, same)
     if reason is not None:
         return Rejected(End.ABSENT, reason)
-    return Accepted(body, found, version or answer.validators)
+    if known is None and not combinable(found, same):
+        return Rejected(End.ABSENT, NOT_COMBINABLE, alone=first)
+    return Accepted(held, found, version or answer.validators)
+
+
+NOT_COMBINABLE = "shows no strong validator, so that nothing may be combined with its response"
+
+
+def judge_alone(
+    answer: ResponseSummary, fields: Fields, sent: Spec | None, same: Same, now: int
+) -> StandsAlone | Rejected:
+    """Judge a response that is to be used by itself, to a GET with the range `sent`."""
+    if (bad := _unusable(answer, fields, now)) is not None:
+        return bad
+    if answer.status == 206 and sent is None:
+        return Rejected(End.LIED, "answered 206 though no range was asked for")
+    shown = Representation.of(answer.validators, fields)
+    if same == Same.DIGEST and not shown.digests:
+        return Rejected(End.ABSENT, "gives no digest, and `same: digest` asks for one")
+    if answer.status == 200 and answer.length is None:
+        return StandsAlone(None, None, shown)
+    held = _held(answer, sent or FromTo(0))
+    if isinstance(held, Rejected):
+        return held
+    complete = _complete(answer)
+    if complete is None:
+        return Rejected(End.LIED, "doesn't say how long the whole file is")
+    return StandsAlone(held, complete, shown)
 
 
 def facts_of(answer: ResponseSummary, fields: Fields, complete: int) -> Facts:
-    """What an answer to GET or HEAD says of the file."""
-    return Facts(
-        complete,
-        answer.validators.last_modified,
-        fields.get(b"content-type"),
-        digests_of(fields),
-    )
-
-
-def disagreement(found: Facts, known: Facts | None, same: str) -> str | None:
-    """Why two copies aren't the same file, with the setting that would admit it; None: they are.
-
-    Without `known` there is no other copy yet.
-    """
-    if same == "digest" and not found.digests:
-        return "gives no digest, and `same: digest` asks for one"
-    if known is None:
-        return None
-    if found.complete != known.complete:
-        return f"has another file: {found.complete} bytes, not {known.complete}"
-    if same == "modified" and found.last_modified != known.last_modified:
-        return (
-            f"has another file: Last-Modified is {_date(found.last_modified)}, not "
-            f"{_date(known.last_modified)}; `same: length` would admit it"
-        )
-    if same == "digest":
-        return _digests_differ(found.digests, known.digests)
-    return None
+    """Return what a response to GET or HEAD says of the file."""
+    return Facts(complete, Representation.of(answer.validators, fields))
 
 
 def refusal(status: int, fields: Fields, now: int) -> Rejected:
-    """What a status other than 200, 206 and 416 means."""
+    """Return what a status other than 200, 206 and 416 means."""
     text = f"answered {status}"
-    if status >= 500 or status in PASSING:
+    if is_passing(status):
         return Rejected(End.REFUSED, text, retry_after(fields, now))
     return Rejected(End.LIED if status < 400 else End.ABSENT, text)
 
 
-def retry_after(fields: Fields, now: int) -> float | None:
-    """Seconds that Retry-After names (RFC 9110 section 10.2.3), in either form.
-
-    A date is read against the answer's own Date, or against `now` where it has none.
-    """
-    value = fields.get(b"retry-after")
-    if value is None:
-        return None
-    seconds = number(value)
-    if seconds is None:
-        date = parse_date(value)
-        if date is None:
-            return None
-        made = parse_date(fields.get(b"date") or b"")
-        seconds = max(0, date - (now if made is None else made))
-    return min(float(seconds), LONGEST_WAIT)
-
-
-def etag(path: bytes, facts: Facts, same: str) -> ETag:
-    """The client's strong tag: it is the same after a restart and whoever answers first."""
-    made_of = [path, b"%d" % facts.complete]
-    if same == "modified" and facts.last_modified is not None:
-        made_of.append(b"%d" % facts.last_modified)
-    if same == "digest":
-        chosen = min(facts.digests, key=lambda pair: (pair[0] != b"sha-256", pair))
-        made_of.append(b"=".join(chosen))
-    return ETag(hashlib.sha256(b"\n".join(made_of)).hexdigest()[:24].encode())
-
-
-def digests_of(fields: Fields) -> Digests:
-    """The digests of the whole file that an answer gives."""
-    found = set()
-    for item in split_list(fields.get(b"repr-digest") or b""):
-        name, equals, value = item.partition(b"=")
-        if equals and len(value) > 2 and value[:1] == value[-1:] == b":":
-            found.add((name.lower(), value[1:-1]))
-    for item in split_list(fields.get(b"digest") or b""):
-        name, equals, value = item.partition(b"=")
-        if equals and value:
-            found.add((name.lower(), value))
-    return frozenset(found)
+def _unusable(answer: ResponseSummary, fields: Fields, now: int) -> Rejected | None:
+    if answer.status not in (200, 206):
+        return refusal(answer.status, fields, now)
+    if [coding for coding in fields.tokens(b"content-encoding") if coding != b"identity"]:
+        return Rejected(End.LIED, "sent a coded answer though identity was asked for")
+    return None
 
 
 def _beyond(answer: ResponseSummary, asked: Range, known: Facts | None) -> Rejected:
@@ -185,22 +162,20 @@ def _beyond(answer: ResponseSummary, asked: Range, known: Facts | None) -> Rejec
     complete = said.complete if said is not None and said.range is None else None
     if known is not None and complete not in (None, known.complete):
         return Rejected(End.ABSENT, f"has another file: {complete} bytes, not {known.complete}")
-    if (complete if known is None else known.complete) is None:
-        return Rejected(End.ABSENT, "answered 416 without saying how long the file is")
     length = complete if known is None else known.complete
-    if length is not None and length > asked.start:
+    if length is None:
+        return Rejected(End.ABSENT, "answered 416 without saying how long the file is")
+    if length > asked.start:
         return Rejected(End.LIED, "answered 416 for bytes that the file has")
     return Rejected(End.BEYOND, "says that the file ends before the range", length=length)
 
 
-def _body(answer: ResponseSummary, asked: Range) -> Range | str:
-    """Which bytes an answer of 200 or 206 holds, or why that can't be told."""
+def _held(answer: ResponseSummary, sent: Spec) -> Range | Rejected:
+    """Which bytes an answer of 200 or 206 holds."""
     if answer.status == 200:
-        if answer.length is None:
-            return "answered 200 without a length"
-        return Range(0, answer.length)
-    held = held_range(FromTo(asked.start, asked.stop), answer)
-    return held if isinstance(held, Range) else f"answered with {held}"
+        return Range(0, answer.length or 0)
+    held = held_range(sent, answer)
+    return held if isinstance(held, Range) else Rejected(End.LIED, f"answered with {held}")
 
 
 def _complete(answer: ResponseSummary) -> int | None:
@@ -209,38 +184,8 @@ def _complete(answer: ResponseSummary) -> int | None:
     return None if answer.content_range is None else answer.content_range.complete
 
 
-def _changed(version: Validators, answer: ResponseSummary) -> str | None:
-    """Why an answer isn't of the version that its source showed first.
-
-    A 206 need not repeat a Last-Modified that it was compared with (RFC 9110 section 15.3.7).
-    """
-    later = answer.validators
-    if version.etag is not None and version.etag != later.etag:
-        now = "none" if later.etag is None else bytes(later.etag).decode("latin-1")
-        return f"has changed its file: the ETag was {_text(version.etag)}, is {now}"
-    if version.last_modified is not None and later.last_modified not in (
-        None,
-        version.last_modified,
-    ):
-        return (
-            f"has changed its file: Last-Modified was {_date(version.last_modified)}, "
-            f"is {_date(later.last_modified)}"
-        )
-    return None
-
-
-def _digests_differ(found: Digests, known: Digests) -> str | None:
-    algorithms = {name for name, _ in found} & {name for name, _ in known}
-    if not algorithms:
-        return "gives no digest of a kind that the others give"
-    if any((pair in found) != (pair in known) for pair in found | known if pair[0] in algorithms):
-        return "has another file: its digest differs"
-    return None
-
-
-def _text(tag: ETag) -> str:
-    return bytes(tag).decode("latin-1")
-
-
-def _date(seconds: int | None) -> str:
-    return "not given" if seconds is None else format_date(seconds).decode()
+def _as_first_shown(found: Facts, version: Validators) -> Facts:
+    """A 206 with the strong tag of before need not repeat Last-Modified (RFC 9110 15.3.7)."""
+    if has_strong_tag(version) and found.last_modified is None:
+        return replace(found, shown=replace(found.shown, validators=version))
+    return found

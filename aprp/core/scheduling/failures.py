@@ -13,12 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from aprp.core.recovery.pauses import PAUSES, Patience, pause_after
 from aprp.core.scheduling.blocks import EDGE
 from aprp.core.scheduling.messages import End, Ended
 from aprp.core.scheduling.source_state import SourceState
-
-PAUSES = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
-"""Seconds until a source is asked again, by how often it failed in a row; then the last."""
 
 PROGRESS = EDGE
 """Bytes that count as a block when it's asked whether a transfer gets on."""
@@ -45,9 +43,8 @@ class FailurePolicy:
 
     def __init__(self, sources: Sequence[SourceState], resume_for: float) -> None:
         self._sources = sources
-        self._resume_for = resume_for
+        self._patience = Patience(resume_for)
         self._begun = False
-        self._since: float | None = None
         self._gained = 0
 
     def remember(self, now: float) -> None:
@@ -62,7 +59,7 @@ class FailurePolicy:
         before it's left alone for a while."""
         source.failures += 1
         source.reason = ended.reason or _REASONS.get(ended.end, ended.end.value)
-        pause = PAUSES[min(max(source.failures - 1 - grace, 0), len(PAUSES) - 1)]
+        pause = pause_after(source.failures - grace)
         if ended.end in (End.LIED, End.ABSENT, End.BEYOND):
             source.lasting = True
             pause = max(pause, PAUSES[1])
@@ -71,8 +68,7 @@ class FailurePolicy:
             pause = max(pause, ended.retry_after or 0.0)
         source.retry_at = now + pause
         source.rating.failed(now, ended.retry_after or 0.0)
-        if self._since is None:
-            self._since = now
+        self._patience.failed(now)
         self._bar()
 
     def fell_silent(self, source: SourceState, attempt: int, now: float) -> None:
@@ -110,13 +106,13 @@ class FailurePolicy:
     def calm(self) -> None:
         """The transfer gets on: the clock starts anew with the next failure."""
         self._gained = 0
-        self._since = None
+        self._patience.progressed()
 
     def hopeless(self, now: float, in_flight: bool) -> bool:
         """Whether the transfer should fail now."""
-        if self._since is None or any(not source.failures for source in self._sources):
+        end = self._patience.end
+        if end is None or any(not source.failures for source in self._sources):
             return False
-        end = self._since + self._resume_for
         if now >= end:
             return True
         if in_flight:
@@ -128,8 +124,8 @@ class FailurePolicy:
     def wake(self, now: float) -> Iterable[float]:
         """When something about failures changes by time alone."""
         yield from (source.retry_at for source in self._sources if source.retry_at > now)
-        if self._since is not None and all(source.failures for source in self._sources):
-            yield self._since + self._resume_for
+        if self._patience.end is not None and all(source.failures for source in self._sources):
+            yield self._patience.end
 
     def reasons(self) -> tuple[tuple[str, str], ...]:
         """(source, why) of each."""

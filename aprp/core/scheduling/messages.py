@@ -8,7 +8,9 @@ string, an attempt by a number that is never used twice in one transfer.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, IntEnum
+from enum import IntEnum
+
+from aprp.core.recovery.ends import End as End
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -19,19 +21,6 @@ class Urgency(IntEnum):
 
     HEAD = 0  # the client waits for these bytes
     AHEAD = 1
-
-
-class End(Enum):
-    """How an attempt ended, when it wasn't the scheduler that gave it up."""
-
-    COMPLETED = "completed"  # every byte that its response head promised came
-    BROKEN = "broken"  # the body was cut short, reset or timed out; what came is kept
-    STALE = "stale"  # a reused connection failed before its first response byte: no one's fault
-    UNREACHABLE = "unreachable"  # no connection, or no response head in time
-    REFUSED = "refused"  # a status that may change: 429, 500, 503; see Ended.retry_after
-    ABSENT = "absent"  # not on this source (404, 410), or another version of it
-    LIED = "lied"  # another range, too many bytes, a coded or unparseable answer
-    BEYOND = "beyond"  # 416: the source's file ends at or before the range; see Ended.length
 
 
 @dataclass(frozen=True, slots=True)

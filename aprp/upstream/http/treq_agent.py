@@ -8,7 +8,7 @@ asked for; cookies are taken from no one; the rest is turned off in the call.
 from __future__ import annotations
 
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, cast
+from typing import Any
 
 from treq.client import HTTPClient
 from treq.cookies import IndexableCookieJar
@@ -50,7 +50,7 @@ class _Body:
 
 @implementer(IResponse)
 class SourceResponse:
-    """An exchange as a response."""
+    """An exchange as a response. `exchange` is what every body is taken from."""
 
     def __init__(self, exchange: Exchange) -> None:
         head = exchange.head
@@ -63,14 +63,14 @@ class SourceResponse:
         self.length = UNKNOWN_LENGTH if exchange.length is None else exchange.length
         self.request: Any = None
         self.previousResponse: Any = None
-        self._exchange = exchange
+        self.exchange = exchange
 
     def deliverBody(self, protocol: Protocol) -> None:
         def lost(result: Any) -> None:
             whole = not isinstance(result, Failure)
             protocol.connectionLost(Failure(ResponseDone()) if whole else result)
 
-        self._exchange.pump(_Body(protocol)).addBoth(lost)
+        self.exchange.pump(_Body(protocol)).addBoth(lost)
 
     def setPreviousResponse(self, response: Any) -> None:
         self.previousResponse = response
@@ -78,15 +78,14 @@ class SourceResponse:
 
 @implementer(IAgent)
 class SourceAgent:
-    """Sends requests for one URL to one origin; `exchange` is the one opened last.
+    """Sends requests for one URL to one origin.
 
-    `lines` are further fields. What treq says of Host, of codings and of the URL is not heeded.
+    What treq says of Host, of codings and of the URL is not heeded.
     """
 
     def __init__(
         self, agent: Agent, origin: Origin, url: Url, timeouts: Timeouts, host: str | None = None
     ) -> None:
-        self.exchange: Exchange | None = None
         self._agent = agent
         self._origin = origin
         self._target = url.target.encode("ascii")
@@ -110,23 +109,21 @@ class SourceAgent:
 
     async def _open(self, method: bytes, fields: Fields) -> IResponse:
         first = Fields(((b"Host", self._host), (b"Accept-Encoding", b"identity")))
-        self.exchange = await self._agent.open(
-            SourceRequest(
-                method,
-                self._origin,
-                self._target,
-                first.adding(*fields.pairs),
-                self._timeouts,
-                gather=GATHER,
-            )
+        request = SourceRequest(
+            method,
+            self._origin,
+            self._target,
+            first.adding(*fields.pairs),
+            self._timeouts,
+            gather=GATHER,
         )
-        return SourceResponse(self.exchange)
+        return SourceResponse(await self._agent.open(request))
 
 
-def ask(face: SourceAgent, method: str, url: Url, fields: Fields) -> Deferred[IResponse]:
-    """One request through treq; the response's body waits for `deliverBody`.
+async def ask(face: SourceAgent, method: str, url: Url, fields: Fields) -> SourceResponse:
+    """Make one request through treq; the body of the response waits in its exchange.
 
-    Cancelling it before it fires closes the connection.
+    Cancelling the coroutine's Deferred before it fires closes the connection.
     """
     headers = Headers()
     for name, value in fields:
@@ -135,4 +132,7 @@ def ask(face: SourceAgent, method: str, url: Url, fields: Fields) -> Deferred[IR
     asked: Any = client.request(
         method, str(url), headers=headers, unbuffered=True, allow_redirects=False
     )
-    return cast("Deferred[IResponse]", asked)
+    response = await asked
+    while not isinstance(response, SourceResponse):
+        response = response.original  # what treq, and its decoder of gzip, wrap
+    return response

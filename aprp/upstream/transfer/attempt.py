@@ -13,17 +13,17 @@ from typing import Any, Protocol
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.iweb import IResponse
 
-from aprp.core.http.ranges import Range
-from aprp.core.recovery.same_file import Accepted, Facts, Rejected, judge
-from aprp.core.scheduling.messages import End, Ended
+from aprp.core.choices import Same
+from aprp.core.http.ranges import FromTo, Range
+from aprp.core.recovery.ends import End
+from aprp.core.recovery.same_file import Accepted, Rejected, StandsAlone, judge, judge_alone
+from aprp.core.recovery.versions import Facts
+from aprp.core.scheduling.messages import Ended
 from aprp.upstream.errors import OWN_FAULT, BodyBroken, SourceError, SourceLied
-from aprp.upstream.exchange import Exchange
 from aprp.upstream.transfer.body import Body, discard
-from aprp.upstream.transfer.resumed_body import summary_of
 from aprp.upstream.transfer.sample import Sample
-from aprp.upstream.transfer.source import NotFollowed, TransferSource
+from aprp.upstream.transfer.source import NotFollowed, SourceAnswer, TransferSource
 from aprp.upstream.wall_clock import time
 
 SKIPPED = 1 << 20
@@ -62,7 +62,7 @@ class Attempt:
         number: int,
         source: TransferSource,
         asked: Range,
-        same: str,
+        same: Same,
         clock: Any,
         observer: AttemptObserver,
         sample: Sample | None = None,
@@ -128,25 +128,26 @@ class Attempt:
         compared = self._sample is not None and not self._sample.admits(self.source)
         if compared and not await self._compare():
             return
-        exchange, response = await self.source.get(self._asked)
+        answer = await self.source.get(self._asked)
+        exchange = answer.exchange
         if self._observer is None:
             exchange.abort()
             return
         verdict = judge(
-            summary_of(exchange.head),
-            exchange.head.fields,
+            answer.summary(),
+            answer.fields,
             self._asked,
             self._same,
             self._observer.facts,
-            self.source.version,
+            self.source.version_at(answer.place),
             int(time()),
         )
         if isinstance(verdict, Rejected):
-            self._refuse(exchange, verdict)
+            self._refuse(answer, verdict)
         else:
             warm = exchange.reused and not compared
             connect = None if warm else max(0.0, exchange.timings.asked - began)
-            self._accept(exchange, response, verdict, connect)
+            self._accept(answer, verdict, connect)
 
     async def _compare(self) -> bool:
         """Whether the source has the bytes of the others; what it takes counts as connecting."""
@@ -163,37 +164,49 @@ class Attempt:
             body.leave()
         self._tell(Ended(self.number, End.STALE, "is asked again, to be compared first"))
 
-    def _refuse(self, exchange: Exchange, bad: Rejected) -> None:
-        discard(exchange)
+    def _refuse(self, answer: SourceAnswer, bad: Rejected) -> None:
+        if bad.alone:
+            self._set_aside(answer)
+        else:
+            discard(answer.exchange)
         self._leave_out(bad)
+
+    def _set_aside(self, answer: SourceAnswer) -> None:
+        """Nothing may be combined with this answer: it may become all of what the client gets."""
+        asked = FromTo(self._asked.start, self._asked.stop)
+        found = judge_alone(answer.summary(), answer.fields, asked, self._same, int(time()))
+        self.source.alone = True
+        if isinstance(found, StandsAlone):
+            self.source.keep_spare(answer, found)
+        else:
+            discard(answer.exchange)
 
     def _leave_out(self, bad: Rejected) -> None:
         if bad.end is not End.BEYOND:
             self.source.error = SourceError(f"{self.source.name} {bad.reason}")
         self._tell(Ended(self.number, bad.end, bad.reason, bad.retry_after, bad.length))
 
-    def _accept(
-        self, exchange: Exchange, response: IResponse, good: Accepted, connect: float | None
-    ) -> None:
+    def _accept(self, answer: SourceAnswer, good: Accepted, connect: float | None) -> None:
+        exchange = answer.exchange
         self._whole = exchange.head.status == 200 and good.body != self._asked
         if self._whole and not self.source.ignores_ranges:
             self.source.ignores_ranges = True
             if self.start > SKIPPED:
-                self._refuse(exchange, Rejected(End.LIED, "ignores ranges"))
+                self._refuse(answer, Rejected(End.LIED, "ignores ranges"))
                 return
-        self.source.version = good.version
+        self.source.showed(answer.place, good.version)
         body = self._body = Body(exchange, good.body, self._clock)
         if self._observer is not None:
             self._observer.head_came(self, good, good.body.stop, connect)
         if self._body is body:
-            body.begin(response, self, self.start)
+            body.begin(answer.response, self, self.start)
 
     def _go_on(self, body: Body) -> None:
         """Read on what an earlier attempt left of a whole answer."""
         assert self._observer is not None and self._observer.facts is not None
-        assert self.source.version is not None
         self._whole, self._body = True, body
-        good = Accepted(Range(0, body.stop), self._observer.facts, self.source.version)
+        facts = self._observer.facts
+        good = Accepted(Range(0, body.stop), facts, facts.validators)
         self._observer.head_came(self, good, body.stop, None)
         if self._body is body:
             body.go_on(self, self.start)

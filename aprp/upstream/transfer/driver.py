@@ -18,7 +18,8 @@ from twisted.internet.interfaces import IConsumer
 from twisted.logger import Logger
 
 from aprp.core.http.ranges import Range
-from aprp.core.recovery.same_file import Accepted, Facts
+from aprp.core.recovery.same_file import Accepted
+from aprp.core.recovery.versions import Facts
 from aprp.core.scheduling import messages as m
 from aprp.core.scheduling.scheduler import Scheduler
 from aprp.upstream.errors import BodyBroken, Exhausted

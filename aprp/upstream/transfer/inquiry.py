@@ -13,11 +13,12 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
+from aprp.core.choices import Same
 from aprp.core.http.ranges import Range
-from aprp.core.recovery.same_file import Facts, Rejected, disagreement, facts_of, judge, refusal
+from aprp.core.recovery.same_file import Rejected, facts_of, judge, refusal
+from aprp.core.recovery.versions import Facts, combinable, disagreement
 from aprp.upstream.errors import SourceError
 from aprp.upstream.transfer.body import discard
-from aprp.upstream.transfer.resumed_body import summary_of
 from aprp.upstream.transfer.source import TransferSource
 from aprp.upstream.wall_clock import time
 
@@ -29,13 +30,13 @@ NO_HEAD = frozenset((400, 403, 405, 501))
 Reasons = list[tuple[str, str]]
 
 
-async def inquire(clock: Any, sources: Sequence[TransferSource], same: str) -> Facts | Reasons:
+async def inquire(clock: Any, sources: Sequence[TransferSource], same: Same) -> Facts | Reasons:
     """The facts, or why each source has none to tell."""
     return await _Inquiry(clock, sources, same).begin()
 
 
 class _Inquiry:
-    def __init__(self, clock: Any, sources: Sequence[TransferSource], same: str) -> None:
+    def __init__(self, clock: Any, sources: Sequence[TransferSource], same: Same) -> None:
         self._clock = clock
         self._same = same
         self._left = list(sources)
@@ -101,17 +102,18 @@ class _Inquiry:
             work.cancel()
 
 
-async def ask_facts(source: TransferSource, same: str) -> Facts | str:
-    """What one source says of the file, or why that is of no use."""
-    exchange, _ = await source.head()
-    answer, fields = summary_of(exchange.head), exchange.head.fields
-    discard(exchange)
+async def ask_facts(source: TransferSource, same: Same) -> Facts | str:
+    """Return what one source says of the file, or why that is of no use."""
+    head = await source.head()
+    answer, fields = head.summary(), head.fields
+    discard(head.exchange)
     if answer.status == 200 and answer.length is not None and not fields.get(b"content-encoding"):
         facts = facts_of(answer, fields, answer.length)
         reason = disagreement(facts, None, same)
         if reason is not None:
             return reason
-        source.version = answer.validators
+        source.showed(head.place, answer.validators)
+        source.alone = not combinable(facts, same)
         return facts
     if answer.status == 200 or answer.status in NO_HEAD:
         return await _ask_first_byte(source, same)
@@ -120,16 +122,17 @@ async def ask_facts(source: TransferSource, same: str) -> Facts | str:
     return bad.reason
 
 
-async def _ask_first_byte(source: TransferSource, same: str) -> Facts | str:
+async def _ask_first_byte(source: TransferSource, same: Same) -> Facts | str:
     asked = Range(0, 1)
-    exchange, _ = await source.get(asked)
-    answer, fields = summary_of(exchange.head), exchange.head.fields
-    discard(exchange)
-    verdict = judge(answer, fields, asked, same, None, source.version, int(time()))
+    got = await source.get(asked)
+    answer, fields = got.summary(), got.fields
+    discard(got.exchange)
+    verdict = judge(answer, fields, asked, same, None, source.version_at(got.place), int(time()))
     if not isinstance(verdict, Rejected):
-        source.version = verdict.version
+        source.showed(got.place, verdict.version)
         return verdict.facts
     if verdict.length == 0:
         return facts_of(answer, fields, 0)
+    source.alone = verdict.alone
     source.error = SourceError(f"{source.name} {verdict.reason}")
     return verdict.reason

@@ -1,13 +1,13 @@
-"""A file's bytes from one upstream, in order, over as many exchanges as it takes.
+"""A file's bytes from one place, in order, over as many exchanges as it takes.
 
 A stream begins with an exchange that is already open and knows which bytes it carries. Where that
-one ends early, breaks, or doesn't carry what is wanted next, the stream asks again by the rule of
-`aprp.core.recovery.resumption`.
+one ends early, breaks, or doesn't carry what is wanted next, the missing rest is requested by the
+rule of `aprp.core.recovery.resumption`; without a `Resumption` the stream ends there.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from twisted.internet.interfaces import IConsumer
@@ -19,19 +19,22 @@ from aprp.core.http.forwarding import CONDITIONS
 from aprp.core.http.heads import ResponseHead, declared_length
 from aprp.core.http.ranges import FromTo, Range, parse_content_range
 from aprp.core.http.validators import Validators
-from aprp.core.recovery.resumption import Changed, FileVersion, Pauses, continuation
+from aprp.core.recovery.pauses import Pauses
+from aprp.core.recovery.resumption import Changed, FileVersion, continuation
+from aprp.core.recovery.versions import dated
 from aprp.upstream.errors import BodyBroken, SourceError, SourceLied
 from aprp.upstream.exchange import Exchange, SourceRequest
 from aprp.upstream.http.agent import Agent
+from aprp.upstream.wall_clock import time
 
 
-def summary_of(head: ResponseHead) -> ResponseSummary:
-    """A head, as far as it decides."""
+def summary_of(head: ResponseHead, received: float) -> ResponseSummary:
+    """Return a head as far as it decides; it came at that unix time, which dates it if need be."""
     ranges = head.fields.all(b"content-range")
     return ResponseSummary(
         head.status,
         declared_length(head.fields),
-        Validators.of(head.fields),
+        dated(Validators.of(head.fields), int(received)),
         parse_content_range(ranges[0]) if len(ranges) == 1 else None,
     )
 
@@ -60,32 +63,48 @@ class Collector:
             self.data += data[: self._keep - len(self.data)]
 
 
-class ResumedBody:
-    """See the module. `carries` is what the open exchange holds of the file.
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """How the rest of a broken body is requested: the `request` again, for `version` alone."""
 
-    `resumes` counts the times that a broken body was gone on with.
+    agent: Agent
+    request: SourceRequest
+    version: FileVersion
+    resume_for: float
+
+    async def open(self, missing: Range) -> Exchange:
+        """Request the rest on condition of the version; raises SourceError."""
+        strong = self.version.validators.strong()
+        if strong is None:
+            raise SourceLied(f"{self.request.origin} gave no validator to go on with")
+        spec = FromTo(missing.start, missing.stop)
+        conditions = ((b"Range", spec.header()), (b"If-Range", strong))
+        return await self.agent.open(with_conditions(self.request, *conditions))
+
+
+class ResumedBody:
+    """The body of `exchange`, which holds the bytes `carries` of the file; `where` names its place.
+
+    `resumes` counts the times that a broken body was resumed.
     """
 
     def __init__(
         self,
-        agent: Agent,
         clock: Any,
-        request: SourceRequest,
+        where: str,
         exchange: Exchange,
         carries: Range,
-        version: FileVersion | None,
-        resume_for: float,
+        resumption: Resumption | None = None,
     ) -> None:
         self.resumes = 0
         self._broken = False
-        self._agent = agent
         self._clock = clock
-        self._request = request
+        self._where = where
         self._exchange: Exchange | None = exchange
         self._base = carries.start
         self._carries = carries
-        self._version = version
-        self._pauses = Pauses(resume_for)
+        self._resumption = resumption
+        self._pauses = Pauses(0.0 if resumption is None else resumption.resume_for)
 
     async def send(self, wanted: Range, sink: IConsumer) -> None:
         """Write the bytes of `wanted` into `sink`; raises SourceError when no more can come."""
@@ -110,22 +129,30 @@ class ResumedBody:
         if exchange is not None:
             exchange.abort()
 
+    def leads_to(self, wanted: Range) -> bool:
+        """Whether the open exchange still has all of those bytes."""
+        return (
+            self._exchange is not None
+            and self.position <= wanted.start
+            and wanted.stop <= self._carries.stop
+        )
+
     @property
-    def _position(self) -> int:
+    def position(self) -> int:
         """The file offset of the next byte that the exchange will move."""
         return self._base + (0 if self._exchange is None else self._exchange.moved)
 
     def _note_progress(self, at: int) -> int:
-        if self._position > at:
+        if self.position > at:
             self._pauses.progressed()
-            return self._position
+            return self.position
         return at
 
     async def _reach(self, missing: Range) -> None:
         """Have an exchange whose next byte is the first one missing."""
-        if self._exchange is None or not (self._position <= missing.start < self._carries.stop):
+        if self._exchange is None or not (self.position <= missing.start < self._carries.stop):
             await self._ask(missing)
-        skipped = missing.start - self._position
+        skipped = missing.start - self.position
         if skipped and self._exchange is not None:
             await self._expect(skipped, Collector())
 
@@ -135,7 +162,7 @@ class ResumedBody:
         assert exchange is not None
         until = min(stop, self._carries.stop)
         if exchange.length is None and until == self._carries.stop:
-            await self._expect(until - self._position - 1, sink)
+            await self._expect(until - self.position - 1, sink)
             last = Collector(keep=2)
             try:
                 await self._expect(2, last, least=1)
@@ -143,10 +170,10 @@ class ResumedBody:
                 self._base = until - 1  # what the collector holds was not written
                 raise
             if len(last.data) > 1:
-                raise SourceLied(f"{self._request.origin} sent more bytes than it said")
+                raise SourceLied(f"{self._where} sent more bytes than it said")
             sink.write(last.data)
         else:
-            await self._expect(until - self._position, sink)
+            await self._expect(until - self.position, sink)
 
     async def _expect(self, n: int, sink: IConsumer, least: int | None = None) -> None:
         """Move `n` bytes; BodyBroken, and the exchange forgotten, if the body has fewer.
@@ -162,39 +189,37 @@ class ResumedBody:
             raise
         if moved < (n if least is None else least):
             self._forget()
-            raise BodyBroken(f"{self._request.origin} ended its answer early")
+            raise BodyBroken(f"{self._where} ended its answer early")
 
     def _forget(self) -> None:
-        self._base = self._position
+        self._base = self.position
         self._exchange = None
 
     async def _ask(self, missing: Range) -> None:
         self.abort()
         self._base = missing.start
-        version = self._version
-        strong = version.validators.strong() if version is not None else None
-        if version is None or strong is None:
-            raise SourceLied(f"{self._request.origin} gave no validator to go on with")
-        spec = FromTo(missing.start, missing.stop)
-        exchange = await self._agent.open(
-            with_conditions(self._request, (b"Range", spec.header()), (b"If-Range", strong))
-        )
+        if self._resumption is None:
+            raise SourceLied(f"{self._where} gave no validator to go on with")
+        exchange = await self._resumption.open(missing)
         try:
-            carries = continuation(version, missing, summary_of(exchange.head))
+            carries = continuation(self._resumption.version, missing, self._summary(exchange))
         except Changed as changed:
             exchange.abort()
-            raise SourceLied(f"{self._request.origin}: {changed}") from None
+            raise SourceLied(f"{self._where}: {changed}") from None
         if carries is None:
             exchange.abort()
-            raise BodyBroken(f"{self._request.origin} answered {exchange.head.status}")
+            raise BodyBroken(f"{self._where} answered {exchange.head.status}")
         self._exchange, self._carries, self._base = exchange, carries, carries.start
         if self._broken:
             self.resumes += 1
             self._broken = False
 
+    def _summary(self, exchange: Exchange) -> ResponseSummary:
+        return summary_of(exchange.head, time())
+
     async def _wait(self, error: SourceError) -> None:
         """Pause before the next try, or raise `error` when there is to be none."""
-        if self._version is None or not self._version.resumable:
+        if self._resumption is None or not self._resumption.version.resumable:
             raise error
         pause = self._pauses.broke(self._clock.seconds())
         if pause is None:

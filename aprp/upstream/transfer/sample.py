@@ -11,11 +11,13 @@ from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 
+from aprp.core.choices import Same
 from aprp.core.http.ranges import Range
-from aprp.core.recovery.same_file import Facts, Rejected, judge
-from aprp.core.scheduling.messages import End
+from aprp.core.recovery.ends import End
+from aprp.core.recovery.same_file import Rejected, judge
+from aprp.core.recovery.versions import Facts
 from aprp.upstream.transfer.body import discard
-from aprp.upstream.transfer.resumed_body import Collector, summary_of
+from aprp.upstream.transfer.resumed_body import Collector
 from aprp.upstream.transfer.source import TransferSource
 from aprp.upstream.wall_clock import time
 
@@ -65,7 +67,7 @@ class Sample:
             self._settle()
 
     async def compare(
-        self, source: TransferSource, same: str, known: Facts | None
+        self, source: TransferSource, same: Same, known: Facts | None
     ) -> Rejected | None:
         """Ask the source for what is held; why it can't be used, or None if it can.
 
@@ -73,9 +75,9 @@ class Sample:
         """
         await self._enough()
         held = Range(self.start, self.start + len(self._data))
-        exchange, _ = await source.get(held)
-        answer, fields = summary_of(exchange.head), exchange.head.fields
-        good = judge(answer, fields, held, same, known, source.version, int(time()))
+        answer = await source.get(held)
+        exchange, version = answer.exchange, source.version_at(answer.place)
+        good = judge(answer.summary(), answer.fields, held, same, known, version, int(time()))
         if isinstance(good, Rejected):
             discard(exchange)
             return good
@@ -83,7 +85,7 @@ class Sample:
         if skipped > SKIPPED:
             exchange.abort()
             return Rejected(End.LIED, "ignores ranges, so that `compare: sample` can't compare it")
-        source.version = good.version
+        source.showed(answer.place, good.version)
         wanted = min(held.stop, good.body.stop) - good.body.start
         collector = Collector(wanted)
         if good.body.stop <= held.stop:

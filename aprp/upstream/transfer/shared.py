@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from twisted.internet.interfaces import IDelayedCall
 
+from aprp.core.http.redirects import FOREVER
 from aprp.core.http.urls import Url
 from aprp.core.scheduling.arbiter import Arbiter, Grant
 from aprp.core.scheduling.messages import MIB, Source, Urgency
@@ -82,7 +83,7 @@ class SharedResources:
         self._grants: deque[Grant] = deque()
         self._granting = False
         self._holders: dict[Holder, int] = {}
-        self._redirects: OrderedDict[Url, Url] = OrderedDict()
+        self._redirects: OrderedDict[Url, tuple[Url, float]] = OrderedDict()
         self._review: IDelayedCall | None = None
 
     # Slots
@@ -182,13 +183,14 @@ class SharedResources:
     # Redirects
 
     def redirect_of(self, url: Url) -> Url | None:
-        """Where the URL led when it was last asked."""
-        return self._redirects.get(url)
+        """Where the URL led, if that may still be relied on."""
+        target, until = self._redirects.get(url, (None, FOREVER))
+        return target if self.clock.seconds() < until else None
 
-    def remember(self, url: Url, target: Url | None) -> None:
-        """The URL leads there now; None: it's to be looked up anew."""
+    def remember(self, url: Url, target: Url | None, seconds: float = FOREVER) -> None:
+        """Have the URL lead there for so long; None: it is to be requested again."""
         self._redirects.pop(url, None)
         if target is not None:
-            self._redirects[url] = target
+            self._redirects[url] = (target, self.clock.seconds() + seconds)
             if len(self._redirects) > REMEMBERED:
                 self._redirects.popitem(last=False)

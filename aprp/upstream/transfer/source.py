@@ -1,28 +1,32 @@
-"""One source as one transfer sees it: how it is asked, and what it has shown so far.
+"""One source as one transfer sees it: how it is requested from, and what it has shown so far.
 
-Redirects are followed as the route allows. Where one led is remembered for all transfers, and
-looked up anew as soon as the place refuses.
+Redirects are followed as the route allows. A place that one leads to holds for the transfer, and
+for other transfers only as long as the redirect says (`aprp.core.http.redirects`); it is looked up
+again as soon as it refuses. What a place showed of its version belongs to that place alone: two
+requests that are redirected to two nodes share nothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from twisted.web.iweb import IResponse
+from dataclasses import dataclass, replace
 
 import aprp
+from aprp.core.http.answer_plan import ResponseSummary
 from aprp.core.http.fields import Fields, Pairs
-from aprp.core.http.ranges import FromTo, Range
-from aprp.core.http.redirects import MOST_HOPS, redirected, same_place
+from aprp.core.http.ranges import FromTo, Range, Spec
+from aprp.core.http.redirects import FOREVER, MOST_HOPS, redirected, remembered_for, same_place
 from aprp.core.http.urls import Url
 from aprp.core.http.validators import Validators
-from aprp.core.recovery.same_file import REDIRECTS
+from aprp.core.recovery.same_file import StandsAlone
+from aprp.core.recovery.statuses import REDIRECTS
 from aprp.upstream.errors import SourceError, SourceLied
 from aprp.upstream.exchange import Exchange, Origin, Timeouts
-from aprp.upstream.http.treq_agent import SourceAgent, ask
+from aprp.upstream.http.treq_agent import SourceAgent, SourceResponse, ask
 from aprp.upstream.transfer.body import Body, discard
 from aprp.upstream.transfer.options import FileLocation, TransferOptions
+from aprp.upstream.transfer.resumed_body import summary_of
 from aprp.upstream.transfer.shared import SharedResources
+from aprp.upstream.wall_clock import time
 
 USER_AGENT = f"aprp/{aprp.__version__}".encode("ascii")
 
@@ -33,12 +37,40 @@ class NotFollowed(SourceError):
     kind = "http_protocol_error"
 
 
+@dataclass(frozen=True, slots=True)
+class SourceAnswer:
+    """A response, and the place that gave it."""
+
+    response: SourceResponse
+    place: Url
+
+    @property
+    def exchange(self) -> Exchange:
+        """The exchange that its body is taken from."""
+        return self.response.exchange
+
+    @property
+    def status(self) -> int:
+        """The status of the response."""
+        return self.exchange.head.status
+
+    @property
+    def fields(self) -> Fields:
+        """The fields of the response."""
+        return self.exchange.head.fields
+
+    def summary(self) -> ResponseSummary:
+        """Return the response as far as it decides, received now."""
+        return summary_of(self.exchange.head, time())
+
+
 class TransferSource:
     """One source in one transfer.
 
-    `kept` is a whole answer that waits to be read on, from a source that ignores ranges. `error`
-    is the last that an attempt met; `beyond` is set when it said that the file ends before the
-    range.
+    `kept` is a whole answer that waits to be read on, from a source that ignores ranges. `alone`
+    is set when a response of it can only be used by itself, and `spare` is that response, if it
+    waits to be used. `error` is the last that an attempt met; `beyond` is set when it said that the
+    file ends before the range.
     """
 
     def __init__(
@@ -48,22 +80,25 @@ class TransferSource:
         self.spec = location.source
         self.ignores_ranges = False
         self.kept: Body | None = None
+        self.alone = False
+        self.spare: tuple[SourceAnswer, StandsAlone] | None = None
         self.error: SourceError | None = None
         self.beyond = False
         self._shared = shared
         self._url = location.url
         self._options = options
-        self._versions: dict[str, Validators] = {}
-        self._at = location.url
+        self._versions: dict[Url, Validators] = {}
+        self._led: Url | None = None
 
-    @property
-    def version(self) -> Validators | None:
-        """The validators that the place asked last showed first."""
-        return self._versions.get(self._at.origin)
+    def version_at(self, place: Url) -> Validators | None:
+        """Return the validators that the place showed first in this transfer."""
+        return self._versions.get(place)
 
-    @version.setter
-    def version(self, shown: Validators) -> None:
-        self._versions[self._at.origin] = shown
+    def showed(self, place: Url, version: Validators) -> None:
+        """Note a good answer of the place: it holds for this transfer from now on."""
+        self._versions.setdefault(place, version)
+        if self._led is None and place != self._url:
+            self._led = place
 
     async def connect(self) -> float | None:
         """Have a connection wait where the next request will go; raises SourceError.
@@ -77,16 +112,23 @@ class TransferSource:
             try:
                 return await self._connect(known)
             except SourceError:
-                self._shared.remember(self._url, None)  # it may lead elsewhere by now
+                self._forget()  # it may lead elsewhere by now
         return await self._connect(self._url)
 
-    async def get(self, wanted: Range) -> tuple[Exchange, IResponse]:
-        """Ask for a range; raises SourceError. The head of the answer isn't judged yet."""
-        return await self._ask("GET", wanted)
+    async def get(self, wanted: Range) -> SourceAnswer:
+        """Request a range, on condition of the version that the place showed.
 
-    async def head(self) -> tuple[Exchange, IResponse]:
-        """Ask for the head alone."""
-        return await self._ask("HEAD", None)
+        Raises SourceError. The head of the answer isn't judged yet.
+        """
+        return await self._ask("GET", FromTo(wanted.start, wanted.stop), conditional=True)
+
+    async def get_alone(self, spec: Spec | None) -> SourceAnswer:
+        """Request a range, or the whole file, whatever its version."""
+        return await self._ask("GET", spec, conditional=False)
+
+    async def head(self) -> SourceAnswer:
+        """Request the head alone."""
+        return await self._ask("HEAD", None, conditional=False)
 
     def take_kept(self, start: int) -> Body | None:
         """The whole answer that waits, if what comes next leads to the offset `start`."""
@@ -108,25 +150,43 @@ class TransferSource:
         kept, self.kept = self.kept, None
         if kept is not None:
             kept.leave()
+        self.drop_spare()
 
-    async def _ask(self, method: str, wanted: Range | None) -> tuple[Exchange, IResponse]:
+    def keep_spare(self, answer: SourceAnswer, found: StandsAlone) -> None:
+        """Hold an answer that can only be used by itself, should it come to that."""
+        self.drop_spare()
+        self.spare = (answer, found)
+
+    def drop_spare(self) -> None:
+        """Be done with the answer that `keep_spare` held."""
+        spare, self.spare = self.spare, None
+        if spare is not None:
+            discard(spare[0].exchange)
+
+    async def _ask(self, method: str, spec: Spec | None, conditional: bool) -> SourceAnswer:
         known = self._known()
         if known is not None:
             try:
-                exchange, response = await self._send(method, known, wanted)
-                if exchange.head.status < 400 or exchange.head.status == 416:
-                    return await self._follow(method, known, wanted, exchange, response)
-                discard(exchange)
+                answer = await self._send(method, known, spec, conditional)
+                if answer.status < 400 or answer.status == 416:
+                    return await self._follow(method, answer, spec, conditional, 0.0)
+                discard(answer.exchange)
             except SourceLied:
                 raise
             except SourceError:
                 pass  # it may lead elsewhere by now
-            self._shared.remember(self._url, None)
-        exchange, response = await self._send(method, self._url, wanted)
-        return await self._follow(method, self._url, wanted, exchange, response)
+            self._forget()
+        answer = await self._send(method, self._url, spec, conditional)
+        return await self._follow(method, answer, spec, conditional, FOREVER)
+
+    def _forget(self) -> None:
+        self._led = None
+        self._shared.remember(self._url, None)
 
     def _known(self) -> Url | None:
-        """The place that some transfer was led to, if it's one for this transfer's rule, too."""
+        """The place that this transfer was led to, or another whose rule this one's allows."""
+        if self._led is not None:
+            return self._led
         known, rule = self._shared.redirect_of(self._url), self._options.redirects
         if known is None or rule == "public":
             return known
@@ -137,36 +197,34 @@ class TransferSource:
         return await self._shared.agent.connect(origin, timeouts.connect)
 
     async def _follow(
-        self,
-        method: str,
-        url: Url,
-        wanted: Range | None,
-        exchange: Exchange,
-        response: IResponse,
-    ) -> tuple[Exchange, IResponse]:
-        """What an answer's redirects lead to."""
+        self, method: str, answer: SourceAnswer, spec: Spec | None, conditional: bool, good: float
+    ) -> SourceAnswer:
+        """Return what an answer's redirects lead to; they may be remembered for `good` seconds."""
+        lasting, seconds = self._url, good
         for _ in range(MOST_HOPS):
-            if exchange.head.status not in REDIRECTS:
+            status, fields = answer.status, answer.fields
+            if status not in REDIRECTS:
                 break
-            locations = exchange.head.fields.all(b"location")
+            locations = fields.all(b"location")
             location = locations[0] if len(locations) == 1 else None
-            discard(exchange)
-            target = redirected(self._options.redirects, self._url, url, location)
+            discard(answer.exchange)
+            target = redirected(self._options.redirects, self._url, answer.place, location)
             if isinstance(target, str):
                 raise NotFollowed(target)
-            url = target
-            exchange, response = await self._send(method, url, wanted)
+            good = min(good, remembered_for(status, fields))
+            if good > 0:
+                lasting, seconds = target, good
+            answer = await self._send(method, target, spec, conditional)
         else:
-            discard(exchange)
+            discard(answer.exchange)
             raise NotFollowed(f"redirects more than {MOST_HOPS} times")
-        if url != self._url and exchange.head.status in (200, 206):
-            self._shared.remember(self._url, url)
-        return exchange, response
+        if lasting != self._url and answer.status in (200, 206):
+            self._shared.remember(self._url, lasting, seconds)
+        return answer
 
     async def _send(
-        self, method: str, url: Url, wanted: Range | None
-    ) -> tuple[Exchange, IResponse]:
-        self._at = url
+        self, method: str, url: Url, spec: Spec | None, conditional: bool
+    ) -> SourceAnswer:
         options = self._options
         at_home = url.origin == self._url.origin
         origin, timeouts = await self._origin(url)
@@ -178,16 +236,15 @@ class TransferSource:
             options.host if at_home else None,
         )
         lines: Pairs = ((b"User-Agent", USER_AGENT), (b"Accept", b"*/*"))
-        if wanted is not None:
-            lines += ((b"Range", FromTo(wanted.start, wanted.stop).header()),)
-            strong = self.version.strong() if self.version is not None else None
+        if spec is not None:
+            lines += ((b"Range", spec.header()),)
+            version = self.version_at(url) if conditional else None
+            strong = version.strong() if version is not None else None
             if strong is not None:
                 lines += ((b"If-Range", strong),)
         own = (*(options.headers if at_home else ()), *options.marks)
         fields = Fields(lines).without(name.lower() for name, _ in own).adding(*own)
-        response = await ask(face, method, url, fields)
-        assert face.exchange is not None
-        return face.exchange, response
+        return SourceAnswer(await ask(face, method, url, fields), url)
 
     async def _origin(self, url: Url) -> tuple[Origin, Timeouts]:
         """Return where to connect to, and the timeouts that are left for it.

@@ -26,7 +26,11 @@ Then for each file::
   producer and unregisters at the end. The consumer paces it: `pauseProducing` stops the writing,
   and soon the asking. Where the range goes on from what `begin` fetches, nothing is asked twice;
   else it's fetched anew. It can be called again for other ranges, one after the other.
-- Both raise `TransferFailed`, a `SourceError`: `reasons` has (source, why) for every source.
+- A file of which no two responses may be combined (`aprp.core.recovery.versions`) is read from one
+  source as one response: then `prepare` has it opened for all ranges that are to be sent, in
+  ascending order, and returns its facts, which may be those of a later version.
+- All three raise `TransferFailed`, a `SourceError`: `reasons` has (source, why) for every source.
+  `LengthUnknown` is one where no source says how long the file is; its `response` may be relayed.
 - `abort` stops all at once and is harmless at any time. Cancelling the Deferred of a coroutine
   that waits in `begin` or `send` does the same.
 - `contributors`, `resumes`, `received` (bytes by source) and `wasted` (bytes that were there
@@ -44,23 +48,28 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IConsumer
+from twisted.internet.interfaces import IConsumer, IDelayedCall
 from twisted.logger import Logger
 
 from aprp.core.choices import Compare
 from aprp.core.http.ranges import FromTo, Range, Spec, Suffix
-from aprp.core.recovery.same_file import Facts
-from aprp.core.scheduling.messages import End
+from aprp.core.recovery.ends import End
+from aprp.core.recovery.same_file import NOT_COMBINABLE
+from aprp.core.recovery.versions import Facts, combinable
 from aprp.upstream.errors import Exhausted, SourceError
 from aprp.upstream.transfer.attempt import Attempt
 from aprp.upstream.transfer.driver import Driver
 from aprp.upstream.transfer.inquiry import inquire
+from aprp.upstream.transfer.one_response import OneResponse, open_one
 from aprp.upstream.transfer.options import FileLocation, TransferOptions, without_query
 from aprp.upstream.transfer.sample import Sample
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.source import TransferSource
 
-__all__ = ["Transfer", "TransferFailed"]
+__all__ = ["LengthUnknown", "Transfer", "TransferFailed"]
+
+PATIENCE = 1.0
+"""Seconds that other sources have to answer, when one could only be used by itself."""
 
 Observer = Callable[[str, int, int, int, int], None]
 AskedObserver = Callable[[str, int, int, int], None]
@@ -86,6 +95,15 @@ class TransferFailed(SourceError):
         self.missing = bool(reasons) and all(why in MISSING for _, why in reasons)
 
 
+class LengthUnknown(TransferFailed):
+    """No source says how long the file is; `response` is that of one, to be relayed as it is."""
+
+    def __init__(self, response: OneResponse) -> None:
+        reasons = ((response.source.name, "doesn't say how long the file is"),)
+        super().__init__(reasons, (response.source,))
+        self.response = response
+
+
 class Transfer:
     """See the module."""
 
@@ -108,6 +126,14 @@ class Transfer:
         self._knowing: Deferred[None] | None = None
         self._files = {location.source.name: without_query(location.url) for location in sources}
         self._left_out: dict[str, str] = {}
+        self._one: OneResponse | None = None
+        self._one_used = False
+        self._patience: IDelayedCall | None = None
+
+    @property
+    def one_source(self) -> bool:
+        """Whether all bytes come from one source, so that its entity tag is the file's."""
+        return len(self._sources) == 1
 
     @property
     def contributors(self) -> tuple[str, ...]:
@@ -121,14 +147,16 @@ class Transfer:
 
     async def begin(self, spec: Spec | None) -> Facts:
         if spec is None or isinstance(spec, Suffix):
-            return await self._inquire()
+            return await self._inquire(spec)
         await self._learn(spec)
         if self.facts is None and any(source.ignores_ranges for source in self._sources):
             await self._learn(spec)  # now they are read from their beginning
         if self.facts is not None:
             return self.facts
+        if any(source.alone for source in self._sources):
+            return await self._open_one(spec)
         if any(source.beyond for source in self._sources):
-            return await self._inquire()
+            return await self._inquire(spec)
         raise self._failed(None if self._driver is None else self._driver.failure)
 
     async def _learn(self, spec: FromTo) -> None:
@@ -138,8 +166,22 @@ class Transfer:
         self._known()
         await self._knowing
 
+    async def prepare(self, ranges: Sequence[Range]) -> Facts:
+        facts = self.facts
+        assert facts is not None, "begin comes first"
+        if not ranges or combinable(facts, self._options.same):
+            return facts
+        if self._one is not None and self._one.leads_to(Range(ranges[0].start, ranges[-1].stop)):
+            return facts
+        only = ranges[0]
+        whole = len(ranges) > 1 or only == Range(0, facts.complete)
+        return await self._open_one(None if whole else FromTo(only.start, only.stop))
+
     async def send(self, wanted: Range, sink: IConsumer) -> None:
         if wanted.start >= wanted.stop:
+            return
+        if await self._has_one_for(wanted):
+            await self._send_one(wanted, sink)
             return
         driver = self._driver
         if driver is None or not self._leads_to(driver, wanted):
@@ -152,10 +194,62 @@ class Transfer:
             raise self._failed(failure) from None
 
     def abort(self) -> None:
+        self._be_patient(False)
+        if self._one is not None:
+            self._one.abort()
         if self._driver is not None:
             self._driver.abort()
         for source in self._sources:
             source.close()
+
+    async def _has_one_for(self, wanted: Range) -> bool:
+        """Whether the range is to be sent from one response, which is opened if need be."""
+        if self._one is not None and self._one.leads_to(wanted):
+            return True
+        facts = self.facts
+        if facts is None or combinable(facts, self._options.same):
+            return False
+        if self._one_used:
+            raise TransferFailed([(name, NOT_COMBINABLE) for name in self._files], self._sources)
+        if not facts.same_version(await self.prepare((wanted,))):
+            raise TransferFailed([(name, "has changed its file") for name in self._files], ())
+        return True
+
+    async def _send_one(self, wanted: Range, sink: IConsumer) -> None:
+        one = self._one
+        assert one is not None
+        self._one_used = True
+        try:
+            await one.send(wanted, sink, self.arrived)
+        except SourceError as error:
+            one.source.error = error
+            raise TransferFailed(((one.source.name, str(error)),), (one.source,)) from None
+
+    async def _open_one(self, spec: Spec | None) -> Facts:
+        """Read the file from one response that holds the range; None: the whole."""
+        if self._one is not None:
+            self._one.abort()
+        ready = sorted(self._sources, key=lambda each: (each.spare is None, not each.alone))
+        found = await open_one(ready, spec, self._options.same, self._shared.clock)
+        if isinstance(found, list):
+            raise TransferFailed(found, self._sources)
+        self._one = found
+        if found.facts is None:
+            raise LengthUnknown(found)
+        self.facts = found.facts
+        return found.facts
+
+    def _be_patient(self, waiting: bool) -> None:
+        """Give other sources a moment, when one can only be used by itself."""
+        if self._patience is not None and self._patience.active():
+            self._patience.cancel()
+        self._patience = None
+        if waiting:
+            self._patience = self._shared.clock.callLater(PATIENCE, self._give_up_others)
+
+    def _give_up_others(self) -> None:
+        if self.facts is None and self._driver is not None:
+            self._driver.abort()
 
     def _leads_to(self, driver: Driver, wanted: Range) -> bool:
         """Whether what is being fetched is just what is wanted now."""
@@ -178,15 +272,18 @@ class Transfer:
         """If the facts are there, or will never be, whoever waits for them goes on."""
         over = self._driver is not None and self._driver.over
         if self._knowing is not None and (self.facts is not None or over):
+            self._be_patient(False)
             knowing = self._knowing
             if not knowing.called:
                 knowing.callback(None)
 
-    async def _inquire(self) -> Facts:
+    async def _inquire(self, spec: Spec | None) -> Facts:
         facts = await inquire(self._shared.clock, self._sources, self._options.same)
         if isinstance(facts, Facts):
             self.facts = facts
             return facts
+        if any(source.alone for source in self._sources):
+            return await self._open_one(spec)
         raise TransferFailed(facts, self._sources)
 
     def _failed(self, failure: Exception | None) -> Exception:
@@ -200,6 +297,8 @@ class Transfer:
     def learned(self, source: TransferSource, facts: Facts) -> None:
         if self.facts is None:
             self.facts = facts
+            for each in self._sources:
+                each.drop_spare()
             for name, reason in self._left_out.items():
                 if reason in MISSING:
                     self._warn(name, reason)
@@ -209,6 +308,12 @@ class Transfer:
         if self.observe_asked is not None:
             name = attempt.source.name
             self.observe_asked(name, attempt.number, attempt.start, attempt.stop)
+
+    def arrived(self, source: TransferSource, at: int, count: int) -> None:
+        """Bytes of the one response came."""
+        self.received[source.name] += count
+        if self.observe is not None:
+            self.observe(source.name, 0, at, count, count)
 
     def came(self, attempt: Attempt, at: int, count: int, kept: int) -> None:
         self.received[attempt.source.name] += count
@@ -222,6 +327,10 @@ class Transfer:
             return
         if end is End.BROKEN:
             self.resumes += 1
+        if source.alone and self.facts is None:
+            self._log.info("{source}: {reason}", source=source.name, reason=reason)
+            self._be_patient(self._patience is None)
+            return
         name = source.name
         if end in (End.LIED, End.ABSENT) and name not in self._left_out:
             self._left_out[name] = reason
