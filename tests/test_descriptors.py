@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -33,6 +34,30 @@ from tests.support.threaded_origin import SIZE, ThreadedOrigin
 from tests.test_agent import EMPTY, Wire
 
 LIMIT = 128
+PROGRAM = """
+import os, resource, signal
+from twisted.scripts.twistd import run
+
+taken = []
+
+def take(*_):
+    try:
+        while True:
+            taken.append(os.dup(0))
+    except OSError:
+        os.write(1, b"taken\\n")
+
+def give_back(*_):
+    while taken:
+        os.close(taken.pop())
+    os.write(1, b"given back\\n")
+
+signal.signal(signal.SIGUSR1, take)
+signal.signal(signal.SIGUSR2, give_back)
+resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, {limit}))
+run()
+"""
+"""A daemon with that limit, of which USR1 takes every descriptor that is left, and USR2 none."""
 
 
 class ShareTests(SynchronousTestCase):
@@ -146,10 +171,7 @@ class DaemonTests(SynchronousTestCase):
             f"  - {{path: /one, upstream: 'http://127.0.0.1:{origin.port}/'}}\n"
             "  - {path: /proxy, query: host, allow: ['*'], allow_addresses: [127.0.0.0/8]}\n"
         )
-        program = (
-            "import resource; from twisted.scripts.twistd import run; "
-            f"resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, {limit})); run()"
-        )
+        program = PROGRAM.format(limit=limit)
         command = (sys.executable, "-c", program, "-n", "--pidfile=", "aprp")
         return Running(self, "--config", str(path), command=command)
 
@@ -193,14 +215,50 @@ class DaemonTests(SynchronousTestCase):
         self.assertGreater(refused, 0)
         self.assertEqual(daemon.err.count("connections of clients are refused"), 1)
         origin.go_on.set()
-        answer = b""
-        while piece := film.recv(1 << 16):
-            answer += piece
-        self.assertEqual(len(answer.partition(b"\r\n\r\n")[2]), SIZE)
+        self.assertEqual(len(self.rest(film).partition(b"\r\n\r\n")[2]), SIZE)
         self.assertEqual(get(f"{host}:{port}", "/one/f")[0], 200)
         self.assertNotIn("Traceback", daemon.err)
         self.assertNotIn("EMFILE", daemon.err)
         daemon.stop()
+
+    def test_without_a_descriptor_only_new_work_suffers(self) -> None:
+        origin = ThreadedOrigin(self)
+        daemon = self.start(origin)
+        host, _, port = daemon.ready().rpartition(":")
+        film = self.connect(host, port)
+        film.sendall(b"GET /one/held HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        self.assertTrue(origin.held.wait(PATIENCE))
+        kept = [self.connect(host, port) for _ in range(2)]
+        for client in kept:
+            self.assertEqual(self.ask(client, b"GET /nothing HTTP/1.1\r\nHost: h\r\n\r\n"), 404)
+        daemon.process.send_signal(signal.SIGUSR1)
+        daemon.wait_for("taken", "out")
+        self.assertEqual(self.ask(kept[0], b"GET /one/f HTTP/1.1\r\nHost: h\r\n\r\n"), 503)
+        body = b"POST /one/f HTTP/1.1\r\nHost: h\r\nContent-Length: 200000\r\n\r\n"
+        self.assertEqual(self.ask(kept[1], body), 503)
+        origin.go_on.set()
+        self.assertEqual(len(self.rest(film).partition(b"\r\n\r\n")[2]), SIZE)
+        daemon.process.send_signal(signal.SIGUSR2)
+        daemon.wait_for("given back", "out")
+        self.assertEqual(get(f"{host}:{port}", "/one/f")[0], 200)
+        self.assertNotIn("Traceback", daemon.err)
+        daemon.stop()
+
+    def ask(self, client: socket.socket, request: bytes) -> int:
+        """The status of the answer, which comes in one piece with its head's first line."""
+        client.sendall(request)
+        answer = b""
+        while b"\r\n" not in answer:
+            piece = client.recv(1 << 16)
+            assert piece, "no answer"
+            answer += piece
+        return int(answer.split(b" ")[1])
+
+    def rest(self, client: socket.socket) -> bytes:
+        pieces = []
+        while piece := client.recv(1 << 16):
+            pieces.append(piece)
+        return b"".join(pieces)
 
     def connect(self, host: str, port: str) -> socket.socket:
         client = socket.create_connection((host, int(port)), PATIENCE)

@@ -5,6 +5,8 @@ The text of an error is one sentence for an operator: which source, what happene
 
 from __future__ import annotations
 
+import errno
+
 from OpenSSL import SSL
 from service_identity import VerificationError
 from twisted.internet import error
@@ -86,6 +88,8 @@ def connect_failed(where: str, reason: BaseException) -> ConnectFailed:
         return ConnectFailed(f"{where} refused the connection", "connection_refused")
     if isinstance(reason, error.DNSLookupError):
         return ConnectFailed(f"{where}: the name has no address", "dns_error")
+    if getattr(reason, "osError", None) in (errno.EMFILE, errno.ENFILE):
+        return ConnectFailed(f"{where}: no descriptor is left for it", "connection_limit_reached")
     return ConnectFailed(f"{where} can't be reached: {reason}", "destination_ip_unroutable")
 
 

@@ -155,8 +155,12 @@ class StrictChannel(ClosingChannel):
             assert self._body_limits is not None
             self.refuse(too_large(self._body_limits.most))
             return
-        for piece in pieces:
-            self.requests[-1].handleContentChunk(piece)
+        try:
+            for piece in pieces:
+                self.requests[-1].handleContentChunk(piece)
+        except Refusal as refusal:
+            self.refuse(refusal)
+            return
         if self._decoder.done:
             self._finishRequestBody(self._decoder.rest)
 

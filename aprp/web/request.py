@@ -6,7 +6,8 @@ client can tell that it isn't.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from twisted.web.http import NO_BODY_CODES, toChunk
@@ -95,9 +96,16 @@ class ProxyRequest(Request):
             self._log.failure("rendering {uri}", uri=self.uri)
             self.fail(error)
 
+    def gotLength(self, length: int | None) -> None:
+        """A body is to come, for which there may be a file; raises Refusal where none is had."""
+        with _spooling():
+            super().gotLength(length)
+
     def handleContentChunk(self, data: bytes) -> None:
+        """Keep a part of the body; raises Refusal where it can't be written."""
         self._received += len(data)
-        super().handleContentChunk(data)
+        with _spooling():
+            super().handleContentChunk(data)
 
     def discard(self) -> None:
         """Forget a request that was refused while it came in."""
@@ -241,6 +249,16 @@ class ProxyRequest(Request):
         if release is not None:
             release()
         self.site.observe(record)
+
+
+@contextmanager
+def _spooling() -> Iterator[None]:
+    """The disk may be full, or no descriptor left: it's this request's misfortune alone."""
+    try:
+        yield
+    except OSError:
+        text = "the proxy has no room for the request's body; try again"
+        raise Refusal(503, text, "proxy_internal_error") from None
 
 
 def too_large(limit: int) -> Refusal:
