@@ -19,6 +19,7 @@ from aprp.library.downloader import DelayRequestAlgorithm, Downloader, Duplicate
 from aprp.library.open_transfer import open_transfer, shared_by
 from aprp.upstream.errors import BodyBroken
 from aprp.upstream.http.names import ReactorNames
+from tests.support.eventually import eventually
 from tests.support.mirrored_case import BYTES, SIZE, honest, reactor
 from tests.support.replies import Close, File, Pattern, Received, Reply
 from tests.support.scripted import ROOT, ScriptCase
@@ -109,7 +110,7 @@ class ScriptTests(ScriptCase):
         return [origin.url + "/f" for origin in self.origins]
 
     async def nothing_left(self) -> None:
-        await self.until(lambda: not any(each.open for each in self.origins), "still open")
+        await eventually(lambda: not any(each.open for each in self.origins), "still open")
 
     async def test_every_algorithm_gives_the_same_bytes(self) -> None:
         out = await self.script(
@@ -361,7 +362,7 @@ class CoroutineTests(ScriptCase):
         parts = open_transfer(urls)
         await parts.__anext__()
         del parts
-        await self.until(lambda: shared_by(reactor).transfers == 0, "still going on")
+        await eventually(lambda: shared_by(reactor).transfers == 0, "still going on")
 
     async def test_it_waits_for_its_reader(self) -> None:
         urls = await self.urls(large)

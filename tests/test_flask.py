@@ -7,6 +7,7 @@ from pathlib import Path
 
 from twisted.internet.threads import deferToThread
 
+from tests.support.eventually import eventually
 from tests.support.mirrored_case import BYTES, honest
 from tests.support.replies import File, Pattern, Received, Reply
 from tests.support.running import get
@@ -45,7 +46,7 @@ class FlaskTests(ScriptCase):
             await client.until_received(10**6)
             client.transport.abortConnection()
             await client.ended()
-        await self.until(lambda: not any(origin.open for origin in origins), "still fetching")
+        await eventually(lambda: not any(origin.open for origin in origins), "still fetching")
         sent = sum(origin.bytes_sent for origin in origins)
         self.assertTrue(sent < len(LARGE), sent)
         _, _, body = await deferToThread(get, where, "/going-on")

@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 
 from twisted.internet.threads import deferToThread
 
+from tests.support.eventually import eventually
 from tests.support.mirrored_case import BYTES, SIZE, honest
 from tests.support.origin import Origin
 from tests.support.replies import File, Pattern, Received, Reply
@@ -68,7 +69,7 @@ class GetCase(ScriptCase):
     async def interrupted(self, urls: list[str], by: int, until: int) -> int:
         """Begin, and end it by a signal once so many bytes are written; the exit status."""
         process = self.start(*self.command(*urls), cwd=self.here)
-        await self.until(
+        await eventually(
             lambda: sum(origin.bytes_sent for origin in self.origins) > until, "nothing came"
         )
         process.send_signal(by)
@@ -226,7 +227,7 @@ class GoingOnTests(GetCase):
     async def test_two_at_once(self) -> None:
         urls = await self.films(honest, rates=(2e5,))
         process = self.start(*self.command(*urls), cwd=self.here)
-        await self.until(lambda: self.origins[0].bytes_sent > 10**5, "nothing came")
+        await eventually(lambda: self.origins[0].bytes_sent > 10**5, "nothing came")
         _, err = await self.get(*urls, status=3)
         self.assertIn("film.mp4.aprp-part is being written by another process", err)
         self.origins[0].rate = None

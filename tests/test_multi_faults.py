@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 
+from tests.support.eventually import eventually
 from tests.support.mirrored_case import BYTES, FILM, HONEST, SIZE, MirroredCase, honest, reactor
-from tests.support.origin import ResponseSummary
+from tests.support.origin import Origin, ResponseSummary
 from tests.support.proxied_case import fixed
 from tests.support.replies import Close, File, Pattern, Received, Reply, Reset, Stall, status
 
@@ -225,29 +226,36 @@ class FaultTests(MirroredCase):
         chance = random.Random(5)
         for _ in range(5):
             origins = await self.mirrors(honest, honest, honest, rates=(4e6, 4e6, 4e6))
-            victims = chance.sample(origins, 2)
-            for victim in victims:
-                when = chance.uniform(0, 0.25)
-                deferLater(reactor, when, lambda each=victim: _stopping(each))
+            deaths = [
+                _dying(victim, chance.randrange(1, 500_000)) for victim in chance.sample(origins, 2)
+            ]
             got = await self.ask(self.in_front_of(origins), "/f")
             self.assertEqual((got.whole, got.body == BYTES), (True, True))
+            self.assertTrue(all(death.called for death in deaths), "a victim outlived the answer")
+            await gatherResults(deaths)
 
     async def test_a_source_that_comes_back(self) -> None:
         origins = await self.mirrors(honest, rates=(4e6,))
         port = self.in_front_of(origins)
-        deferLater(reactor, 0.1, lambda: _stopping(origins[0]))
-        deferLater(reactor, 0.4, lambda: _starting(origins[0]))
+        back = _dying(origins[0], 400_000, back_after=0.3)
         got = await self.ask(port, "/f")
+        await back
         self.assertEqual((got.whole, got.body == BYTES), (True, True))
         self.assertGreater(self.records[0].resumes, 0)
 
 
-def _stopping(origin: Any) -> Any:
-    return Deferred.fromCoroutine(origin.stop())
+def _dying(origin: Origin, sent: int, back_after: float | None = None) -> Deferred[None]:
+    """Have it die in the middle of an answer, once it has sent so many bytes; perhaps come back."""
 
+    async def die() -> None:
+        await eventually(lambda: origin.bytes_sent >= sent, f"{sent} bytes of {origin.url}")
+        assert origin.serving, "it dies while nobody listens"
+        await origin.stop()
+        if back_after is not None:
+            await deferLater(reactor, back_after)
+            await origin.start()
 
-def _starting(origin: Any) -> Any:
-    return Deferred.fromCoroutine(origin.start())
+    return Deferred.fromCoroutine(die())
 
 
 def _add(name: str, fault: ResponseSummary, first: bool) -> None:

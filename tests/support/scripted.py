@@ -7,13 +7,11 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
 
-from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
-from tests.support.mirrored_case import MirroredCase, reactor
+from tests.support.mirrored_case import MirroredCase
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 30.0
@@ -51,10 +49,3 @@ class ScriptCase(MirroredCase):
         status, out, err = await self.ended(process)
         self.assertEqual(status, 0, err)
         return out
-
-    async def until(self, condition: Callable[[], bool], what: str) -> None:
-        """Wait for it, but not for ever."""
-        deadline = reactor.seconds() + PATIENCE
-        while not condition():
-            self.assertTrue(reactor.seconds() < deadline, what)
-            await deferLater(reactor, 0.01)
