@@ -30,6 +30,9 @@ class Holding:
     def granted(self, source: str) -> None:
         pass
 
+    def take_out(self, sources: frozenset[str]) -> None:
+        pass
+
     def narrow(self, window: int | None) -> None:
         pass
 

@@ -119,7 +119,15 @@ class FileTests(ConfigCase):
         self.assertEqual(settings.log, LogSettings())
         self.assertEqual(settings.memory, Settings.model_fields["memory"].default)
         uncommented = self.read(all_of_it).settings
-        examples = {"host", "headers", "response_headers", "secure_link", "sources", "tls"}
+        examples = {
+            "health",
+            "host",
+            "headers",
+            "response_headers",
+            "secure_link",
+            "sources",
+            "tls",
+        }
         for plain, full in zip(settings.routes, uncommented.routes, strict=True):
             self.assertEqual(plain.model_dump(exclude=examples), full.model_dump(exclude=examples))
 

@@ -37,6 +37,22 @@ class RouteFaultTests(ConfigCase):
             self.assertIn(said, fault)
             self.assertIn(f"this is one with {kind.split(':')[0]}:", fault)
 
+    def test_health(self) -> None:
+        route = self.route('health: {path: "/up?x=1", interval: 500ms, fails: 1}')
+        health = route.health
+        self.assertEqual((health.path, health.interval), ("/up?x=1", 0.5))
+        self.assertEqual((health.fails, health.passes), (1, 2))
+        self.assertIsNone(self.route("max_ranges: 1").health)
+        for given, said in (
+            ("{}", "5:13: routes[0].health.path: is missing"),
+            ("{path: up}", "5:20: routes[0].health.path: must begin with a slash"),
+            ("{path: /a b}", "5:20: routes[0].health.path: must be a path"),
+            ("{path: /, interval: 1ms}", "5:33: routes[0].health.interval: must be at least 100ms"),
+            ("{path: /, fails: 0}", "5:30: routes[0].health.fails: must be a whole number from 1"),
+        ):
+            self.assertIn(said, self.fault(in_route(f"health: {given}")))
+        self.assertIn("routes[0].health", self.fault(in_route("health: {path: /}", "query: host")))
+
     def test_twin_paths(self) -> None:
         for path in ("/x", "/x/"):
             text = in_route("") + f"  - path: {path}\n    upstream: http://b/\n"

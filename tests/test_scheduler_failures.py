@@ -13,12 +13,14 @@ from aprp.core.scheduling.source_state import SourceState
 BROKEN = Ended(1, End.BROKEN)
 
 
-class TroubleTests(SynchronousTestCase):
+class FailuresCase(SynchronousTestCase):
     def setUp(self) -> None:
         ratings = Ratings()
         self.a, self.b = (SourceState(Source(n), ratings.of(n), i) for i, n in enumerate("ab"))
         self.failures = FailurePolicy([self.a, self.b], resume_for=30.0)
 
+
+class TroubleTests(FailuresCase):
     def test_at_once_then_after_pauses_that_grow(self) -> None:
         pauses = []
         for _ in range(8):
@@ -100,3 +102,29 @@ class TroubleTests(SynchronousTestCase):
         self.assertEqual(
             self.failures.reasons(), (("a", "no route"), ("b", "doesn't have this file"))
         )
+
+
+class OutOfServiceTests(FailuresCase):
+    def test_not_asked_while_another_is_in_service(self) -> None:
+        self.failures.take_out({"a"})
+        self.assertEqual((self.a.barred, self.b.barred), (True, False))
+        self.failures.take_out({"a", "b"})
+        self.assertEqual((self.a.barred, self.b.barred), (False, False))
+        self.failures.take_out({"b"})
+        self.assertEqual((self.a.barred, self.b.barred), (False, True))
+
+    def test_no_hope_is_set_on_it(self) -> None:
+        self.failures.take_out({"a"})
+        for _ in range(2):
+            self.failures.blame(self.b, BROKEN, 0.0)
+        self.assertTrue(self.failures.hopeless(0.0, in_flight=False))
+        self.assertEqual(self.failures.reasons()[0], ("a", "is out of service"))
+        self.failures.take_out(set())
+        self.assertFalse(self.failures.hopeless(0.0, in_flight=False))
+
+    def test_a_liar_is_the_last_resort_of_those_in_service(self) -> None:
+        self.failures.take_out({"a"})
+        self.failures.blame(self.b, Ended(1, End.LIED), 0.0)
+        self.assertEqual((self.a.barred, self.b.barred), (True, False))
+        self.failures.take_out(set())
+        self.assertEqual((self.a.barred, self.b.barred), (False, True))

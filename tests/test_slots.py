@@ -58,6 +58,9 @@ class Holder:
     def used(self) -> int:
         return 0
 
+    def take_out(self, sources: frozenset[str]) -> None:
+        pass
+
     def narrow(self, window: int | None) -> None:
         """It holds nothing."""
 

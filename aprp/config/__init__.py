@@ -15,6 +15,7 @@ from aprp.config.load import Loaded, find, load
 from aprp.config.quick import for_sources, for_upstream
 from aprp.config.schema import json_schema
 from aprp.config.settings import (
+    HealthSettings,
     LimitSettings,
     LogSettings,
     QueryRoute,
@@ -36,6 +37,7 @@ __all__ = [
     "Delay",
     "Duplicate",
     "Fault",
+    "HealthSettings",
     "Level",
     "LimitSettings",
     "Loaded",

@@ -11,6 +11,7 @@ from aprp.config.faults import listed, nearest
 from aprp.config.scalars import EMPTY
 from aprp.config.settings import (
     KINDS,
+    HealthSettings,
     LimitSettings,
     LogSettings,
     SecureLinkSettings,
@@ -25,6 +26,7 @@ _MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     ("log",): LogSettings,
     ("limits",): LimitSettings,
     ("routes", "tls"): TlsSettings,
+    ("routes", "health"): HealthSettings,
     ("routes", "secure_link"): SecureLinkSettings,
     ("routes", "sources"): SourceSettings,
 }
@@ -33,6 +35,7 @@ _HOMES = (
     ("log:", LogSettings),
     ("tls:", TlsSettings),
     ("secure_link:", SecureLinkSettings),
+    ("health:", HealthSettings),
     ("an item of sources:", SourceSettings),
     ("an upstream: route", KINDS["upstream"]),
     ("a sources: route", KINDS["sources"]),

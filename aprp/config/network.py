@@ -92,6 +92,19 @@ class RoutePath(Scalar):
         return {"type": "string", "pattern": "^/[^?#%]*$"}
 
 
+class RequestPath(Scalar):
+    """The path of a request, with a query or without, as it is sent."""
+
+    def bound(self, value: str) -> None:
+        if not value.startswith("/"):
+            raise ValueError("must begin with a slash, as /healthz")
+        if re.search(r"[^!-~]|[#\\]", value):
+            raise ValueError("must be a path, with a query or without: visible ASCII and no #")
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": "^/[^#\\s]*$"}
+
+
 class Authority(Scalar):
     """A host, with a port or without, as it stands in a Host field."""
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from aprp.config.scalars import Scalar
 from aprp.config.settings import (
     KINDS,
+    HealthSettings,
     LimitSettings,
     LogSettings,
     SecureLinkSettings,
@@ -22,6 +23,7 @@ from aprp.config.settings import (
 )
 
 _MODELS: tuple[type[BaseModel], ...] = (
+    HealthSettings,
     LimitSettings,
     LogSettings,
     SecureLinkSettings,
@@ -43,6 +45,7 @@ _EXAMPLES: dict[str, list[Any]] = {
     "allow_addresses": [["10.1.0.0/16"]],
     "ca": ["upstream-ca.pem"],
     "file": ["aprp.log"],
+    "health": [{"path": "/healthz"}],
     "headers": [{"X-Token": "abc"}],
     "host": ["media.example.org"],
     "limits": [{"connections_per_address": 64}],

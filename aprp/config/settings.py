@@ -45,6 +45,7 @@ from aprp.config.network import (
     NetworkBlock,
     OriginName,
     QueryName,
+    RequestPath,
     ResponseFieldName,
     RoutePath,
 )
@@ -140,6 +141,19 @@ class SecureLinkSettings(_Model):
     """address: a link works for one client's address alone; nothing: for everyone."""
 
 
+class HealthSettings(_Model):
+    """How the sources of a route are checked."""
+
+    path: Annotated[str, RequestPath()]
+    """What is requested of each source's host; 200 to 399 is a check that passes."""
+    interval: Annotated[float, Duration(least=0.1)] = 10.0
+    """The time from one check to the next, and the most that one may take."""
+    fails: Annotated[int, Count(1, 1000)] = 3
+    """How many checks in a row have to fail before a source is taken out."""
+    passes: Annotated[int, Count(1, 1000)] = 2
+    """How many checks in a row have to pass before it is taken back."""
+
+
 class RouteSettings(_Model):
     """What all kinds of routes have."""
 
@@ -186,6 +200,8 @@ class UpstreamRoute(RouteSettings):
 
     upstream: Annotated[Url, HttpUrl(query=False)]
     """The URL that takes the place of the route's path."""
+    health: HealthSettings | None = None
+    """How the upstream is checked; null: only by the requests that it serves."""
     path_ranges: Annotated[PathRanges, Choice(PathRanges)] = PathRanges.OFF
     """Whether /name/START/END asks for a range, and whether END is a position or a length."""
     first_byte_timeout: Annotated[float, Duration()] = 60.0
@@ -237,6 +253,8 @@ class SourcesRoute(TransferSettings):
 
     sources: Annotated[tuple[SourceSettings, ...], Field(min_length=1)]
     """The mirrors."""
+    health: HealthSettings | None = None
+    """How the sources are checked; null: only by the requests that they serve."""
     path_ranges: Annotated[PathRanges, Choice(PathRanges)] = PathRanges.OFF
     """Whether /name/START/END asks for a range, and whether END is a position or a length."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,9 @@ from aprp.daemon.signals import StopSignals
 from aprp.demo.files import CLIP, demo_files
 from aprp.demo.origins import Mirrors
 from aprp.demo.settings import RATES, demo_settings
+from aprp.upstream.health_checks import Check, HealthChecks, checks_of
 from aprp.upstream.http.agent import Agent
+from aprp.upstream.transfer.options import names_of
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.web.access_log import AccessLog
 from aprp.web.access_record import AccessRecord
@@ -78,6 +80,7 @@ class Daemon(MultiService):
         self._metrics = Metrics()
         self._agent = Agent(reactor)
         self._shared = SharedResources(self._agent, reactor, settings.memory)
+        self._checks = HealthChecks(self._shared, reactor)
         self._hang_up_before: Any = None
         self._signals: StopSignals | None = None
         self._site = site = make_site(
@@ -148,9 +151,17 @@ class Daemon(MultiService):
         for warning in self._warnings:
             self._log.warn("{warning}", warning=str(warning))
         self._health.state = "serving"
+        self._check_sources(list(checks_of(self._settings)))
         where = self.describe()
         self._log.info("{where}", where=where)
         notify("READY=1", f"STATUS={where}")
+
+    def _check_sources(self, checks: Collection[Check]) -> None:
+        """Make these checks, and forget the sources that the settings don't have."""
+        names = {name for route in self._settings.routes for name in names_of(route)}
+        self._shared.in_service.keep(names, {check.key for check in checks})
+        self._shared.service_changed()
+        self._checks.change(checks)
 
     def _hang_up(self, *_: object) -> None:
         self._reactor.callFromThread(self._reload)
@@ -182,6 +193,7 @@ class Daemon(MultiService):
         logs = self._log_opener.open(settings.log, self._logs)
         try:
             tree = make_tree(settings, self._shared, self._reactor, self.listening)
+            checks = list(checks_of(settings))
             ports = await self._ports.open(settings.listen)
             try:
                 admin_ports = await self._admin_ports.open(_admin(settings))
@@ -196,6 +208,7 @@ class Daemon(MultiService):
         self._access = self._access_log()
         self._shared.limit_memory(settings.memory)
         self._site.change_routes(tree)
+        self._check_sources(checks)
         self._site.change_clients(settings)
         await self._ports.make(ports)
         await self._admin_ports.make(admin_ports)
@@ -216,6 +229,7 @@ class Daemon(MultiService):
         if seconds:
             await self._let_end(seconds)
         await self._site.cut_off()
+        self._checks.stop()
         await super().stopService()
         await self._agent.close()
         if self._hang_up_before is not None:

@@ -26,7 +26,7 @@ from aprp.core.recovery.versions import Facts, Representation, combinable
 from aprp.core.scheduling.messages import Source
 from aprp.upstream.http.guard import Guard, own_host_or
 from aprp.upstream.http.trust import trust_of
-from aprp.upstream.transfer.options import FileLocation, TransferOptions, distinct, without_query
+from aprp.upstream.transfer.options import FileLocation, TransferOptions, names_of
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.transfer import LengthUnknown, Transfer, TransferFailed
 from aprp.web.client_sink import ClientSink
@@ -186,7 +186,7 @@ def locations_of(route: SourcesRoute, path: bytes, query: bytes) -> tuple[FileLo
     for source in route.sources:
         sources.setdefault(source.url, source)
     listed = tuple(sources.values())
-    names = distinct([without_query(source.url) for source in listed])
+    names = names_of(route)
     return tuple(
         FileLocation(
             Source(name, source.url.authority, source.connections, source.static_delay),

@@ -11,6 +11,8 @@ from aprp.config import Route
 from aprp.core.http.addresses import host_allowed
 from aprp.core.http.fields import Fields
 from aprp.core.http.targets import climbs, host_of, under
+from aprp.core.scheduling.in_service import InService
+from aprp.upstream.transfer.options import names_of
 from aprp.web.failures import Refusal
 from aprp.web.gate import Gate, Gated
 from aprp.web.loops import refuse_loop
@@ -19,6 +21,9 @@ from aprp.web.request_rules import ALLOWED, BodyLimits
 
 OPTIONS_BODY = BodyLimits(most=65536, seconds=60.0)
 """For an OPTIONS for the proxy itself: what it carries means nothing."""
+
+RETRY_AFTER = 10
+"""Seconds after which a client may ask a route again that has no source in service."""
 
 
 class RouteResource(Resource):
@@ -31,6 +36,7 @@ class RouteResource(Resource):
         self.path = route.path
         self.prefix = route.path.encode("ascii")
         self.hosts = route.hosts
+        self.sources = names_of(route)
         self.gate = Gate(route)
         self.body_limits = BodyLimits(route.max_body, route.send_timeout, route.path)
 
@@ -56,8 +62,11 @@ class Refused(Resource):
 class RouteTree(Resource):
     """The root: its children are the routes, found by the path's bytes as they came."""
 
-    def __init__(self, routes: Sequence[RouteResource]) -> None:
+    def __init__(
+        self, routes: Sequence[RouteResource], in_service: InService | None = None
+    ) -> None:
         super().__init__()
+        self._in_service = in_service or InService()
         self._routes = sorted(routes, key=lambda route: (-len(route.prefix), not route.hosts))
 
     def find(self, authority: bytes, path: bytes) -> RouteResource:
@@ -87,7 +96,19 @@ class RouteTree(Resource):
             refuse_loop(request)
         except Refusal as refusal:
             return Refused(refusal)
-        return route if route.gate.open else Gated(route.gate, route)
+        leaf = route if self._serves(route) else Refused(_no_source())
+        return leaf if route.gate.open else Gated(route.gate, leaf)
+
+    def _serves(self, route: RouteResource) -> bool:
+        """Whether any of the route's sources is in service."""
+        out = self._in_service.out
+        return not out or not route.sources or any(name not in out for name in route.sources)
+
+
+def _no_source() -> Refusal:
+    """What a client gets where no source is in service (RFC 9209 section 2.3.5)."""
+    retry = ((b"Retry-After", b"%d" % RETRY_AFTER),)
+    return Refusal(503, "no source of this route is in service", "destination_unavailable", retry)
 
 
 class Capabilities(Resource):

@@ -163,4 +163,4 @@ def make_tree(
             routes.append(MultiSource(route, shared, reactor, guard))
         elif isinstance(route, QueryRoute):
             routes.append(QuerySources(route, shared, reactor, listening))
-    return RouteTree(routes)
+    return RouteTree(routes, shared.in_service)

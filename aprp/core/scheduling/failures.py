@@ -4,6 +4,7 @@ Rules:
 - a broken or refusing source may be asked again at once, then after pauses that grow;
 - one that named a time (Retry-After) is parked until then;
 - one that lied or hasn't the file is left out, until no other is left;
+- one that is out of service is left out as well, until no other is in service;
 - before the first good response head, a transfer fails when every source failed twice, or for
   good, and none is parked for a bearable time; after it, when for ``resume_for`` seconds it did
   not get on by a block.
@@ -11,7 +12,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from aprp.core.recovery.pauses import PAUSES, Patience, pause_after
 from aprp.core.scheduling.blocks import EDGE
@@ -31,6 +32,10 @@ _REASONS = {
     End.LIED: "sent something else than was asked",
     End.BEYOND: "says the file ends before the range",
 }
+
+
+def _why(source: SourceState) -> str:
+    return source.reason or ("is out of service" if source.out else "no answer")
 
 
 class FailurePolicy:
@@ -83,10 +88,23 @@ class FailurePolicy:
                 source.lasting, source.reason = True, reason
         self._bar()
 
+    def take_out(self, names: Collection[str]) -> None:
+        """These sources, and no others, are out of service."""
+        for source in self._sources:
+            source.out = source.name in names
+        self._bar()
+
     def _bar(self) -> None:
-        left_out = [other.lasting for other in self._sources]
-        for other in self._sources:
-            other.barred = other.lasting and not all(left_out)
+        """Sources out of service are no help to those that are in it."""
+        some_within = any(not source.out for source in self._sources)
+        all_left_out = all(source.lasting for source in self._within())
+        for source in self._sources:
+            needless = source.lasting and not all_left_out
+            source.barred = needless or (source.out and some_within)
+
+    def _within(self) -> list[SourceState]:
+        """Return the sources that are in service; all of them if none is."""
+        return [source for source in self._sources if not source.out] or list(self._sources)
 
     def answered(self) -> None:
         """A good response head came."""
@@ -110,26 +128,26 @@ class FailurePolicy:
 
     def hopeless(self, now: float, in_flight: bool) -> bool:
         """Whether the transfer should fail now."""
-        end = self._patience.end
-        if end is None or any(not source.failures for source in self._sources):
+        sources, end = self._within(), self._patience.end
+        if end is None or any(not source.failures for source in sources):
             return False
         if now >= end:
             return True
         if in_flight:
             return False
         if self._begun:
-            return all(source.retry_at > end for source in self._sources)
-        return all(self._spent(source, end) for source in self._sources)
+            return all(source.retry_at > end for source in sources)
+        return all(self._spent(source, end) for source in sources)
 
     def wake(self, now: float) -> Iterable[float]:
         """When something about failures changes by time alone."""
         yield from (source.retry_at for source in self._sources if source.retry_at > now)
-        if self._patience.end is not None and all(source.failures for source in self._sources):
+        if self._patience.end is not None and all(source.failures for source in self._within()):
             yield self._patience.end
 
     def reasons(self) -> tuple[tuple[str, str], ...]:
         """(source, why) of each."""
-        return tuple((source.name, source.reason or "no answer") for source in self._sources)
+        return tuple((source.name, _why(source)) for source in self._sources)
 
     def _spent(self, source: SourceState, end: float) -> bool:
         if source.parked:

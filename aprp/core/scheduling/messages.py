@@ -143,6 +143,14 @@ class WindowChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class OutOfService:
+    """From now on these sources, and no others, are out of service: while others are left they are
+    asked for nothing more. What they were asked for may still come."""
+
+    sources: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class TimePassed:
     """Nothing happened; ``next_deadline()`` is reached."""
 
@@ -161,6 +169,7 @@ Event = (
     | Ended
     | ClientTook
     | WindowChanged
+    | OutOfService
     | TimePassed
     | Stopped
 )

@@ -200,6 +200,8 @@ class Scheduler:
                 return self._planner.is_time(now)
             case m.WindowChanged(size):
                 self._read_ahead.resize(size)
+            case m.OutOfService(names):
+                self._failures.take_out(names)
             case m.Stopped():
                 self._finish(None)
             case m.Started():

@@ -16,8 +16,8 @@ class SourceState:
 
     ``slot`` is the planner's. What follows it is written by the failure policy alone: ``failures``
     counts those since its last byte, ``lasting`` marks a source that lied or hasn't the file,
-    ``barred`` that others are left beside it, ``parked`` that it named the time ``retry_at``,
-    before which no failing source is used.
+    ``out`` one that is out of service, ``barred`` that others are left beside it, ``parked`` that
+    it named the time ``retry_at``, before which no failing source is used.
     """
 
     spec: Source
@@ -27,6 +27,7 @@ class SourceState:
     slot: WantedSlot = field(default_factory=WantedSlot)
     failures: int = 0
     lasting: bool = False
+    out: bool = False
     barred: bool = False
     parked: bool = False
     retry_at: float = 0.0

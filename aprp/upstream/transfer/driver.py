@@ -126,6 +126,8 @@ class Driver:
         """Start to fetch; `on_end` is called when all was delivered or nothing can go on."""
         self._on_end = on_end
         self._shared.join(self, self._options.scheduling.window)
+        if out := self._shared.in_service.out:
+            self.take_out(out)
         self._feed(m.Started())
 
     def deliver(self, sink: IConsumer) -> Deferred[None]:
@@ -170,6 +172,9 @@ class Driver:
         if window != self._window:
             self._window = window
             self._feed(m.WindowChanged(window))
+
+    def take_out(self, sources: frozenset[str]) -> None:
+        self._feed(m.OutOfService(sources))
 
     # What attempts tell
 

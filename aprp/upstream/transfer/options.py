@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aprp.config import TransferSettings
+from aprp.config import Route, SourcesRoute, TransferSettings, UpstreamRoute
 from aprp.core.choices import Compare, Redirects, Same
 from aprp.core.http.urls import Url
 from aprp.core.scheduling.messages import Source
@@ -39,6 +39,20 @@ def locations(urls: Sequence[Url], connections: int = 4) -> tuple[FileLocation, 
 def without_query(url: Url) -> str:
     """The URL as logs may show it: its query may hold a token."""
     return url.origin + url.path
+
+
+def names_of(route: Route) -> list[str]:
+    """Return what the sources of a route are called, in its order; clients' own have no name."""
+    if isinstance(route, UpstreamRoute):
+        return [without_query(route.upstream)]
+    if isinstance(route, SourcesRoute):
+        return distinct([without_query(url) for url in urls_of(route)])
+    return []
+
+
+def urls_of(route: SourcesRoute) -> list[Url]:
+    """Return the URLs of a route's sources, none twice."""
+    return list(dict.fromkeys(source.url for source in route.sources))
 
 
 def distinct(names: Sequence[str]) -> list[str]:

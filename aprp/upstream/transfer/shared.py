@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IDelayedCall
 from aprp.core.http.redirects import FOREVER
 from aprp.core.http.urls import Url
 from aprp.core.scheduling.arbiter import Arbiter, Grant
+from aprp.core.scheduling.in_service import InService
 from aprp.core.scheduling.messages import MIB, Source, Urgency
 from aprp.core.scheduling.ratings import Ratings
 from aprp.core.scheduling.shares import level
@@ -62,6 +63,10 @@ class Holder(Hashable, Protocol):
         """From now on it may hold so many bytes; None: as many as its settings say."""
         ...
 
+    def take_out(self, sources: frozenset[str]) -> None:
+        """These sources, and no others, are out of service now."""
+        ...
+
 
 class SharedResources:
     """Made once by whoever makes the agent. `memory` is the most bytes that may wait in all."""
@@ -76,6 +81,8 @@ class SharedResources:
         self.agent = agent
         self.clock = clock
         self.ratings = Ratings()
+        self.in_service = InService()
+        """Which sources may be asked; `service_changed` is called after a change."""
         self.memory = memory
         self.left_out: deque[LeftOut] = deque(maxlen=LATELY)
         self.news = LogThrottle()
@@ -114,6 +121,12 @@ class SharedResources:
                 grant.transfer.granted(grant.source)  # type: ignore[attr-defined]
         finally:
             self._granting = False
+
+    def service_changed(self) -> None:
+        """Tell every delivery which sources are out of service."""
+        out = self.in_service.out
+        for holder in list(self._holders):
+            holder.take_out(out)
 
     # Memory
 

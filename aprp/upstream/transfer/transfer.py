@@ -278,7 +278,9 @@ class Transfer:
                 knowing.callback(None)
 
     async def _inquire(self, spec: Spec | None) -> Facts:
-        facts = await inquire(self._shared.clock, self._sources, self._options.same)
+        out = self._shared.in_service.out
+        sources = [source for source in self._sources if source.name not in out] or self._sources
+        facts = await inquire(self._shared.clock, sources, self._options.same)
         if isinstance(facts, Facts):
             self.facts = facts
             return facts

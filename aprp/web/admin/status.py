@@ -56,6 +56,9 @@ def status_of(shared: SharedResources, state: str) -> dict[str, Any]:
             {"source": name, "connections": in_use.get(name, 0)} | _rating(rating, now)
             for name, rating in known[:MOST]
         ],
+        "out_of_service": {
+            name: shared.in_service.why_out(name) for name in sorted(shared.in_service.out)
+        },
         "left_out": [
             {"at": _date(each.at), "source": each.source, "reason": each.reason}
             for each in reversed(shared.left_out)
