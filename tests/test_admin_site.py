@@ -100,7 +100,8 @@ class AdminTests(SynchronousTestCase):
         rating = self.shared.ratings.of("http://a.example/")
         rating.answered(0.0205, None)
         rating.came(3_000_000, 1.0, 1, 0.0)
-        rating.failed(self.clock.seconds(), 100.0)
+        for file in "abc":
+            rating.failed(self.clock.seconds(), 100.0, file)
         self.shared.join(holder := Holding(4000), 10_000)
         self.shared.want(holder, Source("http://b.example/"), Urgency.HEAD)
         self.shared.ratings.of("http://b.example/")
@@ -118,7 +119,7 @@ class AdminTests(SynchronousTestCase):
                 "connections": 0,
                 "bytes_per_second": 3_000_000,
                 "latency": 0.0205,
-                "failures": 1,
+                "failures": 3,
             },
         )
         page = self.ask("/")[2].decode()

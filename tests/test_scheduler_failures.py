@@ -31,7 +31,7 @@ class TroubleTests(FailuresCase):
     def test_a_named_time_parks(self) -> None:
         self.failures.blame(self.a, Ended(1, End.REFUSED, retry_after=7.0), 10.0)
         self.assertEqual((self.a.parked, self.a.retry_at), (True, 17.0))
-        self.assertEqual(self.a.rating.parked_until, 17.0)
+        self.assertEqual(self.a.rating.parking.until("", 10.0), 17.0)
 
     def test_a_liar_is_left_out_until_no_other_is_left(self) -> None:
         self.failures.blame(self.a, Ended(1, End.LIED), 0.0)

@@ -2,7 +2,8 @@
 
 Rules:
 - a broken or refusing source may be asked again at once, then after pauses that grow;
-- one that named a time (Retry-After) is parked until then;
+- one that named a time (Retry-After) is parked until then, for the file that was requested
+  (`aprp.core.recovery.parking`);
 - one that lied or hasn't the file is left out, until no other is left;
 - one that is out of service is left out as well, until no other is in service;
 - before the first good response head, a transfer fails when every source failed twice, or for
@@ -54,10 +55,11 @@ class FailurePolicy:
 
     def remember(self, now: float) -> None:
         """Leave sources alone that asked another transfer for it, unless all did."""
-        if all(source.rating.parked_until > now for source in self._sources):
+        times = [source.rating.parking.until(source.spec.file, now) for source in self._sources]
+        if all(until > now for until in times):
             return
-        for source in self._sources:
-            source.retry_at = max(source.retry_at, source.rating.parked_until)
+        for source, until in zip(self._sources, times, strict=True):
+            source.retry_at = max(source.retry_at, until)
 
     def blame(self, source: SourceState, ended: Ended, now: float, *, grace: int = 0) -> None:
         """An attempt of the source failed; ``grace`` is how many more times than once it may do so
@@ -72,7 +74,7 @@ class FailurePolicy:
         if source.parked:
             pause = max(pause, ended.retry_after or 0.0)
         source.retry_at = now + pause
-        source.rating.failed(now, ended.retry_after or 0.0)
+        source.rating.failed(now, ended.retry_after or 0.0, source.spec.file)
         self._patience.failed(now)
         self._bar()
 

@@ -32,12 +32,14 @@ class Source:
         host: what its connections are counted by; sources may share it.
         connections: how many may be open to the host at once, over the process.
         static_delay: for the policy ``static``: how many blocks further ahead it asks.
+        file: what the file is called there: what the source says of one holds for that one.
     """
 
     name: str
     host: str = ""
     connections: int = 4
     static_delay: int = 0
+    file: str = ""
 
     @property
     def counted_by(self) -> str:

@@ -18,6 +18,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import exp
 
+from aprp.core.recovery.parking import Parking
+
 DECAY = 0.25
 """Seconds of busy time after which a measurement weighs 1/e."""
 
@@ -67,7 +69,8 @@ class Rating:
 
     ``latency`` and its mean ``deviation`` are seconds on a warm connection, ``connect`` seconds on
     top of it on a cold one; ``warm`` counts the connections believed idle in the pool;
-    ``failures`` those in a row; before ``parked_until`` it wants to be left alone; ``lanes`` is how
+    ``failures`` those in a row; ``parking`` tells which files it wants to be left alone for;
+    ``lanes`` is how
     many connections at once make it faster; ``swing`` is the part of the rate by which it is off,
     on the mean, within a few hundredths of a second.
     """
@@ -78,7 +81,7 @@ class Rating:
         self.connect: float | None = None
         self.warm = 0
         self.failures = 0
-        self.parked_until = 0.0
+        self.parking = Parking()
         self.lanes = 1
         self.swing = 0.0
         self._meter = Meter()
@@ -137,10 +140,14 @@ class Rating:
         """A connection was opened, which took so long."""
         self.connect = seconds if self.connect is None else (3 * self.connect + seconds) / 4
 
-    def failed(self, now: float, parked: float = 0.0) -> None:
-        """An attempt failed through the source's fault; it's left alone for ``parked``."""
+    def failed(self, now: float, parked: float = 0.0, file: str = "") -> None:
+        """Count an attempt that failed through the source's fault.
+
+        The file is left alone for ``parked`` seconds.
+        """
         self.failures += 1
-        self.parked_until = max(self.parked_until, now + parked)
+        if parked > 0:
+            self.parking.park(file, now, parked)
 
     def delivered(self) -> None:
         """Note that bytes came: failures in a row end."""

@@ -77,7 +77,7 @@ class TransferSource:
         self, shared: SharedResources, location: FileLocation, options: TransferOptions
     ) -> None:
         self.name = location.source.name
-        self.spec = location.source
+        self.spec = replace(location.source, file=location.url.target)
         self.ignores_ranges = False
         self.kept: Body | None = None
         self.alone = False

@@ -93,7 +93,7 @@ def page_of(status: dict[str, Any]) -> bytes:
 
 
 def _rating(rating: Rating, now: float) -> dict[str, Any]:
-    parked = rating.parked_until - now
+    parked = rating.parking.whole_until(now) - now
     return {
         "bytes_per_second": None if rating.rate is None else round(rating.rate),
         "latency": None if rating.latency is None else round(rating.latency, 6),

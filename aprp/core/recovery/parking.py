@@ -1,0 +1,35 @@
+"""How long a source that named a time (Retry-After) is left alone.
+
+The time holds for the file that was requested. Where several files are parked at once the source as
+a whole is overloaded, and is left alone for all of them.
+"""
+
+from __future__ import annotations
+
+SEVERAL = 3
+"""Files parked at once that speak for the whole source."""
+MOST = 1024
+"""Files of one source that are remembered."""
+
+
+class Parking:
+    """The files of one source that are left alone, each until its own time."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, float] = {}
+
+    def park(self, file: str, now: float, seconds: float) -> None:
+        """Leave the file alone for so long."""
+        self._files = {name: until for name, until in self._files.items() if until > now}
+        until = max(self._files.pop(file, 0.0), now + seconds)
+        if len(self._files) < MOST:
+            self._files[file] = until
+
+    def until(self, file: str, now: float) -> float:
+        """Return when the file may be requested again; not later than `now` if it may be now."""
+        return max(self._files.get(file, 0.0), self.whole_until(now))
+
+    def whole_until(self, now: float) -> float:
+        """Return when the source as a whole may be asked again: when fewer files are parked."""
+        times = sorted((until for until in self._files.values() if until > now), reverse=True)
+        return times[SEVERAL - 1] if len(times) >= SEVERAL else 0.0
