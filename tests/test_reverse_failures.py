@@ -54,6 +54,14 @@ class FailureTests(ProxyCase):
         got = await self.ask(self.proxy(f"http://127.0.0.1:{free_port()}/"), "/", {}, "HEAD")
         self.assertEqual((got.status, got.body), (502, b""))
 
+    async def test_silent_in_tls(self) -> None:
+        """The time to connect covers the handshake; the time for an answer begins after it."""
+        upstream = self.saying(b"").replace("http:", "https:")
+        port = self.proxy(upstream, connect_timeout=0.1, first_byte_timeout=self.timeout)
+        got = await self.ask(port, "/")
+        self.check(got, 504, "connection_timeout")
+        self.assertIn(b"did not finish the TLS handshake in time", got.body)
+
     async def test_a_name_without_an_address(self) -> None:
         self.check(await self.ask(self.proxy("http://no.such.invalid/"), "/"), 502, "dns_error")
 
