@@ -61,6 +61,15 @@ class WarningTests(ConfigCase):
             ("window: 1GiB", one, ["5:5: routes[0].window: "]),
             ("allow: []", "query: host", ["4:5: routes[0].query: "]),
             ("allow: [a]", "query: host", []),
+            ("allow: [a]\nheaders: {X: y}", "query: host", ["6:5: routes[0].headers: "]),
+            ("allow: [a]\nhost: b", "query: host", ["6:5: routes[0].host: "]),
+            ("allow: [a]\nheaders: {X: y}\nheaders_to: [a]", "query: host", []),
+            (
+                "allow: [a]\nheaders: {X: y}\nheaders_to: ['*']",
+                "query: host",
+                ["7:5: routes[0].headers_to: "],
+            ),
+            ("allow: [a]\nheaders_to: [a]", "query: host", ["6:5: routes[0].headers_to: "]),
         ):
             found = self.warned(in_route(lines, kind))
             self.assertEqual([line.partition("warning: ")[0] for line in found], said, lines)

@@ -179,6 +179,26 @@ class LoopTests(QueryCase):
         self.refused(got, 508, "proxy_loop_detected", "came from this proxy itself")
 
 
+class HeaderTests(QueryCase):
+    """A secret of the configuration leaves only for hosts that the configuration names."""
+
+    async def sent(self, **options: Any) -> list[tuple[bytes | None, bool]]:
+        """The token that each of two sources got, and whether it got the Host of the settings."""
+        origins = await self.mirrors(honest, honest)
+        told = {"headers": (("X-Token", "secret"),), "host": "inner.example"} | options
+        for url in films(origins):
+            await self.of(self.query(**told), [url], {"Range": "bytes=5-9"})
+        first = [origin.requests[0] for origin in origins]
+        return [(each.get(b"x-token"), each.get(b"host") == b"inner.example") for each in first]
+
+    async def test_to_no_host_unless_listed(self) -> None:
+        self.assertEqual(await self.sent(), [(None, False), (None, False)])
+
+    async def test_to_those_that_are_listed(self) -> None:
+        sent = await self.sent(headers_to=("127.0.0.2",))
+        self.assertEqual(sent, [(None, False), (b"secret", True)])
+
+
 class RedirectTests(QueryCase):
     async def redirected(self, target: str, **options: Any) -> Got:
         (origin,) = await self.mirrors(redirecting(lambda: target))

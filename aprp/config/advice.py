@@ -95,6 +95,21 @@ def _of_routes(settings: Settings) -> Iterator[tuple[Location, str]]:
         if isinstance(route, QueryRoute) and not route.allow:
             message = "allows no host, so every request is refused; list hosts in allow:"
             yield (*here, "query"), message
+        if isinstance(route, QueryRoute):
+            yield from _of_secrets(here, route)
+
+
+def _of_secrets(here: Steps, route: QueryRoute) -> Iterator[tuple[Location, str]]:
+    """What is sent to hosts that clients name."""
+    told = [key for key in ("headers", "host") if getattr(route, key)]
+    if not route.headers_to:
+        for key in told:
+            yield (*here, key), "is sent to no host; list those that may have it in headers_to:"
+    elif not told:
+        yield (*here, "headers_to"), "has no effect without headers: or host:"
+    elif "*" in route.headers_to:
+        message = "sends headers: and host: to whatever host a client names; list the ones meant"
+        yield (*here, "headers_to"), message
 
 
 def _of_sources(here: Steps, route: SourcesRoute) -> Iterator[tuple[Location, str]]:

@@ -268,6 +268,8 @@ class QueryRoute(TransferSettings):
     """The hosts that may be named, * standing for anything; what isn't listed is refused."""
     allow_addresses: tuple[Annotated[Network, NetworkBlock()], ...] = ()
     """Networks that may be reached though they are private."""
+    headers_to: tuple[Annotated[str, HostGlob()], ...] = ()
+    """The hosts that headers: and host: are sent to, * standing for anything; others get none."""
 
 
 KINDS: dict[str, type[RouteSettings]] = {

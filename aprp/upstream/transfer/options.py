@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aprp.config import Route, SourcesRoute, TransferSettings, UpstreamRoute
+from aprp.config import QueryRoute, Route, SourcesRoute, TransferSettings, UpstreamRoute
 from aprp.core.choices import Compare, Redirects, Same
 from aprp.core.http.urls import Url
 from aprp.core.scheduling.messages import Source
@@ -68,9 +68,10 @@ class TransferOptions:
     """The rules of a route, or of a program's own transfer; the defaults are those of a route.
 
     `headers` go with each request to a source's own origin and nowhere else, `marks` wherever one
-    goes; `host` stands in place of its Host field. `trust` is as in `Origin`. Without `reach`,
-    sources are connected to as they are named, and `redirects: public` is not followed to other
-    hosts.
+    goes; `host` stands in place of its Host field. Where a client names the sources, only hosts
+    that `headers_to` (globs) lists get `headers` and `host`. `trust` is as in `Origin`. Without
+    `reach`, sources are connected to as they are named, and `redirects: public` is not followed to
+    other hosts.
     """
 
     timeouts: Timeouts = field(default_factory=lambda: Timeouts(5.0, 10.0, 10.0))
@@ -83,6 +84,7 @@ class TransferOptions:
     trust: Any = None
     reach: Reach | None = None
     marks: tuple[tuple[bytes, bytes], ...] = ()
+    headers_to: tuple[str, ...] = ("*",)
 
     @classmethod
     def of(
@@ -106,4 +108,5 @@ class TransferOptions:
             route.host,
             trust,
             reach,
+            headers_to=route.headers_to if isinstance(route, QueryRoute) else ("*",),
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import aprp
+from aprp.core.http.addresses import host_allowed
 from aprp.core.http.answer_plan import ResponseSummary
 from aprp.core.http.fields import Fields, Pairs
 from aprp.core.http.ranges import FromTo, Range, Spec
@@ -226,7 +227,7 @@ class TransferSource:
         self, method: str, url: Url, spec: Spec | None, conditional: bool
     ) -> SourceAnswer:
         options = self._options
-        at_home = url.origin == self._url.origin
+        at_home = url.origin == self._url.origin and host_allowed(url.host, options.headers_to)
         origin, timeouts = await self._origin(url)
         face = SourceAgent(
             self._shared.agent,
