@@ -6,8 +6,10 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.config import Settings, UpstreamRoute
+from aprp.core.http.heads import check_line_ends
 from aprp.core.http.urls import Url
 from aprp.upstream.http.agent import Agent
+from aprp.web import channel
 from aprp.web.access_record import AccessRecord
 from aprp.web.request_rules import Limits
 from aprp.web.site import make_site
@@ -39,6 +41,33 @@ class ChannelCase(SynchronousTestCase):
         transport = Stuck()
         self.channel.makeConnection(transport)
         return transport
+
+
+class TrickledHeadTest(ChannelCase):
+    """A head that comes byte by byte is looked at once, not again with each byte."""
+
+    def test_what_is_looked_at(self) -> None:
+        self.connected()
+        looked_at = 0
+
+        def counting(data: bytes, checked: int = 0) -> None:
+            nonlocal looked_at
+            looked_at += len(data) - max(0, checked - 1)
+            check_line_ends(data, checked)
+
+        self.patch(channel, "check_line_ends", counting)
+        head = b"GET /" + b"a" * 8000 + b" HTTP/1.1\r\nX: " + b"b" * 8000 + b"\r\n"
+        for at in range(len(head)):
+            self.channel.dataReceived(head[at : at + 1])
+        self.assertLess(looked_at, 4 * len(head))
+
+    def test_stray_line_ends_are_found_wherever_a_segment_ends(self) -> None:
+        for head in (b"GET / HTTP/1.1\r\nX: a\rb", b"GET / HTTP/1.1\r\nX: a\nb", b"GET /\r\r\n"):
+            for cut in range(1, len(head)):
+                transport = self.connected()
+                self.channel.dataReceived(head[:cut])
+                self.channel.dataReceived(head[cut:])
+                self.assertIn(b" 400 ", transport.value(), (head, cut))
 
 
 class SlowSenderTest(ChannelCase):

@@ -56,6 +56,8 @@ class WarningTests(ConfigCase):
                 one,
                 ["6:5: routes[0].duplicate_threshold: "],
             ),
+            ("max_body: 1MiB", one, ["5:5: routes[0].max_body: "]),
+            ("max_body: 1MiB", "upstream: http://a/", []),
             ("compare: sample", one, ["5:5: routes[0].compare: "]),
             ("compare: sample", "sources: [{url: http://a/}, {url: http://b/}]", []),
             ("window: 1GiB", one, ["5:5: routes[0].window: "]),

@@ -25,6 +25,12 @@ class RouteFaultTests(ConfigCase):
         fault = self.fault(in_route("upstream: http://a/", "query: host"))
         self.assertIn("this one has query: on line 4 already", fault)
 
+    def test_sources_are_asked_for_identity(self) -> None:
+        for kind in ("sources: [{url: http://a/}]", "query: host"):
+            said = self.fault(in_route("headers: {accept-encoding: gzip}", kind))
+            self.assertIn("sources are always asked for identity", said)
+        self.read(in_route("headers: {Accept-Encoding: gzip}", "upstream: http://a/"))
+
     def test_keys_of_another_kind(self) -> None:
         for kind, line, said in (
             ("upstream: http://a/", "window: 1MiB", "is for sources: and query: routes"),

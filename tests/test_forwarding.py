@@ -14,10 +14,24 @@ from aprp.core.http.forwarding import (
     with_own,
     with_range_in_path,
     with_via,
+    without_underscores,
 )
 
 
 class HopTests(SynchronousTestCase):
+    def test_names_that_may_be_taken_for_others(self) -> None:
+        plain, own = (b"X-Real-Thing", b"1"), (b"My_Field", b"2")
+        claims = tuple(
+            (name, b"x")
+            for name in (
+                *(b"X_Forwarded_For", b"X_REAL_IP", b"x-real_ip", b"Transfer_Encoding"),
+                *(b"Content_Length", b"Proxy_Authorization"),
+            )
+        )
+        fields = Fields((plain, *claims, own))
+        self.assertEqual(without_underscores(fields).pairs, (plain,))
+        self.assertEqual(without_underscores(fields, keep=True).pairs, (plain, own))
+
     def test_what_is_for_the_next_hop_only_is_left_out(self) -> None:
         kept = (
             (b"Host", b"h"),

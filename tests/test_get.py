@@ -98,6 +98,11 @@ class FileTests(GetCase):
         await self.get(*urls, "-o", "film.mp4", "--range=-5")
         self.assertEqual((self.here / "film.mp4").read_bytes(), BYTES[-5:])
 
+    async def test_a_name_that_is_too_long_for_a_file(self) -> None:
+        _, err = await self.get("http://127.0.0.1:9/" + "n" * 300, status=3)
+        self.assertIn("is longer than 240 bytes; name a shorter one with -o", err)
+        self.assertNotIn("Traceback", err)
+
     async def test_standard_output(self) -> None:
         urls = await self.films(lambda received: File(b"0123456789").reply(received))
         out, _ = await self.get(*urls, "-o", "-", "--range", "2-5")

@@ -68,6 +68,16 @@ class AnswerTests(MirroredCase):
         self.assertEqual((head.status, head.fields["Content-Length"]), (206, "10"))
         self.assertEqual({r.target for r in origins[0].requests}, {b"/f.mp4"})
 
+    async def test_a_body_that_nothing_uses(self) -> None:
+        """A small one is dropped, and the connection goes on; a large one isn't taken at all."""
+        port = self.in_front_of(await self.mirrors(honest))
+        client = await self.client(port)
+        ask = b"GET /f HTTP/1.1\r\nHost: x\r\nRange: bytes=0-4\r\nContent-Length: %d\r\n\r\n"
+        await client.send(ask % 1000 + bytes(1000) + ask % (40 << 20))
+        first, second = await client.answers([b"GET", b"GET"])
+        self.assertEqual((first.status, first.body), (206, BYTES[:5]))
+        self.assertEqual((second.status, second.get(b"connection")), (413, b"close"))
+
     async def test_an_empty_file(self) -> None:
         file = File(b"")
         port = self.in_front_of(await self.mirrors(file.reply, file.reply))

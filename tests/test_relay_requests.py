@@ -231,6 +231,17 @@ class RequestsTest(ProxyCase):
         await self.answer_to(port, get(b"/f", b"Max-Forwards: 0"))
         self.assertEqual(origin.requests[-1].get(b"max-forwards"), b"0")
 
+    async def test_fields_with_underscores(self) -> None:
+        sent = (b"X_Forwarded_For: 10.0.0.1", b"X_Real_IP: 10.0.0.1", b"Transfer_Encoding: chunked")
+        for setting, arrives in (("drop", None), ("pass", b"1")):
+            origin, port = await self.serve(fixed(HELLO), underscore_fields=setting)
+            await self.answer_to(port, get(b"/f", *sent, b"My_Field: 1"))
+            (received,) = origin.requests
+            names = {name.lower().replace(b"_", b"-") for name, _ in received.fields}
+            self.assertFalse({b"x-real-ip", b"transfer-encoding"} & names, names)
+            self.assertEqual(received.get(b"x-forwarded-for"), b"127.0.0.1")
+            self.assertEqual(received.get(b"my_field"), arrives)
+
     async def test_options_for_the_proxy_itself(self) -> None:
         origin, port = await self.serve(fixed(HELLO))
         for raw in (

@@ -97,6 +97,19 @@ class PrefixTests(SynchronousTestCase):
             (b"/a\\..\\..", True),
             (b"/%5c..", True),
             (b"/a//../..", True),
+            (b"/..;/admin", True),
+            (b"/..;x=y/admin", True),
+            (b"/%2e%2e;/admin", True),
+            (b"/a/.;x/../../b", True),
+            (b"/;x/../b", True),
+            (b"/a;x/../b", False),
+            (b"/a%2fb/../../c", True),
+            (b"/a\\b/../../c", True),
+            (b"/a%5Cb%2fc/../../d", True),
+            (b"/a%2fb/../c", False),
+            (b"/%252e%252e/admin", False),
+            (b"/%252e%252e%252fadmin", False),
+            (b"/a..;/b", False),
         ):
             self.assertEqual(climbs(path), out, path)
 

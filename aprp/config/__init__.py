@@ -9,6 +9,7 @@ from aprp.config.choices import (
     PathRanges,
     Redirects,
     Same,
+    UnderscoreFields,
 )
 from aprp.config.faults import ConfigFaults, Fault, Position
 from aprp.config.load import Loaded, find, load
@@ -54,6 +55,7 @@ __all__ = [
     "SourcesRoute",
     "TlsSettings",
     "TransferSettings",
+    "UnderscoreFields",
     "UpstreamRoute",
     "Url",
     "find",

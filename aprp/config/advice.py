@@ -85,6 +85,9 @@ def _of_routes(settings: Settings) -> Iterator[tuple[Location, str]]:
         if isinstance(route, UpstreamRoute) and "redirects" in route.model_fields_set:
             message = "has no effect here: upstream: routes pass redirects on to the client"
             yield (*here, "redirects"), message
+        if isinstance(route, TransferSettings) and "max_body" in route.model_fields_set:
+            message = "has no effect: only upstream: routes pass bodies on; here 64KiB is the most"
+            yield (*here, "max_body"), message
         if isinstance(route, TransferSettings):
             yield from _of_transfer(here, route, settings.memory)
         if isinstance(route, SourcesRoute):

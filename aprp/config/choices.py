@@ -18,6 +18,7 @@ __all__ = [
     "PathRanges",
     "Redirects",
     "Same",
+    "UnderscoreFields",
 ]
 
 
@@ -35,6 +36,13 @@ class AccessFormat(StrEnum):
 
     COMBINED = "combined"
     JSON = "json"
+
+
+class UnderscoreFields(StrEnum):
+    """What becomes of a client's fields that have an underscore in their names."""
+
+    DROP = "drop"
+    PASS = "pass"
 
 
 class PathRanges(StrEnum):

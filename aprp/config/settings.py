@@ -33,6 +33,7 @@ from aprp.config.choices import (
     PathRanges,
     Redirects,
     Same,
+    UnderscoreFields,
 )
 from aprp.config.network import (
     Authority,
@@ -208,6 +209,8 @@ class UpstreamRoute(RouteSettings):
     """How long the upstream may take to answer once it has the request."""
     between_bytes_timeout: Annotated[float, Duration()] = 60.0
     """How long the upstream may stay silent in the middle of an answer."""
+    underscore_fields: Annotated[UnderscoreFields, Choice(UnderscoreFields)] = UnderscoreFields.DROP
+    """What becomes of fields of clients that have an underscore in their names."""
 
 
 class TransferSettings(RouteSettings):
@@ -234,6 +237,13 @@ class TransferSettings(RouteSettings):
         block_size = info.data.get("block_size")
         if block_size is not None and value < block_size:
             raise ValueError(f"must be at least block_size, {Size().write(block_size)}")
+        return value
+
+    @field_validator("headers")
+    @classmethod
+    def _identity(cls, value: Headers) -> Headers:
+        if any(name.lower() == "accept-encoding" for name, _ in value):
+            raise ValueError("has Accept-Encoding, but sources are always asked for identity")
         return value
 
 

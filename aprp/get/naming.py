@@ -10,6 +10,11 @@ from urllib.parse import unquote
 
 from aprp.core.http.urls import Url
 
+PART = ".aprp-part"
+RECORD = PART + ".json"
+"""What the names of a partial file and of its record end in."""
+NAME_MAX = 255
+"""Bytes of a name on all file systems in wide use."""
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f/]")
 
 
@@ -34,15 +39,27 @@ def destination(
         return None
     if output is None:
         path = (folder or Path()) / _made_up(urls[0])
+        _check_length(path)
         if path.exists() and not go_on:
             raise CannotWrite(f"{path} exists already; go on with -c, or name a file with -o")
     else:
         path = (folder or Path()) / output
+        _check_length(path)
     if path.is_dir():
         raise CannotWrite(f"{path} is a directory; name a file in it")
     if not path.parent.is_dir():
         raise CannotWrite(f"{path.parent} isn't a directory; make it first")
     return Path(os.path.realpath(path))
+
+
+def _check_length(path: Path) -> None:
+    """Raise CannotWrite where the name, or that of the record beside it, is too long for a file."""
+    room = NAME_MAX - len(RECORD)
+    if len(os.fsencode(path.name)) > room:
+        shown = path.name[:40]
+        raise CannotWrite(
+            f"the name {shown}... is longer than {room} bytes; name a shorter one with -o"
+        )
 
 
 def is_stream(path: Path) -> bool:

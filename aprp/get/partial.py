@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from aprp.get.naming import CannotWrite
+from aprp.get.naming import PART, RECORD, CannotWrite
 
 _PIECE = 1 << 20
 
@@ -53,8 +53,8 @@ class Partial:
     def __init__(self, path: Path, keep: bool) -> None:
         """Opens what is there to go on with it (`keep`), or begins anew; raises CannotWrite."""
         self.path = path
-        self.part = path.with_name(path.name + ".aprp-part")
-        self.record = path.with_name(path.name + ".aprp-part.json")
+        self.part = path.with_name(path.name + PART)
+        self.record = path.with_name(path.name + RECORD)
         self.written = 0
         self.version: PartialVersion | None = None
         try:

@@ -60,10 +60,12 @@ class StrictChannel(ClosingChannel):
         if self._busyReceiving:  # from within: what is held back is read on below
             super().dataReceived(data)
             return
+        checked = len(self._buffer)
         super().dataReceived(data)
         if not self._closing and self.line_mode and self._buffer:
+            same_line = len(self._buffer) == checked + len(data)
             try:
-                check_line_ends(self._buffer)  # section 2.2
+                check_line_ends(self._buffer, checked if same_line else 0)  # section 2.2
             except MalformedMessage as malformed:
                 self.refuse(Refusal(400, str(malformed)))
         self._time_the_head()

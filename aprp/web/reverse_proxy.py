@@ -10,7 +10,7 @@ from typing import Any
 
 from twisted.web.server import NOT_DONE_YET
 
-from aprp.config import UpstreamRoute
+from aprp.config import UnderscoreFields, UpstreamRoute
 from aprp.core.http.answer_plan import AskAgain, Plan, Refuse, Relay, ResponseSummary, Whole, decide
 from aprp.core.http.fields import Fields
 from aprp.core.http.forwarding import (
@@ -22,6 +22,7 @@ from aprp.core.http.forwarding import (
     with_own,
     with_range_in_path,
     with_via,
+    without_underscores,
 )
 from aprp.core.http.heads import ResponseHead, declared_length
 from aprp.core.http.ranges import Range, Spec
@@ -78,7 +79,8 @@ class Visit:
     def __init__(self, proxy: ReverseProxy, request: ProxyRequest) -> None:
         self._proxy = proxy
         self._request = request
-        self._fields = end_to_end(request.fields)
+        keep = proxy.settings.underscore_fields is UnderscoreFields.PASS
+        self._fields = without_underscores(end_to_end(request.fields), keep)
         self._sink = ClientSink(request, proxy.clock, proxy.settings.send_timeout)
         self._range_request: RangeRequest | None = None
         request.upstream = str(proxy.origin)

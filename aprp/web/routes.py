@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from aprp.config import Route
+from aprp.config import Route, UpstreamRoute
 from aprp.core.http.addresses import host_allowed
 from aprp.core.http.fields import Fields
 from aprp.core.http.targets import climbs, host_of, under
@@ -19,7 +19,9 @@ from aprp.web.loops import refuse_loop
 from aprp.web.request import ProxyRequest
 from aprp.web.request_rules import ALLOWED, BodyLimits
 
-OPTIONS_BODY = BodyLimits(most=65536, seconds=60.0)
+UNUSED_BODY = 65536
+"""Bytes of a body that means nothing: it is read, so that the connection can go on, and dropped."""
+OPTIONS_BODY = BodyLimits(most=UNUSED_BODY, seconds=60.0)
 """For an OPTIONS for the proxy itself: what it carries means nothing."""
 
 RETRY_AFTER = 10
@@ -38,7 +40,8 @@ class RouteResource(Resource):
         self.hosts = route.hosts
         self.sources = names_of(route)
         self.gate = Gate(route)
-        self.body_limits = BodyLimits(route.max_body, route.send_timeout, route.path)
+        most = route.max_body if isinstance(route, UpstreamRoute) else UNUSED_BODY
+        self.body_limits = BodyLimits(most, route.send_timeout, route.path)
 
     def serves(self, authority: bytes) -> bool:
         """Whether the route is for requests to that host."""

@@ -30,6 +30,7 @@ NEVER_NOMINATED = frozenset(
 """Fields that a Connection field can't take away: framing, meaning, routing and the trace."""
 _FORWARDED = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"))
 _CLAIMS = frozenset((b"forwarded", b"x-real-ip"))
+_NOT_BY_ANOTHER_NAME = HOP_BY_HOP | NEVER_NOMINATED | _FORWARDED | _CLAIMS
 PSEUDONYM = b"aprp"
 """What aprp is called in the Via of responses; in that of requests each process has a name."""
 _ABSOLUTE = re.compile(rb"(https?)://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
@@ -49,6 +50,22 @@ def end_to_end(fields: Fields) -> Fields:
     """The fields less those that are for the next hop only, nominated ones among them."""
     nominated = frozenset(fields.tokens(b"connection")) - NEVER_NOMINATED
     return fields.without(HOP_BY_HOP | nominated)
+
+
+def without_underscores(fields: Fields, keep: bool = False) -> Fields:
+    """The fields less those that some upstream may take for another.
+
+    CGI and its heirs read `X_Real_IP` as `X-Real-IP`. With `keep` only those go that would then
+    pass for fields that a proxy writes or leaves out itself.
+    """
+    if not any(b"_" in name for name, _ in fields):
+        return fields
+    return Fields(
+        pair
+        for pair in fields
+        if b"_" not in pair[0]
+        or (keep and pair[0].lower().replace(b"_", b"-") not in _NOT_BY_ANOTHER_NAME)
+    )
 
 
 def with_via(fields: Fields, minor: int, name: bytes = PSEUDONYM) -> Fields:

@@ -21,7 +21,11 @@ _HOST = re.compile(
 )
 _TWO_NUMBERS = re.compile(rb"(|.*[^/])/([0-9]+)/([0-9]*)", re.DOTALL)
 _ONE_NUMBER = re.compile(rb"(|.*[^/])/([0-9]+)", re.DOTALL)
-_SEPARATORS = re.compile(rb"/|\\|%2f|%5c", re.IGNORECASE)
+_SEPARATORS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (rb"/", rb"/|%2f", rb"/|\\|%5c", rb"/|\\|%2f|%5c")
+)
+"""What separates segments of a path, for one server or another."""
 _ESCAPED_DOT = re.compile(rb"%2e", re.IGNORECASE)
 
 
@@ -81,13 +85,21 @@ def host_of(authority: bytes) -> str:
 
 
 def climbs(path: bytes) -> bool:
-    """Whether dot segments lead above the path's own start, read as leniently as some server may.
+    """Whether dot segments lead above the path's own start, for any server that may resolve them.
 
-    Escaped dots count as dots, escaped and backward slashes as slashes.
+    Escaped dots are dots. A path parameter (``..;x``) is no part of its segment, as for Tomcat.
+    Escaped and backward slashes separate segments for some servers and not for others, so both
+    readings count. Escapes are decoded once: ``%252e`` is a name with a percent sign in it.
     """
+    if b".." not in _ESCAPED_DOT.sub(b".", path):
+        return False
+    return any(_climbs(separators.split(path)) for separators in _SEPARATORS)
+
+
+def _climbs(segments: list[bytes]) -> bool:
     depth = 0
-    for segment in _SEPARATORS.split(path.lstrip(b"/")):
-        plain = _ESCAPED_DOT.sub(b".", segment)
+    for segment in segments:
+        plain = _ESCAPED_DOT.sub(b".", segment.partition(b";")[0])
         if plain == b"..":
             depth -= 1
             if depth < 0:

@@ -24,6 +24,7 @@ class Heads:
     def __init__(self, where: str) -> None:
         self._where = where
         self._buffer = b""
+        self._checked = 0
 
     @property
     def begun(self) -> bool:
@@ -38,19 +39,21 @@ class Heads:
         """The next head, None while it isn't whole; raises MalformedMessage or HeadTooLarge."""
         if not b"HTTP/1.".startswith(self._buffer[:7]):
             raise NotHttp("the answer isn't HTTP/1.x")
-        end = self._buffer.find(b"\r\n\r\n")
+        end = self._buffer.find(b"\r\n\r\n", max(0, self._checked - 3))
         if max(end, 0 if end >= 0 else len(self._buffer)) > MAX_HEAD:
             raise HeadTooLarge(f"{self._where}: the head of its answer is too large")
         if end < 0:
-            check_line_ends(self._buffer)
+            check_line_ends(self._buffer, self._checked)
+            self._checked = len(self._buffer)
             return None
         head = parse_response_head(self._buffer[:end])
         self._buffer = self._buffer[end + 4 :]
+        self._checked = 0
         if len(head.fields.pairs) > MAX_FIELDS:
             raise HeadTooLarge(f"{self._where}: its answer has too many fields")
         return head
 
     def rest(self) -> bytes:
         """What came after the last head, which is taken away."""
-        data, self._buffer = self._buffer, b""
+        data, self._buffer, self._checked = self._buffer, b"", 0
         return data
