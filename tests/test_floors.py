@@ -34,7 +34,13 @@ FLOORS = (
     ("aprp.get",),
     ("aprp.daemon.descriptor",),
     ("aprp.daemon.log_sinks",),
-    ("aprp.daemon.logging", "aprp.daemon.notify", "aprp.daemon.listening", "aprp.daemon.options"),
+    (
+        "aprp.daemon.certificates",
+        "aprp.daemon.logging",
+        "aprp.daemon.notify",
+        "aprp.daemon.listening",
+        "aprp.daemon.options",
+    ),
     ("aprp.daemon",),
     ("aprp.cli", "aprp.__main__"),
 )

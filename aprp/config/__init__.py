@@ -16,6 +16,7 @@ from aprp.config.load import Loaded, find, load
 from aprp.config.quick import for_sources, for_upstream
 from aprp.config.schema import json_schema
 from aprp.config.settings import (
+    CertificateSettings,
     HealthSettings,
     LimitSettings,
     LogSettings,
@@ -33,6 +34,7 @@ from aprp.core.http.urls import Url
 
 __all__ = [
     "AccessFormat",
+    "CertificateSettings",
     "Compare",
     "ConfigFaults",
     "Delay",

@@ -27,6 +27,8 @@ class _Kind:
 _KINDS = {
     "tcp": _Kind(("port", "interface", "backlog"), "port"),
     "tcp6": _Kind(("port", "backlog", "interface"), "port"),
+    "tls": _Kind(("port", "interface", "backlog"), "port"),
+    "tls6": _Kind(("port", "backlog", "interface"), "port"),
     "ssl": _Kind(
         (
             "port",
@@ -46,6 +48,8 @@ _KINDS = {
 _EXAMPLES = {
     "tcp": "tcp:8000:interface=127.0.0.1",
     "tcp6": r"tcp6:8000:interface=\:\:1",
+    "tls": "tls:8443:interface=127.0.0.1",
+    "tls6": r"tls6:8443:interface=\:\:1",
     "ssl": "ssl:8443:privateKey=/etc/aprp/key.pem:certKey=/etc/aprp/cert.pem",
     "unix": "unix:/run/aprp/aprp.sock",
     "systemd": "systemd:domain=INET:name=aprp",
@@ -74,7 +78,19 @@ def check_endpoint(text: str) -> None:
 
 def same_socket(one: str, other: str) -> bool:
     """Whether both strings certainly ask for the same socket; port 0 is a new one each time."""
-    return one == other and not re.match(r"(?:haproxy:)?(?:tcp6?|ssl):(?:port=)?0+(?::|$)", one)
+    return one == other and not re.match(
+        r"(?:haproxy:)?(?:t(?:cp|ls)6?|ssl):(?:port=)?0+(?::|$)", one
+    )
+
+
+def is_tls(text: str) -> bool:
+    """Whether the string asks for TLS with the settings' certificates: ``tls:`` or ``tls6:``."""
+    return re.match(r"(?:haproxy:)?tls6?:", text) is not None
+
+
+def without_tls(text: str) -> str:
+    """The same string for TCP alone, as Twisted knows it."""
+    return re.sub(r"^((?:haproxy:)?)tls(6?):", r"\1tcp\2:", text)
 
 
 def listens_at(text: str) -> tuple[str, int] | None:
@@ -82,7 +98,7 @@ def listens_at(text: str) -> tuple[str, int] | None:
     name, _, rest = text.partition(":")
     if name == "haproxy":
         return listens_at(rest)
-    if name not in ("tcp", "tcp6", "ssl"):
+    if name not in ("tcp", "tcp6", "tls", "tls6", "ssl"):
         return None
     given = _arguments(text, name, _split(rest))
     return given.get("interface", ""), int(given["port"])

@@ -11,6 +11,7 @@ from aprp.config.faults import listed, nearest
 from aprp.config.scalars import EMPTY
 from aprp.config.settings import (
     KINDS,
+    CertificateSettings,
     HealthSettings,
     LimitSettings,
     LogSettings,
@@ -24,6 +25,7 @@ from aprp.config.text import Entries, Items, Location, Problem, Text, Tree, loca
 _MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     (): Settings,
     ("log",): LogSettings,
+    ("certificates",): CertificateSettings,
     ("limits",): LimitSettings,
     ("routes", "tls"): TlsSettings,
     ("routes", "health"): HealthSettings,
@@ -41,6 +43,7 @@ _HOMES = (
     ("a sources: route", KINDS["sources"]),
     ("a query: route", KINDS["query"]),
     ("limits:", LimitSettings),
+    ("an item of certificates:", CertificateSettings),
 )
 _ONE_KIND = "a route has exactly one of upstream:, sources: and query:"
 

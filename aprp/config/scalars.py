@@ -235,6 +235,34 @@ class CaFile(Scalar):
         return path
 
 
+class InputFile(Scalar):
+    """A file that is read, relative to the configuration's folder."""
+
+    types = (Path,)
+
+    def read_in(self, text: str, info: ValidationInfo) -> Path:
+        path = _resolved(text, info)
+        try:
+            path.read_bytes()
+        except OSError as error:
+            raise ValueError(f"{path} can't be read: {error.strerror}") from None
+        return path
+
+
+def check_certificate(certificate: Path, key: Path | None) -> None:
+    """Raise ValueError unless the files hold a certificate and the private key that fits it."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except ssl.SSLError as error:
+        if "KEY_VALUES_MISMATCH" in str(error):
+            raise ValueError(f"{key or certificate} is not the key of {certificate}") from None
+        raise ValueError(
+            f"{certificate} and its key aren't a certificate and a key in PEM"
+        ) from None
+    except OSError as error:
+        raise ValueError(f"{certificate} can't be read: {error.strerror}") from None
+
+
 class PasswordFile(Scalar):
     """An htpasswd file of bcrypt hashes, relative to the configuration's folder."""
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from aprp.config.scalars import Scalar
 from aprp.config.settings import (
     KINDS,
+    CertificateSettings,
     HealthSettings,
     LimitSettings,
     LogSettings,
@@ -24,6 +25,7 @@ from aprp.config.settings import (
 
 _MODELS: tuple[type[BaseModel], ...] = (
     HealthSettings,
+    CertificateSettings,
     LimitSettings,
     LogSettings,
     SecureLinkSettings,
@@ -37,6 +39,9 @@ _EXAMPLES: dict[str, list[Any]] = {
     "allow": [["*.example.org", "media.example.net"]],
     "allow_clients": [["192.168.0.0/16"]],
     "basic_auth": ["users.htpasswd"],
+    "certificate": ["fullchain.pem"],
+    "certificates": [[{"certificate": "fullchain.pem", "key": "privkey.pem"}]],
+    "key": ["privkey.pem"],
     "cors": [["https://player.example"], ["*"]],
     "hosts": [["films.example.org"]],
     "response_headers": [{"X-Frame-Options": "DENY"}],

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     BaseModel,
@@ -22,6 +22,7 @@ from pydantic import (
     ValidationInfo,
     WithJsonSchema,
     field_validator,
+    model_validator,
 )
 
 from aprp.config.choices import (
@@ -35,6 +36,7 @@ from aprp.config.choices import (
     Same,
     UnderscoreFields,
 )
+from aprp.config.endpoints import is_tls
 from aprp.config.network import (
     Authority,
     Endpoint,
@@ -58,10 +60,12 @@ from aprp.config.scalars import (
     Choice,
     Count,
     Duration,
+    InputFile,
     OutputFile,
     PasswordFile,
     Secret,
     Size,
+    check_certificate,
 )
 from aprp.core.http.signed_urls import LinkBinding, SignatureForm
 from aprp.core.http.urls import Url
@@ -305,6 +309,20 @@ Route = Annotated[
 ]
 
 
+class CertificateSettings(_Model):
+    """A certificate for `tls:` listeners; the names in it say which clients get it."""
+
+    certificate: Annotated[Path, InputFile()]
+    """A PEM file of the certificate, and of the chain behind it."""
+    key: Annotated[Path, InputFile()] | None = None
+    """A PEM file of its private key; null: it is in the certificate's file."""
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        check_certificate(self.certificate, self.key)
+        return self
+
+
 class LimitSettings(_Model):
     """How much clients may have open at once; 0: no limit. Loopback isn't counted by address."""
 
@@ -321,6 +339,8 @@ class Settings(_Model):
 
     listen: Annotated[tuple[Annotated[str, Endpoint()], ...], Field(min_length=1)]
     """Twisted endpoint strings to listen on for clients."""
+    certificates: tuple[CertificateSettings, ...] = ()
+    """Certificates for `tls:` listeners; the first is for clients that name no other."""
     admin: Annotated[str, Endpoint()] | None = None
     """An endpoint string for the status page, /metrics and /healthz; null: no admin port."""
     log: LogSettings = LogSettings()
@@ -335,3 +355,10 @@ class Settings(_Model):
     """How much clients may have open at once."""
     routes: Annotated[tuple[Route, ...], Field(min_length=1)]
     """Which paths are served from where."""
+
+    @model_validator(mode="after")
+    def _has_certificates(self) -> Self:
+        for where in (*self.listen, self.admin or ""):
+            if is_tls(where) and not self.certificates:
+                raise ValueError(f"{where} needs certificates: with a certificate and its key")
+        return self

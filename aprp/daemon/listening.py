@@ -15,6 +15,9 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from aprp.config.endpoints import is_tls, without_tls
+from aprp.daemon.certificates import Certificates
+
 
 class CannotServe(Exception):
     """What the daemon can't do without isn't to be had; the text says what, and what to do."""
@@ -28,8 +31,15 @@ class Listener(Service):
 
     _log = Logger()
 
-    def __init__(self, where: str, factory: IProtocolFactory, reactor: Any, advice: str) -> None:
-        self._factory = factory
+    def __init__(
+        self,
+        where: str,
+        factory: IProtocolFactory,
+        reactor: Any,
+        advice: str,
+        certificates: Certificates,
+    ) -> None:
+        self._factory = certificates.wrap(factory) if is_tls(where) else factory
         self._reactor = reactor
         self._advice = advice
         self._port: Deferred[IListeningPort | None] | None = None
@@ -40,7 +50,7 @@ class Listener(Service):
         self.bound: tuple[str, int] | None = None
         """The same for programs; None for what isn't TCP."""
         with self._plainly():
-            self._endpoint = serverFromString(reactor, where)
+            self._endpoint = serverFromString(reactor, without_tls(where))
 
     def privilegedStartService(self) -> None:
         super().privilegedStartService()

@@ -14,6 +14,7 @@ from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IProtocolFactory
 
+from aprp.daemon.certificates import Certificates
 from aprp.daemon.listening import CannotServe, Listener
 
 
@@ -29,12 +30,18 @@ class Ports(MultiService):
     """The ports of one factory. Making them and starting them raise `CannotServe`."""
 
     def __init__(
-        self, where: Sequence[str], factory: IProtocolFactory, reactor: Any, advice: str
+        self,
+        where: Sequence[str],
+        factory: IProtocolFactory,
+        reactor: Any,
+        advice: str,
+        certificates: Certificates,
     ) -> None:
         super().__init__()
         self._factory = factory
         self._reactor = reactor
         self._advice = advice
+        self._certificates = certificates
         self._spent: set[str] = set()  # sockets of the service manager that were closed
         self.listeners: tuple[Listener, ...] = tuple(self._listener(each) for each in where)
         for listener in self.listeners:
@@ -95,7 +102,7 @@ class Ports(MultiService):
             raise CannotServe(
                 f"can't listen on {where}: an earlier reload has closed this socket; restart aprp"
             )
-        return Listener(where, self._factory, self._reactor, self._advice)
+        return Listener(where, self._factory, self._reactor, self._advice, self._certificates)
 
 
 def _is_passed(where: str) -> bool:

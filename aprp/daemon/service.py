@@ -21,6 +21,7 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 
 from aprp.config import ConfigFaults, Fault, Loaded, Settings, find, load
+from aprp.daemon.certificates import CannotUse, Certificates
 from aprp.daemon.listening import CannotServe
 from aprp.daemon.log_opener import LogOpener
 from aprp.daemon.log_sinks import standard_output
@@ -95,9 +96,14 @@ class Daemon(MultiService):
         self._metrics.watch_logs(self._logs.dropped)
         self._metrics.watch_connections(self._agent)
         admin = admin_site(self._health, self._metrics, self._shared)
-        self._ports = Ports(settings.listen, site, reactor, advice)
+        try:
+            self._certificates = Certificates(settings.certificates)
+        except CannotUse as error:
+            raise CannotServe(str(error)) from None
+        self._certificates.setServiceParent(self)
+        self._ports = Ports(settings.listen, site, reactor, advice, self._certificates)
         site.accept = self._ports.accept
-        self._admin_ports = Ports(_admin(settings), admin, reactor, advice)
+        self._admin_ports = Ports(_admin(settings), admin, reactor, advice, self._certificates)
         for ports in (self._ports, self._admin_ports):
             ports.setServiceParent(self)
         self._reloader = Reloader(path, self, reactor, self._reloaded)
@@ -192,6 +198,7 @@ class Daemon(MultiService):
         settings = loaded.settings
         logs = self._log_opener.open(settings.log, self._logs)
         try:
+            certificates = self._certificates.load(settings.certificates)
             tree = make_tree(settings, self._shared, self._reactor, self.listening)
             checks = list(checks_of(settings))
             ports = await self._ports.open(settings.listen)
@@ -200,10 +207,14 @@ class Daemon(MultiService):
             except CannotServe:
                 await self._ports.undo(ports)
                 raise
+        except CannotUse as error:
+            logs.close()
+            raise CannotServe(str(error)) from None
         except BaseException:
             logs.close()
             raise
         self._settings = settings
+        self._certificates.adopt(certificates)
         self._logs.adopt(logs)
         self._access = self._access_log()
         self._shared.limit_memory(settings.memory)

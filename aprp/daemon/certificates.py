@@ -1,0 +1,156 @@
+"""Certificates for TLS listeners: one for each name (SNI), read again when their files change.
+
+TLS 1.2 and 1.3 only, with forward secrecy and authenticated ciphers. A connection keeps the
+certificate that it began with; files that can't be used any more leave those in place that were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from OpenSSL import SSL, crypto
+from twisted.application.internet import TimerService
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IProtocolFactory
+from twisted.internet.ssl import AcceptableCiphers, CertificateOptions, TLSVersion
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from zope.interface import implementer
+
+from aprp.config import CertificateSettings
+
+LOOK_SECONDS = 30.0
+"""Between two looks at the files."""
+_CIPHERS = AcceptableCiphers.fromOpenSSLCipherString("ECDHE+AESGCM:ECDHE+CHACHA20")
+_PROTOCOLS = (b"http/1.1",)
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
+
+
+Stamp = tuple[tuple[int, int, int] | None, ...]
+"""What changes when one of the files does."""
+
+
+class CannotUse(Exception):
+    """A certificate that can't be used; the text says which file, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Certificates that were read. `contexts` are by name; `first` is for unknown names."""
+
+    settings: tuple[CertificateSettings, ...]
+    contexts: Mapping[str, SSL.Context]
+    first: SSL.Context | None
+    stamp: Stamp
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class Certificates(TimerService):
+    """Makes the TLS side of connections. Making it raises CannotUse."""
+
+    _log = Logger()
+
+    def __init__(self, settings: Sequence[CertificateSettings]) -> None:
+        super().__init__(LOOK_SECONDS, self.look)
+        self._loaded = self.load(settings)
+
+    def load(self, settings: Sequence[CertificateSettings]) -> Loaded:
+        """Read the files, for `adopt`; raises CannotUse."""
+        stamp = _stamp(settings)
+        contexts: dict[str, SSL.Context] = {}
+        first = None
+        for each in settings:
+            context, names = _load(each)
+            context.set_tlsext_servername_callback(self._choose)
+            first = first or context
+            for name in names:
+                contexts.setdefault(name, context)
+        return Loaded(tuple(settings), contexts, first, stamp)
+
+    def adopt(self, loaded: Loaded) -> None:
+        """Use these for the connections that begin from now on."""
+        self._loaded = loaded
+
+    def look(self) -> None:
+        """Read the files again if one of them changed."""
+        stamp = _stamp(self._loaded.settings)
+        if stamp == self._loaded.stamp:
+            return
+        try:
+            self.adopt(self.load(self._loaded.settings))
+        except CannotUse as error:
+            self._loaded = replace(self._loaded, stamp=stamp)
+            self._log.error("the certificates in use stay: {reason}", reason=str(error))
+        else:
+            self._log.info("certificates read again")
+
+    def wrap(self, factory: IProtocolFactory) -> TLSMemoryBIOFactory:
+        """The factory, behind TLS."""
+        return TLSMemoryBIOFactory(self, False, factory)
+
+    def serverConnectionForTLS(self, protocol: Any) -> SSL.Connection:
+        assert self._loaded.first is not None, "the configuration has no tls: without one"
+        return SSL.Connection(self._loaded.first, None)
+
+    def _choose(self, connection: SSL.Connection) -> None:
+        """Take the certificate for the name that the client asks for, or stay with the first."""
+        name = (connection.get_servername() or b"").decode("ascii", "replace").lower()
+        wild = "*." + name.partition(".")[2]
+        contexts = self._loaded.contexts
+        context = contexts.get(name) or contexts.get(wild)
+        if context is not None:
+            connection.set_context(context)
+
+
+def _load(settings: CertificateSettings) -> tuple[SSL.Context, list[str]]:
+    """The context, and the names that its certificate is for, in lower case."""
+    try:
+        content = settings.certificate.read_bytes()
+        key = (settings.key or settings.certificate).read_bytes()
+        chain = [
+            crypto.load_certificate(crypto.FILETYPE_PEM, _BEGIN + part)
+            for part in content.split(_BEGIN)[1:]
+        ]
+        options = CertificateOptions(
+            privateKey=crypto.load_privatekey(crypto.FILETYPE_PEM, key),
+            certificate=chain[0],
+            extraCertChain=chain[1:],
+            raiseMinimumTo=TLSVersion.TLSv1_2,
+            acceptableCiphers=_CIPHERS,
+            acceptableProtocols=list(_PROTOCOLS),
+        )
+        context = options.getContext()
+        context.check_privatekey()
+    except OSError as error:
+        raise CannotUse(f"{error.filename} can't be read: {error.strerror}") from None
+    except (SSL.Error, crypto.Error, IndexError, ValueError, TypeError):
+        raise CannotUse(
+            f"{settings.certificate} and its key can't be used; both have to be PEM, and fit"
+        ) from None
+    return context, _names(chain[0])
+
+
+def _names(certificate: crypto.X509) -> list[str]:
+    try:
+        names = certificate.to_cryptography().extensions.get_extension_for_class(
+            x509.SubjectAlternativeName
+        )
+    except x509.ExtensionNotFound:
+        return []
+    return [name.lower() for name in names.value.get_values_for_type(x509.DNSName)]
+
+
+def _stamp(settings: Sequence[CertificateSettings]) -> Stamp:
+    paths = {path for each in settings for path in (each.certificate, each.key) if path is not None}
+    return tuple(_stamp_of(path) for path in sorted(paths))
+
+
+def _stamp_of(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
