@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
@@ -16,6 +17,12 @@ from aprp.upstream.transfer.slots import Slots
 from aprp.upstream.transfer.source import TransferSource
 
 REFUSED = ConnectFailed("a:80 refused the connection", "connection_refused")
+
+
+class FakeAgent:
+    """What slots need to know of the agent: how many connections there may be."""
+
+    descriptors = SimpleNamespace(least_for_sources=64)
 
 
 class FakeSource:
@@ -70,7 +77,7 @@ class Holder:
 
 class SlotsTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.shared = SharedResources(cast(Any, None), Clock())
+        self.shared = SharedResources(cast(Any, FakeAgent()), Clock())
         self.place = FakeSource("a")
         self.one, self.other = Holder(self.shared, self.place), Holder(self.shared, self.place)
         self.one.slots.want("a", m.Urgency.HEAD)

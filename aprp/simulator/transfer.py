@@ -12,6 +12,7 @@ from math import inf
 
 from aprp.core.scheduling import messages as m
 from aprp.core.scheduling.messages import KIB
+from aprp.core.scheduling.openings import Openings
 from aprp.core.scheduling.scheduler import Scheduler
 from aprp.core.scheduling.settings import SchedulingSettings
 from aprp.core.scheduling.spans import Spans
@@ -79,7 +80,7 @@ class SimulatedTransfer:
         self._size = size
         self._streams: dict[int, Stream] = {}
         self._attempts: dict[int, tuple[Mirror, float]] = {}  # number: (mirror, time of its head)
-        self._opening: dict[str, bool] = {}  # connecting for a grant: whether it's still wanted
+        self._openings = Openings()
         self._life: dict[int, float] = {}
         self._queue: deque[m.Event] = deque()
         self._tick: float | None = None
@@ -136,15 +137,12 @@ class SimulatedTransfer:
     def _do(self, action: m.Action) -> None:
         match action:
             case m.WantSlot(name, urgency):
-                if name in self._opening:
-                    self._opening[name] = True
-                else:
+                if self._openings.want(name):
                     self._network.pass_on(
                         self._network.arbiter.want(self, self._sources[name], urgency)
                     )
             case m.WithdrawWant(name):
-                if name in self._opening:
-                    self._opening[name] = False
+                self._openings.withdraw(name)
                 self._network.arbiter.withdraw(self, name)
             case m.ReleaseSlot(name):
                 self._network.pass_on(self._network.arbiter.release(self, name))
@@ -173,11 +171,11 @@ class SimulatedTransfer:
         dead = self._now >= mirror.dies_at
         when = (self._now if dead else mirror.speaks_at(self._now)) + took
         took = min(when - self._now, CONNECT_TIMEOUT)
-        self._opening[source] = True
+        self._openings.begin(source)
         self._network.at(self._now + took, partial(self._connected, mirror, took))
 
     def _connected(self, mirror: Mirror, took: float) -> None:
-        wanted = self._opening.pop(mirror.name)
+        wanted = self._openings.end(mirror.name)
         good = self._now < mirror.dies_at and took < CONNECT_TIMEOUT
         if good:
             self._idle[mirror.name].append(Connection(mirror))

@@ -3,10 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryClaim:
+    """What one transfer has to do with memory, in bytes.
+
+    Args:
+        appetite: what it would hold or have in flight if it could.
+        used: what it holds or has in flight.
+    """
+
+    appetite: int
+    used: int
+
+
+def windows(memory: int, claims: Sequence[MemoryClaim]) -> list[int]:
+    """Return the window of each transfer while all together would like more than ``memory``.
+
+    Each may grow by an equal part of what is free, but not beyond its fair share of all of it.
+    """
+    fair = level(memory, [claim.appetite for claim in claims])
+    free = max(0, memory - sum(claim.used for claim in claims))
+    most = memory if fair is None else fair
+    return [min(claim.used + free // len(claims), most) for claim in claims]
 
 
 def level(limit: int, wants: Sequence[int]) -> int | None:
-    """The most that each may have so that all together have at most `limit`; None: all they want.
+    """Return the most that each may have so that all together have at most `limit`; None: all.
 
     Who wants less than the level leaves the rest to the others (max-min fairness).
     """

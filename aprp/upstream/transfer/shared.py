@@ -15,7 +15,7 @@ from aprp.core.scheduling.arbiter import Arbiter, Grant
 from aprp.core.scheduling.in_service import InService
 from aprp.core.scheduling.messages import MIB, Source, Urgency
 from aprp.core.scheduling.ratings import Ratings
-from aprp.core.scheduling.shares import level
+from aprp.core.scheduling.shares import MemoryClaim, windows
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.transfer.log_throttle import LogThrottle
 from aprp.upstream.wall_clock import time
@@ -161,16 +161,15 @@ class SharedResources:
         self._look()
 
     def _share(self, short: bool) -> None:
-        """Each may grow by its part of what is free, though not over its fair share of it all."""
+        """Give each delivery its window: what its settings say, or its share while `short`."""
         if not short:
             for holder in list(self._holders):
                 holder.narrow(None)
             return
-        fair = level(self.memory, [holder.appetite() for holder in self._holders])
-        used = {holder: holder.used() for holder in self._holders}
-        part = max(0, self.memory - sum(used.values())) // len(used)
-        for holder, bytes_used in used.items():
-            holder.narrow(min(bytes_used + part, self.memory if fair is None else fair))
+        holders = list(self._holders)
+        claims = [MemoryClaim(holder.appetite(), holder.used()) for holder in holders]
+        for holder, window in zip(holders, windows(self.memory, claims), strict=True):
+            holder.narrow(window)
 
     # To be shown
 

@@ -1,9 +1,7 @@
-"""The slots of one transfer: wanted, granted, given back, and each granted one connected.
+"""The slots of one transfer: requested, granted, connected and given back.
 
-A slot is only passed on to the scheduler when a connection is open where its request will go, so
-that what is asked on it is decided as late as can be. While one is being opened, the scheduler may
-change its mind; if the slot isn't wanted any longer, the connection waits in the agent's pool for
-whoever needs it next. What could not be connected to is told, and the slot is free again.
+`aprp.core.scheduling.openings` has the rules. A connection that isn't needed any more waits in the
+agent's pool. Where none can be opened, the scheduler is sent ConnectFailed and the slot goes back.
 """
 
 from __future__ import annotations
@@ -15,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from aprp.core.scheduling import messages as m
+from aprp.core.scheduling.openings import Openings
 from aprp.upstream.errors import OWN_FAULT, SourceError
 from aprp.upstream.transfer.attempt import end_of
 from aprp.upstream.transfer.shared import Holder, SharedResources
@@ -40,29 +39,27 @@ class Slots:
         self._sources = sources
         self._tell = tell
         self._failed = failed
-        self._opening: dict[Deferred[float | None], str] = {}  # for which source
-        self._unwanted: set[str] = set()  # of those
+        self._openings = Openings()
+        self._connecting: dict[Deferred[float | None], str] = {}  # to which source
         self._closed = False
 
     def want(self, name: str, urgency: m.Urgency) -> None:
-        """One more is wanted, or wanted otherwise."""
-        if name in self._opening.values():
-            self._unwanted.discard(name)
-        else:
+        """Ask for a slot, or change the urgency of one asked for."""
+        if self._openings.want(name):
             self._shared.want(self._holder, self._sources[name].spec, urgency)
 
     def withdraw(self, name: str) -> None:
-        """None is wanted any longer."""
-        if name in self._opening.values():
-            self._unwanted.add(name)
+        """Take back what was asked for."""
+        self._openings.withdraw(name)
         self._shared.withdraw(self._holder, name)
 
     def granted(self, name: str) -> None:
-        """The arbiter granted one: it's told once a connection is open."""
+        """Open a connection for a granted slot; the scheduler hears of it once it is open."""
         if self._closed:
             return
         work = Deferred.fromCoroutine(self._sources[name].connect())
-        self._opening[work] = name
+        self._openings.begin(name)
+        self._connecting[work] = name
         work.addCallbacks(
             self._connected, self._not_connected, callbackArgs=(work,), errbackArgs=(work,)
         )
@@ -77,21 +74,21 @@ class Slots:
     def close(self) -> None:
         """The transfer is over: all are free, and what is being opened is left."""
         self._closed = True
-        for work in list(self._opening):
+        for work in list(self._connecting):
             work.cancel()
         self._shared.leave(self._holder)
 
     def _connected(self, seconds: float | None, work: Deferred[float | None]) -> None:
-        self._pass_on(m.Granted(self._opening.pop(work), ready=True, connect=seconds))
+        self._pass_on(m.Granted(self._connecting.pop(work), ready=True, connect=seconds))
 
     def _not_connected(self, failure: Failure, work: Deferred[float | None]) -> None:
-        name, error = self._opening.pop(work), failure.value
+        name, error = self._connecting.pop(work), failure.value
         if self._closed:
             return
         if isinstance(error, SourceError) and end_of(error) is not m.End.UNREACHABLE:
             self._pass_on(m.Granted(name))  # the request will meet it, and tell what it means
             return
-        self._unwanted.discard(name)
+        self._openings.end(name)
         source, reason = self._sources[name], str(error)
         if isinstance(error, SourceError):
             source.error = error
@@ -102,11 +99,10 @@ class Slots:
         self.release(name, m.ConnectFailed(name, reason))
 
     def _pass_on(self, granted: m.Granted) -> None:
-        """Tell of it, if it's still wanted."""
+        """Hand the slot to the scheduler if it is still wanted, else back to the arbiter."""
         if self._closed:
             return
-        if granted.source in self._unwanted:
-            self._unwanted.discard(granted.source)
-            self.release(granted.source)
-        else:
+        if self._openings.end(granted.source):
             self._tell(granted)
+        else:
+            self.release(granted.source)
