@@ -90,14 +90,58 @@ class JsonTests(SynchronousTestCase):
                 "resumes": 0,
                 "referer": None,
                 "user_agent": None,
+                "duplicates": 0,
+                "id": "-",
+                "first_byte": None,
+                "longest_gap": None,
+                "sources": {},
+                "ending": "--",
             },
         )
+
+    def test_what_several_sources_did(self) -> None:
+        record = replace(
+            PLAIN,
+            id="a1b2c3-1f",
+            first_byte=0.0123456789,
+            longest_gap=1.5,
+            sources=(("http://a.example/", 700), ("http://b.example/", 400)),
+            duplicates=100,
+        )
+        told = json.loads(as_json(record))
+        self.assertEqual(told["sources"], {"http://a.example/": 700, "http://b.example/": 400})
+        self.assertEqual((told["first_byte"], told["longest_gap"]), (0.012346, 1.5))
+        self.assertEqual((told["id"], told["duplicates"]), ("a1b2c3-1f", 100))
 
     @given(wild)
     def test_any_text_leaves_one_ascii_line(self, text: str) -> None:
         line = as_json(replace(PLAIN, target=text, user_agent=text))
         self.assertTrue(line.isascii() and line.isprintable())
         json.loads(line)["target"].encode("utf-8")
+
+
+class EndingTests(SynchronousTestCase):
+    def test_who_ended_it_and_when(self) -> None:
+        for ended, error, status, begun, ending in (
+            ("complete", None, 206, True, "--"),
+            ("complete", "destination_not_found", 404, True, "--"),
+            ("client left", None, 0, False, "CH"),
+            ("client left", None, 206, True, "CD"),
+            ("cut", "connection_write_timeout", 206, True, "cD"),
+            ("refused", "http_request_error", 400, True, "PR"),
+            ("refused", "http_request_error", 408, True, "cR"),
+            ("failed", "connection_refused", 502, True, "SH"),
+            ("failed", "http_response_timeout", 504, True, "sH"),
+            ("failed", "proxy_internal_error", 500, True, "IH"),
+            ("cut", "http_response_incomplete", 206, True, "SD"),
+            ("cut", "connection_read_timeout", 206, True, "sD"),
+            ("cut", "proxy_internal_error", 206, True, "ID"),
+            ("cut", None, 206, True, "KD"),
+            ("cut", None, 0, False, "KH"),
+        ):
+            first_byte = 0.1 if begun else None
+            record = replace(PLAIN, ended=ended, error=error, status=status, first_byte=first_byte)
+            self.assertEqual(record.ending, ending)
 
 
 class AccessLogTests(SynchronousTestCase):

@@ -10,6 +10,7 @@ from aprp.core.http.ranges import FromTo, Range
 from aprp.core.http.urls import Url
 from aprp.upstream.exchange import Origin as Place
 from aprp.upstream.http.agent import Agent
+from aprp.upstream.tally import UNCOUNTED, SourceTally
 from aprp.upstream.transfer.options import TransferOptions, locations
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.transfer import Transfer
@@ -25,8 +26,10 @@ FAR = 0.2
 class FarAgent(Agent):
     """For which 127.0.0.1 is far away."""
 
-    async def connect(self, origin: Place, timeout: float) -> float | None:
-        seconds = await super().connect(origin, timeout)
+    async def connect(
+        self, origin: Place, timeout: float, tally: SourceTally = UNCOUNTED
+    ) -> float | None:
+        seconds = await super().connect(origin, timeout, tally)
         if seconds is None or origin.host != "127.0.0.1":
             return seconds
         await deferLater(reactor, FAR)

@@ -127,7 +127,7 @@ class LifeTests(DaemonCase):
         for line in (
             'aprp_requests_total{route="/",status="502"} 1.0',
             'aprp_upstream_errors_total{kind="connection_refused",route="/"} 1.0',
-            "aprp_requests_in_flight 0.0",
+            'aprp_requests_in_flight{route="/"} 0.0',
         ):
             self.assertIn(line + "\n", metrics)
         self.assertIn(b'"state": "serving"', get(daemon.admin, "/status")[2])

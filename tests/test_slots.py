@@ -30,6 +30,7 @@ class FakeSource:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.transfer_id = ""
         self.spec = m.Source(name, connections=1)
         self.error: SourceError | None = None
         self.left = 0

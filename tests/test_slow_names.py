@@ -16,6 +16,7 @@ from aprp.upstream.exchange import Origin, Timeouts
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.http.guard import Guard
 from aprp.upstream.http.names import PER_STRANGER, Addresses
+from aprp.upstream.tally import UNCOUNTED, SourceTally
 from aprp.upstream.transfer.options import FileLocation, TransferOptions
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.source import TransferSource
@@ -111,7 +112,9 @@ class OneDeadlineTests(SynchronousTestCase):
         class Noting(Agent):
             left = 0.0
 
-            async def connect(self, origin: Origin, timeout: float) -> None:
+            async def connect(
+                self, origin: Origin, timeout: float, tally: SourceTally = UNCOUNTED
+            ) -> None:
                 self.left = timeout
 
         agent = Noting(clock, FakeNames())

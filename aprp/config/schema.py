@@ -58,6 +58,7 @@ _EXAMPLES: dict[str, list[Any]] = {
     "log": [{"level": "warn", "file": "aprp.log"}],
     "path": ["/films/"],
     "query": ["host"],
+    "request_id": ["X-Request-ID"],
     "routes": [[{"path": "/films/", "upstream": "https://a.example/films/"}]],
     "sources": [[{"url": "https://a.example/pub/"}, {"url": "https://b.example/pub/"}]],
     "tls": [{"ca": "upstream-ca.pem"}],

@@ -119,6 +119,8 @@ class LogSettings(_Model):
     """Each of the two files is rotated when it would grow over this."""
     keep: Annotated[int, Count(0, 1000)] = 5
     """How many rotated files are kept of each; 0: none."""
+    request_id: Annotated[str, FieldName()] | None = None
+    """The field in which each answer has the id of its request, as X-Request-ID; null: none."""
 
     @field_validator("access")
     @classmethod

@@ -43,9 +43,10 @@ class Streams:
 class LogWriter:
     """Writes events of at least ``level`` (debug, info, warn, error) as lines of text.
 
-    ``2026-01-31T12:00:00+0000 warn aprp.web.site: what happened``. Further lines of one event
-    (a traceback) begin with a tab, so that no event can pass for two; control characters are
-    shown, not sent.
+    ``2026-01-31T12:00:00+0000 warn aprp.web.site: what happened``. A line that belongs to a
+    request or its transfer has its id in brackets before the text (``transfer``). Further lines of
+    one event (a traceback) begin with a tab, so that no event can pass for two; control characters
+    are shown, not sent.
     """
 
     def __init__(self, sink: Sink, level: str) -> None:
@@ -58,6 +59,8 @@ class LogWriter:
 
     def __call__(self, event: LogEvent) -> None:
         level = event.get("log_level") or LogLevel.info
+        if level is LogLevel.info and event.get("log_namespace") == "log_legacy":
+            level = LogLevel.debug  # Twisted's own: which factory starts where
         if level < self._least:
             return
         text = eventAsText(event, includeTimestamp=False, includeSystem=False)
@@ -65,7 +68,8 @@ class LogWriter:
             return
         at = formatTime(event.get("log_time"))
         name = event.get("log_namespace") or "-"
-        line = f"{at} {level.name} {name}: {_harmless(text)}\n"
+        of = f"[{event['transfer']}] " if event.get("transfer") else ""
+        line = f"{at} {level.name} {name}: {of}{_harmless(text)}\n"
         self._sink.write(line.encode("utf-8", "backslashreplace"))
 
 

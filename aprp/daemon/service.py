@@ -40,9 +40,11 @@ from aprp.upstream.transfer.shared import SharedResources
 from aprp.web.access_log import AccessLog
 from aprp.web.access_record import AccessRecord
 from aprp.web.admin.metrics import Metrics
+from aprp.web.admin.overview import Health, Overview
 from aprp.web.admin.reloads import ReloadOutcome
-from aprp.web.admin.site import Health, admin_site
+from aprp.web.admin.site import admin_site
 from aprp.web.site import make_site, make_tree
+from aprp.web.tallies import Tallies
 
 __all__ = ["Daemon", "Options", "makeService"]
 
@@ -78,7 +80,7 @@ class Daemon(MultiService):
         self._warnings = warnings
         self._access = self._access_log()
         self._health = Health()
-        self._metrics = Metrics()
+        self._tallies = Tallies()
         self._agent = Agent(reactor)
         self._shared = SharedResources(self._agent, reactor, settings.memory)
         self._checks = HealthChecks(self._shared, reactor)
@@ -91,11 +93,19 @@ class Daemon(MultiService):
             reactor,
             listening=self.listening,
             shared=self._shared,
+            tallies=self._tallies,
         )
-        self._metrics.in_flight.set_function(lambda: len(site.in_flight))
+        self._overview = Overview(
+            self._health,
+            self._tallies,
+            self._shared,
+            lambda: site.in_flight,
+            lambda: len(site.channels),
+        )
+        self._metrics = Metrics(self._overview)
         self._metrics.watch_logs(self._logs.dropped)
         self._metrics.watch_connections(self._agent)
-        admin = admin_site(self._health, self._metrics, self._shared)
+        admin = admin_site(self._overview, self._metrics)
         try:
             self._certificates = Certificates(settings.certificates)
         except CannotUse as error:
@@ -127,7 +137,6 @@ class Daemon(MultiService):
         return where + "".join(f"; admin on {address}" for address in self._admin_ports.addresses)
 
     def _observe(self, record: AccessRecord) -> None:
-        self._metrics.observe(record)
         if self._access is not None:
             self._access(record)
 
@@ -149,6 +158,7 @@ class Daemon(MultiService):
 
     def startService(self) -> None:
         super().startService()
+        self._overview.start()
         self._hang_up_before = signal.signal(signal.SIGHUP, self._hang_up)
         self._reactor.callWhenRunning(self._serving)
 
@@ -199,7 +209,7 @@ class Daemon(MultiService):
         logs = self._log_opener.open(settings.log, self._logs)
         try:
             certificates = self._certificates.load(settings.certificates)
-            tree = make_tree(settings, self._shared, self._reactor, self.listening)
+            tree = make_tree(settings, self._shared, self._reactor, self.listening, self._tallies)
             checks = list(checks_of(settings))
             ports = await self._ports.open(settings.listen)
             try:
@@ -221,6 +231,7 @@ class Daemon(MultiService):
         self._site.change_routes(tree)
         self._check_sources(checks)
         self._site.change_clients(settings)
+        self._tallies.keep(settings.routes)
         await self._ports.make(ports)
         await self._admin_ports.make(admin_ports)
 
@@ -241,6 +252,7 @@ class Daemon(MultiService):
             await self._let_end(seconds)
         await self._site.cut_off()
         self._checks.stop()
+        self._overview.stop()
         await super().stopService()
         await self._agent.close()
         if self._hang_up_before is not None:

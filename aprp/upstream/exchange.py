@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IConsumer
 
 from aprp.core.http.fields import Fields
 from aprp.core.http.heads import ResponseHead
+from aprp.upstream.tally import UNCOUNTED, SourceTally
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ class SourceRequest:
     gather: float = 0.0
     """Seconds for which a body that comes in small pieces may be left to gather: each read of the
     socket costs about the same, whatever it brings. Its beginning and its end aren't held up."""
+    tally: SourceTally = UNCOUNTED
+    """Where the request and what comes of it are counted."""
 
     @property
     def repeatable(self) -> bool:

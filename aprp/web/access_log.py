@@ -64,14 +64,25 @@ def combined(record: AccessRecord) -> str:
 
 
 def as_json(record: AccessRecord) -> str:
-    """One JSON object; ``time`` is RFC 3339 in UTC, the rest are the record's own fields."""
+    """One JSON object; ``time`` is RFC 3339 in UTC, the rest are the record's own fields.
+
+    ``sources`` has the bytes of each, ``ending`` is in short how the request ended.
+    """
     at = datetime.fromtimestamp(record.started_at, UTC)
     fields: dict[str, object] = {"time": at.isoformat(timespec="milliseconds")}
     for name, value in asdict(record).items():
         if name != "started_at":
             fields[name] = _whole_text(value) if isinstance(value, str) else value
     fields["seconds"] = round(record.seconds, 6)
+    fields["first_byte"] = _rounded(record.first_byte)
+    fields["longest_gap"] = _rounded(record.longest_gap)
+    fields["sources"] = {_whole_text(name): count for name, count in record.sources}
+    fields["ending"] = record.ending
     return json.dumps(fields, ensure_ascii=True, separators=(",", ":"))
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 6)
 
 
 def _whole_text(text: str) -> str:

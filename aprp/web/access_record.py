@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+ENDINGS = ("complete", "client left", "cut", "refused", "failed")
+"""How requests end. A record has one of them in `ended`."""
+
+_SILENT = frozenset(
+    ("connection_timeout", "http_response_timeout", "connection_read_timeout", "dns_timeout")
+)
+"""RFC 9209 types of errors that were a matter of time."""
+
 
 @dataclass(frozen=True, slots=True)
 class AccessRecord:
@@ -25,8 +33,38 @@ class AccessRecord:
     range: str | None = None  # as asked, whether in the header or in the path
     route: str = "-"  # the path of the route, "-" where there was none
     upstream: str | None = None  # authority
-    ended: str = "complete"  # complete | client left | cut | refused | ...
+    ended: str = "complete"  # one of ENDINGS
     error: str | None = None  # a Proxy-Status error type (RFC 9209 §2.3)
-    resumes: int = 0
+    resumes: int = 0  # times that a broken body was resumed
+    duplicates: int = 0  # bytes that came from a source though they were there already
     referer: str | None = None
     user_agent: str | None = None
+    id: str = "-"
+    first_byte: float | None = None  # seconds until the answer began
+    longest_gap: float | None = None  # seconds for which the client had to wait within the body
+    sources: tuple[tuple[str, int], ...] = ()  # bytes that came from each
+
+    @property
+    def ending(self) -> str:
+        """Two characters in the spirit of HAProxy's termination state: who ended it, and when.
+
+        Who: ``-`` no one, it is whole; ``C`` the client, ``c`` its silence; ``S`` an upstream or
+        source, ``s`` its silence; ``P`` the proxy's rules; ``K`` the proxy as it stopped; ``I`` a
+        fault of the proxy. When: ``R`` while the request came, ``H`` before the head of the
+        answer was sent, ``D`` in the body, ``-`` at the end.
+        """
+        if self.ended == "complete":
+            return "--"
+        when = "D" if self.first_byte is not None else "H"
+        if self.ended == "client left":
+            return "C" + when
+        if self.error == "connection_write_timeout":
+            return "cD"
+        if self.ended == "refused":
+            return "cR" if self.status == 408 else "PR"
+        when = "H" if self.ended == "failed" else when
+        if self.error is None:
+            return "K" + when
+        if self.error == "proxy_internal_error":
+            return "I" + when
+        return ("s" if self.error in _SILENT else "S") + when

@@ -1,7 +1,8 @@
 """How body bytes travel from an exchange to a client: the one place that decides it.
 
 The client's socket paces everything: when its buffer is full the source's socket isn't read. A
-client that takes nothing for `send_timeout` is cut.
+client that takes nothing for `send_timeout` is cut. The longest time for which the client wanted
+more than there was is noted in its request.
 """
 
 from __future__ import annotations
@@ -26,16 +27,31 @@ class ClientSink:
         self._watchdog = Watchdog(clock, self._stuck)
         self._producer: Any = None
         self._unsent: int | None = None
+        self._clock = clock
+        self._longest_gap = 0.0
+        self._waiting_since: float | None = None
 
     def close(self) -> None:
         """No more will be written."""
         self._watchdog.close()
+        if self._waiting_since is not None:
+            gap = self._clock.seconds() - self._waiting_since
+            self._request.longest_gap = max(self._longest_gap, gap)
+        elif self._request.sentLength:
+            self._request.longest_gap = self._longest_gap
 
     def write(self, data: bytes) -> None:
+        since = self._waiting_since
+        if since is not None:
+            now = self._waiting_since = self._clock.seconds()
+            if now - since > self._longest_gap:
+                self._longest_gap = now - since
         self._request.write(data)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         self._producer = producer
+        if self._waiting_since is None:
+            self._waiting_since = self._clock.seconds()
         self._request.registerProducer(self, True)
 
     def unregisterProducer(self) -> None:
@@ -46,11 +62,13 @@ class ClientSink:
 
     def pauseProducing(self) -> None:
         self._unsent = unacknowledged(self._request.transport)
+        self._waiting_since = None
         self._watchdog.expect(self._send_timeout)
         self._producer.pauseProducing()
 
     def resumeProducing(self) -> None:
         self._watchdog.rest()
+        self._waiting_since = self._clock.seconds()
         self._producer.resumeProducing()
 
     def stopProducing(self) -> None:

@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from aprp.upstream.errors import SourceError
-from aprp.web.failures import Refusal
+from aprp.web.failures import Refusal, failure_of
 from aprp.web.request import ProxyRequest
 
 _log = Logger()
@@ -29,7 +29,10 @@ def _failed(request: ProxyRequest, failure: Failure) -> None:
     if isinstance(error, CancelledError):
         return
     if not isinstance(error, (SourceError, Refusal)):
-        _log.failure("serving {uri}", failure, uri=request.uri)
+        _log.failure("serving {uri}", failure, uri=request.uri, transfer=request.id)
     assert error is not None
-    if request.channel is not None:
-        request.fail(error)
+    if request.channel is None:
+        return
+    if isinstance(error, SourceError):
+        request.site.failed(request, error, failure_of(error).status)
+    request.fail(error)

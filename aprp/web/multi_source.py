@@ -26,6 +26,7 @@ from aprp.core.recovery.versions import Facts, Representation, combinable
 from aprp.core.scheduling.messages import Source
 from aprp.upstream.http.guard import Guard, own_host_or
 from aprp.upstream.http.trust import trust_of
+from aprp.upstream.tally import uncounted
 from aprp.upstream.transfer.options import FileLocation, TransferOptions, names_of
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.transfer import LengthUnknown, Transfer, TransferFailed
@@ -37,6 +38,7 @@ from aprp.web.range_request import RangeRequest, read_range_request
 from aprp.web.request import ProxyRequest
 from aprp.web.responding import send
 from aprp.web.routes import RouteResource
+from aprp.web.tallies import RouteTally
 from aprp.web.unknown_length import CannotCut, relay
 
 FRESHNESS = frozenset((b"if-none-match", b"if-modified-since"))
@@ -47,7 +49,12 @@ class MultiSource(RouteResource):
     """The leaf of a `sources:` route."""
 
     def __init__(
-        self, route: SourcesRoute, shared: SharedResources, clock: Any, guard: Guard | None = None
+        self,
+        route: SourcesRoute,
+        shared: SharedResources,
+        clock: Any,
+        guard: Guard | None = None,
+        tally: RouteTally | None = None,
     ) -> None:
         super().__init__(route)
         self._route = route
@@ -56,7 +63,10 @@ class MultiSource(RouteResource):
         trust = trust_of(route.tls)
         guard = guard or Guard(shared.agent.names)
         reach = own_host_or(guard, trust, route.connect_timeout)
-        self._options = TransferOptions.of(route, trust, reach)
+        self._options = replace(
+            TransferOptions.of(route, trust, reach),
+            tally_of=tally.source if tally is not None else uncounted,
+        )
 
     def render(self, request: ProxyRequest) -> int:
         route = self._route
@@ -69,7 +79,7 @@ class MultiSource(RouteResource):
             request.fields, head, rest, route.path_ranges, route.max_ranges
         )
         locations = locations_of(route, range_request.path, request.target.query)
-        options = replace(self._options, marks=own_via(request))
+        options = replace(self._options, marks=own_via(request), transfer_id=request.id)
         transfer = Transfer(self._shared, locations, options)
         name = self.prefix.rstrip(b"/") + range_request.path + request.target.query
         sink = ClientSink(request, self._clock, route.send_timeout)
@@ -100,6 +110,7 @@ async def serve(
     """Answer the request with what it asks of the transfer's file, known here as `name`."""
     request.range = range_request.text
     asked = range_request.asked
+    request.transfer = transfer
     try:
         facts = await transfer.begin(first_range(asked))
         plan, current = plan_of(asked, name, facts, same, transfer.one_source)
@@ -121,6 +132,8 @@ async def serve(
         transfer.abort()
         request.upstream = ",".join(transfer.contributors) or None
         request.resumes = transfer.resumes
+        request.duplicates = transfer.wasted
+        request.sources = tuple(transfer.received.items())
     request.finish()
 
 

@@ -34,19 +34,26 @@ from aprp.web.query_sources import read_sources
 from aprp.web.range_request import read_range_request
 from aprp.web.request import ProxyRequest
 from aprp.web.routes import RouteResource
+from aprp.web.tallies import RouteTally
 
 
 class QuerySources(RouteResource):
     """The leaf of a `query:` route."""
 
     def __init__(
-        self, route: QueryRoute, shared: SharedResources, clock: Any, listening: Listening
+        self,
+        route: QueryRoute,
+        shared: SharedResources,
+        clock: Any,
+        tally: RouteTally,
+        listening: Listening,
     ) -> None:
         super().__init__(route)
         self._route = route
         self._shared = shared
         self._clock = clock
-        self._options = TransferOptions.of(route, trust_of(route.tls))
+        options = TransferOptions.of(route, trust_of(route.tls))
+        self._options = replace(options, tally_of=tally.source)
         self._guard = Guard(shared.agent.names, route.allow_addresses, listening)
 
     def render(self, request: ProxyRequest) -> int:
@@ -76,7 +83,12 @@ class QuerySources(RouteResource):
         range_request = read_range_request(
             request.fields, head, b"", PathRanges.OFF, route.max_ranges
         )
-        options = replace(self._options, reach=places.reach, marks=own_via(request))
+        options = replace(
+            self._options,
+            reach=places.reach,
+            marks=own_via(request),
+            transfer_id=request.id,
+        )
         transfer = Transfer(self._shared, locations(found), options)
         sink = ClientSink(request, self._clock, route.send_timeout)
         name = self.prefix + request.target.query

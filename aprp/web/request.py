@@ -6,9 +6,11 @@ client can tell that it isn't.
 
 from __future__ import annotations
 
+import itertools
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.web.http import NO_BODY_CODES, toChunk
 from twisted.web.server import Request
@@ -22,6 +24,13 @@ from aprp.upstream.wall_clock import time
 from aprp.web.access_record import AccessRecord
 from aprp.web.clients import Release
 from aprp.web.failures import Failure, Refusal, failure_of, reason_phrase
+
+if TYPE_CHECKING:
+    from aprp.upstream.transfer.transfer import Transfer
+
+
+_numbers = itertools.count(1)
+_OURS = secrets.token_hex(3)
 
 
 class ProxyRequest(Request):
@@ -48,11 +57,20 @@ class ProxyRequest(Request):
         self.response_fields: Callable[[Fields, Fields], Fields] = lambda request, fields: fields
         """Gives the fields of an answer as the route sends them, from the request's and its own."""
         self._release: Release | None = None
+        self._number = next(_numbers)
         self.route = "-"
         self.names_sources = False
         """Whether the client named the sources, so that it may be told of them by name."""
         self.upstream: str | None = None
         self.resumes = 0
+        self.duplicates = 0
+        self.sources: tuple[tuple[str, int], ...] = ()
+        """The bytes that came from each source, once the request has ended."""
+        self.transfer: Transfer | None = None
+        """What fetches the file of the answer, where several sources may have it."""
+        self.first_byte: float | None = None
+        self.longest_gap: float | None = None
+        """Seconds for which the client had to wait for more of the body, at most."""
         self.error: str | None = None
         self.range: bytes | None = None
         self.ended: str | None = None
@@ -69,6 +87,21 @@ class ProxyRequest(Request):
     def peer_host(self) -> str:
         """The address that the connection comes from."""
         return str(getattr(self.getClientAddress(), "host", None) or UNKNOWN)
+
+    @property
+    def id(self) -> str:
+        """What this request is called in logs and in answers; no other process uses it."""
+        return f"{_OURS}-{self._number:x}"
+
+    @property
+    def arrived(self) -> float:
+        """When it came, in unix time."""
+        return self._arrived
+
+    @property
+    def owed(self) -> int | None:
+        """Bytes of the body that have still to be sent, None where that isn't known."""
+        return self._owed
 
     @property
     def client_host(self) -> str:
@@ -93,7 +126,7 @@ class ProxyRequest(Request):
         except Refusal as refusal:
             self.fail(refusal)
         except Exception as error:
-            self._log.failure("rendering {uri}", uri=self.uri)
+            self._log.failure("rendering {uri}", uri=self.uri, transfer=self.id)
             self.fail(error)
 
     def gotLength(self, length: int | None) -> None:
@@ -125,6 +158,7 @@ class ProxyRequest(Request):
         """
         self.code, self.startedWriting = status, 1
         fields = self.response_fields(self.fields, fields)
+        self.first_byte = time() - self._arrived
         if self.channel is None:
             return
         self._bodiless = self.method == b"HEAD" or status in NO_BODY_CODES
@@ -133,6 +167,8 @@ class ProxyRequest(Request):
         lines += [b"%s: %s" % pair for pair in fields.pairs]
         if b"date" not in fields:
             lines.append(b"Date: " + format_date(int(time())))  # RFC 9110 section 6.6.1
+        if self.site.id_field:
+            lines.append(b"%s: %s" % (self.site.id_field, self.id.encode()))
         if self._owed is None and not self._bodiless:
             if self.minor == 0:
                 self.channel.persistent = False
@@ -157,7 +193,9 @@ class ProxyRequest(Request):
             self._owed = None if self._owed is None else self._owed - len(data)
             self.channel.write(data)
         else:
-            self._log.error("the answer to {uri} is longer than its length", uri=self.uri)
+            self._log.error(
+                "the answer to {uri} is longer than its length", uri=self.uri, transfer=self.id
+            )
             self.cut()
 
     def interim(self, status: int, fields: Fields, reason: bytes) -> None:
@@ -217,7 +255,9 @@ class ProxyRequest(Request):
         if self._disconnected:
             return
         if self._owed:
-            self._log.error("the answer to {uri} is shorter than its length", uri=self.uri)
+            self._log.error(
+                "the answer to {uri} is shorter than its length", uri=self.uri, transfer=self.id
+            )
             self.cut()
             return
         self.ended = self.ended or "complete"
@@ -243,6 +283,11 @@ class ProxyRequest(Request):
             resumes=self.resumes,
             referer=_text(self.fields.get(b"referer")),
             user_agent=_text(self.fields.get(b"user-agent")),
+            id=self.id,
+            first_byte=self.first_byte,
+            longest_gap=self.longest_gap,
+            sources=self.sources,
+            duplicates=self.duplicates,
         )
         self.site.in_flight.discard(self)
         release, self._release = self._release, None

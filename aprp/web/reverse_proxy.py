@@ -32,6 +32,7 @@ from aprp.upstream.errors import SourceLied
 from aprp.upstream.exchange import Exchange, Origin, SourceRequest, Timeouts
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.http.trust import trust_of
+from aprp.upstream.transfer.options import without_query
 from aprp.upstream.transfer.resumed_body import ResumedBody, Resumption, summary_of
 from aprp.upstream.wall_clock import time
 from aprp.web.client_sink import ClientSink
@@ -41,6 +42,7 @@ from aprp.web.range_request import RangeRequest, read_range_request
 from aprp.web.request import ProxyRequest
 from aprp.web.responding import send
 from aprp.web.routes import Capabilities, RouteResource
+from aprp.web.tallies import RouteTally
 
 MOST_TRIES = 3
 """Requests for one plan: a range, another one after a 416, the whole."""
@@ -49,8 +51,9 @@ MOST_TRIES = 3
 class ReverseProxy(RouteResource):
     """The leaf of an `upstream:` route."""
 
-    def __init__(self, route: UpstreamRoute, agent: Agent, clock: Any) -> None:
+    def __init__(self, route: UpstreamRoute, agent: Agent, clock: Any, tally: RouteTally) -> None:
         super().__init__(route)
+        self.tally = tally.source(without_query(route.upstream))
         url = route.upstream
         self.settings = route
         self.agent = agent
@@ -94,6 +97,7 @@ class Visit:
                 await self._relay(await self._proxy.agent.open(self._outgoing(path)))
         finally:
             self._sink.close()
+            self._request.sources = ((self._proxy.tally.name, self._request.sentLength),)
         self._request.finish()
 
     async def _serve_ranges(self) -> None:
@@ -191,6 +195,7 @@ class Visit:
             proxy.timeouts,
             request.content if has_body else None,
             self._interim,
+            tally=proxy.tally,
         )
 
     def _incoming(self, head: ResponseHead) -> Fields:

@@ -18,6 +18,7 @@ from aprp.web.gate import Gate, Gated
 from aprp.web.loops import refuse_loop
 from aprp.web.request import ProxyRequest
 from aprp.web.request_rules import ALLOWED, BodyLimits
+from aprp.web.tallies import label_of
 
 UNUSED_BODY = 65536
 """Bytes of a body that means nothing: it is read, so that the connection can go on, and dropped."""
@@ -36,12 +37,14 @@ class RouteResource(Resource):
     def __init__(self, route: Route) -> None:
         super().__init__()
         self.path = route.path
+        self.label = label_of(route)
+        """What logs and counts call the route."""
         self.prefix = route.path.encode("ascii")
         self.hosts = route.hosts
         self.sources = names_of(route)
         self.gate = Gate(route)
         most = route.max_body if isinstance(route, UpstreamRoute) else UNUSED_BODY
-        self.body_limits = BodyLimits(most, route.send_timeout, route.path)
+        self.body_limits = BodyLimits(most, route.send_timeout, self.label)
 
     def serves(self, authority: bytes) -> bool:
         """Whether the route is for requests to that host."""
@@ -66,10 +69,15 @@ class RouteTree(Resource):
     """The root: its children are the routes, found by the path's bytes as they came."""
 
     def __init__(
-        self, routes: Sequence[RouteResource], in_service: InService | None = None
+        self,
+        routes: Sequence[RouteResource],
+        in_service: InService | None = None,
+        id_field: str | None = None,
     ) -> None:
         super().__init__()
         self._in_service = in_service or InService()
+        self.id_field = id_field.encode("ascii") if id_field else None
+        """The field of answers that has the id of their request."""
         self._routes = sorted(routes, key=lambda route: (-len(route.prefix), not route.hosts))
 
     def find(self, authority: bytes, path: bytes) -> RouteResource:
@@ -95,7 +103,7 @@ class RouteTree(Resource):
             return Capabilities()
         try:
             route = self.find(request.authority, path)
-            request.route = route.path
+            request.route = route.label
             refuse_loop(request)
         except Refusal as refusal:
             return Refused(refusal)

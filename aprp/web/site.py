@@ -12,6 +12,7 @@ from twisted.web.server import Site
 from aprp.config import QueryRoute, Settings, SourcesRoute, UpstreamRoute
 from aprp.core.http.targets import Target
 from aprp.core.limits import ClientLimits
+from aprp.upstream.errors import SourceError
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.http.guard import Guard, Listening, nowhere
 from aprp.upstream.transfer.shared import SharedResources
@@ -25,6 +26,7 @@ from aprp.web.request import ProxyRequest
 from aprp.web.request_rules import BodyLimits, Limits
 from aprp.web.reverse_proxy import ReverseProxy
 from aprp.web.routes import RouteResource, RouteTree
+from aprp.web.tallies import Tallies
 
 
 class ProxySite(Site):
@@ -39,9 +41,14 @@ class ProxySite(Site):
         reactor: Any,
         limits: Limits | None = None,
         clients: Clients | None = None,
+        tallies: Tallies | None = None,
     ) -> None:
         super().__init__(tree, reactor=reactor, parsePOSTFormSubmission=False)
-        self.observe = observe
+        self.tallies = tallies or Tallies()
+        """What is counted of each route."""
+        self.id_field = tree.id_field
+        """The field of answers that has the request's id."""
+        self._observe = observe
         self.in_flight: set[ProxyRequest] = set()
         """Requests that have begun to be answered and have not ended."""
         self.channels: set[ClosingChannel] = set()
@@ -67,6 +74,16 @@ class ProxySite(Site):
         channel.callLater = self._reactor.callLater
         channel.timeOut = self._limits.idle_seconds
         return channel
+
+    def observe(self, record: AccessRecord) -> None:
+        """A request has ended."""
+        self.tallies.observe(record)
+        self._observe(record)
+
+    def failed(self, request: ProxyRequest, error: SourceError, status: int) -> None:
+        """A request's upstream, or all of its sources, failed it."""
+        tally = self.tallies.of(request.route)
+        tally.failed(error, status, request.id, self._reactor.seconds())
 
     def entered(self, channel: ClosingChannel) -> None:
         """A connection was made."""
@@ -113,6 +130,7 @@ class ProxySite(Site):
     def change_routes(self, tree: RouteTree) -> None:
         """Serve the requests that begin from now on by these routes."""
         self.resource = self._tree = tree
+        self.id_field = tree.id_field
 
     def change_clients(self, settings: Settings) -> None:
         """Hold clients that come from now on to the limits of these settings."""
@@ -135,15 +153,17 @@ def make_site(
     limits: Limits | None = None,
     listening: Listening = nowhere,
     shared: SharedResources | None = None,
+    tallies: Tallies | None = None,
 ) -> ProxySite:
     """The site that serves the routes of the settings.
 
-    `listening` says which ports are its own; `shared` is what its transfers share, if others look
-    at it too.
+    `listening` says which ports are its own; `shared` is what its transfers share and `tallies`
+    what is counted, if others look at them too.
     """
+    tallies = tallies or Tallies()
     shared = shared or SharedResources(agent, reactor, settings.memory)
-    tree = make_tree(settings, shared, reactor, listening)
-    site = ProxySite(tree, observe, reactor, limits)
+    tree = make_tree(settings, shared, reactor, listening, tallies)
+    site = ProxySite(tree, observe, reactor, limits, tallies=tallies)
     site.change_clients(settings)
     site.clients.descriptors = agent.descriptors
     agent.descriptors.clients = lambda: site.clients.connections
@@ -151,16 +171,22 @@ def make_site(
 
 
 def make_tree(
-    settings: Settings, shared: SharedResources, reactor: Any, listening: Listening = nowhere
+    settings: Settings,
+    shared: SharedResources,
+    reactor: Any,
+    listening: Listening = nowhere,
+    tallies: Tallies | None = None,
 ) -> RouteTree:
     """The resources that serve the routes of the settings; arguments as for `make_site`."""
+    tallies = tallies or Tallies()
     routes: list[RouteResource] = []
     for route in settings.routes:
+        tally = tallies.add(route)
         if isinstance(route, UpstreamRoute):
-            routes.append(ReverseProxy(route, shared.agent, reactor))
+            routes.append(ReverseProxy(route, shared.agent, reactor, tally))
         elif isinstance(route, SourcesRoute):
             guard = Guard(shared.agent.names, (), listening)
-            routes.append(MultiSource(route, shared, reactor, guard))
+            routes.append(MultiSource(route, shared, reactor, guard, tally))
         elif isinstance(route, QueryRoute):
-            routes.append(QuerySources(route, shared, reactor, listening))
-    return RouteTree(routes, shared.in_service)
+            routes.append(QuerySources(route, shared, reactor, tally, listening))
+    return RouteTree(routes, shared.in_service, settings.log.request_id)

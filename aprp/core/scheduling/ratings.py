@@ -248,6 +248,10 @@ class Ratings:
             del self._ratings[next(iter(self._ratings))]
         return rating
 
+    def known(self, source: str) -> Rating | None:
+        """The rating of a source that was met, without counting as a look at it."""
+        return self._ratings.get(source)
+
     def __iter__(self) -> Iterator[tuple[str, Rating]]:
         """(name, rating) of every source met, by name."""
         return iter(sorted(self._ratings.items()))

@@ -12,6 +12,7 @@ refused.
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,7 @@ from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
 from aprp.core.http.addresses import parse_address
-from aprp.upstream.errors import ConnectFailed, NoAnswer, connect_failed
+from aprp.upstream.errors import ConnectFailed, NoAnswer, SourceError, connect_failed
 from aprp.upstream.exchange import Exchange, Origin, SourceRequest
 from aprp.upstream.http.connection import Connection
 from aprp.upstream.http.descriptors import Descriptors
@@ -29,6 +30,7 @@ from aprp.upstream.http.dialing import Wrap, dial
 from aprp.upstream.http.idle import IdleConnections
 from aprp.upstream.http.names import Addresses, Names, SystemNames
 from aprp.upstream.http.tls import client_options
+from aprp.upstream.tally import UNCOUNTED, SourceTally
 
 IDLE_SECONDS = 55.0
 """Shorter than the 60 s or more after which common servers close a kept connection."""
@@ -62,6 +64,17 @@ class Agent:
 
         Raises a `SourceError`. Cancelling the coroutine's Deferred closes the connection.
         """
+        request.tally.requests += 1
+        try:
+            exchange = await self._ask(request)
+        except SourceError as error:
+            request.tally.failed(error, self._reactor.seconds())
+            raise
+        timings = exchange.timings
+        request.tally.answered(exchange.head.status, timings.latency, timings.answered)
+        return exchange
+
+    async def _ask(self, request: SourceRequest) -> Exchange:
         if request.repeatable and (kept := self._idle.take(request.origin)) is not None:
             try:
                 return await kept.ask(request)
@@ -71,7 +84,9 @@ class Agent:
         connection = await self._connect(request.origin, request.timeouts.connect)
         return await connection.ask(request)
 
-    async def connect(self, origin: Origin, timeout: float) -> float | None:
+    async def connect(
+        self, origin: Origin, timeout: float, tally: SourceTally = UNCOUNTED
+    ) -> float | None:
         """Have a connection to the origin idle, over TLS one whose other side is verified.
 
         Return the seconds that it took to open it; None: one was idle already. `timeout` are
@@ -81,7 +96,11 @@ class Agent:
         if self._idle.at(origin):
             return None
         began = self._reactor.seconds()
-        connection = await self._connect(origin, timeout)
+        try:
+            connection = await self._connect(origin, timeout)
+        except SourceError as error:
+            tally.failed(error, self._reactor.seconds())
+            raise
         self._keep(origin, connection)
         return float(self._reactor.seconds() - began)
 
@@ -103,6 +122,10 @@ class Agent:
     def idle(self) -> int:
         """How many wait for a request."""
         return len(self._idle)
+
+    def in_use(self) -> Counter[str]:
+        """How many connections have a request under way, by host and port."""
+        return Counter(each.where for each in self._open if each.busy)
 
     def _make_room(self, origin: Origin) -> None:
         """See that one more may be open; raises ConnectFailed."""

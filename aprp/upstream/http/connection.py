@@ -88,6 +88,16 @@ class Connection(Wire):
         return not self._gone and self._reusable and self._request is None
 
     @property
+    def busy(self) -> bool:
+        """Whether a request is under way."""
+        return self._request is not None
+
+    @property
+    def where(self) -> str:
+        """Host and port of the other side."""
+        return self._where
+
+    @property
     def fresh(self) -> bool:
         """Whether it was new when it was asked: its end then is no sign of having waited."""
         return self.served == 1 and self._asked - self._rested < FRESH
@@ -194,7 +204,8 @@ class Connection(Wire):
         self._reusable = kept and _ends_surely(head, method)
         self._decoder, self._by_close = decoder_for(framing), framing.by_close
         timings = Timings(self._asked, self._clock.seconds())
-        exchange = self._exchange = Http1Exchange(self, head, framing, timings)
+        exchange = Http1Exchange(self, head, framing, timings, self._request.tally)
+        self._exchange = exchange
         answered, self._answered = self._answered, None
         data = self._heads.rest()
         self._watchdog.rest()
@@ -269,10 +280,12 @@ class Connection(Wire):
         self.abandon()
         answered, self._answered = self._answered, None
         exchange, self._exchange = self._exchange, None
-        self._request = None
+        request, self._request = self._request, None
         if answered is not None:
             answered.errback(error)
         if exchange is not None:
+            if request is not None:
+                request.tally.failed(error, self._clock.seconds())
             exchange.failed(error)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

@@ -16,6 +16,7 @@ from zope.interface import implementer
 from aprp.core.http.heads import Framing, ResponseHead
 from aprp.upstream.errors import BodyBroken, SourceError
 from aprp.upstream.exchange import Timings
+from aprp.upstream.tally import SourceTally
 
 
 class Served(Protocol):
@@ -34,13 +35,19 @@ class Http1Exchange:
     """The answer to one request; see `aprp.upstream.exchange.Exchange`."""
 
     def __init__(
-        self, connection: Served, head: ResponseHead, framing: Framing, timings: Timings
+        self,
+        connection: Served,
+        head: ResponseHead,
+        framing: Framing,
+        timings: Timings,
+        tally: SourceTally,
     ) -> None:
         self.head = head
         self.length = framing.length
         self.timings = timings
         self.reused = connection.kept
         self.moved = 0
+        self._tally = tally
         self._connection: Served | None = connection
         self._held: deque[bytes] = deque()
         self._ended = False
@@ -120,6 +127,7 @@ class Http1Exchange:
             self._held.appendleft(data[left:])
             data = data[:left]
         self.moved += len(data)
+        self._tally.received += len(data)
         sink.write(data)
 
     def _finish_pump(self) -> None:

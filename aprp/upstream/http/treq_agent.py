@@ -25,6 +25,7 @@ from aprp.core.http.fields import Fields, Pairs
 from aprp.core.http.urls import Url
 from aprp.upstream.exchange import Exchange, Origin, SourceRequest, Timeouts
 from aprp.upstream.http.agent import Agent
+from aprp.upstream.tally import UNCOUNTED, SourceTally
 
 GATHER = 0.004
 """Seconds between two reads of a body that comes slowly."""
@@ -84,13 +85,20 @@ class SourceAgent:
     """
 
     def __init__(
-        self, agent: Agent, origin: Origin, url: Url, timeouts: Timeouts, host: str | None = None
+        self,
+        agent: Agent,
+        origin: Origin,
+        url: Url,
+        timeouts: Timeouts,
+        host: str | None = None,
+        tally: SourceTally = UNCOUNTED,
     ) -> None:
         self._agent = agent
         self._origin = origin
         self._target = url.target.encode("ascii")
         self._host = (host or url.authority).encode("ascii")
         self._timeouts = timeouts
+        self._tally = tally
 
     def request(
         self,
@@ -116,6 +124,7 @@ class SourceAgent:
             first.adding(*fields.pairs),
             self._timeouts,
             gather=GATHER,
+            tally=self._tally,
         )
         return SourceResponse(await self._agent.open(request))
 

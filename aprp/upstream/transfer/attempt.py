@@ -219,7 +219,12 @@ class Attempt:
             self._tell(self._ended_by(error))
             return
         if not isinstance(error, CancelledError):
-            self._log.failure("asking {source}", failure, source=self.source.name)
+            self._log.failure(
+                "asking {source}",
+                failure,
+                source=self.source.name,
+                transfer=self.source.transfer_id,
+            )
         self._tell(Ended(self.number, End.UNREACHABLE, OWN_FAULT))
 
     def _ended_by(self, error: SourceError) -> Ended:

@@ -9,7 +9,7 @@ waits in the store. One timer serves the scheduler's deadline.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -118,6 +118,21 @@ class Driver:
         return self._scheduler.stop
 
     @property
+    def ready(self) -> int:
+        """The offset of the first byte after `position` that isn't held."""
+        return self._scheduler.ready
+
+    @property
+    def window(self) -> int:
+        """Bytes that may be held or in flight now."""
+        return self._scheduler.window
+
+    @property
+    def running(self) -> Container[int]:
+        """The numbers of the attempts that go on."""
+        return self._attempts.keys()
+
+    @property
     def held(self) -> int:
         """Bytes in memory."""
         return self._store.size
@@ -219,7 +234,9 @@ class Driver:
                 if not self._queue:
                     self._hand_on()
         except Exception as error:
-            self._log.failure("a transfer ends by a fault of its own")
+            self._log.failure(
+                "a transfer ends by a fault of its own", transfer=self._options.transfer_id
+            )
             self._failure = error
             self._finish()
         finally:

@@ -12,16 +12,17 @@ MOST = 4096
 
 
 class LogThrottle:
-    """Tells what happens for the first time in a while."""
+    """Tells what happens for the first time in `lately` seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, lately: float = LATELY) -> None:
+        self._lately = lately
         self._told: OrderedDict[int, float] = OrderedDict()
 
     def should_log(self, thing: Hashable, now: float) -> bool:
         """Whether the thing wasn't told lately; from now on it was."""
         key = hash(thing)
         told = self._told.get(key)
-        if told is not None and now - told < LATELY:
+        if told is not None and now - told < self._lately:
             return False
         self._told[key] = now
         self._told.move_to_end(key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from aprp.core.scheduling.messages import Source
 from aprp.core.scheduling.settings import SchedulingSettings
 from aprp.upstream.exchange import Timeouts
 from aprp.upstream.http.guard import Reach
+from aprp.upstream.tally import SourceTally, uncounted
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ class TransferOptions:
     goes; `host` stands in place of its Host field. Where a client names the sources, only hosts
     that `headers_to` (globs) lists get `headers` and `host`. `trust` is as in `Origin`. Without
     `reach`, sources are connected to as they are named, and `redirects: public` is not followed to
-    other hosts.
+    other hosts. `tally_of` gives the tally of the source with that name; `transfer_id` stands in
+    the lines of the log.
     """
 
     timeouts: Timeouts = field(default_factory=lambda: Timeouts(5.0, 10.0, 10.0))
@@ -85,6 +87,8 @@ class TransferOptions:
     reach: Reach | None = None
     marks: tuple[tuple[bytes, bytes], ...] = ()
     headers_to: tuple[str, ...] = ("*",)
+    tally_of: Callable[[str], SourceTally] = uncounted
+    transfer_id: str = ""
 
     @classmethod
     def of(

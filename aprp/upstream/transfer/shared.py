@@ -184,6 +184,11 @@ class SharedResources:
         return sum(holder.held for holder in self._holders)
 
     @property
+    def used(self) -> int:
+        """Bytes that wait in memory or are in flight."""
+        return sum(holder.used() for holder in self._holders)
+
+    @property
     def connections(self) -> dict[str, int]:
         """How many are in use, by source."""
         return self._arbiter.by_source()

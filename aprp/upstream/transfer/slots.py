@@ -93,7 +93,9 @@ class Slots:
         if isinstance(error, SourceError):
             source.error = error
         else:
-            self._log.failure("connecting to {source}", failure, source=name)
+            self._log.failure(
+                "connecting to {source}", failure, source=name, transfer=source.transfer_id
+            )
             reason = OWN_FAULT
         self._failed(source, reason)
         self.release(name, m.ConnectFailed(name, reason))

@@ -90,6 +90,12 @@ class TransferSource:
         self._options = options
         self._versions: dict[Url, Validators] = {}
         self._led: Url | None = None
+        self.tally = options.tally_of(self.name)
+
+    @property
+    def transfer_id(self) -> str:
+        """What the lines of the log call the transfer."""
+        return self._options.transfer_id
 
     def version_at(self, place: Url) -> Validators | None:
         """Return the validators that the place showed first in this transfer."""
@@ -195,7 +201,7 @@ class TransferSource:
 
     async def _connect(self, url: Url) -> float | None:
         origin, timeouts = await self._origin(url)
-        return await self._shared.agent.connect(origin, timeouts.connect)
+        return await self._shared.agent.connect(origin, timeouts.connect, self.tally)
 
     async def _follow(
         self, method: str, answer: SourceAnswer, spec: Spec | None, conditional: bool, good: float
@@ -235,6 +241,7 @@ class TransferSource:
             url,
             timeouts,
             options.host if at_home else None,
+            self.tally,
         )
         lines: Pairs = ((b"User-Agent", USER_AGENT), (b"Accept", b"*/*"))
         if spec is not None:

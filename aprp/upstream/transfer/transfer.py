@@ -56,7 +56,7 @@ from aprp.core.http.ranges import FromTo, Range, Spec, Suffix
 from aprp.core.recovery.ends import End
 from aprp.core.recovery.same_file import NOT_COMBINABLE
 from aprp.core.recovery.versions import Facts, combinable
-from aprp.upstream.errors import Exhausted, SourceError
+from aprp.upstream.errors import Exhausted, SourceError, SourceLied
 from aprp.upstream.transfer.attempt import Attempt
 from aprp.upstream.transfer.driver import Driver
 from aprp.upstream.transfer.inquiry import inquire
@@ -65,6 +65,7 @@ from aprp.upstream.transfer.options import FileLocation, TransferOptions, withou
 from aprp.upstream.transfer.sample import Sample
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.source import TransferSource
+from aprp.upstream.transfer.trail import Mark, Trail
 
 __all__ = ["LengthUnknown", "Transfer", "TransferFailed"]
 
@@ -129,6 +130,7 @@ class Transfer:
         self._one: OneResponse | None = None
         self._one_used = False
         self._patience: IDelayedCall | None = None
+        self.trail = Trail()
 
     @property
     def one_source(self) -> bool:
@@ -139,6 +141,16 @@ class Transfer:
     def contributors(self) -> tuple[str, ...]:
         """The sources that bytes came from, in the order of the route."""
         return tuple(each.name for each in self._sources if self.received[each.name])
+
+    @property
+    def id(self) -> str:
+        """What the lines of the log call it."""
+        return self._options.transfer_id
+
+    @property
+    def driver(self) -> Driver | None:
+        """What fetches the bytes at the moment, for those who look at it."""
+        return self._driver
 
     @property
     def held(self) -> int:
@@ -258,6 +270,7 @@ class Transfer:
         return (driver.position, stop) == (wanted.start, wanted.stop)
 
     def _drive(self, start: int, stop: int | None) -> Driver:
+        self.trail.settle()
         driver = self._driver = Driver(
             self._shared, self._sources, self._options, start, stop, self, self._sample
         )
@@ -307,8 +320,10 @@ class Transfer:
             self._known()
 
     def asked(self, attempt: Attempt) -> None:
+        name = attempt.source.name
+        running = () if self._driver is None else self._driver.running
+        self.trail.asked(attempt.number, Mark(name, attempt.start, attempt.stop), running)
         if self.observe_asked is not None:
-            name = attempt.source.name
             self.observe_asked(name, attempt.number, attempt.start, attempt.stop)
 
     def arrived(self, source: TransferSource, at: int, count: int) -> None:
@@ -320,6 +335,7 @@ class Transfer:
     def came(self, attempt: Attempt, at: int, count: int, kept: int) -> None:
         self.received[attempt.source.name] += count
         self.wasted += count - kept
+        self.trail.came(attempt.number, at + count)
         if self.observe is not None:
             self.observe(attempt.source.name, attempt.number, at, count, kept)
 
@@ -330,7 +346,9 @@ class Transfer:
         if end is End.BROKEN:
             self.resumes += 1
         if source.alone and self.facts is None:
-            self._log.info("{source}: {reason}", source=source.name, reason=reason)
+            self._log.info(
+                "{source}: {reason}", source=source.name, reason=reason, transfer=self.id
+            )
             self._be_patient(self._patience is None)
             return
         name = source.name
@@ -339,11 +357,16 @@ class Transfer:
             if self.facts is not None or reason not in MISSING:
                 self._warn(name, reason)
         elif reason not in MISSING:
-            self._log.info("{source}: {reason}", source=name, reason=reason)
+            self._log.info("{source}: {reason}", source=name, reason=reason, transfer=self.id)
 
     def _warn(self, name: str, reason: str) -> None:
         """A file that no source has is no news, and nothing is twice."""
+        source = next(each for each in self._sources if each.name == name)
+        if not isinstance(source.error, SourceLied):  # which was counted where it was met
+            source.tally.differs(reason, reason in MISSING)
         of = "" if self.facts is None else self._files[name]
         if self._shared.news.should_log((name, of, reason), self._shared.clock.seconds()):
             self._shared.note_left_out(name, reason)
-            self._log.warn("{source} is left out: it {reason}", source=name, reason=reason)
+            self._log.warn(
+                "{source} is left out: it {reason}", source=name, reason=reason, transfer=self.id
+            )

@@ -1,74 +1,176 @@
-"""Counts of what was served, in a registry of our own, for Prometheus to fetch.
+"""The counts of the daemon in Prometheus' text format, gathered when they are asked for.
 
-Labels have few values: routes are those of the configuration, kinds are Proxy-Status error types
-(RFC 9209 §2.3); nothing that a client can make up becomes a label.
+Labels have few values: routes and sources are those of the configuration (``-`` stands for the
+sources that clients name, and for requests without a route), kinds are words of ours or
+Proxy-Status error types (RFC 9209 section 2.3). Nothing that a client can make up becomes a label.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
     Gauge,
     GCCollector,
-    Histogram,
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
 
 import aprp
 from aprp.upstream.http.agent import Agent
-from aprp.web.access_record import AccessRecord
+from aprp.upstream.tally import Histogram
 from aprp.web.admin.connections import ConnectionsCollector
+from aprp.web.admin.overview import Overview, Running
 from aprp.web.admin.reloads import ReloadOutcome
+from aprp.web.tallies import RouteTally
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-# Seconds: from an answer out of a near cache to a film watched in one go.
-BUCKETS = (0.005, 0.02, 0.1, 0.5, 1, 5, 20, 60, 300, 1800, 7200)
+Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
+
+
+class _Families(Collector):
+    """Makes all families anew for each look."""
+
+    def __init__(self, overview: Overview) -> None:
+        self._overview = overview
+
+    def describe(self) -> Iterable[Family]:
+        return ()
+
+    def collect(self) -> Iterator[Family]:
+        overview = self._overview
+        yield from _of_routes(list(overview.tallies), overview.running_by_route())
+        yield from _of_sources(overview)
+        for name, about, value in overview.gauges():
+            yield GaugeMetricFamily(name, about, value)
+
+
+def _of_routes(tallies: list[RouteTally], running: dict[str, Running]) -> Iterator[Family]:
+    none = Running()
+
+    def counter(name: str, about: str, count: Callable[[RouteTally, Running], int]) -> Family:
+        family = CounterMetricFamily(name, about, labels=["route"])
+        for tally in tallies:
+            family.add_metric([tally.path], count(tally, running.get(tally.path, none)))
+        return family
+
+    def counters(
+        name: str, about: str, label: str, counts: Callable[[RouteTally], Mapping[str, int]]
+    ) -> Family:
+        family = CounterMetricFamily(name, about, labels=["route", label])
+        for tally in tallies:
+            for value, count in counts(tally).items():
+                family.add_metric([tally.path, value], count)
+        return family
+
+    def histogram(name: str, about: str, values: Callable[[RouteTally], Histogram]) -> Family:
+        family = HistogramMetricFamily(name, about, labels=["route"])
+        for tally in tallies:
+            _add(family, [tally.path], values(tally))
+        return family
+
+    yield counters(
+        "aprp_requests",
+        "Requests that have ended",
+        "status",
+        lambda tally: {f"{status:03d}": count for status, count in tally.statuses.items()},
+    )
+    yield counters("aprp_endings", "Requests by how they ended", "ended", lambda t: t.endings)
+    yield counters(
+        "aprp_upstream_errors",
+        "Requests that an upstream failed, by RFC 9209 error type",
+        "kind",
+        lambda tally: tally.errors,
+    )
+    yield counter("aprp_sent_bytes", "Body bytes sent to clients", lambda t, r: t.sent + r.sent)
+    yield counter(
+        "aprp_resumes",
+        "Times that a broken body was resumed at its next byte",
+        lambda t, r: t.resumes + r.resumes,
+    )
+    yield counter(
+        "aprp_duplicate_bytes",
+        "Bytes that came from a source though they were there already",
+        lambda t, r: t.duplicates + r.duplicates,
+    )
+    yield histogram(
+        "aprp_request_seconds", "Seconds from a request's arrival to its end", lambda t: t.seconds
+    )
+    yield histogram(
+        "aprp_first_byte_seconds",
+        "Seconds from a request's arrival to the head of its answer",
+        lambda t: t.first_byte,
+    )
+    yield histogram(
+        "aprp_longest_gap_seconds",
+        "The longest time for which a client waited for more of its body",
+        lambda t: t.gap,
+    )
+    yield histogram(
+        "aprp_sent_rate_bytes_per_second",
+        "The mean rate of answers of 64 KiB or more",
+        lambda t: t.rate,
+    )
+    in_flight = GaugeMetricFamily(
+        "aprp_requests_in_flight", "Requests that have not ended", labels=["route"]
+    )
+    for tally in tallies:
+        in_flight.add_metric([tally.path], running.get(tally.path, none).count)
+    yield in_flight
+
+
+def _of_sources(overview: Overview) -> Iterator[Family]:
+    labels = ["route", "source"]
+    requests = CounterMetricFamily("aprp_source_requests", "Requests to a source", labels=labels)
+    received = CounterMetricFamily(
+        "aprp_source_received_bytes", "Body bytes that came from a source", labels=labels
+    )
+    errors = CounterMetricFamily(
+        "aprp_source_errors", "Failures of a source, by kind", labels=[*labels, "kind"]
+    )
+    latency = HistogramMetricFamily(
+        "aprp_source_latency_seconds",
+        "Seconds from a request to the head of a source's answer",
+        labels=labels,
+    )
+    for tally in overview.tallies:
+        for name, source in tally.sources.items():
+            requests.add_metric([tally.path, name], source.requests)
+            received.add_metric([tally.path, name], source.received)
+            for kind, count in source.errors.items():
+                errors.add_metric([tally.path, name, kind], count)
+            _add(latency, [tally.path, name], source.latency)
+    well = GaugeMetricFamily("aprp_source_up", "1, or 0 while a source is down", labels=labels)
+    rate = GaugeMetricFamily(
+        "aprp_source_rate_bytes_per_second", "What comes from a source now", labels=labels
+    )
+    for route, name, is_well, speed in overview.wellness():
+        well.add_metric([route, name], float(is_well))
+        rate.add_metric([route, name], speed)
+    yield from (requests, received, errors, latency, well, rate)
+
+
+def _add(family: HistogramMetricFamily, labels: list[str], values: Histogram) -> None:
+    total, buckets = 0, []
+    for bound, count in zip((*values.bounds, float("inf")), values.counts, strict=True):
+        total += count
+        buckets.append(("+Inf" if bound == float("inf") else f"{bound:g}", float(total)))
+    family.add_metric(labels, buckets, values.sum)
 
 
 class Metrics:
-    """Takes each finished request, and prints the sums in the text exposition format."""
+    """Prints everything in the text exposition format."""
 
-    def __init__(self) -> None:
+    def __init__(self, overview: Overview) -> None:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)
         build = Gauge("aprp_build_info", "1, with the version", ["version"], registry=registry)
         build.labels(aprp.__version__).set(1)
-        self._requests = Counter(
-            "aprp_requests", "Requests that have ended", ["route", "status"], registry=registry
-        )
-        self._bytes = Counter(
-            "aprp_body_bytes", "Body bytes sent to clients", ["route"], registry=registry
-        )
-        self._errors = Counter(
-            "aprp_upstream_errors",
-            "Requests that an upstream failed, by RFC 9209 error type",
-            ["route", "kind"],
-            registry=registry,
-        )
-        self._resumes = Counter(
-            "aprp_resumes",
-            "Times a broken transfer was taken up again at its next byte",
-            ["route"],
-            registry=registry,
-        )
-        self._seconds = Histogram(
-            "aprp_request_seconds",
-            "Seconds from a request's arrival to its end",
-            ["route"],
-            buckets=BUCKETS,
-            registry=registry,
-        )
-        self.in_flight = Gauge(
-            "aprp_requests_in_flight", "Requests that have not ended", registry=registry
-        )
-
         self._reload_ok = Gauge(
             "aprp_config_last_reload_successful",
             "1 if the last reload of the configuration was made, 0 if it was refused",
@@ -81,6 +183,7 @@ class Metrics:
             registry=registry,
         )
         self._reload_at.set_to_current_time()
+        registry.register(_Families(overview))
 
     def reloaded(self, outcome: ReloadOutcome) -> None:
         """A reload has ended."""
@@ -95,16 +198,6 @@ class Metrics:
     def watch_connections(self, agent: Agent) -> None:
         """From now on show the connections to sources and of clients, and what bounds them."""
         self.registry.register(ConnectionsCollector(agent))
-
-    def observe(self, record: AccessRecord) -> None:
-        route = record.route
-        self._requests.labels(route, str(record.status)).inc()
-        self._bytes.labels(route).inc(record.bytes_sent)
-        self._seconds.labels(route).observe(record.seconds)
-        if record.error is not None:
-            self._errors.labels(route, record.error).inc()
-        if record.resumes:
-            self._resumes.labels(route).inc(record.resumes)
 
     def text(self) -> bytes:
         """All of it, in the format that ``CONTENT_TYPE`` names."""

@@ -2,36 +2,26 @@
 
 GET and HEAD only.
 
-``/healthz`` answers 200 from when the daemon serves until it begins to stop, 503 otherwise.
+``/healthz`` answers 200 from when the daemon serves until it begins to stop, 503 otherwise;
+``/readyz`` 503 also while a route has no source that is well.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.pages import notFound
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
 
-from aprp.upstream.transfer.shared import SharedResources
 from aprp.web.admin.metrics import CONTENT_TYPE, Metrics
-from aprp.web.admin.reloads import ReloadOutcome
-from aprp.web.admin.status import page_of, status_of
+from aprp.web.admin.overview import Overview
+from aprp.web.admin.status import status_of
 from aprp.web.quiet import QuietSite
 
 IDLE_SECONDS = 60
-
-
-@dataclass(slots=True)
-class Health:
-    """What the daemon is doing; the service sets it, ``/healthz`` tells it."""
-
-    state: Literal["starting", "serving", "stopping"] = "starting"
-    reload: ReloadOutcome | None = None
-    """How the last reload ended; None: there was none yet."""
 
 
 class _Page(Resource):
@@ -53,7 +43,11 @@ class _Page(Resource):
         request.setHeader(
             "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"
         )
-        return self.body(request)
+        body = self.body(request)
+        if request.method == b"HEAD":
+            request.setHeader("Content-Length", str(len(body)))
+            return b""
+        return body
 
     def body(self, request: Request) -> bytes:
         raise NotImplementedError
@@ -62,42 +56,49 @@ class _Page(Resource):
 class _Index(_Page):
     content_type = "text/html; charset=utf-8"
 
-    def __init__(self, health: Health, shared: SharedResources) -> None:
-        super().__init__()
-        self._health = health
-        self._shared = shared
-
     def getChild(self, path: bytes, request: Request) -> IResource:
         return self if path == b"" and not request.postpath else notFound()
 
     def body(self, request: Request) -> bytes:
-        return page_of(status_of(self._shared, self._health.state))
+        return (
+            b"<!doctype html><title>aprp</title><ul><li><a href=/status>/status</a>"
+            b"<li><a href=/healthz>/healthz</a><li><a href=/metrics>/metrics</a></ul>"
+        )
 
 
 class _Status(_Page):
     content_type = "application/json"
 
-    def __init__(self, health: Health, shared: SharedResources) -> None:
+    def __init__(self, overview: Overview) -> None:
         super().__init__()
-        self._health = health
-        self._shared = shared
+        self._overview = overview
 
     def body(self, request: Request) -> bytes:
-        status = status_of(self._shared, self._health.state)
-        reload = self._health.reload
-        status["reload"] = None if reload is None else reload.json()
-        return json.dumps(status, indent=1).encode() + b"\n"
+        return json.dumps(status_of(self._overview), indent=1).encode() + b"\n"
 
 
 class _Healthz(_Page):
-    def __init__(self, health: Health) -> None:
+    def __init__(self, overview: Overview) -> None:
         super().__init__()
-        self._health = health
+        self._overview = overview
 
     def body(self, request: Request) -> bytes:
-        if self._health.state != "serving":
+        state = self._overview.health.state
+        if state != "serving":
             request.setResponseCode(503)
-        return f"{self._health.state}\n".encode()
+        return f"{state}\n".encode()
+
+
+class _Readyz(_Page):
+    def __init__(self, overview: Overview) -> None:
+        super().__init__()
+        self._overview = overview
+
+    def body(self, request: Request) -> bytes:
+        reasons = self._overview.not_ready()
+        if reasons:
+            request.setResponseCode(503)
+        return "".join(f"{reason}\n" for reason in reasons or ["ready"]).encode()
 
 
 class _Metrics(_Page):
@@ -111,22 +112,21 @@ class _Metrics(_Page):
         return self._metrics.text()
 
 
-def admin_resource(health: Health, metrics: Metrics, shared: SharedResources) -> Resource:
+def admin_resource(overview: Overview, metrics: Metrics) -> Resource:
     """The tree of the admin port."""
-    root = _Index(health, shared)
-    root.putChild(b"status", _Status(health, shared))
-    root.putChild(b"healthz", _Healthz(health))
+    root = _Index()
+    root.putChild(b"status", _Status(overview))
+    root.putChild(b"healthz", _Healthz(overview))
+    root.putChild(b"readyz", _Readyz(overview))
     root.putChild(b"metrics", _Metrics(metrics))
     return root
 
 
-def admin_site(
-    health: Health, metrics: Metrics, shared: SharedResources, reactor: IReactorTime | None = None
-) -> Site:
+def admin_site(overview: Overview, metrics: Metrics, reactor: IReactorTime | None = None) -> Site:
     """The admin port's factory."""
     options: dict[str, Any] = {} if reactor is None else {"reactor": reactor}
     return QuietSite(
-        admin_resource(health, metrics, shared),
+        admin_resource(overview, metrics),
         timeout=IDLE_SECONDS,
         parsePOSTFormSubmission=False,
         **options,

@@ -1,0 +1,149 @@
+"""What the admin port shows, and whom to ask for it; the rates of the past minute.
+
+Nothing is gathered before somebody looks, but for one sample of the counts in a second.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from twisted.internet.task import LoopingCall
+
+from aprp.upstream.tally import SourceTally
+from aprp.upstream.transfer.shared import SharedResources
+from aprp.web.admin.rates import Rates
+from aprp.web.admin.reloads import ReloadOutcome
+from aprp.web.admin.wellness import is_well, state_of
+from aprp.web.request import ProxyRequest
+from aprp.web.tallies import RouteTally, Tallies
+
+SAMPLE = 1.0
+"""Seconds between two samples."""
+
+
+@dataclass(slots=True)
+class Health:
+    """What the daemon is doing; the service sets it, ``/healthz`` tells it."""
+
+    state: Literal["starting", "serving", "stopping"] = "starting"
+    reload: ReloadOutcome | None = None
+    """How the last reload ended; None: there was none yet."""
+
+
+class Running:
+    """What the requests of one route that have not ended come to."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.sent = 0
+        self.resumes = 0
+        self.duplicates = 0
+
+    def add(self, request: ProxyRequest) -> None:
+        self.count += 1
+        self.sent += request.sentLength
+        if request.transfer is not None:
+            self.resumes += request.transfer.resumes
+            self.duplicates += request.transfer.wasted
+
+
+class Overview:
+    """The daemon as a whole. `running` gives the requests that have not ended, `clients` the
+    number of clients' connections."""
+
+    def __init__(
+        self,
+        health: Health,
+        tallies: Tallies,
+        shared: SharedResources,
+        running: Callable[[], Collection[ProxyRequest]],
+        clients: Callable[[], int],
+    ) -> None:
+        self.health = health
+        self.tallies = tallies
+        self.shared = shared
+        self.rates = Rates()
+        self._running = running
+        self._clients = clients
+        self._sampled_at = shared.clock.seconds()
+        self._sampling = LoopingCall(self.sample)
+        self._sampling.clock = shared.clock
+
+    def start(self) -> None:
+        """Sample the counts from now on."""
+        self._sampling.start(SAMPLE)
+
+    def stop(self) -> None:
+        """Leave no timer behind."""
+        if self._sampling.running:
+            self._sampling.stop()
+
+    def sample(self) -> None:
+        """Take one sample."""
+        now = self.shared.clock.seconds()
+        elapsed = now - self._sampled_at
+        self._sampled_at = now
+        by_route = self.running_by_route()
+        none = Running()
+        totals: dict[Any, int] = {}
+        for tally in self.tallies:
+            totals[tally.path] = tally.sent + by_route.get(tally.path, none).sent
+            for name, source in tally.sources.items():
+                totals[tally.path, name] = source.received
+        self.rates.sample(totals, elapsed if elapsed > 0 else SAMPLE)
+
+    @property
+    def requests(self) -> Collection[ProxyRequest]:
+        """The requests that have not ended."""
+        return self._running()
+
+    def running_by_route(self) -> dict[str, Running]:
+        """Sum up the requests that have not ended."""
+        found: dict[str, Running] = {}
+        for request in self._running():
+            found.setdefault(request.route, Running()).add(request)
+        return found
+
+    def gauges(self) -> Iterable[tuple[str, str, float]]:
+        """Give (name, help, value) of what the daemon has as a whole."""
+        shared = self.shared
+        yield "aprp_transfers", "Transfers from several sources that go on", shared.transfers
+        yield "aprp_memory_held_bytes", "Bytes that wait for clients", shared.held
+        yield "aprp_memory_limit_bytes", "Bytes that may wait for clients", shared.memory
+        yield "aprp_windows_used_bytes", "Bytes waiting or in flight", shared.used
+
+    def wellness(self) -> Iterable[tuple[str, str, bool, float]]:
+        """Give (route, source, whether it is well, bytes a second now) of each."""
+        now, out = self.shared.clock.seconds(), self.shared.in_service.out
+        for tally in self.tallies:
+            for name, source in tally.sources.items():
+                well = tally.kind == "query" or (name not in out and is_well(source, now))
+                yield tally.path, name, well, self.rates.now((tally.path, name))
+
+    def not_ready(self) -> list[str]:
+        """Return why no requests should be sent here; nothing where they may be."""
+        if self.health.state != "serving":
+            return [self.health.state]
+        well: Counter[str] = Counter()
+        for route, _, is_up, _ in self.wellness():
+            well[route] += is_up
+        return [f"{route}: no source is well" for route, count in well.items() if not count]
+
+    def state(self, tally: RouteTally, source: SourceTally) -> str:
+        """Return how a source does, in a word."""
+        if tally.kind == "query":
+            return "ok" if source.requests else "unused"
+        if source.name in self.shared.in_service.out:
+            return "out"
+        return state_of(source, self.parked_for(source.name) > 0)
+
+    def parked_for(self, name: str) -> float:
+        """Return the seconds for which a source wants to be left alone, 0 for none."""
+        rating = self.shared.ratings.known(name)
+        if rating is None:
+            return 0.0
+        now = float(self.shared.clock.seconds())
+        return max(0.0, rating.parking.whole_until(now) - now)

@@ -1,0 +1,187 @@
+"""What is counted of each route, whether or not anybody looks: plain numbers, by route and source.
+
+A request is counted when it has ended; what it has sent until then is added by whoever reads the
+numbers (`aprp.web.admin.metrics`), so that bytes count while they flow at no cost. A client that
+makes a mistake or leaves is no error of an upstream.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from twisted.logger import Logger
+
+from aprp.config import Route, SourcesRoute, UpstreamRoute
+from aprp.upstream.errors import SourceError
+from aprp.upstream.exchange import Origin
+from aprp.upstream.tally import LATENCIES, UNCOUNTED, Histogram, SourceTally
+from aprp.upstream.transfer.log_throttle import LogThrottle
+from aprp.upstream.transfer.options import names_of
+from aprp.web.access_record import ENDINGS, AccessRecord
+from aprp.web.problems import Problems
+
+STATUSES = (200, 206, 304, 404, 416, 502, 504)
+"""Statuses that are counted from the start, with zero."""
+ERRORS = (
+    "connection_refused",
+    "connection_timeout",
+    "connection_terminated",
+    "connection_read_timeout",
+    "dns_error",
+    "http_response_timeout",
+    "http_response_incomplete",
+    "http_protocol_error",
+    "tls_certificate_error",
+    "destination_unavailable",
+)
+"""RFC 9209 types that are counted from the start, with zero."""
+
+SECONDS = (0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 20.0, 60.0, 300.0, 1800.0, 7200.0)
+"""From an answer out of a near cache to a film watched in one go."""
+GAPS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+RATES = (1e5, 3e5, 1e6, 3e6, 1e7, 3e7, 1e8, 3e8, 1e9)
+"""Bytes a second."""
+LEAST_RATED = 65536
+"""Bytes; the rate of a smaller answer says nothing."""
+LOG_EVERY = 60.0
+"""Seconds in which the same failure of a route is logged once."""
+
+ANONYMOUS = "-"
+"""Stands for all sources that clients name."""
+NO_ROUTE = "-"
+
+
+class RouteTally:
+    """The counts of one route.
+
+    `sources` are those of the configuration, in its order; `where` is an upstream's host and port.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, path: str, kind: str, names: Iterable[str], problems: Problems, where: str = ""
+    ) -> None:
+        self.path = path
+        self.where = where
+        self.kind = kind
+        self.problems = problems
+        self.sources = {name: SourceTally(name, self._told) for name in names}
+        self.statuses = Counter(dict.fromkeys(STATUSES, 0))
+        self.endings = Counter(dict.fromkeys(ENDINGS, 0))
+        self.errors = Counter(dict.fromkeys(ERRORS, 0))
+        self.sent = 0
+        self.resumes = 0
+        self.duplicates = 0
+        self.seconds = Histogram(SECONDS)
+        self.first_byte = Histogram(LATENCIES)
+        self.gap = Histogram(GAPS)
+        self.rate = Histogram(RATES)
+        self._news = LogThrottle(LOG_EVERY)
+
+    def source(self, name: str) -> SourceTally:
+        """Return the tally of a configured source, or the one for all that clients name."""
+        return self.sources.get(name) or self.sources.get(ANONYMOUS, UNCOUNTED)
+
+    def observe(self, record: AccessRecord) -> None:
+        """Count a request that has ended."""
+        self.statuses[record.status] += 1
+        self.endings[record.ended] += 1
+        self.sent += record.bytes_sent
+        self.resumes += record.resumes
+        self.duplicates += record.duplicates
+        self.seconds.observe(record.seconds)
+        if record.error is not None and record.ending[0] in "Ss":
+            self.errors[record.error] += 1
+        if record.first_byte is not None:
+            self.first_byte.observe(record.first_byte)
+            flowed = record.seconds - record.first_byte
+            if record.bytes_sent >= LEAST_RATED and flowed > 0:
+                self.rate.observe(record.bytes_sent / flowed)
+        if record.longest_gap is not None:
+            self.gap.observe(record.longest_gap)
+
+    def failed(self, error: SourceError, status: int, request_id: str, now: float) -> None:
+        """Log a request that the route's upstream or all of its sources failed."""
+        if self.kind != "upstream":
+            self.problems.note(self.path, "", "no_source", str(error))
+        if self._news.should_log((self.where, error.kind), now):
+            self._log.warn(
+                "{route}: {status}, {reason}",
+                route=self.path,
+                status=status,
+                reason=str(error),
+                transfer=request_id,
+            )
+
+    def _told(self, source: SourceTally, kind: str, text: str) -> None:
+        self.problems.note(self.path, source.name, kind, text)
+
+
+class Tallies:
+    """Those of all routes, and of requests that none of them has (`NO_ROUTE`)."""
+
+    def __init__(self, routes: Iterable[Route] = ()) -> None:
+        self.problems = Problems()
+        self.routes: dict[str, RouteTally] = {}
+        self.unrouted = RouteTally(NO_ROUTE, "none", (), self.problems)
+        for route in routes:
+            self.add(route)
+
+    def add(self, route: Route) -> RouteTally:
+        """Return the tally of a route, with a count of zero for each source that is new."""
+        kind, names = kind_and_sources(route)
+        label = label_of(route)
+        tally = self.routes.get(label)
+        if tally is None or tally.kind != kind:
+            where = where_of(route)
+            tally = RouteTally(label, kind, names, self.problems, where)
+            self.routes[label] = tally
+        for name in names:
+            if name not in tally.sources:
+                tally.sources[name] = SourceTally(name, tally._told)
+        return tally
+
+    def keep(self, routes: Iterable[Route]) -> None:
+        """Forget the routes and sources that aren't among these any longer."""
+        kept: dict[str, RouteTally] = {}
+        for route in routes:
+            tally = kept[label_of(route)] = self.add(route)
+            tally.where = where_of(route)
+            tally.sources = {name: tally.sources[name] for name in kind_and_sources(route)[1]}
+        self.routes = kept
+
+    def of(self, label: str) -> RouteTally:
+        """Return the tally of the route that is called so."""
+        return self.routes.get(label, self.unrouted)
+
+    def observe(self, record: AccessRecord) -> None:
+        """Count a request that has ended."""
+        self.of(record.route).observe(record)
+
+    def __iter__(self) -> Iterator[RouteTally]:
+        yield from self.routes.values()
+        yield self.unrouted
+
+
+def label_of(route: Route) -> str:
+    """Return what logs and counts call a route: its path, behind the first of its hosts."""
+    return f"{route.hosts[0]}{route.path}" if route.hosts else route.path
+
+
+def kind_and_sources(route: Route) -> tuple[str, list[str]]:
+    """Return what a route is, and its sources' names: their URLs without queries."""
+    if isinstance(route, UpstreamRoute):
+        return "upstream", names_of(route)
+    if isinstance(route, SourcesRoute):
+        return "sources", names_of(route)
+    return "query", [ANONYMOUS]
+
+
+def where_of(route: Route) -> str:
+    """Return host and port of the one upstream of a route, as its connections are known."""
+    if not isinstance(route, UpstreamRoute):
+        return ""
+    url = route.upstream
+    return str(Origin(url.scheme, url.host, url.port))
