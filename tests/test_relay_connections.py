@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import struct
+from socket import SO_LINGER, SO_RCVBUF, SO_SNDBUF, SOL_SOCKET
 from typing import Any
 
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import deferLater
 
-from tests.support.client import Client, get, post
+from tests.support.client import Client, get, post, reactor
 from tests.support.origin import Origin
-from tests.support.proxied_case import HELLO, ProxyCase, fixed
+from tests.support.proxied_case import HELLO, Proxy, ProxyCase, fixed
 from tests.support.replies import Close, File, Pattern, Received, Reply, Wait, status
 
 CONTENT = Pattern(3000)[0:3000]
@@ -193,3 +196,27 @@ class ConnectionsTest(ProxyCase):
         record = self.records[0]
         self.assertEqual((record.ended, record.error), ("cut", "connection_write_timeout"))
         await self.soon(lambda: origin.open == 0)
+
+    async def test_a_body_that_the_close_ends_is_reset_until_the_kernel_has_all_of_it(self) -> None:
+        """The process may end while it waits to be written: that must not look like its end."""
+        body = bytes(range(256)) * 200
+        origin = await self.origin(fixed(Reply(body=(body,), framing="close")))
+        proxy = Proxy(origin.url, self.records.append)
+        self._until_the_end(proxy)
+        client = await self.client(proxy.port)
+        client.transport.pauseProducing()
+        client.transport.socket.setsockopt(SOL_SOCKET, SO_RCVBUF, 2048)
+        while not proxy.made:
+            await deferLater(reactor, 0.01)
+        transport = proxy.made[0].transport
+        transport.socket.setsockopt(SOL_SOCKET, SO_SNDBUF, 2048)
+        await client.send(b"GET / HTTP/1.0\r\n\r\n")
+        while not self.records:
+            await deferLater(reactor, 0.01)
+        self.assertEqual(self.records[0].ended, "complete")
+        lingers = transport.socket.getsockopt(SOL_SOCKET, SO_LINGER, 8)
+        self.assertEqual(struct.unpack("ii", lingers), (1, 0))
+        client.transport.resumeProducing()
+        await client.ended(10.0)
+        self.assertEqual(client.closed, "fin")
+        self.assertTrue(client.data.endswith(body))

@@ -29,12 +29,13 @@ class Listening:
     """A factory at a port of loopback; with a `context` it speaks TLS."""
 
     def __init__(self, factory: Any, context: Any = None) -> None:
-        self._made: list[Any] = []
+        self.made: list[Any] = []
+        """The protocols of the connections that were accepted."""
         build = factory.buildProtocol
 
         def building(address: Any) -> Any:
             protocol = build(address)
-            self._made.append(protocol)
+            self.made.append(protocol)
             return protocol
 
         factory.buildProtocol = building
@@ -47,7 +48,7 @@ class Listening:
     async def stop(self) -> None:
         """End it and its connections."""
         await self._port.stopListening()
-        for protocol in self._made:
+        for protocol in self.made:
             transport = getattr(protocol, "transport", None)
             if transport is not None and getattr(transport, "connected", False):
                 transport.abortConnection()
