@@ -2,17 +2,19 @@
 #   make demo    the daemon with embedded mirrors; it prints the URL to open
 #   make test    all tests, then ruff and mypy
 #   make fuzz    the property tests with new examples, for SECONDS
+#   make simulation    the whole daemon on a simulated network: SEEDS=100000, SEED=7 for one again
 
 PYTHON ?= python3
 PORT ?= 8000
 SECONDS ?= 300
+SEEDS ?= 10000
 VENV := .venv
 BIN := $(VENV)/bin
 # "compat" puts the checkout itself on the path, which is where Twisted looks for plugins.
 EDITABLE := install --quiet --config-settings editable_mode=compat --editable
 METADATA := pyproject.toml setup.py
 
-.PHONY: demo test check fuzz bench soak clip clean
+.PHONY: demo test check fuzz simulation bench soak clip clean
 
 demo: $(VENV)/.installed
 	$(BIN)/twistd -n --pidfile= aprp --demo --port $(PORT)
@@ -29,6 +31,9 @@ check: $(VENV)/.developing
 # Examples that fail are kept in .hypothesis and tried first the next time.
 fuzz: $(VENV)/.developing
 	$(BIN)/python -m tests.support.explore --seconds $(SECONDS) $(TESTS)
+
+simulation: $(VENV)/.developing
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED) --shrink,--seeds $(SEEDS))
 
 bench: $(VENV)/.developing
 	$(BIN)/python -m benchmarks

@@ -1,0 +1,365 @@
+"""Simulated clients: they ask, take what comes at their own pace, and leave when they like.
+
+Each answer is handed to `told` once it is over, together with what was asked; what was wrong with
+it is the oracle's affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+
+from tests.simulation.answers import Answer, Malformed, Reader
+from tests.simulation.clock import SimulatedClock
+from tests.simulation.network import End, Network
+from tests.simulation.scenario import EPOCH, Ask, Client
+
+PATIENCE = 400.0
+"""Seconds that a client waits for the end of one answer."""
+TAKEN = 65536
+
+
+@dataclass
+class Asked:
+    """One request, and what became of it. `error` is what went wrong in reading it."""
+
+    client: int
+    number: int
+    ask: Ask
+    answer: Answer
+    if_range: str = ""
+    error: str = ""
+    began: float = 0.0
+    over: float = 0.0
+    refused: bool = False
+    """Whether there was no connection to be had."""
+    after_stop: bool = False
+    impatient: bool = False
+
+
+Told = Callable[[Asked], None]
+
+
+class HttpClient:
+    """One connection at a time; what was asked on one that ended is asked no more."""
+
+    def __init__(
+        self,
+        number: int,
+        spec: Client,
+        network: Network,
+        where: tuple[str, int],
+        write: Callable[[Ask, str], bytes],
+        told: Told,
+    ) -> None:
+        self.spec = spec
+        self.done = False
+        self._number = number
+        self._network = network
+        self._clock: SimulatedClock = network.clock
+        self._where = where
+        self._write = write
+        self._told = told
+        self._host = f"10.0.0.{number + 1}"
+        self._next = 0
+        self._waiting: list[Asked] = []
+        self._end: End | None = None
+        self._reader = Reader()
+        self._to_send = b""
+        self._paused = False
+        self._patience: Any = None
+        self._tags: dict[tuple[int, int], str] = {}
+        self._trickling = False
+        self._clock.callLater(spec.start, self._go_on)
+
+    # Asking
+
+    def _go_on(self) -> None:
+        """Ask the next thing, or everything that is left."""
+        if self._next >= len(self.spec.asks):
+            if not self._waiting:
+                self._finish()
+            return
+        wait = self.spec.asks[self._next].wait
+        if wait:
+            self._clock.callLater(wait, self._ask)
+        else:
+            self._ask()
+
+    def _ask(self) -> None:
+        count = len(self.spec.asks) if self.spec.pipelined else self._next + 1
+        asks = self.spec.asks[self._next : count]
+        data = b""
+        for ask in asks:
+            held = self._tags.get((ask.route, ask.file), "")
+            if_range = held if ask.if_range == "held" else ask.if_range
+            asked = Asked(self._number, self._next, ask, Answer(ask.method), if_range)
+            asked.began = asked.answer.began = asked.answer.last = self._clock.rightNow
+            self._waiting.append(asked)
+            self._next += 1
+            data += self._write(ask, if_range)
+        self._to_send += data
+        self._patience = self._clock.callLater(PATIENCE * len(asks), self._gave_up)
+        if self._end is None:
+            self._network.connect(self._host, self._where, self._connected, self.spec.link)
+        else:
+            self._expect()
+            self._send()
+
+    def _connected(self, end: End | None) -> None:
+        if end is None:
+            for asked in self._waiting:
+                asked.refused = True
+            self._lost("refused")
+            return
+        self._end = end
+        self._reader = Reader()
+        end.watch = self._look
+        self._expect()
+        self._send()
+
+    def _expect(self) -> None:
+        if self._reader.answer is None and self._waiting:
+            self._reader.expect(self._waiting[0].answer)
+
+    def _send(self) -> None:
+        end = self._end
+        if end is None or not self._to_send or self._trickling:
+            return
+        size = self.spec.trickle or len(self._to_send)
+        try:
+            taken = end.send(self._to_send[: min(size, max(0, end.room))])
+        except BrokenPipeError:
+            return
+        self._to_send = self._to_send[taken:]
+        if self.spec.trickle and self._to_send:
+            self._trickling = True
+            self._clock.callLater(0.05, self._trickled)
+
+    def _trickled(self) -> None:
+        self._trickling = False
+        self._send()
+
+    # Taking
+
+    def _look(self) -> None:
+        end = self._end
+        if end is None:
+            return
+        self._send()
+        while not self._paused and self._end is end and end.readable:
+            ask = self._waiting[0].ask if self._waiting else None
+            most = TAKEN
+            if ask is not None and ask.pace:
+                most = max(1, min(TAKEN, int(ask.pace / 10)))
+            try:
+                data = end.receive(most)
+            except ConnectionResetError:
+                self._lost("reset")
+                return
+            if not data:
+                self._lost("fin")
+                return
+            self._take(data)
+            if ask is not None and ask.pace and self._end is end:
+                self._pause(len(data) / ask.pace)
+
+    def _pause(self, seconds: float) -> None:
+        if not self._paused:
+            self._paused = True
+            self._clock.callLater(seconds, self._resume)
+
+    def _resume(self) -> None:
+        self._paused = False
+        self._look()
+
+    def _take(self, data: bytes) -> None:
+        if not self._waiting:
+            self._fail_stray(data)
+            return
+        asked = self._waiting[0]
+        before = asked.answer.size
+        try:
+            whole = self._reader.feed(data)
+        except (Malformed, ValueError) as error:
+            asked.error = f"malformed: {error}"
+            self._close(abort=True)
+            self._lost("malformed")
+            return
+        asked.answer.last = self._clock.rightNow
+        ask = asked.ask
+        if 0 <= ask.leave_at <= asked.answer.size and asked.answer.status and not whole:
+            self._leave(asked)
+            return
+        if before <= ask.pause_at < asked.answer.size:
+            self._pause(ask.pause_for)
+        if whole:
+            self._answered(asked)
+
+    def _answered(self, asked: Asked) -> None:
+        self._waiting.pop(0)
+        self._over(asked)
+        if asked.answer.fields.get("connection") == "close" and self._waiting:
+            return  # what else was asked is lost when the end comes
+        if self._waiting:
+            self._expect()
+            self._take(b"")
+        else:
+            if self._reader.stray:
+                asked.error = f"bytes after the answer: {self._reader.stray[:40]!r}"
+            if self._patience is not None and self._patience.active():
+                self._patience.cancel()
+            if asked.ask.minor == 0 or asked.answer.fields.get("connection") == "close":
+                self._close()
+            self._clock.callLater(0, self._go_on)
+
+    def _fail_stray(self, data: bytes) -> None:
+        asked = Asked(self._number, -1, self.spec.asks[-1], Answer("GET"))
+        asked.error = f"bytes that nothing asked for: {data[:40]!r}"
+        self._close()
+        self._told(asked)
+
+    # Ends
+
+    def _leave(self, asked: Asked) -> None:
+        asked.answer.ended = "left"
+        self._close(abort=asked.ask.leave == "rst")
+        self._lost("left")
+
+    def _gave_up(self) -> None:
+        for asked in self._waiting:
+            asked.impatient = True
+        self._close(abort=True)
+        self._lost("impatient")
+
+    def _lost(self, how: str) -> None:
+        self._reader.end(how)
+        self._close()
+        waiting, self._waiting = self._waiting, []
+        self._to_send = b""
+        for asked in waiting:
+            if not asked.answer.ended:
+                asked.answer.ended = "cut"
+            asked.answer.how = how
+            self._over(asked)
+        if self._patience is not None and self._patience.active():
+            self._patience.cancel()
+        self._clock.callLater(0, self._go_on)
+
+    def _close(self, abort: bool = False) -> None:
+        end, self._end = self._end, None
+        if end is not None:
+            end.close(abort)
+
+    def _over(self, asked: Asked) -> None:
+        asked.over = asked.answer.over = self._clock.rightNow
+        tag = asked.answer.fields.get("etag", "")
+        if tag and asked.answer.status in (200, 206):
+            self._tags[(asked.ask.route, asked.ask.file)] = tag
+        self._told(asked)
+
+    def _finish(self) -> None:
+        if not self.done:
+            self.done = True
+            self._close()
+
+
+class LibraryClient:
+    """A program that reads through `open_transfer` on the daemon's own machine and reactor."""
+
+    def __init__(
+        self,
+        number: int,
+        spec: Client,
+        clock: SimulatedClock,
+        open_it: Callable[[Ask], Any],
+        told: Told,
+    ) -> None:
+        self.spec = spec
+        self.done = False
+        self._number = number
+        self._clock = clock
+        self._open = open_it
+        self._told = told
+        clock.callLater(spec.start, self._begin)
+
+    def _begin(self) -> None:
+        Deferred.fromCoroutine(self._run()).addErrback(self._crashed)
+
+    def _crashed(self, failure: Any) -> None:
+        asked = Asked(self._number, -1, self.spec.asks[0], Answer("GET"))
+        asked.error = f"the reader raised {failure.value!r}"
+        self.done = True
+        self._told(asked)
+
+    async def _run(self) -> None:
+        from aprp.upstream.errors import SourceError
+
+        for number, ask in enumerate(self.spec.asks):
+            if ask.wait:
+                await deferLater(self._clock, ask.wait)
+            answer = Answer("GET", framing="library")
+            asked = Asked(self._number, number, ask, answer, began=self._clock.rightNow)
+            reader = self._open(ask)
+            try:
+                await self._read(reader, ask, answer)
+            except SourceError as error:
+                answer.ended, answer.how = "cut", str(error)
+                await self._read_again(reader, ask, asked)
+            else:
+                answer.ended = answer.ended or "whole"
+            finally:
+                reader.abort()
+            if reader.range is not None or answer.ended == "whole":
+                found = reader.range
+                answer.status = 200
+                answer.fields["start"] = str(found.start if found else 0)
+                answer.fields["length"] = str(found.length if found else 0)
+            answer.over = asked.over = self._clock.rightNow
+            self._told(asked)
+        self.done = True
+
+    async def _read(self, reader: Any, ask: Ask, answer: Answer) -> None:
+        async for piece in reader:
+            before = answer.size
+            answer.pieces.append(piece)
+            answer.size += len(piece)
+            answer.last = self._clock.rightNow
+            if 0 <= ask.leave_at <= answer.size:
+                answer.ended = "left"
+                return
+            if ask.pace:
+                await deferLater(self._clock, len(piece) / ask.pace)
+            if before <= ask.pause_at < answer.size:
+                await deferLater(self._clock, ask.pause_for)
+
+    async def _read_again(self, reader: Any, ask: Ask, asked: Asked) -> None:
+        """A transfer that failed has to fail each time that it's read."""
+        from aprp.upstream.errors import SourceError
+
+        for _ in range(ask.again):
+            try:
+                piece = await reader.__anext__()
+            except SourceError:
+                continue
+            except StopAsyncIteration:
+                asked.error = "a transfer that failed ends cleanly when it's read again"
+                return
+            asked.error = f"a transfer that failed gives {len(piece)} bytes when it's read again"
+            return
+
+
+def text_of(asked: Asked) -> str:
+    """For reports."""
+    answer = asked.answer
+    at = asked.began - EPOCH
+    return (
+        f"client {asked.client} ask {asked.number} at {at:.3f}: {asked.ask.method} "
+        f"/r{asked.ask.route}/f{asked.ask.file}{asked.ask.in_path} range={asked.ask.range or '-'} "
+        f"if-range={asked.if_range or '-'} HTTP/1.{asked.ask.minor} -> {answer.status} "
+        f"{answer.size} bytes, {answer.ended} {answer.how} after {asked.over - asked.began:.3f} s"
+    )

@@ -1,0 +1,25 @@
+"""Failures that are known and are being mended: the shorter this list, the better. Empty is right.
+
+Each is (profile or "", how the failure begins): a run doesn't count what is listed.
+"""
+
+from __future__ import annotations
+
+from tests.simulation.scenario import Scenario
+
+KNOWN: tuple[tuple[str, str], ...] = (
+    ("", "the bytes are of no version"),  # files without a strong validator, remembered redirects
+    ("", "If-Range joins"),  # a strong tag made of path and length
+    ("", "the strong tag"),
+    ("looped", "a loop"),
+    ("", "in the log: ValueError('min()"),  # an empty file under `same: digest`
+    ("", "the film doesn't go on"),
+    ("", "a fault of the proxy's own"),
+)
+
+
+def known(scenario: Scenario, wrong: str) -> bool:
+    """Whether a failure of the scenario is one of these."""
+    return any(
+        name in ("", scenario.name) and wrong.startswith(beginning) for name, beginning in KNOWN
+    )

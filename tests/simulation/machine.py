@@ -1,0 +1,71 @@
+"""The rest of the machine below a simulated process: its time of day, its threads, its ioctls.
+
+These are the places where aprp leaves its reactor. Whoever adds another one adds it here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import struct
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
+
+from twisted.web.http import HTTPFactory
+
+from aprp.upstream import wall_clock
+from aprp.upstream.http import names
+from aprp.web import sockets
+from tests.simulation.clock import SimulatedClock
+from tests.simulation.reactor import SimulatedSocket
+
+Addresses = Callable[[str], tuple[tuple[str, ...], float | None]]
+"""A name's addresses, and the seconds until they are known; None: never."""
+
+
+@contextlib.contextmanager
+def machine(clock: SimulatedClock, addresses: Addresses) -> Iterator[None]:
+    """Have all that asks the system ask the simulation for as long as this holds."""
+
+    class Thread:
+        """A lookup in a thread of its own."""
+
+        def __init__(self, target: Any, args: tuple[str], **_: Any) -> None:
+            self._target = target
+            self._host = args[0]
+
+        def start(self) -> None:
+            _, delay = addresses(self._host)
+            if delay is not None:
+                clock.callLater(delay, self._target, self._host)
+
+    def resolve(host: str) -> tuple[str, ...]:
+        found, _ = addresses(host)
+        if not found:
+            raise OSError(errno.ENOENT, f"no address of {host}")
+        return found
+
+    before = wall_clock.read_from(clock.seconds)
+    try:
+        with (
+            mock.patch.object(names, "Thread", Thread),
+            mock.patch.object(names, "_getaddrinfo", resolve),
+            mock.patch.object(sockets, "fcntl", _Ioctls),
+            mock.patch.object(HTTPFactory, "_updateLogDateTime", lambda _: None),
+        ):
+            yield
+    finally:
+        wall_clock.read_from(before)
+
+
+class _Ioctls:
+    """Those of simulated sockets. (Twisted's site keeps a text of the time for a log that nobody
+    writes, which would cost a timer each second: it's left out as well.)"""
+
+    @staticmethod
+    def ioctl(handle: Any, request: int, argument: bytes) -> bytes:
+        if isinstance(handle, SimulatedSocket):
+            return struct.pack("i", handle.unacknowledged)
+        return fcntl.ioctl(handle, request, argument)

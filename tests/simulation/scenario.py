@@ -1,0 +1,220 @@
+"""What happens in one simulated world, as plain values: made of a seed, dropped from, kept as JSON.
+
+Everything a world does is decided here beforehand or follows from it. Lists hold what a scenario
+can do without: the runner drops their members one by one to shrink a scenario that fails.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.simulation.network import Link
+
+EPOCH = 1_750_000_000.0
+"""Unix time at which every world begins."""
+FOREVER = 1e9
+PLAIN = Link()
+ANY = -1
+GONE = -1
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a file: `start` picks its bytes, `mtime` is in seconds from EPOCH."""
+
+    size: int
+    start: int
+    mtime: int
+    tag: str
+
+
+@dataclass(frozen=True)
+class File:
+    versions: tuple[Version, ...]
+
+
+@dataclass(frozen=True)
+class Change:
+    """From `at` (seconds from EPOCH), or from the request number `after` for the file, the origin
+    has this version of it; GONE: it answers 404."""
+
+    origin: int
+    file: int
+    version: int
+    at: float | None = None
+    after: int | None = None
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What an origin does wrong with the requests `first` and so on, `count` of them, counted for
+    the file, or for all files where that is ANY. Between `since` and `until`.
+
+    `after` are bytes of the body, `seconds` a time, `status` an answer's.
+    """
+
+    origin: int
+    kind: str
+    file: int = ANY
+    first: int = 0
+    count: int = 1
+    since: float = 0.0
+    until: float = FOREVER
+    after: int = 0
+    seconds: float = 0.0
+    status: int = 503
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How an origin behaves when it behaves well."""
+
+    link: Link = PLAIN
+    think: float = 0.0
+    ranges: bool = True
+    if_range: bool = True
+    """Whether it compares If-Range; if not, it always obeys Range."""
+    etag: str = "strong"
+    """strong: of the version, on every origin the same; own: its own; weak; none."""
+    modified: str = "mtime"
+    """mtime: the version's; date: that of the answer; none."""
+    repeats: str = "all"
+    """Which validators its 206 shows: all, none."""
+    digests: tuple[str, ...] = ()
+    length: str = "declared"
+    """declared, chunked or close."""
+    keeps: bool = True
+    head: bool = True
+    dated: bool = True
+    redirect: int = 0
+    """The status by which it leads to where a file is; 0: it answers itself."""
+    redirect_to: tuple[int, ...] = ()
+    """To which origins in turn; empty: to itself."""
+    pinned: bool = False
+    """Whether the place redirected to has the version of that moment for good."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """Its path is /r<its number>/, with a file's name behind that."""
+
+    kind: str
+    """upstream, sources, query or loop."""
+    origins: tuple[int, ...]
+    same: str = "modified"
+    redirects: str = "same-host"
+    compare: str = "off"
+    block_size: int = 1 << 20
+    window: int = 32 << 20
+    delay: str = "adaptive"
+    duplicate: str = "adaptive"
+    path_ranges: str = "off"
+    connections: int = 4
+    connect_timeout: float = 5.0
+    first_byte_timeout: float = 10.0
+    between_bytes_timeout: float = 10.0
+    send_timeout: float = 60.0
+    resume_for: float = 30.0
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One request. `range` is a Range field's value; `if_range` is "held" for the ETag that the
+    client was given for the file, or a value of its own."""
+
+    route: int
+    file: int
+    method: str = "GET"
+    range: str = ""
+    in_path: str = ""
+    if_range: str = ""
+    minor: int = 1
+    wait: float = 0.0
+    pace: float = 0.0
+    """Bytes a second that it takes; 0: all at once."""
+    pause_at: int = -1
+    pause_for: float = 0.0
+    leave_at: int = -1
+    leave: str = "fin"
+    again: int = 0
+    """For the library: how often it goes on to read once it failed or ended."""
+    stop: int = -1
+
+
+@dataclass(frozen=True)
+class Client:
+    """`http` or `library`; asks one after the other, or all at once where it pipelines."""
+
+    kind: str
+    start: float
+    asks: tuple[Ask, ...]
+    link: Link = PLAIN
+    pipelined: bool = False
+    trickle: int = 0
+    """Bytes of a request that it sends at a time, 50 ms apart; 0: all."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """A name's lookup: seconds until it is answered, negative for never; whether it exists."""
+
+    origin: int
+    delay: float = 0.005
+    found: bool = True
+
+
+@dataclass(frozen=True)
+class Scenario:
+    seed: int
+    name: str
+    files: tuple[File, ...]
+    origins: tuple[Origin, ...]
+    routes: tuple[Route, ...]
+    clients: tuple[Client, ...]
+    changes: tuple[Change, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    names: tuple[Names, ...] = ()
+    stop_at: float | None = None
+    stop_timeout: float = 0.0
+    memory: int = 512 << 20
+    note: str = field(default="", compare=False)
+    """In the corpus: what it found."""
+
+
+def to_json(scenario: Scenario) -> str:
+    """Defaults are left out."""
+    return json.dumps(_plain(scenario), separators=(",", ":"))
+
+
+def from_json(text: str) -> Scenario:
+    made = _made(Scenario, json.loads(text))
+    assert isinstance(made, Scenario)
+    return made
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        found = {}
+        for each in dataclasses.fields(value):
+            held = getattr(value, each.name)
+            if each.default is dataclasses.MISSING or held != each.default:
+                found[each.name] = _plain(held)
+        return found
+    return [_plain(each) for each in value] if isinstance(value, tuple) else value
+
+
+def _made(kind: Any, value: Any) -> Any:
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        assert isinstance(kind, type)
+        return kind(**{name: _made(hints[name], each) for name, each in value.items()})
+    if isinstance(kind, types.UnionType):
+        return value
+    if typing.get_origin(kind) is tuple:
+        return tuple(_made(typing.get_args(kind)[0], each) for each in value)
+    return value

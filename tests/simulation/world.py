@@ -1,0 +1,375 @@
+"""One world: the real daemon and the library on a simulated network, run to its end and judged.
+
+The daemon is `aprp.daemon.service.Daemon` as it is, from its settings down. Only its reactor, its
+clock, its log files and its process are simulated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
+from zope.interface import implementer
+
+from aprp.config import Settings
+from aprp.daemon.service import Daemon
+from aprp.library.open_transfer import open_transfer
+from tests.simulation.clients import Asked, HttpClient, LibraryClient, text_of
+from tests.simulation.clock import Livelock, SimulatedClock
+from tests.simulation.machine import machine
+from tests.simulation.network import Address, Link, Network
+from tests.simulation.oracle import Oracle
+from tests.simulation.origins import PORT, SimulatedOrigin, address_of, host_of
+from tests.simulation.reactor import SimulatedReactor
+from tests.simulation.scenario import EPOCH, Ask, Route, Scenario
+
+HOST = "20.0.0.1"
+NAME = "self.sim"
+HORIZON = 20_000.0
+"""Seconds after which a world whose clients aren't done is stuck."""
+QUIET = 200.0
+"""Seconds after the last client in which every timer runs out."""
+MOST_STEPS = 300_000
+MOST_HELD = 2 << 20
+"""Bytes that may wait for one client in the transport of the daemon."""
+LOOK = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a world. `trace` tells whether two runs were the same."""
+
+    wrong: tuple[str, ...]
+    seconds: float
+    """Simulated."""
+    steps: int
+    trace: str
+    answers: tuple[str, ...]
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The failures without what differs from seed to seed."""
+        return frozenset(_kind(each) for each in self.wrong)
+
+
+def _kind(text: str) -> str:
+    return "".join("" if each.isdigit() else each for each in text.partition(" (")[0])[:40]
+
+
+class _NoLogs:
+    """The daemon's log files, of which there are none."""
+
+    access = None
+    observer = None
+    on_standard_error = True
+
+    def open(self, *_: object) -> _NoLogs:
+        return self
+
+    def adopt(self, logs: object) -> None:
+        """Nothing to do."""
+
+    def reopen(self) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+    def dropped(self) -> dict[str, int]:
+        return {}
+
+
+class World:
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.clock = SimulatedClock(EPOCH)
+        self.network = Network(self.clock)
+        self.network.link_to = self._link_to
+        self.reactor = SimulatedReactor(self.network, HOST)
+        self.reactor.nameResolver.answer = self.addresses
+        self.origins = [
+            SimulatedOrigin(scenario, index, self.clock) for index in range(len(scenario.origins))
+        ]
+        self._by_address = {address_of(each.index): each for each in self.origins}
+        for origin in self.origins:
+            self.network.listen((address_of(origin.index), PORT), origin.accept)
+        self.asked: list[Asked] = []
+        self.wrong: list[str] = []
+        self.stopped: float | None = None
+        self._ended = False
+        self.daemon: Any = None
+        self.clients: list[HttpClient | LibraryClient] = []
+        self._left = 0
+
+    def begin(self) -> None:
+        """Start the daemon, and have the clients come when they do."""
+        scenario = self.scenario
+        logs: Any = _NoLogs()
+        self.daemon = Daemon(_settings(scenario), self.reactor, logs)
+        self.daemon.privilegedStartService()
+        self.daemon.startService()
+        self.clients += [self._client(number) for number in range(len(scenario.clients))]
+        self._left = len(self.clients)
+        if scenario.stop_at is not None:
+            self.clock.callLater(scenario.stop_at, self._stop)
+        self.clock.callLater(LOOK, self._look)
+
+    # What the world is made of
+
+    def _link_to(self, where: Address, source: str) -> Link | str | None:
+        origin = self._by_address.get(where[0])
+        if origin is None:
+            return Link(latency=0.0001, rate=1e9)
+        fault = origin.way()
+        if fault is not None:
+            return "lost" if fault.kind == "lost" else None
+        return origin.spec.link
+
+    def addresses(self, name: str) -> tuple[tuple[str, ...], float | None]:
+        if name == NAME:
+            return (HOST,), 0.001
+        for index in range(len(self.origins)):
+            if name == host_of(index):
+                for told in self.scenario.names:
+                    if told.origin == index:
+                        found = (address_of(index),) if told.found else ()
+                        return found, None if told.delay < 0 else told.delay
+                return (address_of(index),), 0.002
+        return (), 0.01
+
+    def _client(self, number: int) -> HttpClient | LibraryClient:
+        spec = self.scenario.clients[number]
+        if spec.kind == "library":
+            return LibraryClient(number, spec, self.clock, self._open, self._told)
+        where = (HOST, PORT)
+        return HttpClient(number, spec, self.network, where, self._write, self._told)
+
+    def _open(self, ask: Ask) -> Any:
+        route = self.scenario.routes[ask.route]
+        urls = [f"http://{host_of(index)}/f{ask.file}" for index in route.origins]
+        first, _, last = ask.range.removeprefix("bytes=").partition("-")
+        return open_transfer(
+            urls,
+            start=int(first or 0),
+            stop=int(last) + 1 if last else None,
+            reactor=self.reactor,
+            **_transfer_settings(route),
+        )
+
+    def _write(self, ask: Ask, if_range: str) -> bytes:
+        """A request as it goes out."""
+        route = self.scenario.routes[ask.route]
+        target = f"/r{ask.route}/f{ask.file}{ask.in_path}"
+        if route.kind == "query":
+            urls = ",".join(f"http://{host_of(each)}/f{ask.file}" for each in route.origins)
+            target = f"/r{ask.route}?host={urls}"
+        lines = [f"{ask.method} {target} HTTP/1.{ask.minor}", "Host: proxy.sim"]
+        if ask.range:
+            lines.append(f"Range: {ask.range}")
+            if if_range:
+                lines.append(f"If-Range: {if_range}")
+        return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+    def _told(self, asked: Asked) -> None:
+        asked.after_stop = self._ended
+        self.asked.append(asked)
+
+    # The run
+
+    def run(self) -> Outcome:
+        """Let everything happen, and judge it."""
+        with _watched_log(self.wrong):
+            try:
+                self.clock.run(EPOCH + HORIZON, MOST_STEPS, self._all_done)
+                if not all(client.done for client in self.clients):
+                    self.wrong.append("a client isn't done after all that time")
+                self.clock.run(self.clock.rightNow + QUIET, MOST_STEPS)
+                if not self._ended:
+                    self._nothing_left()
+                    self._stop()
+                    self.clock.run(self.clock.rightNow + QUIET, MOST_STEPS)
+                if not self._ended:
+                    self.wrong.append("the daemon doesn't stop")
+                self._nothing_at_all()
+            except Livelock as livelock:
+                self.wrong.append(f"livelock: {livelock}")
+            finally:
+                self._clean_up()
+        self.wrong += Oracle(self.scenario, self.origins).judge(self.asked, self.stopped)
+        answers = tuple(text_of(asked) for asked in self.asked)
+        trace = hashlib.sha256("\n".join([*answers, *self.wrong]).encode())
+        trace.update(str(self.clock.steps).encode())
+        return Outcome(
+            tuple(self.wrong),
+            self.clock.rightNow - EPOCH,
+            self.clock.steps,
+            trace.hexdigest()[:16],
+            answers,
+        )
+
+    def _all_done(self) -> bool:
+        if self._left and self.clients[self._left - 1].done:
+            self._left -= 1
+        return not self._left
+
+    def _stop(self) -> None:
+        """SIGTERM: the service is stopped, then the reactor, then the process is gone."""
+        if self.stopped is None:
+            self.stopped = self.clock.rightNow
+            stopping: Deferred[Any] = self.daemon.stopService()
+            stopping.addCallbacks(self._exit, self._cannot_stop)
+
+    def _cannot_stop(self, failure: Any) -> None:
+        self.wrong.append(f"stopping fails: {failure.value!r}")
+        self._exit(None)
+
+    def _exit(self, _: object) -> None:
+        for callable, args, kw in self.reactor.triggers("before shutdown"):
+            callable(*args, **kw)
+        self.reactor.disconnect_all()
+        self.clock.callLater(0, self._gone)
+
+    def _gone(self) -> None:
+        self._ended = True
+        self.reactor.end_process()
+
+    def _clean_up(self) -> None:
+        """A world that failed leaves nothing to the next one."""
+        if not self._ended and self.stopped is None:
+            with contextlib.suppress(Exception):
+                self._stop()
+
+    # What may not be
+
+    def _look(self) -> None:
+        """Now and then, at what must be bounded at all times."""
+        shared, wrong = self._shared, self.wrong
+        if shared is not None and shared.held > self.scenario.memory + (1 << 20):
+            wrong.append(f"{shared.held} bytes are held")
+        for descriptor in self.reactor.selectables():
+            waiting = len(getattr(descriptor, "dataBuffer", b""))
+            waiting += getattr(descriptor, "_tempDataLen", 0)
+            if waiting > MOST_HELD:
+                wrong.append(f"{waiting} bytes wait in one transport")
+        if self.reactor.starved:
+            wrong.append("descriptors ran out")
+        elif not wrong and not self._all_done():
+            self.clock.callLater(LOOK, self._look)
+
+    @property
+    def _shared(self) -> Any:
+        route = next((each for each in self._site._tree._routes if hasattr(each, "_shared")), None)
+        return None if route is None else route._shared
+
+    @property
+    def _site(self) -> Any:
+        return self.daemon._site
+
+    def _nothing_left(self) -> None:
+        """No client is there any more, and everything that waits has run out."""
+        left = {
+            "requests in flight": len(self._site.in_flight),
+            "channels": len(self._site.channels),
+            "descriptors": len(self.reactor.descriptors) - 1,
+            "connections to sources": self.daemon._agent.connections,
+        }
+        if self._shared is not None:
+            left["transfers"] = self._shared.transfers
+            left["bytes held"] = self._shared.held
+            left["slots"] = sum(self._shared.connections.values())
+        self.wrong += [f"left behind: {count} {name}" for name, count in left.items() if count]
+        if self.reactor.starved and "descriptors ran out" not in self.wrong:
+            self.wrong.append("descriptors ran out")
+
+    def _nothing_at_all(self) -> None:
+        """The daemon is gone."""
+        for call in self.clock.getDelayedCalls():
+            function = getattr(call, "func", None)
+            owner = getattr(function, "__self__", None)
+            module = type(owner).__module__ if owner is not None else function.__module__
+            if module.startswith(("aprp", "twisted")):
+                self.wrong.append(f"left behind: a timer of {module}")
+                return
+
+
+def _settings(scenario: Scenario) -> Settings:
+    routes: Any = [_route(number, route) for number, route in enumerate(scenario.routes)]
+    return Settings(
+        listen=(f"tcp:{PORT}:interface={HOST}",),
+        memory=scenario.memory,
+        stop_timeout=scenario.stop_timeout,
+        routes=routes,
+    )
+
+
+def _route(number: int, route: Route) -> dict[str, Any]:
+    settings: dict[str, Any] = {
+        "path": f"/r{number}/",
+        "connect_timeout": route.connect_timeout,
+        "first_byte_timeout": route.first_byte_timeout,
+        "between_bytes_timeout": route.between_bytes_timeout,
+        "send_timeout": route.send_timeout,
+        "resume_for": route.resume_for,
+    }
+    if route.kind == "loop":
+        return settings | {"upstream": f"http://{NAME}/r{number}/"}
+    if route.kind == "upstream":
+        return settings | {
+            "upstream": f"http://{host_of(route.origins[0])}/",
+            "path_ranges": route.path_ranges,
+        }
+    settings |= _transfer_settings(route)
+    if route.kind == "query":
+        return settings | {"path": f"/r{number}", "query": "host", "allow": ["*.sim"]}
+    sources = [
+        {"url": f"http://{host_of(index)}/", "connections": route.connections}
+        for index in route.origins
+    ]
+    return settings | {"sources": sources, "path_ranges": route.path_ranges}
+
+
+def _transfer_settings(route: Route) -> dict[str, Any]:
+    """Those that the library takes too."""
+    return {
+        "same": route.same,
+        "redirects": route.redirects,
+        "compare": route.compare,
+        "block_size": route.block_size,
+        "window": max(route.window, route.block_size),
+        "delay": route.delay,
+        "duplicate": route.duplicate,
+        "connect_timeout": route.connect_timeout,
+        "first_byte_timeout": route.first_byte_timeout,
+        "between_bytes_timeout": route.between_bytes_timeout,
+        "resume_for": route.resume_for,
+    }
+
+
+@contextlib.contextmanager
+def _watched_log(wrong: list[str]) -> Iterator[None]:
+    """A traceback in the log is a failure."""
+
+    @implementer(ILogObserver)
+    def observe(event: LogEvent) -> None:
+        if event["log_level"] is LogLevel.critical or "log_failure" in event:
+            failure = event.get("log_failure")
+            wrong.append(f"in the log: {failure.value!r}" if failure else "in the log: a fault")
+
+    globalLogPublisher.addObserver(observe)
+    try:
+        yield
+    finally:
+        globalLogPublisher.removeObserver(observe)
+
+
+def run(scenario: Scenario) -> Outcome:
+    """The outcome of a scenario: always the same for the same one."""
+    world = World(scenario)
+    with machine(world.clock, world.addresses):
+        world.begin()
+        return world.run()
