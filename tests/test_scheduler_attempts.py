@@ -43,7 +43,7 @@ class TrafficTests(SynchronousTestCase):
         second = self.begin("b", Assignment(MIB // 2, MIB, self.state.attempts[first]))
         self.assertEqual(
             self.actions(),
-            [m.Shorten(first, MIB // 2), m.Fetch(second, "b", MIB // 2, MIB)],
+            [m.Fetch(second, "b", MIB // 2, MIB)],
         )
 
     def test_at_the_end_it_was_cut_back_to_it_is_abandoned(self) -> None:

@@ -158,8 +158,6 @@ class SimulatedTransfer:
                 self.trace.done = self._now
             case m.Fail(reasons):
                 self.trace.failed = reasons
-            case m.Shorten():
-                pass
 
     def granted(self, source: str) -> None:
         """Open a connection if none is idle, then pass the grant on."""

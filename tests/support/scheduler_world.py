@@ -83,8 +83,6 @@ class World:
                     granted = None
                     self.given_back = {}
                     self._fetched(action)
-                case m.Shorten(number, stop):
-                    assert self.attempts[number][1] < stop
                 case m.Abandon(number):
                     del self.attempts[number]
                 case m.Keep():

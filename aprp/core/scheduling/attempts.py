@@ -143,7 +143,6 @@ class AttemptTracker:
             self.abandon(attempt)
         else:
             self._state.cut(attempt, stop)
-            self.actions.append(m.Shorten(attempt.number, stop))
 
     def abandon(self, attempt: AttemptState) -> None:
         """The attempt is over, and what it owed is anyone's."""

@@ -214,15 +214,6 @@ class Fetch:
 
 
 @dataclass(frozen=True, slots=True)
-class Shorten:
-    """Bytes of the attempt from ``stop`` on aren't wanted. Nothing has to be done at once: when
-    the attempt gets there, Abandon follows. A caller may use it to read no further."""
-
-    attempt: int
-    stop: int
-
-
-@dataclass(frozen=True, slots=True)
 class Abandon:
     """Stop the attempt now and release its slot; no event of it is wanted any longer."""
 
@@ -264,6 +255,4 @@ class Fail:
     reasons: tuple[tuple[str, str], ...]
 
 
-Action = (
-    WantSlot | WithdrawWant | ReleaseSlot | Fetch | Shorten | Abandon | Keep | Forget | Done | Fail
-)
+Action = WantSlot | WithdrawWant | ReleaseSlot | Fetch | Abandon | Keep | Forget | Done | Fail

@@ -39,7 +39,8 @@ event, with the same ``now`` or a later one.
   client, in order; ``ready`` grows while the head block is still coming.
 - After the last byte that the head promised, send Ended(COMPLETED); if fewer came,
   Ended(BROKEN); if more, keep none of the surplus and send Ended(LIED).
-- Shorten needs nothing; Abandon stops an attempt at once. Events of an abandoned attempt that
+- Abandon stops an attempt at once. It also comes when an attempt reaches the point where another
+  one has taken over the rest of its block. Events of an abandoned attempt that
   were already on their way are ignored.
 - When the client (or the transport's buffer, as the caller counts it) took bytes, send
   ClientTook(count). All asking is bounded by it: a client that takes nothing is asked for at most

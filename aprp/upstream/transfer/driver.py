@@ -277,8 +277,6 @@ class Driver:
                 case m.Fail(reasons):
                     self._failure = Exhausted(reasons)
                     self._finish()
-                case m.Shorten():
-                    pass
         if chunk is not None:
             self._watcher.came(chunk.attempt, chunk.at, len(chunk.data), kept)
 
