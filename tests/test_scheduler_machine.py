@@ -131,8 +131,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: not self.world.over)
     @rule(window=st.sampled_from([256 * m.KIB, 2 * m.MIB, 32 * m.MIB]))
     def narrow(self, window: int) -> None:
-        self.world.most = max(self.world.most, window)
-        self.world.send(m.WindowChanged(window))
+        self.world.resize(window)
 
     @precondition(lambda self: len(self.world.log) > 40)
     @rule()

@@ -48,7 +48,8 @@ class World:
         self.kept = 0
         self.given = start
         self.start = start
-        self.most = self.settings.window
+        self.most = self.settings.window  # what may wait; it falls as the client takes it
+        self.window = self.settings.window  # what may be requested
         self.done = False
         self.failed: m.Fail | None = None
         self.log: list[tuple[float, m.Event, list[m.Action]]] = []
@@ -100,7 +101,7 @@ class World:
     def _fetched(self, fetch: m.Fetch) -> None:
         assert fetch.attempt not in self.numbers, "a number was used twice"
         assert fetch.start < fetch.stop
-        assert fetch.stop <= self.given + self.most, "asked beyond the window"
+        assert fetch.stop <= self.given + self.window, "asked beyond the window"
         self.numbers.add(fetch.attempt)
         self.attempts[fetch.attempt] = [fetch.source, fetch.start, fetch.stop, False]
         of_source = sum(a[0] == fetch.source for a in self.attempts.values())
@@ -129,6 +130,9 @@ class World:
         assert self.scheduler.ready == self.contiguous()
         waiting = sum(high - max(low, self.given) for low, high in self.held.items())
         assert waiting <= self.most, "more is waiting than the window"
+        in_flight = [self.scheduler._state.attempts[n].stop for n in self.attempts]
+        reach = max(max(in_flight, default=0), max(self.held.values(), default=0)) - self.given
+        self.most = max(self.window, min(self.most, reach))
         assert waiting == self.scheduler.buffered
         if self.over:
             assert all(at == stop for _, at, stop, _ in self.attempts.values())
@@ -150,6 +154,12 @@ class World:
 
     def begin(self) -> None:
         self.send(m.Started())
+
+    def resize(self, window: int) -> None:
+        """What is already there or requested stays; new requests keep to the new window."""
+        self.window = window
+        self.most = max(self.most, window)
+        self.send(m.WindowChanged(window))
 
     def grant(self, source: str, ready: bool = False, connect: float | None = None) -> None:
         del self.wants[source]
