@@ -15,6 +15,7 @@ from typing import NoReturn
 from aprp import __version__
 from aprp.config import ConfigFaults, find, json_schema, load
 from aprp.config.faults import nearest
+from aprp.ctl import command as controlling
 from aprp.get import command as getting
 from aprp.simulator import command as simulating
 
@@ -111,7 +112,11 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     simulate = commands.add_parser("simulate", help="compare the scheduler's policies")
     simulating.add_arguments(simulate)
     simulate.set_defaults(run=simulating.run)
-    return parser, {"serve": serve, "check": check, "get": get, "simulate": simulate}
+    ctl = commands.add_parser("ctl", help="command a daemon that runs")
+    controlling.add_arguments(ctl)
+    ctl.set_defaults(run=controlling.run)
+    every = {"serve": serve, "check": check, "get": get, "simulate": simulate, "ctl": ctl}
+    return parser, every
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:

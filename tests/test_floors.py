@@ -28,7 +28,7 @@ FLOORS = (
     ("aprp.web",),
     ("aprp.web.admin",),
     ("aprp.library", "aprp.demo"),
-    ("aprp.get",),
+    ("aprp.get", "aprp.ctl"),
     ("aprp.daemon.descriptor",),
     ("aprp.daemon.log_sinks",),
     (

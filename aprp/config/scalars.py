@@ -8,6 +8,7 @@ from the key's name: "has no unit; ...".
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 from collections.abc import Mapping
@@ -25,6 +26,9 @@ from aprp.core.http.htpasswd import parse_htpasswd
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
+
+MOST_OF_SOCKET = 107
+"""unix(7): bytes of its path, with a NUL behind them."""
 
 EMPTY = "is empty; give it a value, or leave the key out"
 
@@ -222,6 +226,23 @@ class OutputFile(Scalar):
         if text in ("", "-"):
             raise ValueError("is not the name of a file")
         return _resolved(text, info)
+
+
+class SocketFile(Scalar):
+    """A unix socket to be made, relative to the configuration's folder."""
+
+    types = (Path,)
+
+    def read_in(self, text: str, info: ValidationInfo) -> Path:
+        if not text:
+            raise ValueError("is not the name of a file")
+        return _resolved(text, info)
+
+    def bound(self, value: Path) -> None:
+        if len(os.fsencode(value.absolute())) > MOST_OF_SOCKET:
+            raise ValueError(
+                f"is longer than the {MOST_OF_SOCKET} bytes that the path of a unix socket may have"
+            )
 
 
 class CaFile(Scalar):

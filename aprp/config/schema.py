@@ -42,6 +42,7 @@ _EXAMPLES: dict[str, list[Any]] = {
     "certificate": ["fullchain.pem"],
     "certificates": [[{"certificate": "fullchain.pem", "key": "privkey.pem"}]],
     "key": ["privkey.pem"],
+    "control": ["/run/aprp/ctl.sock"],
     "cors": [["https://player.example"], ["*"]],
     "hosts": [["films.example.org"]],
     "response_headers": [{"X-Frame-Options": "DENY"}],

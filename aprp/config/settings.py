@@ -65,6 +65,7 @@ from aprp.config.scalars import (
     PasswordFile,
     Secret,
     Size,
+    SocketFile,
     check_certificate,
 )
 from aprp.core.http.signed_urls import LinkBinding, SignatureForm
@@ -345,6 +346,8 @@ class Settings(_Model):
     """Certificates for `tls:` listeners; the first is for clients that name no other."""
     admin: Annotated[str, Endpoint()] | None = None
     """An endpoint string for the status page, /metrics and /healthz; null: no admin port."""
+    control: Annotated[Path, SocketFile()] | None = None
+    """The unix socket for aprp ctl; null: ctl.sock in systemd's runtime directory, if any."""
     log: LogSettings = LogSettings()
     """The log and the access log."""
     memory: Annotated[int, Size(least=64 * KIB)] = 512 * MIB

@@ -119,6 +119,8 @@ class Listener(Service):
         if isinstance(error, CannotListenError):
             reason = getattr(error.socketError, "strerror", None) or error.socketError
             return f"{reason}; {self._advice}"
+        if isinstance(error, OSError) and error.strerror:
+            return f"{error.strerror}; {self._advice}"
         return str(error) or type(error).__name__
 
 

@@ -135,6 +135,10 @@ class Logs:
             if sink is not None:
                 sink.close()
 
+    def change_level(self, level: str) -> None:
+        """Log at another level, until other settings are adopted."""
+        self.observer.change(self._log, level)
+
     def reopen(self) -> None:
         """Open the files anew, for those who rotate them from outside."""
         self._log.reopen()

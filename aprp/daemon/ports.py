@@ -105,6 +105,19 @@ class Ports(MultiService):
         return Listener(where, self._factory, self._reactor, self._advice, self._certificates)
 
 
+async def open_all(wanted: Sequence[tuple[Ports, Sequence[str]]]) -> list[PortChange]:
+    """Open what is wanted of several, or nothing; raises `CannotServe`."""
+    changes: list[PortChange] = []
+    try:
+        for ports, where in wanted:
+            changes.append(await ports.open(where))
+    except CannotServe:
+        for (ports, _), change in zip(wanted, changes, strict=False):
+            await ports.undo(change)
+        raise
+    return changes
+
+
 def _is_passed(where: str) -> bool:
     """Whether the socket is one that the service manager passed at the start, and only then."""
     return where.removeprefix("haproxy:").startswith("systemd:")

@@ -22,12 +22,14 @@ from twisted.python.components import Componentized
 
 from aprp.config import ConfigFaults, Fault, Loaded, Settings, find, load
 from aprp.daemon.certificates import CannotUse, Certificates
+from aprp.daemon.commands import Commands
+from aprp.daemon.control import ControlFactory, socket_of
 from aprp.daemon.listening import CannotServe
 from aprp.daemon.log_opener import LogOpener
 from aprp.daemon.log_sinks import standard_output
 from aprp.daemon.notify import notify
 from aprp.daemon.options import Options
-from aprp.daemon.ports import Ports
+from aprp.daemon.ports import Ports, open_all
 from aprp.daemon.reload import Reloader
 from aprp.daemon.signals import StopSignals
 from aprp.demo.files import CLIP, demo_files
@@ -51,6 +53,7 @@ __all__ = ["Daemon", "Options", "makeService"]
 _NO_TWISTD: Mapping[str, Any] = {}
 BESIDES = 10.0
 """Seconds that stopping may take beside the time that answers have."""
+OTHER_SOCKET = "end the daemon that has it, or name another with control:"
 OTHER_PORT = "end what holds the port, or choose another with --port"
 
 
@@ -114,9 +117,21 @@ class Daemon(MultiService):
         self._ports = Ports(settings.listen, site, reactor, advice, self._certificates)
         site.accept = self._ports.accept
         self._admin_ports = Ports(_admin(settings), admin, reactor, advice, self._certificates)
-        for ports in (self._ports, self._admin_ports):
-            ports.setServiceParent(self)
         self._reloader = Reloader(path, self, reactor, self._reloaded)
+        control = ControlFactory(self._commands().handlers())
+        sockets = socket_of(settings)
+        self._control_ports = Ports(sockets, control, reactor, OTHER_SOCKET, self._certificates)
+        for ports in (self._ports, self._admin_ports, self._control_ports):
+            ports.setServiceParent(self)
+
+    def _commands(self) -> Commands:
+        return Commands(
+            self._overview,
+            self._logs,
+            lambda: self._settings,
+            lambda: self.addresses,
+            self._reloader.reload,
+        )
 
     def _access_log(self) -> AccessLog | None:
         access = self._logs.access
@@ -211,17 +226,17 @@ class Daemon(MultiService):
             certificates = self._certificates.load(settings.certificates)
             tree = make_tree(settings, self._shared, self._reactor, self.listening, self._tallies)
             checks = list(checks_of(settings))
-            ports = await self._ports.open(settings.listen)
-            try:
-                admin_ports = await self._admin_ports.open(_admin(settings))
-            except CannotServe:
-                await self._ports.undo(ports)
-                raise
-        except CannotUse as error:
+            wanted = (
+                (self._ports, settings.listen),
+                (self._admin_ports, _admin(settings)),
+                (self._control_ports, socket_of(settings)),
+            )
+            changes = await open_all(wanted)
+        except BaseException as error:
             logs.close()
-            raise CannotServe(str(error)) from None
-        except BaseException:
-            logs.close()
+            self._tallies.keep(self._settings.routes)
+            if isinstance(error, CannotUse):
+                raise CannotServe(str(error)) from None
             raise
         self._settings = settings
         self._certificates.adopt(certificates)
@@ -232,8 +247,8 @@ class Daemon(MultiService):
         self._check_sources(checks)
         self._site.change_clients(settings)
         self._tallies.keep(settings.routes)
-        await self._ports.make(ports)
-        await self._admin_ports.make(admin_ports)
+        for (ports, _), change in zip(wanted, changes, strict=True):
+            await ports.make(change)
 
     def stopService(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._stop())

@@ -100,6 +100,11 @@ class Overview:
         """The requests that have not ended."""
         return self._running()
 
+    @property
+    def clients(self) -> int:
+        """The number of clients' connections."""
+        return self._clients()
+
     def running_by_route(self) -> dict[str, Running]:
         """Sum up the requests that have not ended."""
         found: dict[str, Running] = {}

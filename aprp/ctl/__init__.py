@@ -1,0 +1,1 @@
+"""``aprp ctl``: commands for a daemon that runs, over its control socket."""

@@ -1,0 +1,178 @@
+"""What the commands of `aprp ctl` do in the daemon."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import aprp
+from aprp.config import Settings
+from aprp.config.faults import listed, nearest
+from aprp.core.http.urls import Url
+from aprp.daemon.control import CannotDo, Handler
+from aprp.daemon.logging import LEVELS, Logs
+from aprp.upstream.transfer.options import names_of
+from aprp.upstream.transfer.shared import SharedResources
+from aprp.upstream.wall_clock import time
+from aprp.web.admin.overview import Overview
+from aprp.web.admin.reloads import ReloadOutcome
+from aprp.web.request import ProxyRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """The commands, for a daemon that has all this. `settings` gives those in use."""
+
+    overview: Overview
+    logs: Logs
+    settings: Callable[[], Settings]
+    addresses: Callable[[], Sequence[str]]
+    reload_configuration: Callable[[], Awaitable[ReloadOutcome]]
+
+    def handlers(self) -> dict[str, Handler]:
+        """Return the commands by name."""
+        return {
+            "status": self.status,
+            "sources": self.sources,
+            "transfers": self.transfers,
+            "drain": self.drain,
+            "resume": self.resume,
+            "reload": self.reload,
+            "log-level": self.log_level,
+        }
+
+    @property
+    def shared(self) -> SharedResources:
+        """What the transfers of the daemon share."""
+        return self.overview.shared
+
+    def status(self) -> dict[str, Any]:
+        """Return what the daemon as a whole does."""
+        health = self.overview.health
+        return {
+            "version": aprp.__version__,
+            "pid": os.getpid(),
+            "state": health.state,
+            "addresses": list(self.addresses()),
+            "requests": len(self.overview.requests),
+            "clients": self.overview.clients,
+            "transfers": self.shared.transfers,
+            "memory": {"held": self.shared.held, "limit": self.shared.memory},
+            "connections": self.shared.agent.connections,
+            "out_of_service": sorted(self.shared.in_service.out),
+            "reload": None if health.reload is None else health.reload.json(),
+        }
+
+    def sources(self) -> list[dict[str, Any]]:
+        """Return each source of the configuration, and how it does."""
+        in_use = self.shared.connections
+        known = dict(self.shared.ratings)
+        found = []
+        for name, routes in self._routes().items():
+            rating = known.get(name)
+            found.append(
+                {
+                    "source": name,
+                    "routes": routes,
+                    "out_of_service": self.shared.in_service.why_out(name),
+                    "connections": in_use.get(name, 0),
+                    "bytes_per_second": rating and rating.rate and round(rating.rate),
+                    "latency": rating and rating.latency,
+                    "failures": 0 if rating is None else rating.failures,
+                }
+            )
+        return found
+
+    def transfers(self) -> list[dict[str, Any]]:
+        """Return each request that has not ended."""
+        now = time()
+        requests = sorted(self.overview.requests, key=lambda request: request.arrived)
+        return [_shown(request, now) for request in requests]
+
+    def drain(self, source: str) -> dict[str, Any]:
+        """Take a source out of service until it is resumed."""
+        name = self._named(source)
+        self.shared.in_service.drain(name)
+        return self._changed(name)
+
+    def resume(self, source: str) -> dict[str, Any]:
+        """Bring a drained source back into service."""
+        name = self._named(source)
+        self.shared.in_service.resume(name)
+        return self._changed(name)
+
+    async def reload(self) -> dict[str, Any]:
+        """Reload the configuration."""
+        outcome = await self.reload_configuration()
+        if not outcome.ok:
+            raise CannotDo(f"the reload was refused, and nothing has changed:\n{outcome.message}")
+        return outcome.json()
+
+    def log_level(self, level: str) -> dict[str, Any]:
+        """Log at another level, until the next reload."""
+        if level not in LEVELS:
+            raise CannotDo(f"{level!r} is not a level; there are {listed(LEVELS)}")
+        self.logs.change_level(level)
+        return {"level": level}
+
+    def _changed(self, name: str) -> dict[str, Any]:
+        self.shared.service_changed()
+        service, routes = self.shared.in_service, self._routes()
+        without = [
+            route.path
+            for route in self.settings().routes
+            if route.path in routes[name] and service.out.issuperset(names_of(route))
+        ]
+        return {
+            "source": name,
+            "out_of_service": service.why_out(name),
+            "connections": self.shared.connections.get(name, 0),
+            "routes_without_source": without,
+        }
+
+    def _routes(self) -> dict[str, list[str]]:
+        """Return the paths of the routes that have each source, by its name."""
+        found: dict[str, list[str]] = {}
+        for route in self.settings().routes:
+            for name in names_of(route):
+                found.setdefault(name, []).append(route.path)
+        return found
+
+    def _named(self, text: str) -> str:
+        """Return the one source that is meant: by its name, or by its host."""
+        names = list(self._routes())
+        if text in names:
+            return text
+        fitting = [name for name in names if text in _handles(name)]
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            raise CannotDo(f"{text!r} may be {listed(fitting)}; write the whole of it")
+        meant = nearest(text, names)
+        hint = f"did you mean {meant}?" if meant else "`aprp ctl sources` lists them"
+        raise CannotDo(f"no source is called {text!r}; {hint}")
+
+
+def _handles(name: str) -> tuple[str, ...]:
+    """What else a source may be called where it is the only one."""
+    try:
+        url = Url.parse(name)
+    except ValueError:
+        return ()
+    return (name.rstrip("/"), url.host, url.authority, url.origin)
+
+
+def _shown(request: ProxyRequest, now: float) -> dict[str, Any]:
+    return {
+        "id": request.id,
+        "client": request.client_host,
+        "method": request.method.decode("latin-1"),
+        "target": request.uri.decode("latin-1"),
+        "route": request.route,
+        "range": None if request.range is None else request.range.decode("latin-1"),
+        "status": request.code if request.startedWriting else None,
+        "bytes_sent": request.sentLength,
+        "seconds": round(now - request.arrived, 3),
+    }
