@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.core.http.urls import Url
+from aprp.core.rate_limit import BURST, RateLimit
 from aprp.core.scheduling.messages import KIB, MIB
 from aprp.get.checksum import Check, Checksum
 from aprp.get.naming import CannotWrite, destination, is_stream
 from aprp.get.options import add_arguments, read
 from aprp.get.partial import Partial, PartialVersion
-from aprp.get.rate_limit import BURST, Pace
 
 VERSION = PartialVersion(10, 1000, 0, 10)
 
@@ -188,14 +188,14 @@ class ChecksumTests(SynchronousTestCase):
         self.assertFalse(Check(None).wrong)
 
 
-class PaceTests(SynchronousTestCase):
+class RateLimitTests(SynchronousTestCase):
     def test_no_limit(self) -> None:
-        self.assertEqual(Pace(None, 0.0).wait(1 << 40, 0.0), 0.0)
+        self.assertEqual(RateLimit(None, 0.0).wait(1 << 40, 0.0), 0.0)
 
     @given(st.lists(st.tuples(st.integers(1, 5000), st.floats(0, 2)), max_size=50))
     def test_never_more_than_the_rate_and_a_burst(self, takes: list[tuple[int, float]]) -> None:
         rate, now, total = 1000, 5.0, 0
-        pace = Pace(rate, now)
+        pace = RateLimit(rate, now)
         for taken, idle in takes:
             total += taken
             now += pace.wait(taken, now)

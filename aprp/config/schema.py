@@ -55,6 +55,7 @@ _EXAMPLES: dict[str, list[Any]] = {
     "headers": [{"X-Token": "abc"}],
     "host": ["media.example.org"],
     "limits": [{"connections_per_address": 64}],
+    "limit_rate": ["4MB"],
     "listen": [["tcp:8000:interface=127.0.0.1"], ["systemd:domain=INET:name=aprp"]],
     "log": [{"level": "warn", "file": "aprp.log"}],
     "path": ["/films/"],

@@ -199,6 +199,10 @@ class RouteSettings(_Model):
     """Fields set on each response, in place of what the upstream says."""
     cors: tuple[Annotated[str, OriginName()], ...] = ()
     """Origins whose pages may read responses, as https://player.example; "*": all."""
+    limit_rate: Annotated[int, Size(least=1024)] | None = None
+    """Bytes a second that one answer is sent with, at most; null: no limit."""
+    limit_rate_after: Annotated[int, Size(least=0)] = 0
+    """Bytes of an answer that are sent before limit_rate holds."""
     redirects: Annotated[Redirects, Choice(Redirects)] = Redirects.SAME_HOST
     """Where a source's redirects may lead; upstream routes pass redirects on to the client."""
 

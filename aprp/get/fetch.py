@@ -14,12 +14,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall, deferLater
 
 from aprp.core.http.ranges import FromTo, Range, Spec
+from aprp.core.rate_limit import RateLimit
 from aprp.get.checksum import Check
 from aprp.get.naming import CannotWrite, ReaderLeft, is_stream
 from aprp.get.options import Options
 from aprp.get.partial import Partial, PartialVersion
 from aprp.get.progress import Display
-from aprp.get.rate_limit import Pace
 from aprp.get.tally import Tally
 from aprp.get.target import Target, ToPartial, ToStream
 from aprp.library.open_transfer import NotInFile, TransferReader
@@ -63,7 +63,7 @@ class Fetch:
         self.kept = False
         """Whether there is a partial file that can be gone on with."""
         self._check = Check(options.checksum)
-        self._pace = Pace(options.limit_rate, reactor.seconds())
+        self._limit = RateLimit(options.limit_rate, reactor.seconds())
 
     async def run(self) -> None:
         """Raises CannotWrite, ReaderLeft, AnotherFile, WrongChecksum, or SourceError."""
@@ -182,7 +182,7 @@ class Fetch:
             await target.save()
 
     async def _wait(self, count: int) -> None:
-        seconds = self._pace.wait(count, self._reactor.seconds())
+        seconds = self._limit.wait(count, self._reactor.seconds())
         if seconds > 0:
             await deferLater(self._reactor, seconds)
 

@@ -34,6 +34,7 @@ from aprp.web.client_sink import ClientSink
 from aprp.web.failures import Refusal, failure_of
 from aprp.web.handling import run_handler
 from aprp.web.loops import own_via
+from aprp.web.paced_sink import PacedSink, sink_for
 from aprp.web.range_request import RangeRequest, read_range_request
 from aprp.web.request import ProxyRequest
 from aprp.web.responding import send
@@ -82,7 +83,7 @@ class MultiSource(RouteResource):
         options = replace(self._options, marks=own_via(request), transfer_id=request.id)
         transfer = Transfer(self._shared, locations, options)
         name = self.prefix.rstrip(b"/") + range_request.path + request.target.query
-        sink = ClientSink(request, self._clock, route.send_timeout)
+        sink = sink_for(request, self._clock, route)
         run_handler(request, serve(request, range_request, name, transfer, options.same, sink))
         return NOT_DONE_YET
 
@@ -105,7 +106,7 @@ async def serve(
     name: bytes,
     transfer: Transfer,
     same: Same,
-    sink: ClientSink,
+    sink: ClientSink | PacedSink,
 ) -> None:
     """Answer the request with what it asks of the transfer's file, known here as `name`."""
     request.range = range_request.text
@@ -143,7 +144,7 @@ async def _relay(
     same: Same,
     unknown: LengthUnknown,
     transfer: Transfer,
-    sink: ClientSink,
+    sink: ClientSink | PacedSink,
 ) -> None:
     shown = unknown.response.shown
     current = shown.validators

@@ -25,11 +25,11 @@ from aprp.upstream.http.trust import trust_of
 from aprp.upstream.transfer.options import TransferOptions, locations
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.transfer import Transfer, TransferFailed
-from aprp.web.client_sink import ClientSink
 from aprp.web.failures import Refusal
 from aprp.web.handling import run_handler
 from aprp.web.loops import own_via
 from aprp.web.multi_source import refused_method, serve
+from aprp.web.paced_sink import sink_for
 from aprp.web.query_sources import read_sources
 from aprp.web.range_request import read_range_request
 from aprp.web.request import ProxyRequest
@@ -90,7 +90,7 @@ class QuerySources(RouteResource):
             transfer_id=request.id,
         )
         transfer = Transfer(self._shared, locations(found), options)
-        sink = ClientSink(request, self._clock, route.send_timeout)
+        sink = sink_for(request, self._clock, route)
         name = self.prefix + request.target.query
         try:
             await serve(request, range_request, name, transfer, options.same, sink)

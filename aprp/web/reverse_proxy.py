@@ -35,9 +35,9 @@ from aprp.upstream.http.trust import trust_of
 from aprp.upstream.transfer.options import without_query
 from aprp.upstream.transfer.resumed_body import ResumedBody, Resumption, summary_of
 from aprp.upstream.wall_clock import time
-from aprp.web.client_sink import ClientSink
 from aprp.web.handling import run_handler
 from aprp.web.loops import with_own_via
+from aprp.web.paced_sink import sink_for
 from aprp.web.range_request import RangeRequest, read_range_request
 from aprp.web.request import ProxyRequest
 from aprp.web.responding import send
@@ -84,7 +84,7 @@ class Visit:
         self._request = request
         keep = proxy.settings.underscore_fields is UnderscoreFields.PASS
         self._fields = without_underscores(end_to_end(request.fields), keep)
-        self._sink = ClientSink(request, proxy.clock, proxy.settings.send_timeout)
+        self._sink = sink_for(request, proxy.clock, proxy.settings)
         self._range_request: RangeRequest | None = None
         request.upstream = str(proxy.origin)
 
