@@ -5,5 +5,9 @@ from setuptools import find_packages, setup
 
 setup(
     packages=[*find_packages(include=["aprp", "aprp.*"]), "twisted.plugins"],
-    package_data={"aprp": ["py.typed"], "aprp.demo": ["*.mp4", "*.html"]},
+    package_data={
+        "aprp": ["py.typed"],
+        "aprp.demo": ["*.mp4", "*.html"],
+        "aprp.web.admin": ["page/*"],
+    },
 )

@@ -284,7 +284,7 @@ class Connection(Wire):
         if answered is not None:
             answered.errback(error)
         if exchange is not None:
-            if request is not None:
+            if request is not None and exchange.under_way:
                 request.tally.failed(error, self._clock.seconds())
             exchange.failed(error)
 

@@ -83,6 +83,11 @@ class Http1Exchange:
             sink.unregisterProducer()
         self.abort()
 
+    @property
+    def under_way(self) -> bool:
+        """Whether more of it is to come: it has neither ended nor been stopped from here."""
+        return self._connection is not None
+
     # What the connection says.
 
     @property

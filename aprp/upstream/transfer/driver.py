@@ -88,6 +88,7 @@ class Driver:
     ) -> None:
         self._shared = shared
         self._sample = sample
+        self._start = start
         self._options = options
         self._sources = {source.name: source for source in sources}
         self._watcher = watcher
@@ -111,6 +112,11 @@ class Driver:
     def position(self) -> int:
         """The offset of the next byte that the consumer gets."""
         return self._scheduler.taken
+
+    @property
+    def start(self) -> int:
+        """The beginning of the range."""
+        return self._start
 
     @property
     def stop(self) -> int | None:

@@ -148,6 +148,11 @@ class Transfer:
         return self._options.transfer_id
 
     @property
+    def source_names(self) -> list[str]:
+        """What the sources are called, in the order of the route."""
+        return [source.name for source in self._sources]
+
+    @property
     def driver(self) -> Driver | None:
         """What fetches the bytes at the moment, for those who look at it."""
         return self._driver

@@ -9,6 +9,7 @@ GET and HEAD only.
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
@@ -16,12 +17,23 @@ from twisted.web.pages import notFound
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
 
+from aprp.web.admin.events import Events
 from aprp.web.admin.metrics import CONTENT_TYPE, Metrics
 from aprp.web.admin.overview import Overview
+from aprp.web.admin.snapshot import Snapshots
 from aprp.web.admin.status import status_of
 from aprp.web.quiet import QuietSite
 
 IDLE_SECONDS = 60
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+FILES = {
+    b"page.css": "text/css; charset=utf-8",
+    b"page.js": "text/javascript; charset=utf-8",
+    b"map.js": "text/javascript; charset=utf-8",
+}
 
 
 class _Page(Resource):
@@ -40,9 +52,7 @@ class _Page(Resource):
         request.setHeader("Content-Type", self.content_type)
         request.setHeader("Cache-Control", "no-store")
         request.setHeader("X-Content-Type-Options", "nosniff")
-        request.setHeader(
-            "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"
-        )
+        request.setHeader("Content-Security-Policy", POLICY)
         body = self.body(request)
         if request.method == b"HEAD":
             request.setHeader("Content-Length", str(len(body)))
@@ -53,17 +63,24 @@ class _Page(Resource):
         raise NotImplementedError
 
 
-class _Index(_Page):
-    content_type = "text/html; charset=utf-8"
+class _File(_Page):
+    """A file of the page, as it is in the package."""
+
+    def __init__(self, name: str, content_type: str) -> None:
+        super().__init__()
+        self.content_type = content_type
+        self._content = files("aprp.web.admin").joinpath("page", name).read_bytes()
+
+    def body(self, request: Request) -> bytes:
+        return self._content
+
+
+class _Index(_File):
+    def __init__(self) -> None:
+        super().__init__("index.html", "text/html; charset=utf-8")
 
     def getChild(self, path: bytes, request: Request) -> IResource:
         return self if path == b"" and not request.postpath else notFound()
-
-    def body(self, request: Request) -> bytes:
-        return (
-            b"<!doctype html><title>aprp</title><ul><li><a href=/status>/status</a>"
-            b"<li><a href=/healthz>/healthz</a><li><a href=/metrics>/metrics</a></ul>"
-        )
 
 
 class _Status(_Page):
@@ -114,7 +131,11 @@ class _Metrics(_Page):
 
 def admin_resource(overview: Overview, metrics: Metrics) -> Resource:
     """The tree of the admin port."""
-    root = _Index()
+    root, page = _Index(), Resource()
+    for name, content_type in FILES.items():
+        page.putChild(name, _File(name.decode("ascii"), content_type))
+    root.putChild(b"page", page)
+    root.putChild(b"events", Events(Snapshots(overview), overview.shared.clock))
     root.putChild(b"status", _Status(overview))
     root.putChild(b"healthz", _Healthz(overview))
     root.putChild(b"readyz", _Readyz(overview))

@@ -24,13 +24,7 @@ def status_of(overview: Overview) -> dict[str, Any]:
     shared = overview.shared
     in_use, now = shared.connections, shared.clock.seconds()
     known = sorted(shared.ratings, key=lambda pair: (-in_use.get(pair[0], 0), pair[0]))
-    return {
-        "version": aprp.__version__,
-        "state": overview.health.state,
-        "not_ready": overview.not_ready(),
-        "requests": len(overview.requests),
-        "transfers": shared.transfers,
-        "memory": {"held": shared.held, "used": shared.used, "limit": shared.memory},
+    return summary_of(overview) | {
         "routes": routes_of(overview),
         "sources": [
             {"source": name, "connections": in_use.get(name, 0)} | _rating(rating, now)
@@ -44,7 +38,20 @@ def status_of(overview: Overview) -> dict[str, Any]:
             for each in reversed(shared.left_out)
         ],
         "problems": problems_of(overview),
-        "reload": None if overview.health.reload is None else overview.health.reload.json(),
+    }
+
+
+def summary_of(overview: Overview) -> dict[str, Any]:
+    """The daemon as a whole."""
+    shared, reload = overview.shared, overview.health.reload
+    return {
+        "version": aprp.__version__,
+        "state": overview.health.state,
+        "not_ready": overview.not_ready(),
+        "requests": len(overview.requests),
+        "transfers": shared.transfers,
+        "memory": {"held": shared.held, "used": shared.used, "limit": shared.memory},
+        "reload": None if reload is None else reload.json(),
     }
 
 

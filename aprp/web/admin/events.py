@@ -1,0 +1,102 @@
+"""``/events``: what the page shows, once a second, as server-sent events (WHATWG HTML, 9.2).
+
+One snapshot is made and serialised for all who look; while nobody does, none is. A viewer that
+doesn't take what was sent misses snapshots, and there are at most `MOST_VIEWERS`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.interfaces import IPushProducer
+from twisted.internet.task import LoopingCall
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+from zope.interface import implementer
+
+from aprp.web.admin.snapshot import Snapshots
+
+MOST_VIEWERS = 16
+EVERY = 1.0
+"""Seconds."""
+
+
+@implementer(IPushProducer)
+class _Viewer:
+    """One who looks."""
+
+    def __init__(self, request: Any) -> None:
+        self._request = request
+        self._full = False
+        request.registerProducer(self, True)
+
+    def show(self, event: bytes) -> None:
+        if not self._full:
+            self._request.write(event)
+
+    def end(self) -> None:
+        self._request.unregisterProducer()
+        self._request.finish()
+
+    def pauseProducing(self) -> None:
+        self._full = True
+
+    def resumeProducing(self) -> None:
+        self._full = False
+
+    def stopProducing(self) -> None:
+        """The connection is lost; `notifyFinish` tells."""
+
+
+class Events(Resource):
+    """The stream of snapshots."""
+
+    isLeaf = True
+
+    def __init__(self, snapshots: Snapshots, clock: Any) -> None:
+        super().__init__()
+        self._snapshots = snapshots
+        self._viewers: set[_Viewer] = set()
+        self._last = b""
+        self._showing = LoopingCall(self._show)
+        self._showing.clock = clock
+
+    @property
+    def viewers(self) -> int:
+        """How many look."""
+        return len(self._viewers)
+
+    def render_GET(self, request: Request) -> bytes | int:
+        if request.postpath:
+            request.setResponseCode(404)
+            return b""
+        request.setHeader("Cache-Control", "no-store")
+        request.setHeader("X-Content-Type-Options", "nosniff")
+        if len(self._viewers) >= MOST_VIEWERS:
+            request.setResponseCode(503)
+            request.setHeader("Retry-After", "10")
+            return b"as many look at this as may; close another page\n"
+        request.setHeader("Content-Type", "text/event-stream; charset=utf-8")
+        viewer = _Viewer(request)
+        self._viewers.add(viewer)
+        request.notifyFinish().addBoth(lambda _: self._left(viewer))
+        if self._showing.running:
+            viewer.show(self._last)
+        else:
+            self._showing.start(EVERY)
+        return NOT_DONE_YET
+
+    def end(self) -> None:
+        """Let every viewer go."""
+        for viewer in tuple(self._viewers):
+            viewer.end()
+
+    def _left(self, viewer: _Viewer) -> None:
+        self._viewers.discard(viewer)
+        if not self._viewers and self._showing.running:
+            self._showing.stop()
+
+    def _show(self) -> None:
+        self._last = b"data: " + self._snapshots.make() + b"\n\n"
+        for viewer in tuple(self._viewers):
+            viewer.show(self._last)

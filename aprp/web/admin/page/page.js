@@ -1,0 +1,202 @@
+// The page: one snapshot a second from /events, put into the document as text.
+"use strict";
+
+const $ = id => document.getElementById(id);
+
+function element(kind, name, text) {
+  const made = document.createElement(kind);
+  if (name) made.className = name;
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+function size(bytes) {
+  if (bytes === null || bytes === undefined) return "–";
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let unit = 0;
+  while (bytes >= 999.5 && unit < 4) { bytes /= 1000; unit += 1; }
+  return (bytes >= 100 || !unit ? Math.round(bytes) : bytes.toFixed(1)) + "\u202f" + units[unit];
+}
+
+const rate = bytes => bytes ? size(bytes) + "/s" : "–";
+
+function time(seconds) {
+  if (seconds === null || seconds === undefined) return "–";
+  return seconds < 1 ? (seconds * 1000).toFixed(seconds < 0.01 ? 1 : 0) + "\u202fms"
+                     : seconds.toFixed(1) + "\u202fs";
+}
+
+function ago(seconds) {
+  if (seconds < 90) return Math.max(0, Math.round(seconds)) + " s";
+  return seconds < 5400 ? Math.round(seconds / 60) + " min" : Math.round(seconds / 3600) + " h";
+}
+
+// Have a child for each item, keep those that stay, and fill each.
+function each(parent, items, key, make, fill) {
+  const there = new Map(Array.from(parent.children, child => [child.dataset.key, child]));
+  let before = null;
+  for (const item of items) {
+    const name = key(item);
+    let child = there.get(name);
+    there.delete(name);
+    if (!child) {
+      child = make(item);
+      child.dataset.key = name;
+    }
+    const place = before ? before.nextSibling : parent.firstChild;
+    if (child !== place) parent.insertBefore(child, place);
+    fill(child, item);
+    before = child;
+  }
+  for (const gone of there.values()) gone.remove();
+}
+
+function part(parent, kind, name, label) {
+  const made = element(kind, name);
+  if (label) made.dataset.label = label;
+  parent.append(made);
+  return made;
+}
+
+const colors = new Map();  // by the name of a source
+
+function colorOf(name) {
+  if (!colors.has(name)) colors.set(name, colors.size);
+  return sourceColor(colors.get(name));
+}
+
+function makeSource() {
+  const row = element("div", "source"), name = part(row, "span", "name");
+  row.parts = {
+    dot: part(name, "i", "dot"), text: part(name, "span"),
+    state: part(row, "span", "state"), spark: part(row, "canvas", "spark"),
+    rate: part(row, "span", "num", "rate"), latency: part(row, "span", "num", "latency"),
+    use: part(row, "span", "num", "conns / errors"), share: part(row, "span", "num", "share"),
+    said: part(row, "span", "said"),
+  };
+  return row;
+}
+
+function fillSource(row, source, most) {
+  const p = row.parts, tint = colorOf(source.source);
+  p.dot.style.background = tint;
+  p.text.textContent = source.source === "-" ? "named by clients" : source.source;
+  p.state.textContent = source.state;
+  p.state.className = "state " + source.state;
+  p.rate.textContent = rate(source.bytes_per_second);
+  p.latency.textContent = time(source.latency);
+  const errors = Object.values(source.errors).reduce((sum, count) => sum + count, 0);
+  p.use.textContent = source.connections + " / " + errors;
+  p.use.title = Object.entries(source.errors).map(pair => pair.join(": ")).join(", ");
+  p.share.replaceChildren(source.share === null ? "–" : Math.round(source.share * 100) + "%");
+  const bar = part(p.share, "span", "bar"), filled = part(bar, "i");
+  filled.style.width = 100 * (source.share || 0) + "%";
+  filled.style.background = tint;
+  p.said.textContent = source.failures ? source.last_error || "" : "";
+  p.said.hidden = !p.said.textContent;
+  drawRates(p.spark, source.history, most, tint);
+}
+
+function makeRoute() {
+  const card = element("article", "card"), top = part(card, "div", "top");
+  card.parts = {
+    path: part(top, "h3"), kind: part(top, "small"), rate: part(top, "span", "rate"),
+    sources: part(card, "div", "sources"),
+  };
+  const head = part(card.parts.sources, "div", "source head");
+  head.dataset.key = "";
+  const names = ["source", "state", "past minute", "rate", "latency", "conns / errors", "share"];
+  names.forEach((text, at) => head.append(element("span", at > 2 ? "num" : "", text)));
+  return card;
+}
+
+function fillRoute(card, route) {
+  const p = card.parts, head = p.sources.firstChild;
+  p.path.textContent = route.path;
+  const served = route.requests + (route.requests === 1 ? " request" : " requests");
+  p.kind.textContent = [route.kind, served, route.running + " running", size(route.sent) + " sent"]
+    .join(" · ");
+  p.rate.textContent = rate(route.bytes_per_second);
+  const most = Math.max(1, ...route.sources.flatMap(source => source.history));
+  each(p.sources, [{source: ""}, ...route.sources], source => source.source,
+       makeSource, (row, source) => row === head || fillSource(row, source, most));
+}
+
+function makeTransfer() {
+  const card = element("article", "card"), top = part(card, "div", "top");
+  card.parts = {
+    target: part(top, "h3"), client: part(top, "small"), rate: part(top, "span", "rate"),
+    whole: part(card, "canvas", "whole"), near: part(card, "canvas", "near"),
+    who: part(card, "div", "who"),
+  };
+  return card;
+}
+
+function fillTransfer(card, one) {
+  const p = card.parts;
+  p.target.textContent = one.target;
+  p.client.textContent = [one.client, one.id, ago(one.seconds)].join(" · ");
+  p.rate.textContent = rate(one.bytes_per_second);
+  const tints = (one.sources || []).map(colorOf), total = one.total;
+  p.whole.hidden = !one.whole;
+  p.near.hidden = !one.near;
+  if (one.whole) drawMap(p.whole, one.whole, one.position, tints, false);
+  if (one.near) drawMap(p.near, one.near, one.position, tints, true);
+  const said = [size(one.sent) + (total ? " of " + size(total) + ", " +
+    Math.floor(100 * one.sent / total) + "%" : "")];
+  if (one.near) {
+    said.push(size(one.waiting) + " waiting", "window " + size(one.window));
+    if (one.duplicates) said.push(size(one.duplicates) + " twice");
+    if (one.resumes) said.push("resumed " + one.resumes + "\u00d7");
+  }
+  p.who.replaceChildren(element("span", "", said.join(" · ")));
+  (one.received ? one.sources : []).forEach((name, at) => {
+    if (!one.received[at]) return;
+    const who = element("span", "quiet"), dot = part(who, "i", "dot");
+    dot.style.background = tints[at];
+    who.append(name.replace(/^https?:\/\//, "") + " " + size(one.received[at]));
+    p.who.append(who);
+  });
+}
+
+function fillBrief(line, one) {
+  const done = one.total ? Math.floor(100 * one.sent / one.total) + "%" : size(one.sent);
+  line.replaceChildren(element("span", "", one.target),
+                       element("span", "quiet", done + " · " + rate(one.bytes_per_second)));
+}
+
+function fillProblem(item, problem, now) {
+  const times = problem.count > 1 ? problem.count + " times, last " : "";
+  const when = times + ago(now - Date.parse(problem.at) / 1000) + " ago";
+  const where = [problem.route, when].filter(Boolean).join(" · ");
+  item.replaceChildren(element("b", "", problem.problem), " ", element("small", "", where),
+                       element("p", "", problem.advice));
+}
+
+function show(told) {
+  $("version").textContent = told.version;
+  const ready = !told.not_ready.length;
+  $("state").textContent = ready ? "ready" : told.not_ready.join("; ");
+  $("state").className = "pill " + (ready ? "good" : "bad");
+  const sending = told.routes.reduce((sum, route) => sum + route.bytes_per_second, 0);
+  const totals = [["sending", rate(sending)], ["running", String(told.requests)],
+    ["waiting", size(told.memory.held) + " of " + size(told.memory.limit)]];
+  each($("totals"), totals, pair => pair[0], () => element("div"), (row, [name, value]) =>
+    row.replaceChildren(element("dt", "", name), element("dd", "", value)));
+  $("troubles").hidden = !told.problems.length;
+  each($("problems"), told.problems, one => [one.route, one.source, one.advice].join("\n"),
+       () => element("li"), (item, problem) => fillProblem(item, problem, told.at));
+  each($("routes"), told.routes, route => route.path, makeRoute, fillRoute);
+  $("count").textContent = told.requests || "none";
+  $("legend").hidden = !told.running.some(one => one.near);
+  each($("running"), told.running, one => one.id, makeTransfer, fillTransfer);
+  each($("brief"), told.brief, one => one.id, () => element("div"), fillBrief);
+  $("others").textContent = told.others ? "and " + told.others + " more" : "";
+}
+
+const events = new EventSource("/events");
+events.onmessage = message => show(JSON.parse(message.data));
+events.onerror = () => {
+  $("state").textContent = "aprp doesn't answer";
+  $("state").className = "pill bad";
+};

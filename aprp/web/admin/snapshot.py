@@ -1,0 +1,150 @@
+"""One second of the daemon, as the page shows it: made once, whoever looks and however many.
+
+Its cost is bounded: the first `MOST_IN_FULL` requests have a map of their blocks, the next
+`MOST_IN_BRIEF` a line, the others are counted.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from operator import attrgetter
+from typing import Any
+
+from aprp.upstream.transfer.transfer import Transfer
+from aprp.upstream.wall_clock import time
+from aprp.web.admin.overview import Overview
+from aprp.web.admin.picture import DELIVERED, Cells, draw
+from aprp.web.admin.status import problems_of, routes_of, summary_of
+from aprp.web.request import ProxyRequest
+
+MOST_IN_FULL = 24
+MOST_IN_BRIEF = 100
+CELLS = 200
+"""Of the map of a whole range, and of the map of the part around the client."""
+BEHIND = 0.15
+"""The part of the second map that lies behind the client."""
+LEAST_SHOWN = 4 << 20
+"""Bytes of the second map, where there are so many."""
+
+
+class Snapshots:
+    """Makes them. Rates of requests are those since the last one."""
+
+    def __init__(self, overview: Overview) -> None:
+        self._overview = overview
+        self._sent: dict[str, int] = {}
+        self._at = 0.0
+
+    def make(self) -> bytes:
+        """Return the state of everything as JSON, in one line."""
+        overview = self._overview
+        routes = routes_of(overview)
+        for route in routes:
+            route["history"] = overview.rates.history(route["path"])
+            for source in route["sources"]:
+                source["history"] = overview.rates.history((route["path"], source["source"]))
+        told = summary_of(overview) | {
+            "at": round(time(), 3),
+            "routes": routes,
+            "problems": problems_of(overview)[:12],
+            **self._requests(),
+        }
+        return json.dumps(told, separators=(",", ":")).encode()
+
+    def _requests(self) -> dict[str, Any]:
+        now = float(self._overview.shared.clock.seconds())
+        elapsed, self._at = max(now - self._at, 0.1), now
+        requests = sorted(self._overview.requests, key=attrgetter("arrived"))
+        sent = {request.id: request.sentLength for request in requests}
+        before, self._sent = self._sent, sent
+        rates = {
+            name: round((count - before.get(name, count)) / elapsed) for name, count in sent.items()
+        }
+        there = iter(requests)
+        full = [
+            _brief(each, rates[each.id]) | self._maps_of(each)
+            for each in islice(there, MOST_IN_FULL)
+        ]
+        brief = [_brief(each, rates[each.id]) for each in islice(there, MOST_IN_BRIEF)]
+        return {"running": full, "brief": brief, "others": len(requests) - len(full) - len(brief)}
+
+    def _maps_of(self, request: ProxyRequest) -> dict[str, Any]:
+        """The map of a request's blocks, as far as it has some."""
+        transfer = request.transfer
+        if transfer is not None and transfer.driver is not None:
+            return _of_transfer(transfer)
+        if request.owed is None:
+            return {}
+        total = request.sentLength + request.owed
+        cells = Cells(0, total, CELLS)
+        cells.paint(0, request.sentLength, DELIVERED, 0)
+        names = list(self._overview.tallies.of(request.route).sources) or ["-"]
+        whole = {"start": 0, "stop": total, "runs": cells.runs()}
+        return {"sources": names, "position": request.sentLength, "whole": whole}
+
+
+def _brief(request: ProxyRequest, rate: int) -> dict[str, Any]:
+    total = None if request.owed is None else request.sentLength + request.owed
+    return {
+        "id": request.id,
+        "route": request.route,
+        "client": request.client_host,
+        "method": request.method.decode("latin-1"),
+        "target": _shown(request.target.path),
+        "status": request.code if request.startedWriting else None,
+        "seconds": round(time() - request.arrived, 1),
+        "sent": request.sentLength,
+        "total": total,
+        "bytes_per_second": rate,
+    }
+
+
+def _shown(path: bytes) -> str:
+    text = path.decode("latin-1")
+    return text if len(text) <= 300 else text[:300] + "..."
+
+
+def _of_transfer(transfer: Transfer) -> dict[str, Any]:
+    driver, trail = transfer.driver, transfer.trail
+    assert driver is not None
+    trail.settle(driver.running)
+    facts, marks = transfer.facts, list(trail.marks)
+    names = transfer.source_names
+    numbers = {name: number for number, name in enumerate(names)}
+    position = driver.position
+    edge = max((mark.stop for mark in marks), default=position)
+    stop = driver.stop if driver.stop is not None else edge
+    low, high = near(driver.start, stop, position, edge)
+    return {
+        "sources": names,
+        "received": [transfer.received[name] for name in names],
+        "complete": None if facts is None else facts.complete,
+        "position": position,
+        "waiting": driver.held,
+        "window": driver.window,
+        "resumes": transfer.resumes,
+        "duplicates": transfer.wasted,
+        "whole": {
+            "start": driver.start,
+            "stop": stop,
+            "runs": draw(marks, numbers, driver.start, stop, position, CELLS),
+        },
+        "near": {
+            "start": low,
+            "stop": high,
+            "runs": draw(marks, numbers, low, high, position, CELLS),
+        },
+    }
+
+
+def near(start: int, stop: int, position: int, edge: int) -> tuple[int, int]:
+    """Return the bytes to show around the client, as far as anything was asked; in [start, stop).
+
+    A range that is short is shown whole.
+    """
+    width = max(LEAST_SHOWN, int((edge - position) / (1 - BEHIND)))
+    step = LEAST_SHOWN // 4  # so that the picture moves in steps, not with each byte
+    low = max(start, min(position - int(width * BEHIND), stop - width)) // step * step
+    low = max(start, low)
+    return low, min(stop, low + width + step)
