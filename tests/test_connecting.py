@@ -98,7 +98,7 @@ class ConnectingTests(TransferCase):
     async def test_it_is_opened_where_the_source_led_before(self) -> None:
         def elsewhere(received: Received) -> Reply:
             closing = (b"Connection", b"close")
-            return status(302, (b"Location", f"{origins[1].url}/f".encode()), closing)
+            return status(301, (b"Location", f"{origins[1].url}/f".encode()), closing)
 
         origins = await self.mirrors(elsewhere, honest)
         shared = self.shared()

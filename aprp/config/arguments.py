@@ -5,13 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from aprp.config.faults import nearest
 from aprp.config.settings import SourcesRoute, TlsSettings
 
-_OF_A_FILE = frozenset(("path", "sources", "path_ranges", "max_ranges", "max_body", "send_timeout"))
-"""Settings of a route that mean nothing without clients."""
+_OF_A_PROGRAM = (
+    "same",
+    "compare",
+    "window",
+    "block_size",
+    "delay",
+    "duplicate",
+    "duplicate_threshold",
+    "connect_timeout",
+    "first_byte_timeout",
+    "between_bytes_timeout",
+    "resume_for",
+    "redirects",
+    "headers",
+    "host",
+    "tls",
+)
+"""The settings of a route that mean something without clients."""
 
 _SHAPES = {
     "model_type": "a mapping, as {'ca': 'file.pem'}",
@@ -22,7 +38,7 @@ _SHAPES = {
 def check_names(names: Iterable[str]) -> None:
     """Raise ValueError for a setting that only a route of a configuration file has."""
     for name in names:
-        if name in _OF_A_FILE:
+        if name in SourcesRoute.model_fields and name not in _OF_A_PROGRAM:
             raise ValueError(f"{name} is for routes that serve clients; leave it out here")
 
 
@@ -48,8 +64,7 @@ def _message(found: Any) -> str:
 
 
 def _unknown(location: tuple[str | int, ...]) -> str:
-    model: type[BaseModel] = TlsSettings if location[0] == "tls" else SourcesRoute
-    known = [name for name in model.model_fields if name not in _OF_A_FILE]
+    known = tuple(TlsSettings.model_fields) if location[0] == "tls" else _OF_A_PROGRAM
     meant = nearest(str(location[-1]), known)
     hint = f"did you mean {meant}?" if meant else f"there are {', '.join(known)}"
     return f"is not a known setting; {hint}"
