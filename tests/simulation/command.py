@@ -8,6 +8,7 @@ import os
 import random
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import wait
@@ -58,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="the first; fresh ones unless given")
     parser.add_argument("--seconds", type=float, help="begin no more of them after so long")
     parser.add_argument("--profile", choices=sorted(PROFILES), help="in place of the seed's own")
+    parser.add_argument("--failures", type=int, default=ENOUGH, help="how many end the run")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--scenario", help="replay a scenario from a file")
     parser.add_argument("--shrink", action="store_true", help="print the smallest that still fails")
@@ -122,12 +124,13 @@ def _run_all(first: int, options: argparse.Namespace) -> Ran:
         far.close()
         listening[near] = process
     total = Ran(0, 0.0, ())
-    while listening and len(total.failed) < ENOUGH:
-        for near in wait(list(listening)):
+    while listening and len(total.failed) < options.failures:
+        for ready in wait(list(listening)):
+            talking: Any = ready
             try:
-                ran = near.recv()
+                ran = talking.recv()
             except EOFError:
-                listening.pop(near).join()
+                listening.pop(talking).join()
                 continue
             total = total.plus(ran)
             for seed, wrong in ran.failed:
@@ -144,11 +147,19 @@ def _work(far: Any, seeds: range, profile: str | None, seconds: float | None) ->
     for seed in seeds:
         if until is not None and time.monotonic() > until:
             break
-        scenario = scenario_of(seed, profile)
-        outcome = run(scenario)
-        wrong = tuple(each for each in outcome.wrong if not known(scenario, each))
-        far.send(Ran(1, outcome.seconds, ((seed, wrong),) if wrong else ()))
+        far.send(_ran(seed, profile))
     far.close()
+
+
+def _ran(seed: int, profile: str | None) -> Ran:
+    scenario = scenario_of(seed, profile)
+    try:
+        outcome = run(scenario)
+    except Exception:
+        crash = f"the simulation itself: {traceback.format_exc()}"
+        return Ran(1, 0.0, ((seed, (crash,)),))
+    wrong = tuple(each for each in outcome.wrong if not known(scenario, each))
+    return Ran(1, outcome.seconds, ((seed, wrong),) if wrong else ())
 
 
 def _tell(seed: int, wrong: tuple[str, ...], profile: str | None) -> None:

@@ -60,7 +60,12 @@ def satisfiable(ask: Ask, versions: Sequence[Version], numbers: Iterable[int]) -
 
 def _begins_within(text: str, size: int) -> bool:
     first, _, last = text.partition("-")
-    return int(first) < size if first else int(last or 0) > 0 and size > 0
+    return number(first) < size if first else number(last) > 0 and size > 0
+
+
+def number(digits: str) -> int:
+    """Numbers that are far too large are one number."""
+    return int(digits[:20] or 0) if len(digits) < 20 else 10**19
 
 
 def _takes(ask: Ask, route: Route) -> bool:

@@ -19,7 +19,7 @@ from aprp.upstream import wall_clock
 from aprp.upstream.http import names
 from aprp.web import sockets
 from tests.simulation.clock import SimulatedClock
-from tests.simulation.reactor import SimulatedSocket
+from tests.simulation.sockets import SimulatedSocket
 
 Addresses = Callable[[str], tuple[tuple[str, ...], float | None]]
 """A name's addresses, and the seconds until they are known; None: never."""

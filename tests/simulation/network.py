@@ -80,6 +80,11 @@ class End:
         return BUFFER - self.on_its_way - self.peer.unread_size
 
     @property
+    def leaves_in(self) -> float:
+        """Seconds until all that was written is on its way."""
+        return max(0.0, self._free_at - self._network.clock.rightNow)
+
+    @property
     def writable(self) -> bool:
         return self.reset or self.sent_fin or self.room > 0
 
@@ -92,7 +97,7 @@ class End:
         at, now = 0, clock.rightNow
         self._free_at = max(self._free_at, now)
         while at < len(taken):
-            size = link.segment
+            size = min(link.segment, max(1460, int(link.rate / 25)))
             if link.small * link.crumb > self.sent:
                 size = link.crumb
             piece = taken[at : at + size]

@@ -126,7 +126,9 @@ class Sender:
         if self._break >= 0:
             self._break = -1
             if self.reply.pause is None:
-                self._stop_with(self.reply.end)
+                self._waiting = True  # a reset would overtake what hasn't left yet
+                call = self.clock.callLater(self.end.leaves_in, self._stop_with, self.reply.end)
+                self._calls.append(call)
             else:
                 self._wait(self.reply.pause)
         else:

@@ -71,8 +71,8 @@ def _simpler_client(client: Client) -> Iterator[Client]:
     yield from _plainer(client, Client("http", 0.0, (), Link()), names)
     for at, ask in enumerate(client.asks):
         kept = Ask(ask.route, ask.file)
-        names = ("method", "range", "in_path", "if_range", "minor", "wait", "pace")
-        for simpler in _plainer(ask, kept, (*names, "pause_at", "leave_at", "again")):
+        fields = ("method", "range", "in_path", "if_range", "minor", "wait", "pace")
+        for simpler in _plainer(ask, kept, (*fields, "pause_at", "leave_at", "again")):
             yield replace(client, asks=(*client.asks[:at], simpler, *client.asks[at + 1 :]))
 
 

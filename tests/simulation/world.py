@@ -16,20 +16,19 @@ from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
 from zope.interface import implementer
 
-from aprp.config import Settings
 from aprp.daemon.service import Daemon
 from aprp.library.open_transfer import open_transfer
-from tests.simulation.clients import Asked, HttpClient, LibraryClient, text_of
+from tests.simulation.clients import Asked, HttpClient, text_of
 from tests.simulation.clock import Livelock, SimulatedClock
 from tests.simulation.machine import machine
 from tests.simulation.network import Address, Link, Network
 from tests.simulation.oracle import Oracle
 from tests.simulation.origins import PORT, SimulatedOrigin, address_of, host_of
+from tests.simulation.programs import LibraryClient
 from tests.simulation.reactor import SimulatedReactor
-from tests.simulation.scenario import EPOCH, Ask, Route, Scenario
+from tests.simulation.scenario import EPOCH, Ask, Scenario
+from tests.simulation.settings import HOST, NAME, settings_of, transfer_settings
 
-HOST = "20.0.0.1"
-NAME = "self.sim"
 HORIZON = 20_000.0
 """Seconds after which a world whose clients aren't done is stuck."""
 QUIET = 200.0
@@ -110,7 +109,7 @@ class World:
         """Start the daemon, and have the clients come when they do."""
         scenario = self.scenario
         logs: Any = _NoLogs()
-        self.daemon = Daemon(_settings(scenario), self.reactor, logs)
+        self.daemon = Daemon(settings_of(scenario), self.reactor, logs)
         self.daemon.privilegedStartService()
         self.daemon.startService()
         self.clients += [self._client(number) for number in range(len(scenario.clients))]
@@ -158,7 +157,7 @@ class World:
             start=int(first or 0),
             stop=int(last) + 1 if last else None,
             reactor=self.reactor,
-            **_transfer_settings(route),
+            **transfer_settings(route),
         )
 
     def _write(self, ask: Ask, if_range: str) -> bytes:
@@ -295,59 +294,6 @@ class World:
             if module.startswith(("aprp", "twisted")):
                 self.wrong.append(f"left behind: a timer of {module}")
                 return
-
-
-def _settings(scenario: Scenario) -> Settings:
-    routes: Any = [_route(number, route) for number, route in enumerate(scenario.routes)]
-    return Settings(
-        listen=(f"tcp:{PORT}:interface={HOST}",),
-        memory=scenario.memory,
-        stop_timeout=scenario.stop_timeout,
-        routes=routes,
-    )
-
-
-def _route(number: int, route: Route) -> dict[str, Any]:
-    settings: dict[str, Any] = {
-        "path": f"/r{number}/",
-        "connect_timeout": route.connect_timeout,
-        "first_byte_timeout": route.first_byte_timeout,
-        "between_bytes_timeout": route.between_bytes_timeout,
-        "send_timeout": route.send_timeout,
-        "resume_for": route.resume_for,
-    }
-    if route.kind == "loop":
-        return settings | {"upstream": f"http://{NAME}/r{number}/"}
-    if route.kind == "upstream":
-        return settings | {
-            "upstream": f"http://{host_of(route.origins[0])}/",
-            "path_ranges": route.path_ranges,
-        }
-    settings |= _transfer_settings(route)
-    if route.kind == "query":
-        return settings | {"path": f"/r{number}", "query": "host", "allow": ["*.sim"]}
-    sources = [
-        {"url": f"http://{host_of(index)}/", "connections": route.connections}
-        for index in route.origins
-    ]
-    return settings | {"sources": sources, "path_ranges": route.path_ranges}
-
-
-def _transfer_settings(route: Route) -> dict[str, Any]:
-    """Those that the library takes too."""
-    return {
-        "same": route.same,
-        "redirects": route.redirects,
-        "compare": route.compare,
-        "block_size": route.block_size,
-        "window": max(route.window, route.block_size),
-        "delay": route.delay,
-        "duplicate": route.duplicate,
-        "connect_timeout": route.connect_timeout,
-        "first_byte_timeout": route.first_byte_timeout,
-        "between_bytes_timeout": route.between_bytes_timeout,
-        "resume_for": route.resume_for,
-    }
 
 
 @contextlib.contextmanager

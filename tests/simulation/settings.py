@@ -1,0 +1,66 @@
+"""A scenario's routes as the daemon's own settings, and as those of the library."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aprp.config import Settings
+from tests.simulation.origins import PORT, host_of
+from tests.simulation.scenario import Route, Scenario
+
+HOST = "20.0.0.1"
+NAME = "self.sim"
+"""Where the daemon is."""
+
+
+def settings_of(scenario: Scenario) -> Settings:
+    routes: Any = [route_of(number, route) for number, route in enumerate(scenario.routes)]
+    return Settings(
+        listen=(f"tcp:{PORT}:interface={HOST}",),
+        memory=scenario.memory,
+        stop_timeout=scenario.stop_timeout,
+        routes=routes,
+    )
+
+
+def route_of(number: int, route: Route) -> dict[str, Any]:
+    settings: dict[str, Any] = {
+        "path": f"/r{number}/",
+        "connect_timeout": route.connect_timeout,
+        "first_byte_timeout": route.first_byte_timeout,
+        "between_bytes_timeout": route.between_bytes_timeout,
+        "send_timeout": route.send_timeout,
+        "resume_for": route.resume_for,
+    }
+    if route.kind == "loop":
+        return settings | {"upstream": f"http://{NAME}/r{number}/"}
+    if route.kind == "upstream":
+        return settings | {
+            "upstream": f"http://{host_of(route.origins[0])}/",
+            "path_ranges": route.path_ranges,
+        }
+    settings |= transfer_settings(route)
+    if route.kind == "query":
+        return settings | {"path": f"/r{number}", "query": "host", "allow": ["*.sim"]}
+    sources = [
+        {"url": f"http://{host_of(index)}/", "connections": route.connections}
+        for index in route.origins
+    ]
+    return settings | {"sources": sources, "path_ranges": route.path_ranges}
+
+
+def transfer_settings(route: Route) -> dict[str, Any]:
+    """Those that the library takes too."""
+    return {
+        "same": route.same,
+        "redirects": route.redirects,
+        "compare": route.compare,
+        "block_size": route.block_size,
+        "window": max(route.window, route.block_size),
+        "delay": route.delay,
+        "duplicate": route.duplicate,
+        "connect_timeout": route.connect_timeout,
+        "first_byte_timeout": route.first_byte_timeout,
+        "between_bytes_timeout": route.between_bytes_timeout,
+        "resume_for": route.resume_for,
+    }
