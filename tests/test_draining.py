@@ -49,8 +49,11 @@ class WatchedDrainTests(DrainCase):
         daemon.process.send_signal(signal.SIGTERM)
         daemon.told("EXTEND_TIMEOUT_USEC=40000000")
         self.assertEqual(get(daemon.admin, "/healthz")[::2], (503, b"stopping\n"))
-        self.assertEqual(json.loads(get(daemon.admin, "/status")[2])["state"], "stopping")
-        self.assertIn(b"aprp_requests_in_flight 1.0\n", get(daemon.admin, "/metrics")[2])
+        self.assertEqual(get(daemon.admin, "/readyz")[0], 503)
+        status = json.loads(get(daemon.admin, "/status")[2])
+        self.assertEqual((status["state"], status["requests"]), ("stopping", 1))
+        metrics = get(daemon.admin, "/metrics")[2]
+        self.assertIn(b'aprp_requests_in_flight{route="/"} 1.0\n', metrics)
         self.origin.go_on.set()
         self.assertEqual(len(answer.read()), SIZE)
         daemon.ended()
@@ -65,7 +68,7 @@ class WatchedDrainTests(DrainCase):
         client.connect()
         get(f"{host}:{port}", "/")  # later ones are served, so it was accepted
         daemon.process.send_signal(signal.SIGTERM)
-        daemon.told("EXTEND_TIMEOUT_USEC=40000000")
+        daemon.wait_for("stopping: ")  # every connection was told
         client.request("GET", "/")
         answer = client.getresponse()
         self.assertEqual((answer.status, answer.headers["Connection"]), (200, "close"))

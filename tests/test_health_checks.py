@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -41,6 +42,18 @@ class HealthCheckTests(SynchronousTestCase):
         """What was requested of the origin beside checks."""
         return [path for path in origin.asked if path != "/check"]
 
+    def check_told(self) -> None:
+        """What the admin port says while no source is in service."""
+        assert self.daemon.admin is not None
+        status, _, body = get(self.daemon.admin, "/readyz")
+        self.assertEqual(status, 503)
+        self.assertEqual(body, b"/one/: no source is well\n/two/: no source is well\n")
+        told = json.loads(get(self.daemon.admin, "/status")[2])
+        why = "fails its health checks: answered 500"
+        self.assertEqual(told["out_of_service"], {self.a.url: why, self.b.url: why})
+        for route in told["routes"]:
+            self.assertEqual({source["state"] for source in route["sources"]}, {"out"})
+
     def test_out_and_back(self) -> None:
         self.assertEqual(get(self.address, "/one/x")[0], 200)
         self.a.well.clear()
@@ -59,6 +72,7 @@ class HealthCheckTests(SynchronousTestCase):
         self.b.well.clear()
         self.daemon.wait_for(f"{self.b.url} is out of service: ")
         self.assertEqual(get(self.address, "/two/x")[0], 503)
+        self.check_told()
         self.a.well.set()
         self.daemon.wait_for(f"{self.a.url} is back in service")
         self.assertEqual(get(self.address, "/one/x")[0], 200)

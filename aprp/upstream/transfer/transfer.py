@@ -246,7 +246,7 @@ class Transfer:
         """Read the file from one response that holds the range; None: the whole."""
         if self._one is not None:
             self._one.abort()
-        ready = sorted(self._sources, key=lambda each: (each.spare is None, not each.alone))
+        ready = sorted(self._in_service(), key=lambda each: (each.spare is None, not each.alone))
         found = await open_one(ready, spec, self._options.same, self._shared.clock)
         if isinstance(found, list):
             raise TransferFailed(found, self._sources)
@@ -295,10 +295,13 @@ class Transfer:
             if not knowing.called:
                 knowing.callback(None)
 
-    async def _inquire(self, spec: Spec | None) -> Facts:
+    def _in_service(self) -> list[TransferSource]:
+        """Return the sources that may be asked; all of them if none is in service."""
         out = self._shared.in_service.out
-        sources = [source for source in self._sources if source.name not in out] or self._sources
-        facts = await inquire(self._shared.clock, sources, self._options.same)
+        return [source for source in self._sources if source.name not in out] or self._sources
+
+    async def _inquire(self, spec: Spec | None) -> Facts:
+        facts = await inquire(self._shared.clock, self._in_service(), self._options.same)
         if isinstance(facts, Facts):
             self.facts = facts
             return facts
