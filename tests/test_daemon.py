@@ -66,6 +66,13 @@ class StartTests(DaemonCase):
         self.assertIn("--port", last)
         self.assertNotIn("Traceback", daemon.out + daemon.err)
 
+    def test_an_address_that_the_machine_does_not_have(self) -> None:
+        daemon = Running(self, "--config", self.config(listen="tcp:0:interface=192.0.2.1"))
+        self.assertEqual(daemon.ended(), 1)
+        last = daemon.err.splitlines()[-1]
+        self.assertIn("Cannot assign requested address; interface= is no address of this", last)
+        self.assertNotIn("end what holds the port", last)
+
     def test_a_port_that_is_taken_is_told_on_standard_error_beside_a_log_file(self) -> None:
         listen = f"tcp:{self.taken_port()}:interface=127.0.0.1"
         log = Path(self.mktemp()).absolute()
@@ -79,7 +86,7 @@ class StartTests(DaemonCase):
         daemon = Running(self, "--config", self.config("{file: /missing/folder/log}"))
         self.assertEqual(daemon.ended(), 1)
         self.assertEqual(len(daemon.err.splitlines()), 1)
-        self.assertIn("/missing/folder/log", daemon.err)
+        self.assertIn("log.file: /missing/folder is not a folder; make it", daemon.err)
 
     def test_a_socket_that_was_not_passed(self) -> None:
         listen = "systemd:domain=INET:name=aprp"

@@ -196,7 +196,8 @@ class RefusedReloadTests(ReloadCase):
             self.write(upstream("/b/", origin), admin=taken)
             self.check_unchanged(address, self.reload(), f"can't listen on {taken}: ")
         self.write(upstream("/b/", origin), log="{file: /missing/folder/log}")
-        self.check_unchanged(address, self.reload(), "can't open the log /missing/folder/log: ")
+        said = f"{self.path}:4:13: log.file: /missing/folder is not a folder"
+        self.check_unchanged(address, self.reload(), said)
         self.write(upstream("/b/", origin))
         self.assertIn("STATUS=serving on", self.reload())
         self.assertEqual(get(address, "/b/x")[0], 200)

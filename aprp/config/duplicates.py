@@ -5,11 +5,13 @@ Read from the tree, so that it is found along with all other faults.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from aprp.config.endpoints import same_socket
 from aprp.config.faults import Position
 from aprp.config.text import Entries, Items, Problem, Text, Tree, joined
+from aprp.core.http.addresses import host_allowed
 
 
 def twins(tree: Tree) -> Iterator[Problem]:
@@ -22,6 +24,8 @@ def twins(tree: Tree) -> Iterator[Problem]:
     ]
     yield from _alike(_texts(paths), _same_path, "is the path of the route on line {} too")
 
+    yield from _never_reached(list(_routes(routes)))
+
     sockets = [*_items(_under(tree, "listen"), "listen"), ("admin", _under(tree, "admin"))]
     yield from _alike(_texts(sockets), same_socket, "is listened on already, by line {}")
 
@@ -30,6 +34,51 @@ def twins(tree: Tree) -> Iterator[Problem]:
         if isinstance(headers, Entries):
             names = [(joined(f"{key}.headers", name.value), name) for name, _ in headers.entries]
             yield from _alike(_texts(names), _same_field, "is the same field as that on line {}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """A route as far as it decides which requests it is for."""
+
+    key: str
+    place: Position
+    path: str
+    hosts: tuple[tuple[str, Position, str], ...]
+
+    def takes(self, host: str) -> bool:
+        """Whether requests to every host of the glob are for this route."""
+        return not self.hosts or host_allowed(host.lower(), [glob for _, _, glob in self.hosts])
+
+
+def _routes(routes: Iterable[tuple[str, Tree]]) -> Iterator[_Route]:
+    """Those that have a path, in the order in which they are tried."""
+    found = []
+    for key, route in routes:
+        hosts = tuple(_texts(_items(_under(route, "hosts"), f"{key}.hosts")))
+        found += [
+            _Route(path_key, place, path, hosts)
+            for path_key, place, path in _texts([(f"{key}.path", _under(route, "path"))])
+        ]
+    return iter(sorted(found, key=lambda route: (-len(route.path), not route.hosts)))
+
+
+def _never_reached(routes: Sequence[_Route]) -> Iterator[Problem]:
+    """Routes, and hosts of routes, whose requests all go to one that is tried before."""
+    message = (
+        "is never reached: the route on line {} takes all its requests; "
+        "leave one of them out, or put the one with narrower hosts: first"
+    )
+    for index, route in enumerate(routes):
+        before = [each for each in routes[:index] if _same_path(each.path, route.path)]
+        if not route.hosts:
+            before = [each for each in before if each.hosts]  # the others are twins
+        hosts = route.hosts or ((route.key, route.place, "*"),)
+        taken = [next((each for each in before if each.takes(host)), None) for _, _, host in hosts]
+        if None not in taken:
+            hosts, taken = ((route.key, route.place, "*"),), taken[:1]
+        for (key, place, _), first in zip(hosts, taken, strict=True):
+            if first is not None:
+                yield Problem(place, key, message.format(first.place.line))
 
 
 def _alike(

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from aprp.config.faults import listed, nearest, shown
+from aprp.core.http.addresses import parse_address
 
 _DIGITS = re.compile(r"[0-9]{1,9}")
 
@@ -77,10 +79,75 @@ def check_endpoint(text: str) -> None:
 
 
 def same_socket(one: str, other: str) -> bool:
-    """Whether both strings certainly ask for the same socket; port 0 is a new one each time."""
-    return one == other and not re.match(
-        r"(?:haproxy:)?(?:t(?:cp|ls)6?|ssl):(?:port=)?0+(?::|$)", one
+    """Whether both can't be listened on at once; port 0 is a new port each time.
+
+    An interface that stands for all addresses takes the port of each of them.
+    """
+    here, there = _bound(one), _bound(other)
+    if here is None or there is None:
+        return one == other
+    (address, port), (other_address, other_port) = here, there
+    if port != other_port or port == 0:
+        return False
+    return (
+        address == other_address
+        or _takes(address, other_address, _takes_ipv4())
+        or _takes(other_address, address, _takes_ipv4())
     )
+
+
+def _bound(text: str) -> tuple[str, int] | None:
+    """The address, in one spelling, and the port of a string that says both."""
+    try:
+        found = listens_at(text)
+    except ValueError:  # a fault of its own
+        return None
+    if found is None:
+        return None
+    is_ipv6 = text.removeprefix("haproxy:").partition(":")[0].endswith("6")
+    interface = found[0] or ("::" if is_ipv6 else "0.0.0.0")
+    address = parse_address("127.0.0.1" if interface == "localhost" else interface)
+    return interface if address is None else str(address), found[1]
+
+
+def _takes(interface: str, address: str, ipv4_too: bool) -> bool:
+    """Whether listening on the interface is listening on the address."""
+    if interface == "0.0.0.0":
+        return ":" not in address
+    return interface == "::" and (ipv4_too or ":" in address)
+
+
+def _takes_ipv4() -> bool:
+    """Whether ``::`` stands for IPv4's addresses too, as it does unless the system says no."""
+    try:
+        return Path("/proc/sys/net/ipv6/bindv6only").read_text().strip() != "1"
+    except OSError:
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFiles:
+    """The files that an ``ssl:`` endpoint reads. Relative names are Twisted's to resolve."""
+
+    certificate: Path
+    key: Path
+    others: tuple[Path, ...]
+
+
+def key_files(text: str) -> KeyFiles | None:
+    """The files of a valid string, None if it isn't for ``ssl:``; ValueError if it has no key."""
+    name, _, rest = text.partition(":")
+    if name == "haproxy":
+        return key_files(rest)
+    if name != "ssl":
+        return None
+    given = _arguments(text, name, _split(rest))
+    key = given.get("privateKey")
+    if not key:
+        raise ValueError(f"{shown(text)} names no privateKey; write it as {_EXAMPLES['ssl']}")
+    others = (given.get("extraCertChain"), given.get("dhParameters"))
+    certificate = Path(given.get("certKey") or key)
+    return KeyFiles(certificate, Path(key), tuple(Path(each) for each in others if each))
 
 
 def is_tls(text: str) -> bool:

@@ -7,7 +7,6 @@ file as a whole has ``file`` or ``yaml`` in the place of the key.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -47,11 +46,39 @@ def shown(text: str, most: int = 60) -> str:
 
 
 def nearest(text: str, known: Iterable[str]) -> str | None:
-    """The known word that was probably meant, or None."""
+    """The known word that was probably meant, or None.
+
+    One slip is allowed for every three letters. Failing that, it is the only word that has the
+    text as one of its parts: ``auth`` for ``basic_auth``.
+    """
     by_folded = {word.lower().replace("-", "_"): word for word in known}
     folded = text.lower().replace("-", "_")
-    close = difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.6)
-    return by_folded[close[0]] if close else None
+    close = [
+        (slips, word[:1] != folded[:1], word)
+        for word in by_folded
+        if (slips := _slips(folded, word)) <= max(1, min(len(folded), len(word)) // 3)
+        and slips < max(len(folded), len(word))
+    ]
+    if close:
+        return by_folded[min(close)[2]]
+    holding = [word for word in by_folded if folded in word.split("_")]
+    return by_folded[holding[0]] if len(holding) == 1 else None
+
+
+def _slips(one: str, other: str) -> int:
+    """How many characters are to be put in, left out, changed, or swapped with the next one."""
+    if abs(len(one) - len(other)) > 4 or len(one) > 60:
+        return len(one) + len(other)
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, a in enumerate(one):
+        earlier, before, row = before, row, [i + 1]
+        for j, b in enumerate(other):
+            least = min(before[j] + (a != b), before[j + 1] + 1, row[j] + 1)
+            if i and j and a == other[j - 1] and b == one[i - 1]:
+                least = min(least, earlier[j - 1] + 1)
+            row.append(least)
+    return row[-1]
 
 
 def listed(words: Iterable[str]) -> str:

@@ -72,7 +72,7 @@ def _problem(
     if what == "extra_forbidden":
         return _unknown_key(tree, location, kind)
     if what == "missing":
-        return _missing_key(tree, location, kind)
+        return None if _mistyped(tree, location, kind) else _missing_key(tree, location, kind)
     place, path, here = locate(tree, location)
     if what == "value_error":
         return Problem(place, path, str(found["ctx"]["error"]))
@@ -119,6 +119,15 @@ def _unknown_key(tree: Tree, location: tuple[str | int, ...], kind: str | None) 
     else:
         hint = f"known here: {', '.join(known)}"
     return Problem(place, path, f"is not a known key; {hint}")
+
+
+def _mistyped(tree: Tree, location: tuple[str | int, ...], kind: str | None) -> bool:
+    """Whether a key that is missing seems to be there under a name that isn't known."""
+    *within, last = location
+    holder = locate(tree, within)[2]
+    known = _model(tuple(within), kind).model_fields
+    given = [str(name.value) for name, _ in holder.entries] if isinstance(holder, Entries) else []
+    return any(key not in known and nearest(key, known) == last for key in given)
 
 
 def _missing_key(tree: Tree, location: tuple[str | int, ...], kind: str | None) -> Problem:

@@ -6,8 +6,9 @@ import ipaddress
 import re
 from typing import Any
 
-from aprp.config.endpoints import check_endpoint
+from aprp.config.endpoints import check_endpoint, key_files
 from aprp.config.faults import shown
+from aprp.config.files import check_certificate, check_readable
 from aprp.config.scalars import Scalar
 from aprp.core.http.urls import Url, parse_authority
 
@@ -227,6 +228,11 @@ class Endpoint(Scalar):
 
     def bound(self, value: str) -> None:
         check_endpoint(value)
+        files = key_files(value)
+        if files is not None:
+            for path in (files.certificate, files.key, *files.others):
+                check_readable(path)
+            check_certificate(files.certificate, files.key)
 
 
 def _plain_dots(path: str) -> str:

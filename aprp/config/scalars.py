@@ -8,27 +8,20 @@ from the key's name: "has no unit; ...".
 
 from __future__ import annotations
 
-import os
 import re
-import ssl
 from collections.abc import Mapping
 from enum import StrEnum
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
 from aprp.config.faults import listed, nearest, shown
-from aprp.core.http.htpasswd import parse_htpasswd
 
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
-
-MOST_OF_SOCKET = 107
-"""unix(7): bytes of its path, with a NUL behind them."""
 
 EMPTY = "is empty; give it a value, or leave the key out"
 
@@ -212,117 +205,12 @@ class Choice(Scalar):
         return {"enum": [*words, False] if "off" in words else words}
 
 
-class OutputFile(Scalar):
-    """A file to be written, relative to the configuration's folder; ``-`` where told."""
-
-    types = (Path, str)
-
-    def __init__(self, dash: bool = False) -> None:
-        self.dash = dash
-
-    def read_in(self, text: str, info: ValidationInfo) -> Path | str:
-        if text == "-" and self.dash:
-            return text
-        if text in ("", "-"):
-            raise ValueError("is not the name of a file")
-        return _resolved(text, info)
-
-
-class SocketFile(Scalar):
-    """A unix socket to be made, relative to the configuration's folder."""
-
-    types = (Path,)
-
-    def read_in(self, text: str, info: ValidationInfo) -> Path:
-        if not text:
-            raise ValueError("is not the name of a file")
-        return _resolved(text, info)
-
-    def bound(self, value: Path) -> None:
-        if len(os.fsencode(value.absolute())) > MOST_OF_SOCKET:
-            raise ValueError(
-                f"is longer than the {MOST_OF_SOCKET} bytes that the path of a unix socket may have"
-            )
-
-
-class CaFile(Scalar):
-    """A file of CA certificates in PEM, relative to the configuration's folder."""
-
-    types = (Path,)
-
-    def read_in(self, text: str, info: ValidationInfo) -> Path:
-        path = _resolved(text, info)
-        _load_certificates(path)
-        return path
-
-
-class InputFile(Scalar):
-    """A file that is read, relative to the configuration's folder."""
-
-    types = (Path,)
-
-    def read_in(self, text: str, info: ValidationInfo) -> Path:
-        path = _resolved(text, info)
-        try:
-            path.read_bytes()
-        except OSError as error:
-            raise ValueError(f"{path} can't be read: {error.strerror}") from None
-        return path
-
-
-def check_certificate(certificate: Path, key: Path | None) -> None:
-    """Raise ValueError unless the files hold a certificate and the private key that fits it."""
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
-    except ssl.SSLError as error:
-        if "KEY_VALUES_MISMATCH" in str(error):
-            raise ValueError(f"{key or certificate} is not the key of {certificate}") from None
-        raise ValueError(
-            f"{certificate} and its key aren't a certificate and a key in PEM"
-        ) from None
-    except OSError as error:
-        raise ValueError(f"{certificate} can't be read: {error.strerror}") from None
-
-
-class PasswordFile(Scalar):
-    """An htpasswd file of bcrypt hashes, relative to the configuration's folder."""
-
-    types = (Path,)
-
-    def read_in(self, text: str, info: ValidationInfo) -> Path:
-        path = _resolved(text, info)
-        try:
-            parse_htpasswd(path.read_bytes())
-        except OSError as error:
-            raise ValueError(f"{path} can't be read: {error.strerror}") from None
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
-        return path
-
-
 class Secret(Scalar):
     """What signatures are made with."""
 
     def bound(self, value: str) -> None:
         if len(value) < 16:
             raise ValueError("is too short to be a secret; use at least 16 characters")
-
-
-def _resolved(text: str, info: ValidationInfo) -> Path:
-    if "\0" in text:
-        raise ValueError("has a NUL in the name of a file")
-    folder = info.context["folder"] if info.context else Path()
-    return Path(folder, text)
-
-
-def _load_certificates(path: Path) -> None:
-    try:
-        path.read_bytes()
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
-    except ssl.SSLError:
-        raise ValueError(f"{path} holds no certificates in PEM") from None
-    except OSError as error:
-        raise ValueError(f"{path} can't be read: {error.strerror}") from None
 
 
 def _read_amount(

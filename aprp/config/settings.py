@@ -37,6 +37,15 @@ from aprp.config.choices import (
     UnderscoreFields,
 )
 from aprp.config.endpoints import is_tls
+from aprp.config.faults import nearest
+from aprp.config.files import (
+    CaFile,
+    InputFile,
+    OutputFile,
+    PasswordFile,
+    SocketFile,
+    check_certificate,
+)
 from aprp.config.network import (
     Authority,
     Endpoint,
@@ -56,17 +65,11 @@ from aprp.config.scalars import (
     EMPTY,
     KIB,
     MIB,
-    CaFile,
     Choice,
     Count,
     Duration,
-    InputFile,
-    OutputFile,
-    PasswordFile,
     Secret,
     Size,
-    SocketFile,
-    check_certificate,
 )
 from aprp.core.http.signed_urls import LinkBinding, SignatureForm
 from aprp.core.http.urls import Url
@@ -302,9 +305,10 @@ KINDS: dict[str, type[RouteSettings]] = {
 
 
 def kind_of(route: Any) -> str | None:
-    """The key in KINDS that a route has first; ``upstream`` for one that has none yet."""
+    """The key in KINDS that a route has first, or seems to mean; ``upstream`` failing both."""
     if isinstance(route, Mapping):
-        return next((key for key in route if key in KINDS), "upstream")
+        meant = (nearest(str(key), KINDS) for key in route)
+        return next((key for key in route if key in KINDS), next(filter(None, meant), "upstream"))
     return next((key for key, kind in KINDS.items() if isinstance(route, kind)), None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,17 @@ from twisted.python.failure import Failure
 
 from aprp.config.endpoints import is_tls, without_tls
 from aprp.daemon.certificates import Certificates
+
+_ADVICE = {
+    errno.EADDRNOTAVAIL: (
+        "interface= is no address of this machine; name one that `ip address` lists, "
+        "or leave interface= out to listen on all"
+    ),
+    errno.EACCES: (
+        "a port under 1024 needs the socket unit, a unix socket a folder that this user may write"
+    ),
+}
+"""What to do about errors other than a port that is in use."""
 
 
 class CannotServe(Exception):
@@ -118,10 +130,13 @@ class Listener(Service):
             return "this process was given no such socket; start it through its socket unit"
         if isinstance(error, CannotListenError):
             reason = getattr(error.socketError, "strerror", None) or error.socketError
-            return f"{reason}; {self._advice}"
+            return self._with_advice(str(reason), error.socketError)
         if isinstance(error, OSError) and error.strerror:
-            return f"{error.strerror}; {self._advice}"
+            return self._with_advice(error.strerror, error)
         return str(error) or type(error).__name__
+
+    def _with_advice(self, reason: str, error: object) -> str:
+        return f"{reason}; {_ADVICE.get(getattr(error, 'errno', 0), self._advice)}"
 
 
 def _accept(port: Any, accepting: bool) -> Any:

@@ -1,0 +1,170 @@
+"""Settings that name files. Each is tried as far as that is possible without opening it to write.
+
+So `aprp check`, a start and a reload find the same: files that are missing, can't be read or can't
+be written by the user that runs this, and keys that don't fit their certificates.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import ssl
+from pathlib import Path
+
+from pydantic import ValidationInfo
+
+from aprp.config.scalars import Scalar
+from aprp.core.http.htpasswd import parse_htpasswd
+
+MOST_OF_SOCKET = 107
+"""unix(7): bytes of its path, with a NUL behind them."""
+
+
+class OutputFile(Scalar):
+    """A file to be written, relative to the configuration's folder; ``-`` where told."""
+
+    types = (Path, str)
+
+    def __init__(self, dash: bool = False) -> None:
+        self.dash = dash
+
+    def read_in(self, text: str, info: ValidationInfo) -> Path | str:
+        if text == "-" and self.dash:
+            return text
+        if text in ("", "-"):
+            raise ValueError("is not the name of a file")
+        path = _resolved(text, info)
+        _check_writable(path)
+        return path
+
+
+class SocketFile(Scalar):
+    """A unix socket to be made, relative to the configuration's folder."""
+
+    types = (Path,)
+
+    def read_in(self, text: str, info: ValidationInfo) -> Path:
+        if not text:
+            raise ValueError("is not the name of a file")
+        return _resolved(text, info)
+
+    def bound(self, value: Path) -> None:
+        if len(os.fsencode(value.absolute())) > MOST_OF_SOCKET:
+            raise ValueError(
+                f"is longer than the {MOST_OF_SOCKET} bytes that the path of a unix socket may have"
+            )
+
+
+class CaFile(Scalar):
+    """A file of CA certificates in PEM, relative to the configuration's folder."""
+
+    types = (Path,)
+
+    def read_in(self, text: str, info: ValidationInfo) -> Path:
+        path = _resolved(text, info)
+        _load_certificates(path)
+        return path
+
+
+class InputFile(Scalar):
+    """A file that is read, relative to the configuration's folder."""
+
+    types = (Path,)
+
+    def read_in(self, text: str, info: ValidationInfo) -> Path:
+        path = _resolved(text, info)
+        check_readable(path)
+        return path
+
+
+def check_readable(path: Path) -> None:
+    """Raise ValueError unless the file can be read."""
+    try:
+        path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path} can't be read: {error.strerror}") from None
+
+
+def check_certificate(certificate: Path, key: Path | None) -> None:
+    """Raise ValueError unless the files hold a certificate and the private key that fits it."""
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key, password=_no_password)
+    except _Encrypted:
+        message = f"{key or certificate} is encrypted; save it without a passphrase"
+        raise ValueError(message) from None
+    except ssl.SSLError as error:
+        if "KEY_VALUES_MISMATCH" in str(error):
+            raise ValueError(f"{key or certificate} is not the key of {certificate}") from None
+        raise ValueError(
+            f"{certificate} and its key aren't a certificate and a key in PEM"
+        ) from None
+    except OSError as error:
+        raise ValueError(f"{certificate} can't be read: {error.strerror}") from None
+
+
+class _Encrypted(Exception):
+    """A private key that needs a passphrase."""
+
+
+def _no_password() -> str:
+    raise _Encrypted
+
+
+class PasswordFile(Scalar):
+    """An htpasswd file of bcrypt hashes, relative to the configuration's folder."""
+
+    types = (Path,)
+
+    def read_in(self, text: str, info: ValidationInfo) -> Path:
+        path = _resolved(text, info)
+        try:
+            parse_htpasswd(path.read_bytes())
+        except OSError as error:
+            raise ValueError(f"{path} can't be read: {error.strerror}") from None
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        return path
+
+
+def _resolved(text: str, info: ValidationInfo) -> Path:
+    if "\0" in text:
+        raise ValueError("has a NUL in the name of a file")
+    folder = info.context["folder"] if info.context else Path()
+    return Path(folder, text)
+
+
+def _check_writable(path: Path) -> None:
+    """Raise ValueError where the file can't be opened for writing by who runs this."""
+    if os.path.isdir(path):
+        raise ValueError(f"{path} is a folder; name a file in it")
+    if os.path.exists(path):
+        if not os.access(path, os.W_OK):
+            raise ValueError(f"{path} can't be written by {_who()}; change its owner or its mode")
+        return
+    folder = path.parent
+    if not os.path.isdir(folder):
+        raise ValueError(f"{folder} is not a folder; make it, or name a file elsewhere")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ValueError(
+            f"{folder} can't be written by {_who()}; change its owner or its mode, "
+            "or check as the user that runs aprp"
+        )
+
+
+def _who() -> str:
+    """The user that runs this, by name if it has one."""
+    try:
+        return f"the user {pwd.getpwuid(os.geteuid()).pw_name}"
+    except KeyError:
+        return f"the user {os.geteuid()}"
+
+
+def _load_certificates(path: Path) -> None:
+    try:
+        path.read_bytes()
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except ssl.SSLError:
+        raise ValueError(f"{path} holds no certificates in PEM") from None
+    except OSError as error:
+        raise ValueError(f"{path} can't be read: {error.strerror}") from None
