@@ -139,6 +139,16 @@ class LifeTests(DaemonCase):
             self.assertIn(line + "\n", metrics)
         self.assertIn(b'"state": "serving"', get(daemon.admin, "/status")[2])
 
+    def test_no_line_comes_from_twisted_s_own_sites(self) -> None:
+        daemon = Running(self, "--config", self.config())
+        daemon.ready()
+        assert daemon.admin is not None
+        for path in ("/", "/status", "/metrics"):
+            self.assertEqual(get(daemon.admin, path, method="HEAD")[0], 200)
+        daemon.stop()
+        for noise in ("log_legacy", "Site starting", "eat it"):
+            self.assertNotIn(noise, daemon.err)
+
     def test_standard_error_has_each_line_once(self) -> None:
         daemon = Running(self, "--config", self.config())
         daemon.ready()

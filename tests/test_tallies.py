@@ -8,6 +8,7 @@ from twisted.logger import globalLogPublisher
 
 from aprp.upstream.errors import BodyBroken, connect_failed
 from aprp.web.problems import ADVICE, Problems
+from tests.support.client import get
 from tests.support.mirrored_case import SIZE, MirroredCase, honest
 from tests.support.proxied_case import HELLO, fixed
 from tests.support.replies import Received, Reply, Wait
@@ -135,3 +136,28 @@ class ProblemTests(LoggedCase):
     def test_errors_of_every_kind_have_advice(self) -> None:
         for error in (BodyBroken("x"), connect_failed("h:1", OSError())):
             self.assertIn(error.kind, ADVICE)
+
+
+class EndingsTests(LoggedCase):
+    async def test_what_the_proxy_stops_itself_is_no_error_of_the_source(self) -> None:
+        origins = await self.mirrors(honest, honest, rates=(400_000.0, 400_000.0))
+        port = self.in_front_of(origins)
+        client = await self.client(port)
+        await client.send(get(b"/f"))
+        await client.until(lambda: client.received > 100_000)
+        await self.end(client)
+        await self.soon(lambda: bool(self.records))
+        await self.soon(lambda: self.agent.connections == self.agent.idle)
+        self.assertEqual(self.records[0].ending, "CD")
+        for source in self.site.tallies.of("/").sources.values():
+            self.assertEqual(sum(source.errors.values()), 0, source.error)
+
+    async def test_an_answer_has_the_id_of_its_request_if_asked(self) -> None:
+        (origin,) = await self.mirrors(honest)
+        port = self.in_front_of([origin])
+        got = await self.ask(port, "/f", {"Range": "bytes=0-9"})
+        self.assertNotIn("X-Request-ID", got.fields)
+        self.site.id_field = b"X-Request-ID"
+        got = await self.ask(port, "/f", {"Range": "bytes=0-9"})
+        self.assertEqual(got.fields["X-Request-ID"], self.records[1].id)
+        self.assertNotEqual(self.records[0].id, self.records[1].id)
