@@ -18,6 +18,7 @@ from twisted.web.http import HTTPFactory
 from aprp.upstream import wall_clock
 from aprp.upstream.http import names
 from aprp.web import sockets
+from aprp.web.admin import overview
 from tests.simulation.clock import SimulatedClock
 from tests.simulation.sockets import SimulatedSocket
 
@@ -47,12 +48,14 @@ def machine(clock: SimulatedClock, addresses: Addresses) -> Iterator[None]:
             raise OSError(errno.ENOENT, f"no address of {host}")
         return found
 
+    # Timers of each second, of no consequence here, would be most of what is simulated.
     before = wall_clock.read_from(clock.seconds)
     try:
         with (
             mock.patch.object(names, "Thread", Thread),
             mock.patch.object(names, "_getaddrinfo", resolve),
             mock.patch.object(sockets, "fcntl", _Ioctls),
+            mock.patch.object(overview, "SAMPLE", 60.0),
             mock.patch.object(HTTPFactory, "_updateLogDateTime", lambda _: None),
         ):
             yield
@@ -61,8 +64,7 @@ def machine(clock: SimulatedClock, addresses: Addresses) -> Iterator[None]:
 
 
 class _Ioctls:
-    """Those of simulated sockets. (Twisted's site keeps a text of the time for a log that nobody
-    writes, which would cost a timer each second: it's left out as well.)"""
+    """Those of simulated sockets."""
 
     @staticmethod
     def ioctl(handle: Any, request: int, argument: bytes) -> bytes:

@@ -31,7 +31,7 @@ from tests.simulation.settings import HOST, NAME, settings_of, transfer_settings
 
 HORIZON = 20_000.0
 """Seconds after which a world whose clients aren't done is stuck."""
-QUIET = 200.0
+QUIET = 140.0
 """Seconds after the last client in which every timer runs out."""
 MOST_STEPS = 300_000
 MOST_HELD = 2 << 20
@@ -191,7 +191,7 @@ class World:
                 if not self._ended:
                     self._nothing_left()
                     self._stop()
-                    self.clock.run(self.clock.rightNow + QUIET, MOST_STEPS)
+                    self.clock.run(self.clock.rightNow + QUIET, MOST_STEPS, self._is_gone)
                 if not self._ended:
                     self.wrong.append("the daemon doesn't stop")
                 self._nothing_at_all()
@@ -215,6 +215,9 @@ class World:
         if self._left and self.clients[self._left - 1].done:
             self._left -= 1
         return not self._left
+
+    def _is_gone(self) -> bool:
+        return self._ended
 
     def _stop(self) -> None:
         """SIGTERM: the service is stopped, then the reactor, then the process is gone."""
