@@ -41,12 +41,12 @@ class CombinedTests(SynchronousTestCase):
             combined(record),
             '192.0.2.7 - - [31/Dec/2025:23:59:59 +0000] "GET /films/a.mp4 HTTP/1.1" 206 1000 '
             '"https://site.example/" "player/1" '
-            '"bytes=0-999" 0.123 a.example:443 "complete" 0',
+            '"bytes=0-999" 0.123 a.example:443 "complete" 0 0',
         )
 
     def test_what_is_missing_is_a_dash(self) -> None:
         record = replace(PLAIN, range=None, upstream=None, status=0, bytes_sent=0, ended="cut")
-        self.assertTrue(combined(record).endswith(' 000 0 "-" "-" "-" 0.123 - "cut" 0'))
+        self.assertTrue(combined(record).endswith(' 000 0 "-" "-" "-" 0.123 - "cut" 0 0'))
 
     def test_a_forged_line_stays_inside_its_field(self) -> None:
         forged = 'x" 200 5 "-" "-"\r\n10.0.0.1 - - [now] "GET /'
@@ -80,6 +80,7 @@ class JsonTests(SynchronousTestCase):
                 "version": "HTTP/1.1",
                 "status": 206,
                 "bytes_sent": 1000,
+                "bytes_received": 0,
                 "seconds": 0.12345,
                 "host": "proxy.example",
                 "range": "bytes=0-999",

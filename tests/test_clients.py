@@ -48,9 +48,36 @@ class ClientCase(SynchronousTestCase):
         self.addCleanup(self.nginx.stop)
         self.access = self.folder / "access.json"
         config = self.folder / "aprp.yaml"
-        config.write_text(CONFIG.format(access=self.access, upstream=self.nginx.url))
+        text = CONFIG.format(access=self.access, upstream=self.nginx.url)
+        config.write_text(text + self.more_routes())
         self.daemon = Running(self, "--config", str(config))
         self.url = f"http://{self.daemon.ready()}/"
+
+    def more_routes(self) -> str:
+        """What the configuration has besides."""
+        return ""
+
+    def browse(self, page: str) -> str:
+        """What a page in Chromium says at its end, by a request for /done?RESULT."""
+        profile = self.folder / "profile"
+        command = [need("chromium"), *CHROMIUM, f"--user-data-dir={profile}", page]
+        with open(self.folder / "chromium", "wb") as out:
+            browser = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env=os.environ | {"HOME": str(self.folder)},
+                start_new_session=True,
+            )
+        try:
+            log = self.daemon.wait_for("/done?", str(self.access))
+        finally:
+            os.killpg(browser.pid, signal.SIGKILL)
+            browser.wait(PATIENCE)
+        result = re.search(r"/done\?([^\" ]*)", log)
+        assert result is not None
+        return result[1]
 
     def publish(self, name: str = "film.bin", content: bytes = CONTENT) -> str:
         (self.nginx.www / name).write_bytes(content)
@@ -143,26 +170,9 @@ class PlayerTests(ClientCase):
         page = self.publish(
             "page.html", (Path(__file__).parent / "support" / "page.html").read_bytes()
         )
-        profile = self.folder / "profile"
-        command = [need("chromium"), *CHROMIUM, f"--user-data-dir={profile}", f"{page}?/film.mp4"]
-        with open(self.folder / "chromium", "wb") as out:
-            browser = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                env=os.environ | {"HOME": str(self.folder)},
-                start_new_session=True,
-            )
-        try:
-            log = self.daemon.wait_for("/done?", str(self.access))
-        finally:
-            os.killpg(browser.pid, signal.SIGKILL)
-            browser.wait(PATIENCE)
-        result = re.search(r"/done\?([^\" ]*)", log)
-        assert result is not None
+        result = self.browse(f"{page}?/film.mp4")
         digest = hashlib.sha256(film).hexdigest()
-        verdict, width, duration, seen = result[1].split(",")
+        verdict, width, duration, seen = result.split(",")
         self.assertEqual((verdict, width, seen), ("ok", "640", digest))
         self.assertAlmostEqual(float(duration), 20.0, delta=0.2)
         films = [line for line in self.requests() if line["target"] == "/film.mp4"]

@@ -37,6 +37,8 @@ class Going:
     def __init__(self, route: str, sent: int) -> None:
         self.route = route
         self.sentLength = sent
+        self.body_length = 0
+        self.upgraded = False
         self.transfer = None
 
 

@@ -10,6 +10,7 @@ from aprp.config.endpoints import check_endpoint, key_files
 from aprp.config.faults import shown
 from aprp.config.files import check_certificate, check_readable
 from aprp.config.scalars import Scalar
+from aprp.core.http.upgrading import NEVER
 from aprp.core.http.urls import Url, parse_authority
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -169,6 +170,22 @@ class FieldValue(Scalar):
 
     def json_schema(self) -> dict[str, Any]:
         return {"type": ["string", "number", "boolean"]}
+
+
+class ProtocolName(Scalar):
+    """A protocol of the Upgrade field (RFC 9110 §7.8), in lower case."""
+
+    def read(self, text: str) -> str:
+        return text.lower()
+
+    def bound(self, value: str) -> None:
+        name, slash, version = value.partition("/")
+        if not _TOKEN.fullmatch(name) or (slash and not _TOKEN.fullmatch(version)):
+            raise ValueError(f"{shown(value)} is not a protocol; write it as websocket")
+        if name.encode() in NEVER:
+            raise ValueError(
+                f"{shown(value)} would carry requests past the proxy and can't be upgraded to"
+            )
 
 
 class QueryName(Scalar):

@@ -66,6 +66,7 @@ _EXAMPLES: dict[str, list[Any]] = {
     "tls": [{"ca": "upstream-ca.pem"}],
     "trusted_proxies": [["10.0.0.0/8"]],
     "upstream": ["https://a.example/films/"],
+    "upgrades": [["websocket"]],
     "url": ["https://a.example/pub/"],
 }
 

@@ -56,6 +56,7 @@ from aprp.config.network import (
     Network,
     NetworkBlock,
     OriginName,
+    ProtocolName,
     QueryName,
     RequestPath,
     ResponseFieldName,
@@ -223,6 +224,10 @@ class UpstreamRoute(RouteSettings):
     """How long the upstream may take to answer once it has the request."""
     between_bytes_timeout: Annotated[float, Duration()] = 60.0
     """How long the upstream may stay silent in the middle of an answer."""
+    upgrades: tuple[Annotated[str, ProtocolName()], ...] = ("websocket",)
+    """The protocols that a connection may change to, where the upstream agrees; empty: none."""
+    upgrade_idle_timeout: Annotated[float, Duration()] = 600.0
+    """How long an upgraded connection may be silent in both directions."""
     underscore_fields: Annotated[UnderscoreFields, Choice(UnderscoreFields)] = UnderscoreFields.DROP
     """What becomes of fields of clients that have an underscore in their names."""
 

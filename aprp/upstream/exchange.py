@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, runtime_checkable
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer
 
 from aprp.core.http.fields import Fields
 from aprp.core.http.heads import ResponseHead
+from aprp.core.http.upgrading import Offer
 from aprp.upstream.tally import UNCOUNTED, SourceTally
 
 
@@ -47,11 +48,25 @@ class Timeouts:
     between_bytes: float
 
 
+@runtime_checkable
+class Inflow(Protocol):
+    """Bytes of a client that are still coming."""
+
+    def flow(self, sink: IConsumer) -> Deferred[None]:
+        """Write them into `sink` as they come, paced by it; fires at their end.
+
+        Fails with an exception that says what the client did wrong. Called once.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class SourceRequest:
     """One request as it goes out. `target` and the fields' bytes are sent as they stand here.
 
-    `body` is a file at its start, whose Content-Length is among the fields.
+    `body` is a file at its start, whose Content-Length is among the fields; or bytes that are
+    still coming, sent with the Content-Length that is among the fields, or in chunks where
+    Transfer-Encoding is.
     """
 
     method: bytes
@@ -59,19 +74,22 @@ class SourceRequest:
     target: bytes
     fields: Fields
     timeouts: Timeouts
-    body: IO[bytes] | None = None
+    body: IO[bytes] | Inflow | None = None
     interim: Callable[[ResponseHead], None] | None = None
     """Told of each 1xx answer that comes before the final one."""
     gather: float = 0.0
     """Seconds for which a body that comes in small pieces may be left to gather: each read of the
     socket costs about the same, whatever it brings. Its beginning and its end aren't held up."""
+    upgrade: Offer | None = None
+    """The protocol that the connection may change to. Its fields are among `fields`."""
     tally: SourceTally = UNCOUNTED
     """Where the request and what comes of it are counted."""
 
     @property
     def repeatable(self) -> bool:
         """Whether sending it twice does no harm (RFC 9110 section 9.2.2)."""
-        return self.method in (b"GET", b"HEAD", b"OPTIONS") and self.body is None
+        safe = self.method in (b"GET", b"HEAD", b"OPTIONS")
+        return safe and self.body is None and self.upgrade is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +105,10 @@ class Timings:
 
 
 class Exchange(Protocol):
-    """A response being received."""
+    """A response being received.
+
+    After a 101, whose protocol was offered, the body is all that the source sends from then on.
+    """
 
     head: ResponseHead
     length: int | None
@@ -105,6 +126,14 @@ class Exchange(Protocol):
         Fails with `BodyBroken` or `SourceLied` after whatever came has been written. One pump at
         a time; cancelling it aborts the exchange.
         """
+        ...
+
+    def send_on(self, inflow: Inflow) -> Deferred[None]:
+        """After a 101, send the source what comes; fires as `Inflow.flow` does."""
+        ...
+
+    def hang_up(self) -> None:
+        """After a 101, close once the source has what was sent; nothing more is received."""
         ...
 
     def abort(self) -> None:

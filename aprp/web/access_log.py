@@ -48,7 +48,7 @@ def _word(text: str | None) -> str:
 
 
 def combined(record: AccessRecord) -> str:
-    """The combined format, and after it: range, seconds, upstream, how it ended, resumes.
+    """The combined format and more: range, seconds, upstream, how it ended, resumes, received.
 
     A request that was sent no status has 000. Times are UTC.
     """
@@ -59,7 +59,7 @@ def combined(record: AccessRecord) -> str:
         f'{_word(record.client)} - - [{time}] "{line}" {record.status:03d} {record.bytes_sent} '
         f"{_quoted(record.referer)} {_quoted(record.user_agent)} "
         f"{_quoted(record.range)} {record.seconds:.3f} {_word(record.upstream)} "
-        f"{_quoted(record.ended)} {record.resumes}"
+        f"{_quoted(record.ended)} {record.resumes} {record.bytes_received}"
     )
 
 

@@ -30,6 +30,7 @@ class AccessRecord:
     started_at: float
     seconds: float
     host: str | None = None
+    bytes_received: int = 0  # of the request's body, or after a 101
     range: str | None = None  # as asked, whether in the header or in the path
     route: str = "-"  # the path of the route, "-" where there was none
     upstream: str | None = None  # authority

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+
 from aprp.core.http.fields import Fields
 from aprp.core.http.framing import BodyTooLarge, ChunkedDecoder, Decoder, LengthDecoder
 from aprp.core.http.heads import MalformedMessage, check_line_ends, parse_fields
 from aprp.web.closing import ClosingChannel
 from aprp.web.failures import Refusal
+from aprp.web.inflow import Inflow
 from aprp.web.request import ProxyRequest, too_large
 from aprp.web.request_rules import (
     RequestLine,
@@ -30,6 +34,7 @@ class StrictChannel(ClosingChannel):
     requestFactory = ProxyRequest
     totalHeadersSize = 1 << 30  # counted here, line by line
     _held_back = False
+    _inflow: Inflow | None = None
 
     def connectionMade(self) -> None:
         self.MAX_LENGTH = self.limits.line
@@ -90,7 +95,7 @@ class StrictChannel(ClosingChannel):
             if self._line is not None:
                 self._field_or_end(line)
             elif line:
-                self._raw_line = line
+                self._raw_line, self._inflow = line, None
                 self._line = parse_request_line(line)
                 super().lineReceived(line[:-8] + self._line.version)
             else:
@@ -144,6 +149,10 @@ class StrictChannel(ClosingChannel):
     def rawDataReceived(self, data: bytes) -> None:
         if self._closing:
             return
+        if self._inflow is not None and not self._inflow.over:
+            data = self._inflow.feed(data)
+            if not data:
+                return
         if self._handlingRequest or self._decoder is None:
             self._hold(data)
             return
@@ -181,6 +190,20 @@ class StrictChannel(ClosingChannel):
         self._dataBuffer.append(data)
         if sum(map(len, self._dataBuffer)) > self.limits.pipelined:
             self._networkProducer.pauseProducing()
+
+    def switch_protocols(self) -> Inflow:
+        """Give what comes from now on, and what came already, to no further request."""
+        self.persistent = False
+        inflow = self._inflow = Inflow(self._networkProducer)
+        data, self._dataBuffer = b"".join(self._dataBuffer), []
+        if data:
+            inflow.feed(data)
+        return inflow
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._inflow is not None:
+            self._inflow.lost(reason)
+        super().connectionLost(reason)
 
     def setLineMode(self, extra: bytes = b"") -> None:
         """Begin with the next request, once the client has taken the answers to those before."""

@@ -24,6 +24,7 @@ from aprp.upstream.wall_clock import time
 from aprp.web.access_record import AccessRecord
 from aprp.web.clients import Release
 from aprp.web.failures import Failure, Refusal, failure_of, reason_phrase
+from aprp.web.inflow import Inflow
 
 if TYPE_CHECKING:
     from aprp.upstream.transfer.transfer import Transfer
@@ -57,6 +58,8 @@ class ProxyRequest(Request):
         self.response_fields: Callable[[Fields, Fields], Fields] = lambda request, fields: fields
         """Gives the fields of an answer as the route sends them, from the request's and its own."""
         self._release: Release | None = None
+        self.inflow: Inflow | None = None
+        """What the client still sends: a body that isn't spooled, or what follows a 101."""
         self._number = next(_numbers)
         self.route = "-"
         self.names_sources = False
@@ -148,7 +151,12 @@ class ProxyRequest(Request):
     @property
     def body_length(self) -> int:
         """Bytes of body that came with the request."""
-        return self._received
+        return self._received + (0 if self.inflow is None else self.inflow.received)
+
+    @property
+    def upgraded(self) -> bool:
+        """Whether its connection has changed to another protocol."""
+        return self.code == 101
 
     def begin(self, status: int, fields: Fields, reason: bytes = b"") -> None:
         """Send the head of the answer; the body's bytes follow by `write`.
@@ -176,6 +184,8 @@ class ProxyRequest(Request):
             else:
                 self.chunked = 1
                 lines.append(b"Transfer-Encoding: chunked")
+        if self.inflow is not None and self.inflow.unread:
+            self.channel.persistent = False
         if not self.channel.persistent:
             lines.append(b"Connection: close")
         elif self.minor == 0:
@@ -209,6 +219,19 @@ class ProxyRequest(Request):
         kept = fields.without((b"content-length",))
         lines += [b"%s: %s" % pair for pair in kept.pairs]
         self.channel.write(b"\r\n".join([*lines, b"", b""]))
+
+    def switch_protocols(self, fields: Fields) -> Inflow:
+        """Send a 101 with these fields; return what the client sends from then on.
+
+        What is written from then on goes out as it is.
+        """
+        if self.site.id_field:
+            fields = fields.adding((self.site.id_field, self.id.encode()))
+        self.interim(101, self.response_fields(self.fields, fields), b"")
+        self.code, self.startedWriting = 101, 1
+        self.first_byte = time() - self._arrived
+        self.inflow = self.channel.switch_protocols()
+        return self.inflow
 
     def answer(self, failure: Failure) -> None:
         """The whole of an answer that aprp makes itself."""
@@ -272,6 +295,7 @@ class ProxyRequest(Request):
             version=self.clientproto.decode("latin-1"),
             status=self.code if self.startedWriting else 0,
             bytes_sent=self.sentLength,
+            bytes_received=self.body_length,
             started_at=self._arrived,
             seconds=time() - self._arrived,
             host=_text(self.authority),

@@ -27,6 +27,7 @@ from aprp.core.http.forwarding import (
 from aprp.core.http.heads import ResponseHead, declared_length
 from aprp.core.http.ranges import Range, Spec
 from aprp.core.http.targets import under
+from aprp.core.http.upgrading import Offer
 from aprp.core.recovery.resumption import FileVersion
 from aprp.upstream.errors import SourceLied
 from aprp.upstream.exchange import Exchange, Origin, SourceRequest, Timeouts
@@ -43,6 +44,7 @@ from aprp.web.request import ProxyRequest
 from aprp.web.responding import send
 from aprp.web.routes import Capabilities, RouteResource
 from aprp.web.tallies import RouteTally
+from aprp.web.upgrade import ONLY_HERE, relay_upgraded, requested_upgrade
 
 MOST_TRIES = 3
 """Requests for one plan: a range, another one after a 416, the whole."""
@@ -65,6 +67,7 @@ class ReverseProxy(RouteResource):
         calls = (url.origin, f"{url.scheme}://{route.host or url.authority}")
         self.origins = frozenset(each.lower().encode("ascii") for each in calls)
         self.own = tuple((n.encode("latin-1"), v.encode("latin-1")) for n, v in route.headers)
+        self.upgrades = tuple(each.encode("ascii") for each in route.upgrades)
         self.timeouts = Timeouts(
             route.connect_timeout, route.first_byte_timeout, route.between_bytes_timeout
         )
@@ -90,7 +93,10 @@ class Visit:
 
     async def serve(self) -> None:
         try:
-            if self._request.method in (b"GET", b"HEAD"):
+            offer = requested_upgrade(self._request, self._proxy.upgrades)
+            if offer is not None:
+                await self._upgrade(offer)
+            elif self._request.method in (b"GET", b"HEAD"):
                 await self._serve_ranges()
             else:
                 path = under(self._proxy.prefix, self._request.target.path) or b""
@@ -99,6 +105,22 @@ class Visit:
             self._sink.close()
             self._request.sources = ((self._proxy.tally.name, self._request.sentLength),)
         self._request.finish()
+
+    async def _upgrade(self, offer: Offer) -> None:
+        """Change to another protocol, where the upstream does."""
+        proxy, request = self._proxy, self._request
+        outgoing = self._outgoing(under(proxy.prefix, request.target.path) or b"")
+        fields = outgoing.fields.without(ONLY_HERE).adding(*offer.fields)
+        exchange = await proxy.agent.open(replace(outgoing, fields=fields, upgrade=offer))
+        try:
+            if exchange.head.status != 101:
+                await self._relay(exchange)
+                return
+            fields = self._incoming(exchange.head).adding(*offer.fields)
+            idle = proxy.settings.upgrade_idle_timeout
+            await relay_upgraded(request, exchange, fields, self._sink, proxy.clock, idle)
+        finally:
+            exchange.abort()
 
     async def _serve_ranges(self) -> None:
         route = self._proxy.settings

@@ -72,6 +72,7 @@ class RouteTally:
         self.endings = Counter(dict.fromkeys(ENDINGS, 0))
         self.errors = Counter(dict.fromkeys(ERRORS, 0))
         self.sent = 0
+        self.received = 0
         self.resumes = 0
         self.duplicates = 0
         self.seconds = Histogram(SECONDS)
@@ -89,11 +90,14 @@ class RouteTally:
         self.statuses[record.status] += 1
         self.endings[record.ended] += 1
         self.sent += record.bytes_sent
+        self.received += record.bytes_received
         self.resumes += record.resumes
         self.duplicates += record.duplicates
-        self.seconds.observe(record.seconds)
         if record.error is not None and record.ending[0] in "Ss":
             self.errors[record.error] += 1
+        if record.status == 101:
+            return  # how long an upgraded connection was open says nothing of the answers
+        self.seconds.observe(record.seconds)
         if record.first_byte is not None:
             self.first_byte.observe(record.first_byte)
             flowed = record.seconds - record.first_byte

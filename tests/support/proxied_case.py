@@ -70,7 +70,8 @@ class Proxy(Listening):
         one = UpstreamRoute(path=path, upstream=Url.parse(upstream), **route)
         settings = Settings(listen=("tcp:0",), routes=(one,))
         self.agent = Agent(reactor)
-        super().__init__(make_site(settings, self.agent, observe, reactor, limits), context)
+        self.site = make_site(settings, self.agent, observe, reactor, limits)
+        super().__init__(self.site, context)
 
     async def stop(self) -> None:
         await super().stop()
@@ -121,7 +122,7 @@ class ProxyCase(TestCase):
     ) -> int:
         """The port of a proxy with one route."""
         proxy = Proxy(upstream, self.records.append, limits, path, context, **route)
-        self.agent = proxy.agent
+        self.agent, self.proxy_site = proxy.agent, proxy.site
         return self._until_the_end(proxy).port
 
     async def serve(

@@ -11,7 +11,7 @@ request says so with `Connection: close`, after which an origin must not read on
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
@@ -20,11 +20,11 @@ from twisted.internet.interfaces import (
     ITransport,
 )
 from twisted.internet.protocol import connectionDone
-from twisted.protocols.basic import FileSender
 from twisted.python.failure import Failure
 
 from aprp.core.http.framing import Decoder, decoder_for
 from aprp.core.http.heads import (
+    Framing,
     MalformedMessage,
     ResponseHead,
     declared_length,
@@ -40,9 +40,10 @@ from aprp.upstream.errors import (
     SourceLied,
     lost_before_answer,
 )
-from aprp.upstream.exchange import SourceRequest, Timings
+from aprp.upstream.exchange import Inflow, SourceRequest, Timings
 from aprp.upstream.http.http1_exchange import Http1Exchange
 from aprp.upstream.http.response_heads import Heads, NotHttp
+from aprp.upstream.http.sending import send_file, send_inflow
 from aprp.upstream.http.wire import Wire
 from aprp.upstream.watchdog import Watchdog
 
@@ -53,6 +54,8 @@ PLENTY = 65536
 """Bytes that are worth a read."""
 SHORTEST = 0.0005
 """Seconds that are worth a pause between two reads."""
+LINGER = 10.0
+"""Seconds that a source has to take what was sent before its connection is closed."""
 
 
 class Connection(Wire):
@@ -82,6 +85,8 @@ class Connection(Wire):
         self._decoder: Decoder | None = None
         self._by_close = False
         self._reusable = True
+        self._switched = False
+        self._leaving = False
 
     @property
     def idle(self) -> bool:
@@ -118,20 +123,45 @@ class Connection(Wire):
         transport.write(b"".join(lines))
         self._watchdog.expect(request.timeouts.first_byte)
         if request.body is not None:
-            request.body.seek(0)
-            sender = FileSender().beginFileTransfer(request.body, transport, self._sent_some)
-            sender.addErrback(lambda _: None)
+            self._send_body(request.body, b"transfer-encoding" in request.fields)
         return self._answered
+
+    def _send_body(self, body: Any, chunked: bool) -> None:
+        if isinstance(body, Inflow):
+            sent = send_inflow(body, chunked, self.transport, self._await_source)
+            sent.addErrback(self._client_failed)
+        else:
+            send_file(body, self.transport, self._await_source)
 
     def _cancelled(self) -> None:
         self._answered = None
         self.abandon()
 
-    def _sent_some(self, data: bytes) -> bytes:
-        """The time for an answer begins anew with each piece of the request's body."""
-        if self._answered is not None and self._request is not None:
+    def _client_failed(self, failure: Failure) -> None:
+        assert isinstance(failure.value, Exception)
+        self._fail(failure.value)
+
+    def _await_source(self, on: bool) -> None:
+        """Time the answer from now on; not while it is the client whose bytes are missing."""
+        if self._answered is None or self._request is None:
+            return
+        if on:
             self._watchdog.expect(self._request.timeouts.first_byte)
-        return data
+        else:
+            self._watchdog.rest()
+
+    def send_on(self, inflow: Inflow) -> Deferred[None]:
+        """Send what comes after a switch of protocols."""
+        return send_inflow(inflow, False, self.transport, self._await_source)
+
+    def hang_up(self) -> None:
+        """Close when everything was sent; a source that doesn't take it isn't waited for."""
+        self._exchange = self._request = None
+        self._reusable = False
+        self._leaving = True
+        self._watchdog.expect(LINGER)
+        self.start_reading()
+        cast(ITransport, self.transport).loseConnection()
 
     def rest(self, seconds: float) -> None:
         """Stay open for that long without a request; reads on, to notice that it was closed."""
@@ -146,7 +176,7 @@ class Connection(Wire):
         self.close()
 
     def read_on(self) -> None:
-        if self._exchange is not None and self._request is not None:
+        if self._exchange is not None and self._request is not None and not self._switched:
             self._watchdog.expect(self._request.timeouts.between_bytes)
         self.start_reading()
 
@@ -156,6 +186,8 @@ class Connection(Wire):
         self.stop_reading()
 
     def dataReceived(self, data: bytes) -> None:
+        if self._leaving:
+            return
         try:
             if self._exchange is not None:
                 self._body_received(data)
@@ -180,15 +212,23 @@ class Connection(Wire):
     def _head_received(self, data: bytes) -> None:
         self._heads.feed(data)
         while self._answered is not None and (head := self._heads.next()) is not None:
-            if head.status >= 200:
+            if head.status >= 200 or self._switches(head):
                 self._begin_body(head)
             else:
                 self._interim(head)
 
+    def _switches(self, head: ResponseHead) -> bool:
+        """Whether it is a 101; raises MalformedMessage for one that wasn't asked for."""
+        if head.status != 101:
+            return False
+        if self._request is None or self._request.upgrade is None:
+            raise MalformedMessage("it switches to a protocol that wasn't asked for")
+        self._request.upgrade.check(head)
+        self._switched = True
+        return True
+
     def _interim(self, head: ResponseHead) -> None:
         self._interims += 1
-        if head.status == 101:
-            raise MalformedMessage("it switches to a protocol that wasn't asked for")
         if self._interims > MAX_INTERIM:
             raise MalformedMessage("interim answers without end")
         assert self._request is not None
@@ -199,7 +239,7 @@ class Connection(Wire):
     def _begin_body(self, head: ResponseHead) -> None:
         assert self._request is not None and self._answered is not None
         method = self._request.method
-        framing = response_framing(head, method)
+        framing = Framing() if self._switched else response_framing(head, method)
         kept = head.keeps_alive and not framing.by_close and self._request.body is None
         self._reusable = kept and _ends_surely(head, method)
         self._decoder, self._by_close = decoder_for(framing), framing.by_close
@@ -275,7 +315,7 @@ class Connection(Wire):
         else:
             self.abandon()
 
-    def _fail(self, error: SourceError) -> None:
+    def _fail(self, error: Exception) -> None:
         """End what is under way with `error` and close."""
         self.abandon()
         answered, self._answered = self._answered, None
@@ -284,7 +324,7 @@ class Connection(Wire):
         if answered is not None:
             answered.errback(error)
         if exchange is not None:
-            if request is not None and exchange.under_way:
+            if request is not None and exchange.under_way and isinstance(error, SourceError):
                 request.tally.failed(error, self._clock.seconds())
             exchange.failed(error)
 

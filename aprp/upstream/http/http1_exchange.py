@@ -14,8 +14,8 @@ from twisted.internet.interfaces import IConsumer, IPushProducer
 from zope.interface import implementer
 
 from aprp.core.http.heads import Framing, ResponseHead
-from aprp.upstream.errors import BodyBroken, SourceError
-from aprp.upstream.exchange import Timings
+from aprp.upstream.errors import BodyBroken
+from aprp.upstream.exchange import Inflow, Timings
 from aprp.upstream.tally import SourceTally
 
 
@@ -28,6 +28,8 @@ class Served(Protocol):
     def read_on(self) -> None: ...
     def read_no_more(self) -> None: ...
     def abandon(self) -> None: ...
+    def send_on(self, inflow: Inflow) -> Deferred[None]: ...
+    def hang_up(self) -> None: ...
 
 
 @implementer(IPushProducer)
@@ -51,7 +53,7 @@ class Http1Exchange:
         self._connection: Served | None = connection
         self._held: deque[bytes] = deque()
         self._ended = False
-        self._error: SourceError | None = None
+        self._error: Exception | None = None
         self._sink: IConsumer | None = None
         self._goal: int | None = None
         self._start = 0
@@ -69,6 +71,16 @@ class Http1Exchange:
         if self._pumped is not None and self._connection is not None:
             self._connection.read_on()
         return pumped
+
+    def send_on(self, inflow: Inflow) -> Deferred[None]:
+        if self._connection is None:
+            return Deferred()  # nobody is there to send it to
+        return self._connection.send_on(inflow)
+
+    def hang_up(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.hang_up()
 
     def abort(self) -> None:
         connection, self._connection = self._connection, None
@@ -106,7 +118,7 @@ class Http1Exchange:
         self._held.extend(pieces)
         self._flush()
 
-    def failed(self, error: SourceError) -> None:
+    def failed(self, error: Exception) -> None:
         self._connection = None
         if self._error is None and not self._ended:
             self._error = error

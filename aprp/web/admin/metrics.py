@@ -88,6 +88,11 @@ def _of_routes(tallies: list[RouteTally], running: dict[str, Running]) -> Iterat
     )
     yield counter("aprp_sent_bytes", "Body bytes sent to clients", lambda t, r: t.sent + r.sent)
     yield counter(
+        "aprp_received_bytes",
+        "Bytes from clients: bodies of requests, and all after a change of protocol",
+        lambda t, r: t.received + r.received,
+    )
+    yield counter(
         "aprp_resumes",
         "Times that a broken body was resumed at its next byte",
         lambda t, r: t.resumes + r.resumes,
@@ -121,6 +126,14 @@ def _of_routes(tallies: list[RouteTally], running: dict[str, Running]) -> Iterat
     for tally in tallies:
         in_flight.add_metric([tally.path], running.get(tally.path, none).count)
     yield in_flight
+    upgraded = GaugeMetricFamily(
+        "aprp_upgraded_connections",
+        "Connections of clients that have changed to another protocol",
+        labels=["route"],
+    )
+    for tally in tallies:
+        upgraded.add_metric([tally.path], running.get(tally.path, none).upgraded)
+    yield upgraded
 
 
 def _of_sources(overview: Overview) -> Iterator[Family]:

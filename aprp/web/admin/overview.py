@@ -39,12 +39,16 @@ class Running:
     def __init__(self) -> None:
         self.count = 0
         self.sent = 0
+        self.received = 0
+        self.upgraded = 0
         self.resumes = 0
         self.duplicates = 0
 
     def add(self, request: ProxyRequest) -> None:
         self.count += 1
         self.sent += request.sentLength
+        self.received += request.body_length
+        self.upgraded += request.upgraded
         if request.transfer is not None:
             self.resumes += request.transfer.resumes
             self.duplicates += request.transfer.wasted
