@@ -117,7 +117,9 @@ class DaemonControlTests(ControlCase):
 
     def test_reload_and_log_level(self) -> None:
         self.assertEqual(self.ctl("log-level", "warn")[0], 0)
+        self.answer("drain", self.b.url)
         self.assertEqual(self.answer("reload")["ok"], True)
+        self.assertEqual(self.answer("status")["out_of_service"], [self.b.url])
         self.daemon.wait_for(" reloaded; ")  # the file says info again
         self.path.write_text("listen: []\n")
         status, said = self.ctl("reload", where="--socket")
