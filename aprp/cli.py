@@ -17,6 +17,7 @@ from aprp.config import ConfigFaults, find, json_schema, load
 from aprp.config.faults import nearest
 from aprp.ctl import command as controlling
 from aprp.get import command as getting
+from aprp.init import command as beginning
 from aprp.simulator import command as simulating
 
 Run = Callable[[argparse.Namespace], int]
@@ -103,9 +104,12 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     commands = parser.add_subparsers(
         title="commands", metavar="COMMAND", required=True, dest="command"
     )
-    serve = commands.add_parser("serve", help="run the daemon in the foreground")
+    commands.add_parser("serve", help="run the daemon in the foreground")
     check = commands.add_parser("check", help="find what is wrong with a configuration")
     _add_check(check)
+    init = commands.add_parser("init", help="write a configuration to begin with")
+    beginning.add_arguments(init)
+    init.set_defaults(run=beginning.run)
     get = commands.add_parser("get", help="fetch one file from all of its sources")
     getting.add_arguments(get)
     get.set_defaults(run=getting.run)
@@ -115,8 +119,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     ctl = commands.add_parser("ctl", help="command a daemon that runs")
     controlling.add_arguments(ctl)
     ctl.set_defaults(run=controlling.run)
-    every = {"serve": serve, "check": check, "get": get, "simulate": simulate, "ctl": ctl}
-    return parser, every
+    return parser, dict(commands.choices)
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:

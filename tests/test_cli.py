@@ -120,7 +120,7 @@ class CommandTests(SynchronousTestCase):
     def test_all_of_them_are_listed(self) -> None:
         status, out, _ = run("--help")
         self.assertEqual(status, 0)
-        for name in ("serve", "check", "get", "simulate"):
+        for name in ("serve", "check", "init", "get", "simulate"):
             self.assertIn(f"    {name} ", out)
 
     def test_get_tells_its_exit_status(self) -> None:

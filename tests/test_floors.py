@@ -28,7 +28,7 @@ FLOORS = (
     ("aprp.web",),
     ("aprp.web.admin",),
     ("aprp.library", "aprp.demo"),
-    ("aprp.get", "aprp.ctl"),
+    ("aprp.get", "aprp.ctl", "aprp.init"),
     ("aprp.daemon.descriptor",),
     ("aprp.daemon.log_sinks",),
     (

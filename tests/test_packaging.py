@@ -117,6 +117,7 @@ class WheelTests(SynchronousTestCase):
             "aprp/py.typed",
             "aprp/demo/clip.mp4",
             "aprp/demo/page.html",
+            "aprp/init/sample.yaml",
         ):
             self.assertIn(needed, names)
         tops = {name.split("/")[0] for name in names}
@@ -127,6 +128,8 @@ class WheelTests(SynchronousTestCase):
         self.assertIn("aprp", run(environment.bin / "twistd", "--help"))
         self.assertIn("check", run(environment.bin / "aprp", "--help"))
         self.assertIn("check", run(environment.bin / "python", "-m", "aprp", "--help"))
+        sample = run(environment.bin / "aprp", "init", "--sample")
+        self.assertEqual(sample, (ROOT / "etc/aprp.yaml").read_text())
         daemon = Running(
             self,
             "--demo",

@@ -12,7 +12,7 @@ from aprp.config.choices import (
     UnderscoreFields,
 )
 from aprp.config.faults import ConfigFaults, Fault, Position
-from aprp.config.load import Loaded, find, load
+from aprp.config.load import Loaded, find, load, load_text
 from aprp.config.quick import for_sources, for_upstream
 from aprp.config.schema import json_schema
 from aprp.config.settings import (
@@ -65,4 +65,5 @@ __all__ = [
     "for_upstream",
     "json_schema",
     "load",
+    "load_text",
 ]

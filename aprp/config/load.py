@@ -48,7 +48,16 @@ def load(path: Path | str) -> Loaded:
     """The settings in the file; ConfigFaults with all that is wrong in it."""
     path = Path(path)
     try:
-        tree, problems = parse(_read(path))
+        text = _read(path)
+    except Unreadable as error:
+        raise ConfigFaults(_named(path, [error.problem])) from None
+    return load_text(text, path)
+
+
+def load_text(text: str, path: Path) -> Loaded:
+    """The same for a text that is, or will be, in the file."""
+    try:
+        tree, problems = parse(text)
     except Unreadable as error:
         raise ConfigFaults(_named(path, [error.problem])) from None
     settings: Settings | None = None

@@ -1,0 +1,1 @@
+"""``aprp init``: a configuration to begin with."""
