@@ -103,7 +103,7 @@ class Oracle:
             for at, had in enumerate(history):
                 until = history[at + 1].since if at + 1 < len(history) else float("inf")
                 if had.since <= over and until >= began and had.version != GONE:
-                    found.add(had.version)
+                    found.add(had.version % len(self._scenario.files[file].versions))
         return found
 
     def _misfit(self, asked: Asked, version: Version, mixture: Sequence[Version]) -> str | None:
