@@ -31,6 +31,8 @@ class Watching:
         path = b"/films/<b>f.mp4"
 
     transfer = None
+    body_length = 0
+    upgraded = False
     route, client_host, method, code, startedWriting = "/films/", "192.0.2.7", b"GET", 206, 1
 
     def __init__(self, number: int) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.upstream.transfer.trail import MOST, Mark, Trail
-from aprp.web.admin.picture import DELIVERED, IN_FLIGHT, NOTHING, TWICE, WAITING, draw
+from aprp.web.admin.picture import DELIVERED, IN_FLIGHT, NOTHING, TWICE, WAITING, Picture, Run
 from aprp.web.admin.snapshot import LEAST_SHOWN, near
 
 NUMBERS = {"a": 0, "b": 1}
@@ -17,6 +17,12 @@ def mark(source: str, start: int, stop: int, at: int, live: bool = False) -> Mar
     made = Mark(source, start, stop)
     made.at, made.live = at, live
     return made
+
+
+def draw(
+    marks: list[Mark], numbers: dict[str, int], start: int, stop: int, position: int, count: int
+) -> list[Run]:
+    return Picture(marks, numbers, position).near(start, stop, count)
 
 
 class DrawTests(SynchronousTestCase):
@@ -75,6 +81,23 @@ class DrawTests(SynchronousTestCase):
             marks.append(mark("a", low, high, min(high, low + far), live))
         runs = draw(marks, NUMBERS, start, stop, position, 50)
         self.assertEqual(sum(run[0] for run in runs), 50)
+        whole = Picture(marks, NUMBERS, position).whole(start, stop, 50)
+        self.assertEqual(sum(run[0] for run in whole), 50)
+
+    def test_the_whole_in_a_few_cells(self) -> None:
+        marks = [mark("ab"[at % 2], 100 * at, 100 * at + 100, 100 * at + 100) for at in range(60)]
+        marks.append(mark("a", 6000, 8000, 6000, live=True))
+        self.assertEqual(
+            Picture(marks, NUMBERS, 300).whole(0, 10_000, 100),
+            [
+                (1, DELIVERED, 0),
+                (1, DELIVERED, 1),
+                (1, DELIVERED, 0),
+                *[(1, WAITING, at % 2) for at in range(3, 60)],
+                (20, IN_FLIGHT, 0),
+                (20, NOTHING, -1),
+            ],
+        )
 
 
 class NearTests(SynchronousTestCase):

@@ -7,12 +7,19 @@ were asked for them.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from typing import Protocol
 
 NOTHING, DELIVERED, WAITING, IN_FLIGHT = range(4)
 TWICE = 4
 """Added to a state where a second request covers the same bytes."""
+
+LONGEST_BLOCK = 64 << 20
+"""Bytes that one request may be for; a longer one may be missing from its end on."""
+OVERLAPPING = 4
+"""Marks that may lie over the same byte."""
 
 Run = tuple[int, int, int]
 """How many cells, their state, the number of their source (-1: none)."""
@@ -45,6 +52,10 @@ class Cells:
             self._states[first:last] = [state] * (last - first)
             self._sources[first:last] = [source] * (last - first)
 
+    def set(self, cell: int, state: int, source: int) -> None:
+        """Show one cell so."""
+        self._states[cell], self._sources[cell] = state, source
+
     def mark_twice(self, start: int, stop: int) -> None:
         """Show that the bytes [start, stop) were asked of two sources."""
         for cell in range(*self._cells(start, stop)):
@@ -69,32 +80,56 @@ class Cells:
         return first, max(first + 1, round((stop - self._start) * scale))
 
 
-def draw(
-    marks: Iterable[Marked],
-    numbers: Mapping[str, int],
-    start: int,
-    stop: int,
-    position: int,
-    count: int,
-) -> list[Run]:
-    """Return the runs that show [start, stop) of a transfer in `count` cells.
+class Picture:
+    """The marks of one transfer, to be drawn. `numbers` are those of the sources, and everything
+    before `position` was delivered."""
 
-    `marks` come in the order of their requests, `numbers` are those of the sources, and
-    everything before `position` was delivered.
-    """
-    shown = [mark for mark in marks if mark.stop > start and mark.start < stop]
-    cells = Cells(start, stop, count)
-    for mark in shown:
-        if mark.live:
-            cells.paint(mark.at, mark.stop, IN_FLIGHT, numbers[mark.source])
-    for mark in shown:
-        number = numbers[mark.source]
-        cells.paint(max(mark.start, position), mark.at, WAITING, number)
-    for mark in shown:
-        cells.paint(mark.start, min(mark.at, position), DELIVERED, numbers[mark.source])
-    for low, high in _asked_twice(shown):
-        cells.mark_twice(low, high)
-    return cells.runs()
+    def __init__(self, marks: Iterable[Marked], numbers: Mapping[str, int], position: int) -> None:
+        self._marks = sorted(marks, key=attrgetter("start"))
+        self._starts = [mark.start for mark in self._marks]
+        self._numbers = numbers
+        self._position = position
+
+    def whole(self, start: int, stop: int, count: int) -> list[Run]:
+        """Return the runs that show [start, stop) in `count` cells: what is in the middle of each.
+
+        The cost depends on the cells, whatever the number of marks.
+        """
+        cells = Cells(start, stop, count)
+        for cell in range(count):
+            cells.set(cell, *self._at(start + (2 * cell + 1) * (stop - start) // (2 * count)))
+        return cells.runs()
+
+    def near(self, start: int, stop: int, count: int) -> list[Run]:
+        """Return the runs that show every block in [start, stop), however small."""
+        first = bisect_left(self._starts, start - LONGEST_BLOCK)
+        last = bisect_left(self._starts, stop)
+        shown = [mark for mark in self._marks[first:last] if mark.stop > start]
+        cells, position = Cells(start, stop, count), self._position
+        for mark in shown:
+            if mark.live:
+                cells.paint(mark.at, mark.stop, IN_FLIGHT, self._numbers[mark.source])
+        for mark in shown:
+            number = self._numbers[mark.source]
+            cells.paint(max(mark.start, position), mark.at, WAITING, number)
+        for mark in shown:
+            number = self._numbers[mark.source]
+            cells.paint(mark.start, min(mark.at, position), DELIVERED, number)
+        for low, high in _asked_twice(shown):
+            cells.mark_twice(low, high)
+        return cells.runs()
+
+    def _at(self, offset: int) -> tuple[int, int]:
+        """State and source of one byte."""
+        found = (NOTHING, -1)
+        last = bisect_right(self._starts, offset)
+        for mark in self._marks[max(0, last - OVERLAPPING) : last]:
+            if offset < mark.at:
+                state = DELIVERED if offset < self._position else WAITING
+                return state, self._numbers[mark.source]
+            if mark.live and offset < mark.stop:
+                found = (IN_FLIGHT, self._numbers[mark.source])
+        return found
 
 
 def _asked_twice(marks: Iterable[Marked]) -> Iterable[tuple[int, int]]:

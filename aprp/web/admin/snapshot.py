@@ -14,7 +14,7 @@ from typing import Any
 from aprp.upstream.transfer.transfer import Transfer
 from aprp.upstream.wall_clock import time
 from aprp.web.admin.overview import Overview
-from aprp.web.admin.picture import DELIVERED, Cells, draw
+from aprp.web.admin.picture import DELIVERED, Cells, Picture
 from aprp.web.admin.status import problems_of, routes_of, summary_of
 from aprp.web.request import ProxyRequest
 
@@ -115,6 +115,7 @@ def _of_transfer(transfer: Transfer) -> dict[str, Any]:
     position = driver.position
     edge = max((mark.stop for mark in marks), default=position)
     stop = driver.stop if driver.stop is not None else edge
+    picture = Picture(marks, numbers, position)
     low, high = near(driver.start, stop, position, edge)
     return {
         "sources": names,
@@ -128,12 +129,12 @@ def _of_transfer(transfer: Transfer) -> dict[str, Any]:
         "whole": {
             "start": driver.start,
             "stop": stop,
-            "runs": draw(marks, numbers, driver.start, stop, position, CELLS),
+            "runs": picture.whole(driver.start, stop, CELLS),
         },
         "near": {
             "start": low,
             "stop": high,
-            "runs": draw(marks, numbers, low, high, position, CELLS),
+            "runs": picture.near(low, high, CELLS),
         },
     }
 

@@ -71,7 +71,7 @@ function makeSource() {
     dot: part(name, "i", "dot"), text: part(name, "span"),
     state: part(row, "span", "state"), spark: part(row, "canvas", "spark"),
     rate: part(row, "span", "num", "rate"), latency: part(row, "span", "num", "latency"),
-    use: part(row, "span", "num", "conns / errors"), share: part(row, "span", "num", "share"),
+    use: part(row, "span", "num", "conns / errors"), share: part(row, "span", "num share", "share"),
     said: part(row, "span", "said"),
   };
   return row;
