@@ -6,7 +6,8 @@ from typing import Any
 
 from aprp.core.http.upgrading import accept_of
 from tests.support.client import Client, get
-from tests.support.proxied_case import HELLO, ProxyCase, factory_of, fixed
+from tests.support.proxied_case import HELLO, fixed
+from tests.support.two_ends import TwoEndsCase
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 ASKS = (
@@ -22,31 +23,7 @@ SWITCHED = (
 MUCH = bytes(range(256)) * 65536  # 16 MiB
 
 
-class UpgradeCase(ProxyCase):
-    """`upstreams` are the connections that came to the upstream."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.upstreams: list[Client] = []
-
-    def in_front(self, **route: Any) -> int:
-        def accepted() -> Client:
-            self.upstreams.append(Client())
-            return self.upstreams[-1]
-
-        port = self.listen(factory_of(accepted))
-        return self.proxy(f"http://127.0.0.1:{port}", **route)
-
-    async def asked(self, port: int, request: bytes) -> tuple[Client, Client]:
-        """A client, and the upstream's end of the connection on which its request arrived."""
-        count = len(self.upstreams)
-        client = await self.client(port)
-        await client.send(request)
-        await self.soon(lambda: len(self.upstreams) > count)
-        upstream = self.upstreams[-1]
-        await upstream.until(lambda: b"\r\n\r\n" in upstream.data)
-        return client, upstream
-
+class UpgradeCase(TwoEndsCase):
     async def upgraded(self, port: int, early: bytes = b"") -> tuple[Client, Client]:
         """The two ends of an upgraded connection."""
         client, upstream = await self.asked(port, get(b"/socket?a=b", *ASKS) + early)

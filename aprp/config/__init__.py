@@ -8,6 +8,7 @@ from aprp.config.choices import (
     Level,
     PathRanges,
     Redirects,
+    RequestBuffering,
     Same,
     UnderscoreFields,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "Position",
     "QueryRoute",
     "Redirects",
+    "RequestBuffering",
     "Route",
     "RouteSettings",
     "Same",

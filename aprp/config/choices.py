@@ -17,6 +17,7 @@ __all__ = [
     "Level",
     "PathRanges",
     "Redirects",
+    "RequestBuffering",
     "Same",
     "UnderscoreFields",
 ]
@@ -43,6 +44,13 @@ class UnderscoreFields(StrEnum):
 
     DROP = "drop"
     PASS = "pass"
+
+
+class RequestBuffering(StrEnum):
+    """Whether a request's body is complete before the upstream gets any of it."""
+
+    ON = "on"
+    OFF = "off"
 
 
 class PathRanges(StrEnum):

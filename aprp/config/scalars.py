@@ -202,7 +202,8 @@ class Choice(Scalar):
 
     def json_schema(self) -> dict[str, Any]:
         words: list[str | bool] = [str(word) for word in self.words]
-        return {"enum": [*words, False] if "off" in words else words}
+        read_by_yaml = [value for word, value in (("on", True), ("off", False)) if word in words]
+        return {"enum": [*words, *read_by_yaml]}
 
 
 class Secret(Scalar):

@@ -33,6 +33,7 @@ from aprp.config.choices import (
     Level,
     PathRanges,
     Redirects,
+    RequestBuffering,
     Same,
     UnderscoreFields,
 )
@@ -224,6 +225,8 @@ class UpstreamRoute(RouteSettings):
     """How long the upstream may take to answer once it has the request."""
     between_bytes_timeout: Annotated[float, Duration()] = 60.0
     """How long the upstream may stay silent in the middle of an answer."""
+    request_buffering: Annotated[RequestBuffering, Choice(RequestBuffering)] = RequestBuffering.ON
+    """off: the bodies of requests go to the upstream as they come, unless they are GET or HEAD."""
     upgrades: tuple[Annotated[str, ProtocolName()], ...] = ("websocket",)
     """The protocols that a connection may change to, where the upstream agrees; empty: none."""
     upgrade_idle_timeout: Annotated[float, Duration()] = 600.0

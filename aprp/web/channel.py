@@ -55,6 +55,7 @@ class StrictChannel(ClosingChannel):
         self._decoder: Decoder | None = None
         self._body_limits = None
         self._unnoted = 0
+        self._noted = 0
         self._noted_until = 0.0
 
     # The head.
@@ -95,7 +96,7 @@ class StrictChannel(ClosingChannel):
             if self._line is not None:
                 self._field_or_end(line)
             elif line:
-                self._raw_line, self._inflow = line, None
+                self._raw_line, self._inflow, self._body_limits = line, None, None
                 self._line = parse_request_line(line)
                 super().lineReceived(line[:-8] + self._line.version)
             else:
@@ -131,12 +132,23 @@ class StrictChannel(ClosingChannel):
             raise too_large(body_limits.most)
         if expected:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        decoder: Decoder
         if length is None:
-            self._decoder = ChunkedDecoder(strict=True, most=body_limits.most)
+            decoder = ChunkedDecoder(strict=True, most=body_limits.most)
         else:
-            self._decoder = LengthDecoder(length)
+            decoder = LengthDecoder(length)
+        if body_limits.streamed and line.method not in (b"GET", b"HEAD"):
+            self._stream_body(decoder)
+            return
+        self._decoder = decoder
         self.setTimeout(None)  # until the body is there: its silence isn't that between requests
         self._note_progress(self.limits.body_progress)
+
+    def _stream_body(self, decoder: Decoder) -> None:
+        """Have the request served before its body has come: for Twisted's parser it has none."""
+        inflow = Inflow(self._networkProducer, decoder, self._time_inflow)
+        self.requests[-1].inflow = self._inflow = inflow
+        self.length = 0
 
     def lineLengthExceeded(self, line: bytes) -> None:
         if self._line is None:
@@ -185,6 +197,33 @@ class StrictChannel(ClosingChannel):
             self._noted_until = now + max(self.limits.body_seconds, silence)
         self._watchdog.expect(min(silence, self._noted_until - now))
 
+    def _time_inflow(self, reading: bool) -> None:
+        """Time a client whose body is streamed, while it is its turn to send."""
+        if not reading or self._inflow is None or self._body_limits is None:
+            self._watchdog.rest()
+            self._unnoted = self.limits.body_progress  # what comes next begins a new count
+        else:
+            self._note_progress(self._inflow.received - self._noted)
+            self._noted = self._inflow.received
+
+    def _too_slow(self) -> None:
+        if self._inflow is not None and self._inflow.unread and not self._closing:
+            self._inflow.fail(Refusal(408, "the request's body didn't come in time"))
+        else:
+            super()._too_slow()
+
+    def loseConnection(self) -> None:
+        unread = self._inflow is not None and self._inflow.unread
+        if unread and not self._closing and not self._ends_by_close:
+            self.close(self.limits.idle_seconds)  # the client may still be sending
+        else:
+            super().loseConnection()
+
+    def close(self, seconds: float | None = None) -> None:
+        if self._inflow is not None:
+            self._inflow.drop()
+        super().close(seconds)
+
     def _hold(self, data: bytes) -> None:
         """Later requests wait; when they get many, the client has to wait too."""
         self._dataBuffer.append(data)
@@ -229,7 +268,10 @@ class StrictChannel(ClosingChannel):
         self._watchdog.rest()
         if self._decoder is not None:
             self.setTimeout(self.limits.idle_seconds)
+        streamed = None if self._inflow is None else self._body_limits
         self._between_requests()
+        if streamed is not None:  # its body is still to come
+            self._body_limits, self._unnoted = streamed, self.limits.body_progress
         super().allContentReceived()
 
     def checkPersistence(self, request: Any, version: bytes) -> bool:

@@ -150,7 +150,7 @@ class ClosingChannel(HTTPChannel):
         if self._ends_by_close:
             self.transport.abortConnection()
 
-    def close(self) -> None:
+    def close(self, seconds: float | None = None) -> None:
         """Take no more, send what was written, and close in order; abort if that takes long.
 
         Only our half is closed at first: bytes that are still under way to a closed socket would
@@ -163,7 +163,7 @@ class ClosingChannel(HTTPChannel):
         network: Any = self._networkProducer
         network.unregisterProducer()
         network.resumeProducing()
-        self._watchdog.expect(self.limits.linger_seconds)
+        self._watchdog.expect(seconds or self.limits.linger_seconds)
         tcp = ITCPTransport.providedBy(self.transport)
         if tcp and not ISSLTransport.providedBy(self.transport):
             self.transport.loseWriteConnection()

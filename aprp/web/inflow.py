@@ -131,21 +131,29 @@ class Inflow:
         else:
             flowed.callback(None)
 
+    def drop(self) -> None:
+        """Nothing of it is wanted any longer; the connection is no longer paced from here."""
+        self._stopped = True
+        self._sink = None
+        self._held.clear()
+
     # What the taker says.
 
     def pauseProducing(self) -> None:
         self._paused = True
-        self._flush()
+        if not self._stopped:
+            self._flush()
 
     def resumeProducing(self) -> None:
         self._paused = False
-        self._flush()
+        if not self._stopped:
+            self._flush()
 
     def stopProducing(self) -> None:
         """Nobody takes it any longer. What still comes is dropped when its connection is closed."""
-        self._stopped = True
-        self._sink = None
-        self._held.clear()
+        if self._stopped:
+            return
+        self.drop()
         self._reading(False)
         if self._decoder is not None:
             self._network.pauseProducing()

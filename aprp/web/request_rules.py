@@ -42,6 +42,8 @@ class BodyLimits:
 
     most: int
     seconds: float
+    streamed: bool = False
+    """Whether it goes to the upstream as it comes."""
     route: str = "-"
     """The path of the route that they are from."""
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from twisted.web.server import NOT_DONE_YET
 
-from aprp.config import UnderscoreFields, UpstreamRoute
+from aprp.config import RequestBuffering, UnderscoreFields, UpstreamRoute
 from aprp.core.http.answer_plan import AskAgain, Plan, Refuse, Relay, ResponseSummary, Whole, decide
-from aprp.core.http.fields import Fields
+from aprp.core.http.fields import Fields, Pairs
 from aprp.core.http.forwarding import (
     end_to_end,
     hops_left,
@@ -67,6 +67,8 @@ class ReverseProxy(RouteResource):
         calls = (url.origin, f"{url.scheme}://{route.host or url.authority}")
         self.origins = frozenset(each.lower().encode("ascii") for each in calls)
         self.own = tuple((n.encode("latin-1"), v.encode("latin-1")) for n, v in route.headers)
+        streamed = route.request_buffering is RequestBuffering.OFF
+        self.body_limits = replace(self.body_limits, streamed=streamed)
         self.upgrades = tuple(each.encode("ascii") for each in route.upgrades)
         self.timeouts = Timeouts(
             route.connect_timeout, route.first_byte_timeout, route.between_bytes_timeout
@@ -205,17 +207,14 @@ class Visit:
             request.authority,
             trusted=request.forwarded_by_trusted,
         )
-        has_body = request.body_length > 0
-        framed = (b"content-length", b"transfer-encoding")
-        if has_body or any(name in request.fields for name in framed):
-            fields = fields.adding((b"Content-Length", b"%d" % request.body_length))
+        fields = fields.adding(*_framing_of(request))
         return SourceRequest(
             request.method,
             proxy.origin,
             (proxy.stem + path or b"/") + request.target.query,
             Fields(((b"Host", proxy.host), *with_own(fields, proxy.own))),
             proxy.timeouts,
-            request.content if has_body else None,
+            request.inflow or (request.content if request.body_length else None),
             self._interim,
             tally=proxy.tally,
         )
@@ -243,6 +242,18 @@ class Visit:
         """Hand a 1xx on (RFC 9110 section 15.2); the client had its 100 from us."""
         if head.status != 100:
             self._request.interim(head.status, self._incoming(head), head.reason)
+
+
+def _framing_of(request: ProxyRequest) -> Pairs:
+    """What a request says of its body: its length, or chunks where it is passed on as it comes."""
+    length = request.fields.get(b"content-length")
+    if request.inflow is not None and length is None:
+        return ((b"Transfer-Encoding", b"chunked"),)
+    if request.inflow is not None and length is not None:
+        return ((b"Content-Length", b"%d" % int(length)),)
+    if request.body_length or length is not None or b"transfer-encoding" in request.fields:
+        return ((b"Content-Length", b"%d" % request.body_length),)
+    return ()
 
 
 def _uncoded(outgoing: SourceRequest) -> SourceRequest:

@@ -44,7 +44,7 @@ class RouteResource(Resource):
         self.sources = names_of(route)
         self.gate = Gate(route)
         most = route.max_body if isinstance(route, UpstreamRoute) else UNUSED_BODY
-        self.body_limits = BodyLimits(most, route.send_timeout, self.label)
+        self.body_limits = BodyLimits(most, route.send_timeout, route=self.label)
 
     def serves(self, authority: bytes) -> bool:
         """Whether the route is for requests to that host."""
