@@ -63,7 +63,7 @@ def _loops(settings: Settings) -> Iterator[tuple[Location, str]]:
 def _leads_to(url: Url, endpoint: str) -> bool:
     """Whether requests for the URL certainly arrive at the endpoint, on the same machine."""
     listening = listens_at(endpoint)
-    if listening is None or listening[1] != url.port:
+    if listening is None or url.socket is not None or listening[1] != url.port:
         return False
     asked, own = _address(url.host), _address(listening[0])
     if asked is None:

@@ -51,10 +51,15 @@ class HttpUrl(Scalar):
 
     types = (Url,)
 
-    def __init__(self, query: bool) -> None:
+    def __init__(self, query: bool, unix: bool = False) -> None:
         self.query = query
+        self.unix = unix
 
     def read(self, text: str) -> Url:
+        if text.startswith(("unix:", "http://unix:")):
+            if not self.unix:
+                raise ValueError("is a Unix socket, which only upstream: can be")
+            return Url.parse_unix(text)
         return Url.parse(text)
 
     def bound(self, value: Url) -> None:
@@ -65,7 +70,9 @@ class HttpUrl(Scalar):
 
     def json_schema(self) -> dict[str, Any]:
         rest = "([/?][^#]*)?" if self.query else "(/[^?#]*)?"
-        return {"type": "string", "pattern": rf"^[Hh][Tt][Tt][Pp][Ss]?://[^/@?#]+{rest}$"}
+        url = rf"[Hh][Tt][Tt][Pp][Ss]?://[^/@?#]+{rest}"
+        unix = r"(http://)?unix:/[^:?#]+(:/[^?#]*)?"
+        return {"type": "string", "pattern": f"^({url}|{unix})$" if self.unix else f"^{url}$"}
 
 
 class RoutePath(Scalar):

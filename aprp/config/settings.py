@@ -215,7 +215,7 @@ class RouteSettings(_Model):
 class UpstreamRoute(RouteSettings):
     """A reverse proxy for one upstream."""
 
-    upstream: Annotated[Url, HttpUrl(query=False)]
+    upstream: Annotated[Url, HttpUrl(query=False, unix=True)]
     """The URL that takes the place of the route's path."""
     health: HealthSettings | None = None
     """How the upstream is checked; null: only by the requests that it serves."""

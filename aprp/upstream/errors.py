@@ -88,6 +88,8 @@ def connect_failed(where: str, reason: BaseException) -> ConnectFailed:
         return ConnectFailed(f"{where} refused the connection", "connection_refused")
     if isinstance(reason, error.DNSLookupError):
         return ConnectFailed(f"{where}: the name has no address", "dns_error")
+    if getattr(reason, "osError", None) == errno.ENOENT:
+        return ConnectFailed(f"{where}: there is no such socket", "connection_refused")
     if getattr(reason, "osError", None) in (errno.EMFILE, errno.ENFILE):
         return ConnectFailed(f"{where}: no descriptor is left for it", "connection_limit_reached")
     return ConnectFailed(f"{where} can't be reached: {reason}", "destination_ip_unroutable")

@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IConsumer
 from aprp.core.http.fields import Fields
 from aprp.core.http.heads import ResponseHead
 from aprp.core.http.upgrading import Offer
+from aprp.core.http.urls import Url
 from aprp.upstream.tally import UNCOUNTED, SourceTally
 
 
@@ -34,7 +35,17 @@ class Origin:
     waited: float = field(default=0.0, compare=False)
     """Seconds of the time to connect that finding the addresses took already."""
 
+    socket: str | None = None
+    """The Unix socket to connect to, in place of the host and port."""
+
+    @classmethod
+    def of(cls, url: Url, trust: Any = None) -> Origin:
+        """That of a URL."""
+        return cls(url.scheme, url.host, url.port, trust, socket=url.socket)
+
     def __str__(self) -> str:
+        if self.socket is not None:
+            return f"unix:{self.socket}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 

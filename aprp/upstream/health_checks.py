@@ -75,7 +75,7 @@ def _check(
 ) -> Check:
     return Check(
         name,
-        Origin(url.scheme, url.host, url.port, trust_of(route.tls)),
+        Origin.of(url, trust_of(route.tls)),
         health.path,
         route.host or url.authority,
         route.headers,

@@ -14,7 +14,7 @@ from aprp.core.http.fields import Fields
 from aprp.upstream.errors import OWN_FAULT, SourceError
 from aprp.upstream.transfer.transfer import TransferFailed
 
-_SUBJECT = re.compile(r"\S+(?=: | may not be reached)|\S+:[0-9]+(?=:? )")
+_SUBJECT = re.compile(r"unix:[^\s:]+|\S+(?=: | may not be reached)|\S+:[0-9]+(?=:? )")
 """What the text of an error begins with: host and port, a host, or a URL."""
 _URL = re.compile(r"https?://[^\s;,]+")
 _ADDRESS = re.compile(r"(?<=: its address )\S+ |(?<= has the host )\S+, ")

@@ -60,11 +60,11 @@ class ReverseProxy(RouteResource):
         self.settings = route
         self.agent = agent
         self.clock = clock
-        self.origin = Origin(url.scheme, url.host, url.port, trust_of(route.tls))
+        self.origin = Origin.of(url, trust_of(route.tls))
         self.base = url.path.encode("ascii")
         self.stem = self.base.rstrip(b"/")
         self.host = (route.host or url.authority).encode("ascii")
-        calls = (url.origin, f"{url.scheme}://{route.host or url.authority}")
+        calls = (f"{url.scheme}://{each}" for each in (url.authority, route.host or url.authority))
         self.origins = frozenset(each.lower().encode("ascii") for each in calls)
         self.own = tuple((n.encode("latin-1"), v.encode("latin-1")) for n, v in route.headers)
         streamed = route.request_buffering is RequestBuffering.OFF

@@ -187,5 +187,4 @@ def where_of(route: Route) -> str:
     """Return host and port of the one upstream of a route, as its connections are known."""
     if not isinstance(route, UpstreamRoute):
         return ""
-    url = route.upstream
-    return str(Origin(url.scheme, url.host, url.port))
+    return str(Origin.of(route.upstream))

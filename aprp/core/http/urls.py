@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from typing import Self
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+MOST_OF_SOCKET = 107
+"""Characters of a Unix socket's path that the kernel takes."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _FORBIDDEN = re.compile(r'[^!-~]|["<>\\]')
@@ -40,6 +42,8 @@ class Url:
     port: int
     path: str
     query: str | None = None
+    socket: str | None = None
+    """The Unix socket at which the host is reached, in place of its port."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -66,6 +70,28 @@ class Url:
             )
         return cls(scheme, host, port, slash + path or "/", query if question else None)
 
+    @classmethod
+    def parse_unix(cls, text: str) -> Self:
+        """The URL that ``unix:/run/x.sock:/path/`` stands for; nginx's form begins with http://.
+
+        Without a path it is /. The host is localhost, as with nginx. Raises ValueError.
+        """
+        _refuse_characters(text)
+        socket, colon, path = text.removeprefix("http://").removeprefix("unix:").partition(":")
+        if not socket.startswith("/") or socket.endswith("/"):
+            raise ValueError(
+                "names no socket; write it as unix:/run/x.sock:/path/, with its absolute path"
+            )
+        if len(socket) > MOST_OF_SOCKET:
+            raise ValueError(
+                f"has a socket of {len(socket)} characters; {MOST_OF_SOCKET} are possible"
+            )
+        if colon and not path.startswith("/"):
+            raise ValueError("has something behind the socket that isn't a path; begin it with /")
+        if "?" in text or "#" in text:
+            raise ValueError("has a query or a fragment, but it is a prefix; leave it out")
+        return cls("http", "localhost", DEFAULT_PORTS["http"], path or "/", socket=socket)
+
     @property
     def authority(self) -> str:
         """The value of a Host field (RFC 9110 §7.2): the port only where it isn't the default."""
@@ -74,7 +100,12 @@ class Url:
 
     @property
     def origin(self) -> str:
-        """Scheme and authority, as ``http://host:port`` without a slash at the end."""
+        """Scheme and authority, as ``http://host:port`` without a slash at the end.
+
+        With a socket, ``unix:/run/x.sock:``.
+        """
+        if self.socket is not None:
+            return f"unix:{self.socket}:"
         return f"{self.scheme}://{self.authority}"
 
     @property

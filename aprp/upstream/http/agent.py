@@ -26,7 +26,7 @@ from aprp.upstream.errors import ConnectFailed, NoAnswer, SourceError, connect_f
 from aprp.upstream.exchange import Exchange, Origin, SourceRequest
 from aprp.upstream.http.connection import Connection
 from aprp.upstream.http.descriptors import Descriptors
-from aprp.upstream.http.dialing import Wrap, dial
+from aprp.upstream.http.dialing import Wrap, dial, dial_unix
 from aprp.upstream.http.idle import IdleConnections
 from aprp.upstream.http.names import Addresses, Names, SystemNames
 from aprp.upstream.http.tls import client_options
@@ -151,7 +151,9 @@ class Agent:
         def left() -> float:
             return max(0.0, float(deadline - self._reactor.seconds()))
 
-        addresses = origin.addresses or await self._addresses(origin.host, left())
+        addresses = origin.addresses
+        if not addresses and origin.socket is None:
+            addresses = await self._addresses(origin.host, left())
         self._make_room(origin)
         self._dialling += 1
         try:
@@ -172,7 +174,11 @@ class Agent:
         factory = Factory.forProtocol(lambda: self._connection(origin))
         factory.noisy = False
         try:
-            dialling = dial(self._reactor, addresses, origin.port, factory, _tls_for(origin))
+            if origin.socket is not None:
+                dialling = dial_unix(self._reactor, origin.socket, factory)
+            else:
+                tls = _tls_for(origin)
+                dialling = dial(self._reactor, addresses, origin.port, factory, tls)
             connection = await dialling.addTimeout(seconds, self._reactor, late)
         except (CancelledError, ConnectFailed):
             raise

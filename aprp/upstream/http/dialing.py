@@ -1,4 +1,5 @@
-"""Connecting to one of several addresses: the first that accepts is used (RFC 8305 section 5)."""
+"""Connecting to one of several addresses, of which the first that accepts is used (RFC 8305
+section 5); or to a Unix socket."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, UNIXClientEndpoint
 from twisted.internet.interfaces import (
     IDelayedCall,
     IProtocol,
@@ -35,6 +36,13 @@ def dial(
     Cancelling it ends all attempts; there is no deadline here. `wrap` puts TLS around an endpoint.
     """
     return _Race(reactor, interleaved(addresses), port, factory, wrap).begin()
+
+
+def dial_unix(reactor: Any, path: str, factory: IProtocolFactory) -> Deferred[IProtocol]:
+    """Connect to a Unix socket; there is no deadline here either."""
+    endpoint = UNIXClientEndpoint(reactor, path, timeout=NO_TIMEOUT)
+    connecting: Deferred[IProtocol] = endpoint.connect(factory)
+    return connecting
 
 
 class _Race:
