@@ -78,7 +78,7 @@ class ReadingTests(ConfigCase):
             ("1_0MiB", "is not a size"),
             ("1e6", "is not a size"),
             ("0.3B", "whole number of bytes"),
-            ("5s", "isn't known"),
+            ("5s", "unknown unit"),
             ("9" * 5000 + "B", "is not a size"),
             ("9" * 18 + "TiB", "at most"),
             ("\u0661MiB", "is not a size"),
@@ -104,7 +104,7 @@ class ReadingTests(ConfigCase):
             ("1:30", "is not a time"),
             ("0s", "at least 1ms"),
             ("25h", "at most 24h"),
-            ("5sec", "isn't known"),
+            ("5sec", "unknown unit"),
             ("5S", "did you mean 5s?"),
             ("off", "is not a time"),
         ):

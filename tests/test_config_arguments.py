@@ -20,7 +20,7 @@ class ArgumentTests(SynchronousTestCase):
         self.assertEqual(
             self.refusal(tls={"c": 1}), "tls.c is not a known setting; did you mean ca?"
         )
-        self.assertIn("is not a known setting; there are ", self.refusal(colour="red"))
+        self.assertIn("is not a known setting; known settings: ", self.refusal(colour="red"))
 
     def test_a_setting_of_routes_alone(self) -> None:
         said = self.refusal(path="/films/")

@@ -131,8 +131,8 @@ class EndpointTests(ConfigCase):
         self.assertEqual(
             said,
             [
-                "1:31: listen[3]: is listened on already, by line 1; leave one of them out",
-                "2:8: admin: is listened on already, by line 1; leave one of them out",
+                "1:31: listen[3]: is already listened on, by line 1; leave one of them out",
+                "2:8: admin: is already listened on, by line 1; leave one of them out",
             ],
         )
 

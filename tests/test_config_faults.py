@@ -73,14 +73,14 @@ class FaultTests(ConfigCase):
             ("ends", "did you mean end? (end, length or off)"),
             ("OFF", "did you mean off?"),
             ("xyz", "write end, length or off"),
-            ("false", "is not known here"),
+            ("false", "is not valid here"),
         ):
             fault = self.fault(in_route(f"path_ranges: {text}"))
             self.assertIn(said, fault)
 
     def test_missing_keys_point_at_their_mapping(self) -> None:
         said = self.faults("# a comment\nlog: {}\n")
-        self.assertTrue(said[0].startswith("2:1: listen: is missing. Twisted endpoint"), said)
+        self.assertTrue(said[0].startswith("2:1: listen: is missing. The endpoints"), said)
         self.assertTrue(said[1].startswith("2:1: routes: is missing."), said)
         said = self.faults("listen: [tcp:0]\nroutes:\n  - upstream: http://a/\n")
         self.assertTrue(said[0].startswith("3:5: routes[0].path: is missing."), said)
@@ -120,7 +120,7 @@ class FaultTests(ConfigCase):
             ("<<: {host: a}", "5:5: routes[0].'<<': is a merge key"),
             ("host: !!str a", "5:11: routes[0].host: has a tag"),
             ("tls: !x {}", "5:10: routes[0].tls: has a tag"),
-            ("host: a\nhost: b", "6:5: routes[0].host: is given twice (first on line 5)"),
+            ("host: a\nhost: b", "6:5: routes[0].host: is a duplicate (first on line 5)"),
             ("? [a]\n: b", "5:7: routes[0]: has a key that isn't a single word"),
             ("&a host: b", "5:5: routes[0]: has an anchor"),
         ):

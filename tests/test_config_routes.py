@@ -28,7 +28,7 @@ class RouteFaultTests(ConfigCase):
     def test_sources_are_asked_for_identity(self) -> None:
         for kind in ("sources: [{url: http://a/}]", "query: host"):
             said = self.fault(in_route("headers: {accept-encoding: gzip}", kind))
-            self.assertIn("sources are always asked for identity", said)
+            self.assertIn("sources are always requested to send identity", said)
         self.read(in_route("headers: {Accept-Encoding: gzip}", "upstream: http://a/"))
 
     def test_keys_of_another_kind(self) -> None:
@@ -41,7 +41,7 @@ class RouteFaultTests(ConfigCase):
             fault = self.fault(in_route(line, kind))
             self.assertTrue(fault.startswith(f"5:5: routes[0].{line.split(':')[0]}: "), fault)
             self.assertIn(said, fault)
-            self.assertIn(f"this is one with {kind.split(':')[0]}:", fault)
+            self.assertIn(f"this route has {kind.split(':')[0]}:", fault)
 
     def test_health(self) -> None:
         route = self.route('health: {path: "/up?x=1", interval: 500ms, fails: 1}')
@@ -63,7 +63,9 @@ class RouteFaultTests(ConfigCase):
         for path in ("/x", "/x/"):
             text = in_route("") + f"  - path: {path}\n    upstream: http://b/\n"
             fault = self.fault(text)
-            self.assertTrue(fault.startswith("5:11: routes[1].path: is the path of the route on"))
+            self.assertTrue(
+                fault.startswith("5:11: routes[1].path: is also the path of the route on")
+            )
             self.assertIn("line 3", fault)
         self.read(in_route("") + "  - path: /x/y\n    upstream: http://b/\n")
         self.read(in_route("") + "  - path: /\n    upstream: http://b/\n")
@@ -95,10 +97,10 @@ class RouteFaultTests(ConfigCase):
             (("X-A", "a b\tc"), ("X-B", ""), ("X-C", "5")),
         )
         for lines, said in (
-            ("'a b': c", "can't be the name of a field"),
-            ("'a:': c", "can't be the name of a field"),
-            ("'': c", "can't be the name of a field"),
-            ("é: c", "can't be the name of a field"),
+            ("'a b': c", "is not a valid field name"),
+            ("'a:': c", "is not a valid field name"),
+            ("'': c", "is not a valid field name"),
+            ("é: c", "is not a valid field name"),
             ("Connection: close", "single connection"),
             ("transfer-encoding: chunked", "single connection"),
             ("TE: trailers", "single connection"),

@@ -134,7 +134,7 @@ class PortTests(ConfigCase):
     def test_the_line(self) -> None:
         said = self.fault("listen: [tcp:1]\nadmin: tcp:1:interface=127.0.0.1" + ROUTES)
         self.assertEqual(
-            said, "2:8: admin: is listened on already, by line 1; leave one of them out"
+            said, "2:8: admin: is already listened on, by line 1; leave one of them out"
         )
 
 
@@ -155,7 +155,7 @@ class ShadowTests(ConfigCase):
         ):  # fmt: skip
             fault = self.fault(self.routes(*routes))
             self.assertTrue(fault.startswith(said + "is never reached: the route on line "), fault)
-        self.assertIn("on line 4 takes all its requests", self.fault(
+        self.assertIn("on line 4 gets all its requests", self.fault(
             self.routes("path: /x, hosts: [a]", "path: /x/")
         ))  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The configuration: a YAML file, or the few words of a quick start, as frozen settings."""
+"""The configuration, from a YAML file or the command line, as frozen settings."""
 
 from aprp.config.choices import (
     AccessFormat,

@@ -1,4 +1,4 @@
-"""What an operator should know of a file that has no faults."""
+"""Warnings about a valid configuration, for the operator."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Steps = tuple[str | int, ...]
 
 
 def warnings(tree: Tree, settings: Settings) -> list[Problem]:
-    """Everything worth saying, in no particular order."""
+    """Return all warnings, in no particular order."""
     said = [*_of_log(settings), *_of_routes(settings), *_loops(settings)]
     return [_problem(tree, location, message) for location, message in said]
 
@@ -43,7 +43,7 @@ def _of_log(settings: Settings) -> Iterator[tuple[Location, str]]:
 
 
 def _loops(settings: Settings) -> Iterator[tuple[Location, str]]:
-    """Routes that lead back to the daemon itself, as far as the file shows it."""
+    """Yield routes that lead back to the daemon itself, as far as the file shows."""
     for index, route in enumerate(settings.routes):
         urls: list[tuple[Location, Url]] = []
         if isinstance(route, UpstreamRoute):
@@ -61,7 +61,7 @@ def _loops(settings: Settings) -> Iterator[tuple[Location, str]]:
 
 
 def _leads_to(url: Url, endpoint: str) -> bool:
-    """Whether requests for the URL certainly arrive at the endpoint, on the same machine."""
+    """Return whether requests for the URL certainly reach the endpoint, on the same machine."""
     listening = listens_at(endpoint)
     if listening is None or url.socket is not None or listening[1] != url.port:
         return False
@@ -81,12 +81,12 @@ def _of_routes(settings: Settings) -> Iterator[tuple[Location, str]]:
     for index, route in enumerate(settings.routes):
         here = ("routes", index)
         if isinstance(route, UpstreamRoute) and route.tls.ca and route.upstream.scheme != "https":
-            yield (*here, "tls"), "has no effect: the upstream is asked over http"
+            yield (*here, "tls"), "has no effect: the upstream's URL is http"
         if isinstance(route, UpstreamRoute) and "redirects" in route.model_fields_set:
             message = "has no effect here: upstream: routes pass redirects on to the client"
             yield (*here, "redirects"), message
         if isinstance(route, TransferSettings) and "max_body" in route.model_fields_set:
-            message = "has no effect: only upstream: routes pass bodies on; here 64KiB is the most"
+            message = "has no effect: only upstream: routes forward bodies; here the limit is 64KiB"
             yield (*here, "max_body"), message
         if isinstance(route, TransferSettings):
             yield from _of_transfer(here, route, settings.memory)
@@ -103,15 +103,20 @@ def _of_routes(settings: Settings) -> Iterator[tuple[Location, str]]:
 
 
 def _of_secrets(here: Steps, route: QueryRoute) -> Iterator[tuple[Location, str]]:
-    """What is sent to hosts that clients name."""
+    """Warn about fields sent to hosts that clients name."""
     told = [key for key in ("headers", "host") if getattr(route, key)]
     if not route.headers_to:
         for key in told:
-            yield (*here, key), "is sent to no host; list those that may have it in headers_to:"
+            yield (
+                (*here, key),
+                "isn't sent to any host; list the hosts that may get it in headers_to:",
+            )
     elif not told:
         yield (*here, "headers_to"), "has no effect without headers: or host:"
     elif "*" in route.headers_to:
-        message = "sends headers: and host: to whatever host a client names; list the ones meant"
+        message = (
+            "sends headers: and host: to any host that a client names; list the intended hosts"
+        )
         yield (*here, "headers_to"), message
 
 
@@ -119,7 +124,7 @@ def _of_sources(here: Steps, route: SourcesRoute) -> Iterator[tuple[Location, st
     urls = [source.url for source in route.sources]
     for index, source in enumerate(route.sources):
         if source.url in urls[:index]:
-            message = "is among the sources already; to use it more, raise its connections:"
+            message = "is already a source; to use it more, raise its connections:"
             yield (*here, index, "url"), message
         if "static_delay" in source.model_fields_set and route.delay is not Delay.STATIC:
             message = f"has no effect with delay: {route.delay}; it is for delay: static"
@@ -135,8 +140,8 @@ def _of_transfer(
             message = f"has no effect with duplicate: {route.duplicate}; it is for nibib and ibrc"
             yield (*here, "duplicate_threshold"), message
         elif route.duplicate_threshold > most:
-            message = f"is more than the window's blocks less one; {most} is used"
+            message = f"must be less than the number of blocks in the window; {most} is used"
             yield (*here, "duplicate_threshold"), message
     if "window" in route.model_fields_set and route.window > memory:
-        message = f"is more than memory: ({Size().write(memory)}) and can never be filled"
+        message = f"is larger than memory: ({Size().write(memory)}) and can never be filled"
         yield (*here, "window"), message

@@ -1,4 +1,4 @@
-"""Settings that a program gives as arguments: what is wrong with them, in the words of a file's."""
+"""Check settings given as arguments by a program, with the same messages as for a file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OF_A_PROGRAM = (
     "host",
     "tls",
 )
-"""The settings of a route that mean something without clients."""
+"""The settings of a route that make sense without clients."""
 
 _SHAPES = {
     "model_type": "a mapping, as {'ca': 'file.pem'}",
@@ -36,14 +36,14 @@ _SHAPES = {
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Raise ValueError for a setting that only a route of a configuration file has."""
+    """Raise ValueError for settings that only apply to routes in a configuration file."""
     for name in names:
         if name in SourcesRoute.model_fields and name not in _OF_A_PROGRAM:
             raise ValueError(f"{name} is for routes that serve clients; leave it out here")
 
 
 def explain_arguments(error: ValidationError) -> str:
-    """What is wrong with each setting and what to do, on one line."""
+    """Describe what is wrong with each setting and what to do, on one line."""
     return "; ".join(_sentences(error))
 
 
@@ -66,5 +66,5 @@ def _message(found: Any) -> str:
 def _unknown(location: tuple[str | int, ...]) -> str:
     known = tuple(TlsSettings.model_fields) if location[0] == "tls" else _OF_A_PROGRAM
     meant = nearest(str(location[-1]), known)
-    hint = f"did you mean {meant}?" if meant else f"there are {', '.join(known)}"
+    hint = f"did you mean {meant}?" if meant else f"known settings: {', '.join(known)}"
     return f"is not a known setting; {hint}"

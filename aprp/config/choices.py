@@ -1,6 +1,6 @@
-"""The words that settings choose from; each value is what stands in the file.
+"""Enumerations of the configuration; each value is the word in the file.
 
-Those that the transfer's decisions depend on are defined in `aprp.core.choices`.
+Those that transfers depend on are defined in `aprp.core.choices`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = [
 
 
 class Level(StrEnum):
-    """The least severity that is logged."""
+    """The lowest severity to log."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -33,14 +33,14 @@ class Level(StrEnum):
 
 
 class AccessFormat(StrEnum):
-    """How a line of the access log is written."""
+    """The format of the access log."""
 
     COMBINED = "combined"
     JSON = "json"
 
 
 class UnderscoreFields(StrEnum):
-    """What becomes of a client's fields that have an underscore in their names."""
+    """What to do with request fields that have an underscore in their names."""
 
     DROP = "drop"
     PASS = "pass"
@@ -54,7 +54,7 @@ class RequestBuffering(StrEnum):
 
 
 class PathRanges(StrEnum):
-    """What the second number of ``/name/START/END`` is, where a path may ask for a range."""
+    """The meaning of the second number in ``/name/START/END``, if ranges in paths are enabled."""
 
     END = "end"
     LENGTH = "length"

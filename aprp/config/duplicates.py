@@ -1,6 +1,6 @@
-"""What stands twice in a file though only one of the two can have an effect.
+"""Find duplicates of which only one can have an effect: routes, endpoints and fields.
 
-Read from the tree, so that it is found along with all other faults.
+They are read from the tree, so that they are reported together with all other faults.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from aprp.core.http.addresses import host_allowed
 
 
 def twins(tree: Tree) -> Iterator[Problem]:
-    """Routes with one path, endpoints with one socket, header fields with one name."""
+    """Yield routes with one path, endpoints with one socket, and fields with one name."""
     routes = list(_items(_under(tree, "routes"), "routes"))
     paths = [
         (f"{key}.path", _under(route, "path"))
         for key, route in routes
         if _under(route, "hosts") is None
     ]
-    yield from _alike(_texts(paths), _same_path, "is the path of the route on line {} too")
+    yield from _alike(_texts(paths), _same_path, "is also the path of the route on line {}")
 
     yield from _never_reached(list(_routes(routes)))
 
     sockets = [*_items(_under(tree, "listen"), "listen"), ("admin", _under(tree, "admin"))]
-    yield from _alike(_texts(sockets), same_socket, "is listened on already, by line {}")
+    yield from _alike(_texts(sockets), same_socket, "is already listened on, by line {}")
 
     for key, route in routes:
         headers = _under(route, "headers")
         if isinstance(headers, Entries):
             names = [(joined(f"{key}.headers", name.value), name) for name, _ in headers.entries]
-            yield from _alike(_texts(names), _same_field, "is the same field as that on line {}")
+            yield from _alike(_texts(names), _same_field, "is the same field as the one on line {}")
 
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """A route as far as it decides which requests it is for."""
+    """The parts of a route that decide which requests it serves."""
 
     key: str
     place: Position
@@ -46,12 +46,12 @@ class _Route:
     hosts: tuple[tuple[str, Position, str], ...]
 
     def takes(self, host: str) -> bool:
-        """Whether requests to every host of the glob are for this route."""
+        """Return whether this route serves every host that the glob matches."""
         return not self.hosts or host_allowed(host.lower(), [glob for _, _, glob in self.hosts])
 
 
 def _routes(routes: Iterable[tuple[str, Tree]]) -> Iterator[_Route]:
-    """Those that have a path, in the order in which they are tried."""
+    """Return the routes that have a path, in the order in which they are matched."""
     found = []
     for key, route in routes:
         hosts = tuple(_texts(_items(_under(route, "hosts"), f"{key}.hosts")))
@@ -63,10 +63,10 @@ def _routes(routes: Iterable[tuple[str, Tree]]) -> Iterator[_Route]:
 
 
 def _never_reached(routes: Sequence[_Route]) -> Iterator[Problem]:
-    """Routes, and hosts of routes, whose requests all go to one that is tried before."""
+    """Yield routes, and hosts of routes, whose requests all match an earlier route."""
     message = (
-        "is never reached: the route on line {} takes all its requests; "
-        "leave one of them out, or put the one with narrower hosts: first"
+        "is never reached: the route on line {} gets all its requests; "
+        "leave one of them out, or put the one with the narrower hosts: first"
     )
     for index, route in enumerate(routes):
         before = [each for each in routes[:index] if _same_path(each.path, route.path)]
@@ -93,7 +93,7 @@ def _alike(
 
 
 def _same_path(one: str, other: str) -> bool:
-    """Paths are matched by whole segments, so a slash at the end is no difference."""
+    """Compare paths by whole segments, so that a trailing slash makes no difference."""
     return one.rstrip("/") == other.rstrip("/")
 
 

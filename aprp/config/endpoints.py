@@ -1,9 +1,9 @@
-"""The syntax of Twisted's server endpoint strings, checked without making an endpoint.
+"""Check the syntax of Twisted's server endpoint strings without creating an endpoint.
 
-Making one may already open something (``systemd:`` takes over a socket, ``ssl:`` reads a key), so
-the strings are only taken apart, by the rules of twisted.internet.endpoints: arguments between
-colons, ``name=value`` for those with a name, and a backslash before a colon, an equals sign or a
-backslash that belongs to a value.
+Creating one may have side effects (``systemd:`` takes over a socket, ``ssl:`` reads a key), so the
+strings are only parsed, by the rules of twisted.internet.endpoints: arguments are separated by
+colons, named ones are ``name=value``, and a backslash escapes a colon, an equals sign or a
+backslash.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _DIGITS = re.compile(r"[0-9]{1,9}")
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """Arguments in the order in which they may stand without a name, and the one that is needed."""
+    """The arguments in positional order, and the required one."""
 
     arguments: tuple[str, ...]
     needed: str | None = None
@@ -60,7 +60,7 @@ _DOMAINS = ("INET", "INET6", "UNIX")
 
 
 def check_endpoint(text: str) -> None:
-    """Raise ValueError, with what to do, unless the text is a server endpoint string."""
+    """Raise ValueError, with advice, unless the text is a server endpoint string."""
     name, colon, rest = text.partition(":")
     if name == "haproxy":
         check_endpoint(rest)
@@ -79,9 +79,9 @@ def check_endpoint(text: str) -> None:
 
 
 def same_socket(one: str, other: str) -> bool:
-    """Whether both can't be listened on at once; port 0 is a new port each time.
+    """Return whether the two can't be listened on at once. Port 0 is a new port each time.
 
-    An interface that stands for all addresses takes the port of each of them.
+    An interface that means all addresses occupies the port on each of them.
     """
     here, there = _bound(one), _bound(other)
     if here is None or there is None:
@@ -97,7 +97,7 @@ def same_socket(one: str, other: str) -> bool:
 
 
 def _bound(text: str) -> tuple[str, int] | None:
-    """The address, in one spelling, and the port of a string that says both."""
+    """Return the address in canonical form and the port of a string that has both."""
     try:
         found = listens_at(text)
     except ValueError:  # a fault of its own
@@ -111,14 +111,14 @@ def _bound(text: str) -> tuple[str, int] | None:
 
 
 def _takes(interface: str, address: str, ipv4_too: bool) -> bool:
-    """Whether listening on the interface is listening on the address."""
+    """Return whether listening on the interface includes the address."""
     if interface == "0.0.0.0":
         return ":" not in address
     return interface == "::" and (ipv4_too or ":" in address)
 
 
 def _takes_ipv4() -> bool:
-    """Whether ``::`` stands for IPv4's addresses too, as it does unless the system says no."""
+    """Return whether ``::`` includes IPv4 addresses, the system's default."""
     try:
         return Path("/proc/sys/net/ipv6/bindv6only").read_text().strip() != "1"
     except OSError:
@@ -127,7 +127,7 @@ def _takes_ipv4() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class KeyFiles:
-    """The files that an ``ssl:`` endpoint reads. Relative names are Twisted's to resolve."""
+    """The files that an ``ssl:`` endpoint reads. Twisted resolves relative names."""
 
     certificate: Path
     key: Path
@@ -135,7 +135,7 @@ class KeyFiles:
 
 
 def key_files(text: str) -> KeyFiles | None:
-    """The files of a valid string, None if it isn't for ``ssl:``; ValueError if it has no key."""
+    """Return the files of a valid ``ssl:`` string, else None. Raise ValueError if it has no key."""
     name, _, rest = text.partition(":")
     if name == "haproxy":
         return key_files(rest)
@@ -151,17 +151,17 @@ def key_files(text: str) -> KeyFiles | None:
 
 
 def is_tls(text: str) -> bool:
-    """Whether the string asks for TLS with the settings' certificates: ``tls:`` or ``tls6:``."""
+    """Return whether the string uses TLS with `certificates`: ``tls:`` or ``tls6:``."""
     return re.match(r"(?:haproxy:)?tls6?:", text) is not None
 
 
 def without_tls(text: str) -> str:
-    """The same string for TCP alone, as Twisted knows it."""
+    """Return the same string for plain TCP, for Twisted."""
     return re.sub(r"^((?:haproxy:)?)tls(6?):", r"\1tcp\2:", text)
 
 
 def listens_at(text: str) -> tuple[str, int] | None:
-    """The interface (empty: all) and port of a valid string; None where it doesn't say them."""
+    """Return the interface (empty: all) and port of a valid string, or None if it has neither."""
     name, _, rest = text.partition(":")
     if name == "haproxy":
         return listens_at(rest)
@@ -172,7 +172,7 @@ def listens_at(text: str) -> tuple[str, int] | None:
 
 
 def _arguments(text: str, name: str, arguments: list[tuple[str | None, str]]) -> dict[str, str]:
-    """The arguments by name, held to those that this kind of endpoint has."""
+    """Return the arguments by name. Raise ValueError for those that this kind doesn't have."""
     kind = _KINDS[name]
     given: dict[str, str] = {}
     unnamed = iter(kind.arguments)
@@ -182,7 +182,7 @@ def _arguments(text: str, name: str, arguments: list[tuple[str | None, str]]) ->
         elif key not in kind.arguments:
             meant = nearest(key, kind.arguments)
             hint = f"; did you mean {meant}=?" if meant else ""
-            raise ValueError(f"has the argument {shown(key)}, which {name}: doesn't know{hint}")
+            raise ValueError(f"has the argument {shown(key)}, which {name}: doesn't have{hint}")
         if key is None or key in given:
             what = f"gives {key} twice" if key else f"has more arguments than {name}: takes"
             raise ValueError(rf"{what}; write a colon that belongs to a value as \:")
@@ -193,7 +193,7 @@ def _arguments(text: str, name: str, arguments: list[tuple[str | None, str]]) ->
 
 
 def _split(rest: str) -> list[tuple[str | None, str]]:
-    """(name or None, value) of each argument."""
+    """Split into (name or None, value) of each argument."""
     found: list[tuple[str | None, str]] = []
     name: str | None = None
     current = ""

@@ -1,8 +1,8 @@
 """What is wrong with a configuration, where, and what to do about it.
 
-Everything that is said of a file is one line, ``FILE:LINE:COLUMN: key.path: what is wrong``, so
-that people, editors and scripts read it alike. Lines and columns count from 1. What concerns the
-file as a whole has ``file`` or ``yaml`` in the place of the key.
+Each fault and warning is one line, ``FILE:LINE:COLUMN: key.path: what is wrong``, which people,
+editors and scripts can all read. Lines and columns count from 1. Faults of the file as a whole have
+``file`` or ``yaml`` instead of a key.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong (or, as a warning, worth knowing) at one place of a file."""
+    """A fault or warning at one position of a file."""
 
     file: str
     place: Position
@@ -33,7 +33,7 @@ class Fault:
 
 
 class ConfigFaults(Exception):
-    """A configuration that can't be used. ``str()`` is one line for each fault."""
+    """An invalid configuration. ``str()`` has one line per fault."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(faults)
@@ -41,15 +41,15 @@ class ConfigFaults(Exception):
 
 
 def shown(text: str, most: int = 60) -> str:
-    """The text as part of a message: quoted, on one line, and not too long."""
+    """Quote a text for a message, on one line and shortened to `most` characters."""
     return repr(text if len(text) <= most else text[: most - 3] + "...")
 
 
 def nearest(text: str, known: Iterable[str]) -> str | None:
-    """The known word that was probably meant, or None.
+    """Return the known word that was probably meant, or None.
 
-    One slip is allowed for every three letters. Failing that, it is the only word that has the
-    text as one of its parts: ``auth`` for ``basic_auth``.
+    One typo is allowed for every three letters. Failing that, the only word that has the text as
+    one of its parts is returned: ``basic_auth`` for ``auth``.
     """
     by_folded = {word.lower().replace("-", "_"): word for word in known}
     folded = text.lower().replace("-", "_")
@@ -66,7 +66,7 @@ def nearest(text: str, known: Iterable[str]) -> str | None:
 
 
 def _slips(one: str, other: str) -> int:
-    """How many characters are to be put in, left out, changed, or swapped with the next one."""
+    """Return the edit distance: insertions, deletions, substitutions and swaps of neighbours."""
     if abs(len(one) - len(other)) > 4 or len(one) > 60:
         return len(one) + len(other)
     before: list[int] = []
@@ -82,6 +82,6 @@ def _slips(one: str, other: str) -> int:
 
 
 def listed(words: Iterable[str]) -> str:
-    """``a``, ``a or b``, ``a, b or c``."""
+    """Join words as ``a``, ``a or b``, ``a, b or c``."""
     *most, last = words
     return f"{', '.join(most)} or {last}" if most else last

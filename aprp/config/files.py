@@ -1,7 +1,7 @@
-"""Settings that name files. Each is tried as far as that is possible without opening it to write.
+"""Settings that name files. Each file is checked as far as possible without opening it for writing.
 
-So `aprp check`, a start and a reload find the same: files that are missing, can't be read or can't
-be written by the user that runs this, and keys that don't fit their certificates.
+So `aprp check`, startup and reload report the same faults: files that are missing, unreadable or
+not writable for the current user, and keys that don't match their certificates.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from aprp.config.scalars import Scalar
 from aprp.core.http.htpasswd import parse_htpasswd
 
 MOST_OF_SOCKET = 107
-"""unix(7): bytes of its path, with a NUL behind them."""
+"""The maximum length of a unix socket's path in bytes, without the final NUL; see unix(7)."""
 
 
 class OutputFile(Scalar):
-    """A file to be written, relative to the configuration's folder; ``-`` where told."""
+    """A file to write, relative to the configuration's folder; ``-`` if `dash` is set."""
 
     types = (Path, str)
 
@@ -39,7 +39,7 @@ class OutputFile(Scalar):
 
 
 class SocketFile(Scalar):
-    """A unix socket to be made, relative to the configuration's folder."""
+    """A unix socket to create, relative to the configuration's folder."""
 
     types = (Path,)
 
@@ -67,7 +67,7 @@ class CaFile(Scalar):
 
 
 class InputFile(Scalar):
-    """A file that is read, relative to the configuration's folder."""
+    """A file to read, relative to the configuration's folder."""
 
     types = (Path,)
 
@@ -86,7 +86,7 @@ def check_readable(path: Path) -> None:
 
 
 def check_certificate(certificate: Path, key: Path | None) -> None:
-    """Raise ValueError unless the files hold a certificate and the private key that fits it."""
+    """Raise ValueError unless the files hold a certificate and its private key."""
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key, password=_no_password)
@@ -135,7 +135,7 @@ def _resolved(text: str, info: ValidationInfo) -> Path:
 
 
 def _check_writable(path: Path) -> None:
-    """Raise ValueError where the file can't be opened for writing by who runs this."""
+    """Raise ValueError if the current user can't open the file for writing."""
     if os.path.isdir(path):
         raise ValueError(f"{path} is a folder; name a file in it")
     if os.path.exists(path):
@@ -153,7 +153,7 @@ def _check_writable(path: Path) -> None:
 
 
 def _who() -> str:
-    """The user that runs this, by name if it has one."""
+    """Return the current user, by name if it has one."""
     try:
         return f"the user {pwd.getpwuid(os.geteuid()).pw_name}"
     except KeyError:

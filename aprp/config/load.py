@@ -1,4 +1,4 @@
-"""A configuration file, read and checked: settings, or every fault of it at once."""
+"""Load and validate a configuration file; report all its faults at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aprp.config.settings import Settings
 from aprp.config.text import Problem, Unreadable, parse, place_in, plain
 
 PLACES = (Path("etc/aprp.yaml"), Path("/etc/aprp/aprp.yaml"))
-"""Where a configuration is looked for when none is named."""
+"""Where to look for a configuration if no file is given."""
 
 _MOST_BYTES = 1024 * 1024
 _START = Position(1, 1)
@@ -24,7 +24,7 @@ _START = Position(1, 1)
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A file without faults. Warnings are for people: the settings can be used as they are."""
+    """A valid configuration. Despite the warnings, the settings can be used."""
 
     path: Path
     settings: Settings
@@ -32,7 +32,7 @@ class Loaded:
 
 
 def find() -> Path:
-    """The file that is read when none is named; ConfigFaults where there is none."""
+    """Return the file to load if none is given. Raise ConfigFaults if there is none."""
     for path in PLACES:
         try:
             found = path.exists()
@@ -45,7 +45,7 @@ def find() -> Path:
 
 
 def load(path: Path | str) -> Loaded:
-    """The settings in the file; ConfigFaults with all that is wrong in it."""
+    """Return the settings in the file. Raise ConfigFaults with everything that is wrong in it."""
     path = Path(path)
     try:
         text = _read(path)
@@ -81,7 +81,7 @@ def _read(path: Path) -> str:
     except ValueError:
         raise _unreadable("can't be read: there is a NUL in its name") from None
     if len(content) > _MOST_BYTES:
-        raise _unreadable("is larger than 1MiB; that can't be a configuration")
+        raise _unreadable("is larger than 1MiB, the limit for a configuration file")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -95,7 +95,7 @@ def _unreadable(message: str, place: Position = _START) -> Unreadable:
 
 
 def _named(path: Path, problems: list[Problem]) -> Iterator[Fault]:
-    """Faults in the order of the file, one for each key at most in one place."""
+    """Yield faults in file order, at most one for each key and position."""
     seen: set[tuple[Position, str]] = set()
     for problem in sorted(problems, key=lambda each: each.place):
         if (problem.place, problem.key) not in seen:

@@ -1,4 +1,4 @@
-"""What pydantic found, as sentences about the file: where it is and what to do."""
+"""Turn pydantic's errors into messages about the file: what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _ONE_KIND = "a route has exactly one of upstream:, sources: and query:"
 
 
 def explain(tree: Tree, error: ValidationError) -> Iterator[Problem]:
-    """One problem for each thing that pydantic found wrong."""
+    """Yield a problem for each of pydantic's errors."""
     for found in error.errors(include_url=False):
         location, kind = _without_tag(found["loc"])
         problem = _problem(tree, location, kind, found)
@@ -58,7 +58,7 @@ def explain(tree: Tree, error: ValidationError) -> Iterator[Problem]:
 
 
 def _without_tag(location: Location) -> tuple[tuple[str | int, ...], str | None]:
-    """A location in the file, and the kind of the route that it lies in."""
+    """Return the location in the file, and the kind of the route that contains it."""
     whole = tuple(location)
     if len(whole) > 2 and whole[0] == "routes":
         return whole[:2] + whole[3:], str(whole[2])
@@ -79,11 +79,9 @@ def _problem(
     if isinstance(here, Text) and here.value is None:
         return Problem(place, path, EMPTY)
     if what == "tuple_type":
-        message = (
-            f"must be a list, each item on a line of its own behind a dash, not {_shape(here)}"
-        )
+        message = f"must be a list, each item on its own line after a dash, not {_shape(here)}"
         return Problem(place, path, message)
-    if what == "too_short":  # said too where all items have faults of their own
+    if what == "too_short":  # pydantic also reports it if all items have faults
         empty = isinstance(here, Items) and not here.items
         return Problem(place, path, "needs at least one item") if empty else None
     if what in ("model_type", "model_attributes_type", "union_tag_not_found"):
@@ -107,7 +105,7 @@ def _unknown_key(tree: Tree, location: tuple[str | int, ...], kind: str | None) 
             if _kinds_of(holder) == []:
                 return None
             names = " and ".join(f"{name}:" for name in owners)
-            message = f"is for {names} routes, and this is one with {kind}:; leave it out"
+            message = f"is for {names} routes, but this route has {kind}:; leave it out"
             return Problem(place, path, message)
     known = _model(tuple(within), kind).model_fields
     meant = nearest(key, known)
@@ -122,7 +120,7 @@ def _unknown_key(tree: Tree, location: tuple[str | int, ...], kind: str | None) 
 
 
 def _mistyped(tree: Tree, location: tuple[str | int, ...], kind: str | None) -> bool:
-    """Whether a key that is missing seems to be there under a name that isn't known."""
+    """Return whether a missing key seems to be present with a typo."""
     *within, last = location
     holder = locate(tree, within)[2]
     known = _model(tuple(within), kind).model_fields
@@ -141,7 +139,7 @@ def _missing_key(tree: Tree, location: tuple[str | int, ...], kind: str | None) 
 
 
 def _model(location: tuple[str | int, ...], kind: str | None) -> type[BaseModel]:
-    """The model of the mapping at a location."""
+    """Return the model of the mapping at a location."""
     names = tuple(step for step in location if isinstance(step, str))
     if names == ("routes",):
         return KINDS[kind or "upstream"]
@@ -149,7 +147,7 @@ def _model(location: tuple[str | int, ...], kind: str | None) -> type[BaseModel]
 
 
 def _is_route(location: Location) -> bool:
-    """Whether the location is that of a route's own key."""
+    """Return whether the location is a key of a route itself."""
     return len(location) == 3 and location[0] == "routes"
 
 

@@ -1,4 +1,4 @@
-"""Values that name something on the network: URLs, paths, hosts, networks, fields, endpoints."""
+"""Types of network values: URLs, paths, hosts, networks, fields, endpoints."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class HttpUrl(Scalar):
         if value.query is not None and not self.query:
             raise ValueError("has a query (?...), but it is a prefix; leave it out")
         if any(segment in (".", "..") for segment in _plain_dots(value.path).split("/")):
-            raise ValueError("has a . or .. segment in its path; write the path that is meant")
+            raise ValueError("has a . or .. segment in its path; write the resolved path")
 
     def json_schema(self) -> dict[str, Any]:
         rest = "([/?][^#]*)?" if self.query else "(/[^?#]*)?"
@@ -76,7 +76,7 @@ class HttpUrl(Scalar):
 
 
 class RoutePath(Scalar):
-    """The path of a route: whole plain segments, so that it can be written in one way only."""
+    """The path of a route: whole segments without escapes, so that it has only one spelling."""
 
     def bound(self, value: str) -> None:
         if not value.startswith("/"):
@@ -88,13 +88,13 @@ class RoutePath(Scalar):
         segments = value[1:].removesuffix("/").split("/") if value != "/" else []
         for segment in segments:
             if segment in (".", ".."):
-                raise ValueError("has a . or .. segment; write the path that is meant")
+                raise ValueError("has a . or .. segment; write the resolved path")
             if not segment:
                 raise ValueError("has two slashes in a row; write one")
             if not _SEGMENT.fullmatch(segment):
                 raise ValueError(
                     f"has the segment {shown(segment)}; "
-                    "letters, digits and -._~!$&'()*+,;=:@ can be used"
+                    "use only letters, digits and -._~!$&'()*+,;=:@"
                 )
 
     def json_schema(self) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class RoutePath(Scalar):
 
 
 class RequestPath(Scalar):
-    """The path of a request, with a query or without, as it is sent."""
+    """The path of a request as it is sent, with or without a query."""
 
     def bound(self, value: str) -> None:
         if not value.startswith("/"):
@@ -115,7 +115,7 @@ class RequestPath(Scalar):
 
 
 class Authority(Scalar):
-    """A host, with a port or without, as it stands in a Host field."""
+    """A host with or without a port, as in a Host field."""
 
     def bound(self, value: str) -> None:
         if re.search(r"[^!-~]|[/?#@\\]", value):
@@ -131,14 +131,14 @@ class FieldName(Scalar):
 
     def bound(self, value: str) -> None:
         if not _TOKEN.fullmatch(value):
-            raise ValueError(f"{shown(value)} can't be the name of a field (RFC 9110 §5.1)")
+            raise ValueError(f"{shown(value)} is not a valid field name (RFC 9110 §5.1)")
         name = value.lower()
         if name == "host":
             raise ValueError("is set with the route's own key host:")
         if name in _HOP_BY_HOP:
             raise ValueError("belongs to a single connection (RFC 9110 §7.6.1); leave it out")
         if name in _OURS:
-            raise ValueError("is written by the proxy itself; leave it out")
+            raise ValueError("is set by the proxy itself; leave it out")
 
 
 _FRAMING = {"content-length", "content-range", "date", "transfer-encoding"}
@@ -149,7 +149,7 @@ class ResponseFieldName(FieldName):
 
     def bound(self, value: str) -> None:
         if value.lower() in _FRAMING:
-            raise ValueError("says how a response is framed, and is written by the proxy itself")
+            raise ValueError("frames the response and is set by the proxy itself; leave it out")
         super().bound(value)
 
 
@@ -244,7 +244,7 @@ class NetworkBlock(Scalar):
             raise ValueError(
                 f"{shown(text)} is not a network; write it as 10.1.0.0/16 or fd00::/8"
             ) from None
-        raise ValueError(f"{shown(text)} has bits set behind its prefix; did you mean {meant}?")
+        raise ValueError(f"{shown(text)} has bits set after its prefix; did you mean {meant}?")
 
 
 class Endpoint(Scalar):

@@ -1,4 +1,4 @@
-"""Settings without a file: one upstream or a few mirrors on the command line."""
+"""Settings without a configuration file: one upstream or several sources on the command line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEFAULT_PORT = 8000
 
 
 def for_upstream(url: str, port: int = DEFAULT_PORT) -> Settings:
-    """A reverse proxy for the URL at ``/``, on loopback. ValueError for what can't be served."""
+    """Return settings that serve the URL at ``/`` on loopback, or raise ValueError."""
     try:
         route = UpstreamRoute(path="/", upstream=Url.parse(url), path_ranges=PathRanges.END)
     except ValueError as error:
@@ -29,7 +29,7 @@ def for_upstream(url: str, port: int = DEFAULT_PORT) -> Settings:
 
 
 def for_sources(urls: Iterable[str], port: int = DEFAULT_PORT) -> Settings:
-    """All the URLs as sources of the same files at ``/``, on loopback. ValueError as above."""
+    """Return settings that serve the sources at ``/`` on loopback, or raise ValueError."""
     sources = []
     for url in urls:
         try:
@@ -51,7 +51,7 @@ def _on_loopback(route: Route, port: int) -> Settings:
 
 
 def _sentence(error: ValueError) -> str:
-    """What is wrong, in one sentence."""
+    """Return what is wrong in one sentence."""
     if not isinstance(error, ValidationError):
         return str(error)
     first = error.errors()[0]

@@ -1,9 +1,8 @@
-"""Single values: how the text of one is read, bounded, written back and told to editors.
+"""Types of single values: how to parse, bound, format and describe them.
 
-A ``Scalar`` stands in the annotation of a setting (``Annotated[int, Size(least=1)]``). It reads
-text, as every value of a file is, and takes values that already have their type, as code gives
-them; both are held to the same bounds. What it raises is a ValueError whose sentence goes on
-from the key's name: "has no unit; ...".
+A ``Scalar`` is part of a setting's annotation (``Annotated[int, Size(least=1)]``). It parses text
+from a file, and accepts values that already have the type, from code; both are checked against the
+same bounds. It raises ValueError with a message that continues the key's name: "has no unit; ...".
 """
 
 from __future__ import annotations
@@ -48,23 +47,23 @@ _DIGITS = re.compile(r"0*([0-9]{1,18})")
 
 
 class Scalar:
-    """The base of all readers: a subclass says how text becomes a value of its ``types``."""
+    """Base class: a subclass parses text into a value of its ``types``."""
 
     types: ClassVar[tuple[type, ...]] = (str,)
 
     def read(self, text: str) -> Any:
-        """The value that the text stands for; ValueError where it stands for none."""
+        """Return the value that the text represents. Raise ValueError if it is invalid."""
         return text
 
     def bound(self, value: Any) -> None:
-        """Raise ValueError for a value of the right type that can't be used."""
+        """Raise ValueError for a value of the right type that is out of bounds."""
 
     def write(self, value: Any) -> str | int:
-        """The value as a person would write it in a file."""
+        """Return the value as it would be written in a file."""
         return str(value)
 
     def json_schema(self) -> dict[str, Any]:
-        """What an editor may accept here, as YAML reads it."""
+        """Return the JSON Schema of the value as YAML parses it."""
         return {"type": "string"}
 
     def _validate(self, value: object, info: ValidationInfo) -> object:
@@ -80,7 +79,7 @@ class Scalar:
         return value
 
     def read_in(self, text: str, info: ValidationInfo) -> Any:
-        """As ``read``, for those that need to know which file they were written in."""
+        """Like ``read``, with the context of the file that the text is from."""
         return self.read(text)
 
     def __get_pydantic_core_schema__(
@@ -96,7 +95,7 @@ class Scalar:
 
 
 class Size(Scalar):
-    """Bytes: ``512KiB``, ``1MiB``, ``10MB``."""
+    """A number of bytes: ``512KiB``, ``1MiB``, ``10MB``."""
 
     types = (int,)
 
@@ -127,7 +126,7 @@ class Size(Scalar):
 
 
 class Duration(Scalar):
-    """Seconds, as a float: ``500ms``, ``5s``, ``2m``."""
+    """A time as seconds in a float: ``500ms``, ``5s``, ``2m``."""
 
     types = (float, int)
 
@@ -198,7 +197,7 @@ class Choice(Scalar):
             hint = f"did you mean {meant}?" if meant else f"write {listed(known)}"
             if meant and len(known) > 2:
                 hint += f" ({listed(known)})"
-            raise ValueError(f"{shown(text)} is not known here; {hint}") from None
+            raise ValueError(f"{shown(text)} is not valid here; {hint}") from None
 
     def json_schema(self) -> dict[str, Any]:
         words: list[str | bool] = [str(word) for word in self.words]
@@ -207,7 +206,7 @@ class Choice(Scalar):
 
 
 class Secret(Scalar):
-    """What signatures are made with."""
+    """A key for signatures."""
 
     def bound(self, value: str) -> None:
         if len(value) < 16:
@@ -226,7 +225,7 @@ def _read_amount(
         meant = nearest(found[2], units)
         if meant is not None:
             advice = f"did you mean {found[1]}{meant}?"
-        raise ValueError(f"{shown(text)} has a unit that isn't known; {advice}")
+        raise ValueError(f"{shown(text)} has an unknown unit; {advice}")
     raise ValueError(f"{shown(text)} is not a {what}; {advice}")
 
 

@@ -1,7 +1,7 @@
 """The configuration as JSON Schema (2020-12), for editors that complete and check YAML.
 
-It describes what YAML makes of a natural file: ``keep: 5`` may be a number and ``off`` may have
-become false. What depends on more than one key is left to ``aprp check``.
+It describes values as editors parse them: ``keep: 5`` may be a number and ``off`` may be false.
+Rules that involve more than one key are left to ``aprp check``.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ _EXAMPLES: dict[str, list[Any]] = {
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema as plain dicts and lists."""
+    """Return the schema as plain dicts and lists."""
     schema = Settings.model_json_schema()
     for model in _MODELS:
         _finish(model, schema["$defs"][model.__name__]["properties"])
@@ -85,7 +85,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _finish(model: type[BaseModel], properties: dict[str, Any]) -> None:
-    """Write defaults as they stand in a file (``1MiB`` and not 1048576), and give examples."""
+    """Write defaults as in a file (``1MiB``, not 1048576), and add examples."""
     for name, field in model.model_fields.items():
         about = properties[name]
         default = about.pop("default", None)

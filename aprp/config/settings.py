@@ -111,22 +111,22 @@ class _Model(BaseModel):
 
 
 class LogSettings(_Model):
-    """What is written down, and where."""
+    """Logging: what to log, and where."""
 
     level: Annotated[Level, Choice(Level)] = Level.INFO
-    """The least severity that is logged."""
+    """The lowest severity to log."""
     file: Annotated[Path, OutputFile()] | None = None
-    """The log's file; null: standard error."""
+    """The log file; null: standard error."""
     access: Annotated[Path | str, OutputFile(dash=True)] | None = None
-    """The access log's file; "-": standard output; null: none."""
+    """The access log file; "-": standard output; null: none."""
     access_format: Annotated[AccessFormat, Choice(AccessFormat)] = AccessFormat.COMBINED
-    """How a line of the access log is written."""
+    """The format of the access log."""
     max_size: Annotated[int, Size()] = 100 * MIB
-    """Each of the two files is rotated when it would grow over this."""
+    """The size at which a log file is rotated."""
     keep: Annotated[int, Count(0, 1000)] = 5
-    """How many rotated files are kept of each; 0: none."""
+    """How many rotated files of each log to keep; 0: none."""
     request_id: Annotated[str, FieldName()] | None = None
-    """The field in which each answer has the id of its request, as X-Request-ID; null: none."""
+    """A response field for the id of the request, such as X-Request-ID; null: none."""
 
     @field_validator("access")
     @classmethod
@@ -137,79 +137,79 @@ class LogSettings(_Model):
 
 
 class TlsSettings(_Model):
-    """How upstreams are believed over TLS. They are always verified."""
+    """TLS to upstreams. Certificates are always verified."""
 
     ca: Annotated[Path, CaFile()] | None = None
-    """A PEM file of the certificates to trust; null: the system's."""
+    """A PEM file of CA certificates to trust; null: the system's."""
 
 
 class SecureLinkSettings(_Model):
-    """How the URLs of a route have to be signed, with ?expires=UNIX&sig=SIGNATURE."""
+    """How the URLs of a route must be signed, with ?expires=UNIX&sig=SIGNATURE."""
 
     secret: Annotated[str, Secret()]
-    """What the signatures are made with; at least 16 characters."""
+    """The signing key; at least 16 characters."""
     form: Annotated[SignatureForm, Choice(SignatureForm)] = SignatureForm.HMAC
     """hmac: HMAC-SHA-256 in sig=; md5: nginx's secure_link in md5=."""
     bound_to: Annotated[LinkBinding, Choice(LinkBinding)] = LinkBinding.NOTHING
-    """address: a link works for one client's address alone; nothing: for everyone."""
+    """address: a link works for one client address only; nothing: for everyone."""
 
 
 class HealthSettings(_Model):
-    """How the sources of a route are checked."""
+    """Active health checks of a route's sources."""
 
     path: Annotated[str, RequestPath()]
-    """What is requested of each source's host; 200 to 399 is a check that passes."""
+    """The path to request from each source's host; a status of 200 to 399 passes."""
     interval: Annotated[float, Duration(least=0.1)] = 10.0
-    """The time from one check to the next, and the most that one may take."""
+    """The time between checks, and the timeout of a check."""
     fails: Annotated[int, Count(1, 1000)] = 3
-    """How many checks in a row have to fail before a source is taken out."""
+    """How many failed checks in a row take a source out of service."""
     passes: Annotated[int, Count(1, 1000)] = 2
-    """How many checks in a row have to pass before it is taken back."""
+    """How many passed checks in a row put it back in service."""
 
 
 class RouteSettings(_Model):
-    """What all kinds of routes have."""
+    """Settings common to all kinds of routes."""
 
     path: Annotated[str, RoutePath()]
-    """The URL prefix, in whole segments. The longest that matches is taken."""
+    """The URL prefix, in whole segments. The longest match wins."""
     connect_timeout: Annotated[float, Duration()] = 5.0
-    """How long a connection upstream may take, TLS included."""
+    """How long connecting to an upstream may take, including name lookup and TLS."""
     first_byte_timeout: Annotated[float, Duration()] = 10.0
-    """How long an upstream may take to answer once it has the request."""
+    """How long an upstream may take from the request to the first byte of its response."""
     between_bytes_timeout: Annotated[float, Duration()] = 10.0
-    """How long an upstream may stay silent in the middle of an answer."""
+    """How long an upstream may be silent in the middle of a response."""
     send_timeout: Annotated[float, Duration()] = 60.0
-    """How long a client may take nothing of an answer, and send nothing of a request's body."""
+    """How long a client may accept nothing of a response, or send nothing of a request body."""
     resume_for: Annotated[float, Duration(least=0.0)] = 30.0
-    """How long a broken answer is asked for again without progress; 0s: not at all."""
+    """How long to retry a broken response without progress; 0s: don't retry."""
     max_ranges: Annotated[int, Count(1, 1000)] = 16
-    """A request for more ranges than this is answered with the whole file."""
+    """The most ranges in a request; a request for more gets the whole file."""
     max_body: Annotated[int, Size()] = 64 * MIB
-    """The largest request body that is taken."""
+    """The largest request body; a larger one gets 413."""
     host: Annotated[str, Authority()] | None = None
-    """The Host field sent upstream; null: the upstream's own."""
+    """The Host field of requests to the upstream; null: the host of its URL."""
     headers: Headers = ()
-    """Fields added to each request upstream."""
+    """Fields to add to each request to the upstream."""
     tls: TlsSettings = TlsSettings()
-    """How upstreams are believed over TLS."""
+    """TLS to upstreams."""
     hosts: tuple[Annotated[str, HostGlob()], ...] = ()
-    """The hosts that the route is for, * standing for anything; empty: any."""
+    """The hosts that the route serves, * matching any characters; empty: any host."""
     allow_clients: tuple[Annotated[Network, NetworkBlock()], ...] = ()
     """The networks that may use the route; empty: all."""
     basic_auth: Annotated[Path, PasswordFile()] | None = None
-    """An htpasswd file with bcrypt hashes of those who may use the route; null: everyone."""
+    """An htpasswd file with bcrypt hashes of the users of the route; null: everyone may use it."""
     secure_link: SecureLinkSettings | None = None
-    """How the route's URLs have to be signed; null: not at all."""
+    """How the route's URLs must be signed; null: not at all."""
     response_headers: ResponseHeaders = ()
-    """Fields set on each response, in place of what the upstream says."""
+    """Fields to set on each response, replacing the upstream's."""
     cors: tuple[Annotated[str, OriginName()], ...] = ()
-    """Origins whose pages may read responses, as https://player.example; "*": all."""
+    """Origins whose pages may read responses, such as https://player.example; "*": all."""
     limit_rate: Annotated[int, Size(least=1024)] | None = None
-    """Bytes a second that one answer is sent with, at most; null: no limit."""
+    """The maximum rate of one response in bytes per second; null: no limit."""
     limit_rate_after: Annotated[int, Size(least=0)] = 0
-    """Bytes of an answer that are sent before limit_rate holds."""
+    """How much of a response to send before limit_rate applies."""
     redirects: Annotated[Redirects, Choice(Redirects)] = Redirects.SAME_HOST
-    """Where a source's redirects may lead; upstream routes pass redirects on to the client."""
+    """Which redirects of a source to follow; upstream routes pass redirects on to the client."""
 
 
 class UpstreamRoute(RouteSettings):
@@ -218,40 +218,40 @@ class UpstreamRoute(RouteSettings):
     upstream: Annotated[Url, HttpUrl(query=False, unix=True)]
     """The URL that takes the place of the route's path."""
     health: HealthSettings | None = None
-    """How the upstream is checked; null: only by the requests that it serves."""
+    """Active health checks of the upstream; null: none."""
     path_ranges: Annotated[PathRanges, Choice(PathRanges)] = PathRanges.OFF
     """Whether /name/START/END asks for a range, and whether END is a position or a length."""
     first_byte_timeout: Annotated[float, Duration()] = 60.0
-    """How long the upstream may take to answer once it has the request."""
+    """How long the upstream may take from the request to the first byte of its response."""
     between_bytes_timeout: Annotated[float, Duration()] = 60.0
-    """How long the upstream may stay silent in the middle of an answer."""
+    """How long the upstream may be silent in the middle of a response."""
     request_buffering: Annotated[RequestBuffering, Choice(RequestBuffering)] = RequestBuffering.ON
     """off: the bodies of requests go to the upstream as they come, unless they are GET or HEAD."""
     upgrades: tuple[Annotated[str, ProtocolName()], ...] = ("websocket",)
-    """The protocols that a connection may change to, where the upstream agrees; empty: none."""
+    """The protocols that a connection may be upgraded to if the upstream agrees; empty: none."""
     upgrade_idle_timeout: Annotated[float, Duration()] = 600.0
     """How long an upgraded connection may be silent in both directions."""
     underscore_fields: Annotated[UnderscoreFields, Choice(UnderscoreFields)] = UnderscoreFields.DROP
-    """What becomes of fields of clients that have an underscore in their names."""
+    """What to do with request fields that have an underscore in their names."""
 
 
 class TransferSettings(RouteSettings):
-    """What the kinds of routes have that fetch one file from several sources."""
+    """Settings of routes that fetch one file from several sources."""
 
     same: Annotated[Same, Choice(Same)] = Same.MODIFIED
-    """What makes two copies the same file: length and Last-Modified, length alone, or a digest."""
+    """How to recognise one file at two sources: length and Last-Modified, length, or digest."""
     compare: Annotated[Compare, Choice(Compare)] = Compare.OFF
-    """sample: a further source is first asked for a few bytes that are held, to compare them."""
+    """sample: compare the first bytes of each further source before using it."""
     block_size: Annotated[int, Size(64 * KIB, 8 * MIB)] = MIB
-    """The bytes of one range request; a hint only where delay and duplicate are adaptive."""
+    """The size of one range request; only a hint if delay and duplicate are adaptive."""
     window: Annotated[int, Size()] = 32 * MIB
-    """Bytes in flight or waiting, at most, for one client."""
+    """The maximum number of bytes in flight or waiting for one client."""
     delay: Annotated[Delay, Choice(Delay)] = Delay.ADAPTIVE
-    """How far ahead a slower source is given its block."""
+    """The algorithm that decides how far ahead slower sources work."""
     duplicate: Annotated[Duplicate, Choice(Duplicate)] = Duplicate.ADAPTIVE
-    """When a late block is asked for a second time."""
+    """The algorithm that decides when a late block is also requested from another source."""
     duplicate_threshold: Annotated[int, Count(0, 100_000)] = 20
-    """For nibib and ibrc: their count must be over this."""
+    """For nibib and ibrc: the count that must be exceeded."""
 
     @field_validator("window")
     @classmethod
@@ -265,28 +265,31 @@ class TransferSettings(RouteSettings):
     @classmethod
     def _identity(cls, value: Headers) -> Headers:
         if any(name.lower() == "accept-encoding" for name, _ in value):
-            raise ValueError("has Accept-Encoding, but sources are always asked for identity")
+            raise ValueError(
+                "has Accept-Encoding, but sources are always requested to send identity; "
+                "leave it out"
+            )
         return value
 
 
 class SourceSettings(_Model):
-    """One place that has the files of a route."""
+    """A server that has the files of a route."""
 
     url: Annotated[Url, HttpUrl(query=True)]
-    """The URL that takes the place of the route's path, or that of a single file."""
+    """The URL that replaces the route's path, or the URL of a single file."""
     connections: Annotated[int, Count(1, 1000)] = 4
-    """Connections to this source at once, over the whole daemon."""
+    """The maximum number of connections to this source, over the whole daemon."""
     static_delay: Annotated[int, Count(0, 100_000)] = 0
-    """For delay: static, how many blocks ahead this source is given its own."""
+    """With delay: static, how many blocks ahead this source works."""
 
 
 class SourcesRoute(TransferSettings):
-    """The same files on several mirrors, fetched from all of them at once."""
+    """Several mirrors of the same files, used at the same time."""
 
     sources: Annotated[tuple[SourceSettings, ...], Field(min_length=1)]
     """The mirrors."""
     health: HealthSettings | None = None
-    """How the sources are checked; null: only by the requests that they serve."""
+    """Active health checks of the sources; null: none."""
     path_ranges: Annotated[PathRanges, Choice(PathRanges)] = PathRanges.OFF
     """Whether /name/START/END asks for a range, and whether END is a position or a length."""
 
@@ -297,11 +300,11 @@ class QueryRoute(TransferSettings):
     query: Annotated[str, QueryName()]
     """The query parameter that lists the URLs."""
     allow: tuple[Annotated[str, HostGlob()], ...] = ()
-    """The hosts that may be named, * standing for anything; what isn't listed is refused."""
+    """The hosts that clients may name, * matching any characters; others are refused."""
     allow_addresses: tuple[Annotated[Network, NetworkBlock()], ...] = ()
-    """Networks that may be reached though they are private."""
+    """Private networks to allow."""
     headers_to: tuple[Annotated[str, HostGlob()], ...] = ()
-    """The hosts that headers: and host: are sent to, * standing for anything; others get none."""
+    """The hosts to send headers: and host: to, * matching any characters; others get neither."""
 
 
 KINDS: dict[str, type[RouteSettings]] = {
@@ -309,11 +312,11 @@ KINDS: dict[str, type[RouteSettings]] = {
     "sources": SourcesRoute,
     "query": QueryRoute,
 }
-"""The key that makes a route what it is, and what it then is."""
+"""The key that decides a route's kind, and the model of that kind."""
 
 
 def kind_of(route: Any) -> str | None:
-    """The key in KINDS that a route has first, or seems to mean; ``upstream`` failing both."""
+    """Return the first key in KINDS that a route has or seems to mean, else ``upstream``."""
     if isinstance(route, Mapping):
         meant = (nearest(str(key), KINDS) for key in route)
         return next((key for key in route if key in KINDS), next(filter(None, meant), "upstream"))
@@ -329,12 +332,12 @@ Route = Annotated[
 
 
 class CertificateSettings(_Model):
-    """A certificate for `tls:` listeners; the names in it say which clients get it."""
+    """A certificate for `tls:` endpoints; the names in it decide which clients get it."""
 
     certificate: Annotated[Path, InputFile()]
-    """A PEM file of the certificate, and of the chain behind it."""
+    """A PEM file with the certificate and its chain."""
     key: Annotated[Path, InputFile()] | None = None
-    """A PEM file of its private key; null: it is in the certificate's file."""
+    """A PEM file with its private key; null: the key is in the certificate's file."""
 
     @model_validator(mode="after")
     def _fit(self) -> Self:
@@ -343,39 +346,39 @@ class CertificateSettings(_Model):
 
 
 class LimitSettings(_Model):
-    """How much clients may have open at once; 0: no limit. Loopback isn't counted by address."""
+    """Limits on clients' connections and requests; 0: none. Loopback has no limit per address."""
 
     connections: Annotated[int, Count(0, 1_000_000)] = 10_000
     """Connections of all clients together."""
     connections_per_address: Annotated[int, Count(0, 1_000_000)] = 64
     """Connections from one address, or from one /64 of IPv6."""
     requests_per_address: Annotated[int, Count(0, 1_000_000)] = 32
-    """Requests from one address, or from one /64 of IPv6, that are being answered."""
+    """Requests in flight from one address, or from one /64 of IPv6."""
 
 
 class Settings(_Model):
     """The whole configuration of one daemon."""
 
     listen: Annotated[tuple[Annotated[str, Endpoint()], ...], Field(min_length=1)]
-    """Twisted endpoint strings to listen on for clients."""
+    """The endpoints that clients connect to, as Twisted endpoint strings."""
     certificates: tuple[CertificateSettings, ...] = ()
-    """Certificates for `tls:` listeners; the first is for clients that name no other."""
+    """Certificates for `tls:` endpoints; clients that request no other name get the first."""
     admin: Annotated[str, Endpoint()] | None = None
-    """An endpoint string for the status page, /metrics and /healthz; null: no admin port."""
+    """The endpoint string of the admin port (status page, /metrics, /healthz); null: none."""
     control: Annotated[Path, SocketFile()] | None = None
     """The unix socket for aprp ctl; null: ctl.sock in systemd's runtime directory, if any."""
     log: LogSettings = LogSettings()
     """The log and the access log."""
     memory: Annotated[int, Size(least=64 * KIB)] = 512 * MIB
-    """Bytes waiting for clients, over all transfers. When it is short, windows narrow."""
+    """The maximum number of bytes waiting for clients. When it runs short, windows shrink."""
     stop_timeout: Annotated[float, Duration(least=0.0)] = 30.0
-    """How long answers may go on once the daemon was told to stop; 0s: they are cut."""
+    """How long responses in flight may take to finish when the daemon stops; 0s: no time."""
     trusted_proxies: tuple[Annotated[Network, NetworkBlock()], ...] = ()
-    """Networks of proxies in front whose X-Forwarded-For is believed and passed on."""
+    """Networks of proxies in front of aprp whose X-Forwarded-For is trusted."""
     limits: LimitSettings = LimitSettings()
-    """How much clients may have open at once."""
+    """Limits on clients' connections and requests."""
     routes: Annotated[tuple[Route, ...], Field(min_length=1)]
-    """Which paths are served from where."""
+    """Which paths to serve from where."""
 
     @model_validator(mode="after")
     def _has_certificates(self) -> Self:

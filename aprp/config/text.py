@@ -1,9 +1,9 @@
-"""YAML as a tree of texts, each with its place: nothing is converted.
+"""Parse YAML into a tree of texts with their positions, without converting them.
 
-YAML's own typing (``off`` is False, ``1:30`` is 90, ``010`` is 8) never happens, for nodes are
-composed and not constructed. Anchors, aliases, merge keys and tags are refused, so no file can
-grow when it is read; nesting and size are bounded. A key that stands twice is a fault, and the
-first is kept. Only an unquoted ``null``, ``~`` or nothing at all is null.
+Nodes are composed but not constructed, so YAML's implicit typing (``off`` is False, ``1:30`` is 90,
+``010`` is 8) never applies. Anchors, aliases, merge keys and tags are refused, so that no file
+expands when parsed; nesting and size are bounded. A duplicate key is a fault, and the first is
+kept. Only an unquoted ``null``, ``~`` or nothing at all is null.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from aprp.config.faults import Position, shown
 
 _MOST_DEEP = 20
 _NULLS = ("", "~", "null", "Null", "NULL")
-_NOT_READ = "anchors, aliases and merge keys are not read; write the value out"
+_NOT_READ = "anchors, aliases and merge keys aren't supported; write the value out"
 _ADVICE = (
     ("'\\t'", "indent with spaces, not tabs"),
     ("sequence entries are not allowed", 'write a lone dash in quotes, as "-"'),
@@ -32,7 +32,7 @@ _ADVICE = (
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A scalar as it is written, quotes taken off; None for null."""
+    """A scalar as written, without quotes; None for null."""
 
     place: Position
     value: str | None
@@ -48,13 +48,13 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """A mapping, its keys in the order of the file and each there once."""
+    """A mapping with unique keys in file order."""
 
     place: Position
     entries: tuple[tuple[Text, Tree], ...]
 
     def get(self, key: str) -> Tree | None:
-        """The value of a key."""
+        """Return the value of a key, or None."""
         return next((value for name, value in self.entries if name.value == key), None)
 
 
@@ -64,7 +64,7 @@ Location = Sequence[str | int]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A fault of which the file is not named yet."""
+    """A fault that doesn't name its file yet."""
 
     place: Position
     key: str
@@ -72,7 +72,7 @@ class Problem:
 
 
 class Unreadable(Exception):
-    """Not YAML at all; the one problem says where reading ended."""
+    """Raised for text that isn't YAML; the problem says where parsing stopped."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.message)
@@ -80,7 +80,7 @@ class Unreadable(Exception):
 
 
 def parse(text: str) -> tuple[Tree, list[Problem]]:
-    """The tree of a document, and what in it is refused. Unreadable where it isn't YAML."""
+    """Return the tree of a document and the problems in it. Raise Unreadable if it isn't YAML."""
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
@@ -99,7 +99,7 @@ def parse(text: str) -> tuple[Tree, list[Problem]]:
 
 
 def plain(tree: Tree) -> Any:
-    """The tree as dict, list, str and None."""
+    """Convert the tree to dict, list, str and None."""
     match tree:
         case Text():
             return tree.value
@@ -110,10 +110,10 @@ def plain(tree: Tree) -> Any:
 
 
 def locate(tree: Tree, location: Location, at_key: bool = False) -> tuple[Position, str, Tree]:
-    """Where the location is, its key path, and the innermost tree that holds it.
+    """Return the position of the location, its key path, and the innermost tree that contains it.
 
-    A number in a mapping means the entry at that position; a further 0 its key, 1 its value.
-    What the file doesn't have is placed at the mapping that it is missing from.
+    A number in a mapping means the entry at that index; a following 0 its key, 1 its value. The
+    position of something missing is that of the mapping it is missing from.
     """
     place, path = tree.place, ""
     steps = iter(location)
@@ -136,14 +136,14 @@ def locate(tree: Tree, location: Location, at_key: bool = False) -> tuple[Positi
 
 
 def joined(path: str, key: str | None) -> str:
-    """The path of a key within a path; a key that could mislead is quoted."""
+    """Append a key to a path; an unusual key is quoted."""
     key = key or ""
     name = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else shown(key)
     return f"{path}.{name}" if path else name
 
 
 def place_in(text: str, position: int) -> Position:
-    """The place of a character that is so many characters from the start."""
+    """Return the line and column of the character at an offset."""
     before = text[:position]
     return Position(before.count("\n") + 1, position - before.rfind("\n"))
 
@@ -155,7 +155,7 @@ def _entry(tree: Entries, step: str | int) -> tuple[Text, Tree] | None:
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes; notes anchors, aliases and tags instead of obeying them."""
+    """A loader that records anchors, aliases and tags instead of applying them."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -176,7 +176,7 @@ class _Loader(yaml.SafeLoader):
         if event.anchor is not None:
             reason = f"has an anchor (&{event.anchor}); {_NOT_READ}"
         elif event.tag is not None:
-            reason = "has a tag (!...); tags are not read, leave it out"
+            reason = "has a tag (!...); tags aren't supported; leave it out"
         event.anchor = event.tag = None
         self._depth += 1
         node = super().compose_node(parent, index)
@@ -187,7 +187,7 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Builder:
-    """Turns nodes into trees and gathers what is refused on the way."""
+    """Turns nodes into trees and collects problems."""
 
     def __init__(self, refused: dict[int, str]) -> None:
         self.problems: list[Problem] = []
@@ -219,7 +219,7 @@ class _Builder:
                 self.problems.append(Problem(place, here, f"is a merge key; {_NOT_READ}"))
             elif key in seen:
                 first = f"line {seen[key].line}"
-                message = f"is given twice (first on {first}); leave one of them out"
+                message = f"is a duplicate (first on {first}); leave one of them out"
                 self.problems.append(Problem(place, here, message))
             else:
                 seen[key] = place
