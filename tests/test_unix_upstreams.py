@@ -122,4 +122,5 @@ class UnixTests(TwoEndsCase):
         client, upstream = await self.asked(port, get(b"/films/"))
         await upstream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
         await client.ended()
+        await self.recorded(2)
         self.assertEqual(self.records[-1].error, "connection_read_timeout")
