@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 EDITABLE := install --quiet --config-settings editable_mode=compat --editable
 METADATA := pyproject.toml setup.py
 
-.PHONY: demo test check fuzz simulation bench soak clip clean
+.PHONY: demo test check fuzz simulation bench soak clip clean reference
 
 demo: $(VENV)/.installed
 	$(BIN)/twistd -n --pidfile= aprp --demo --port $(PORT)
@@ -67,6 +67,10 @@ clip:
 	  -c:v libx264 -profile:v baseline -level 3.0 -pix_fmt yuv420p -preset slow -threads 1 \
 	  -b:v 360k -maxrate 500k -bufsize 1000k -g 24 -c:a aac -b:a 48k -ac 1 \
 	  -movflags +faststart aprp/demo/clip.mp4
+
+# Manual pages and completions, made from the parsers and the settings.
+reference: $(VENV)/.developing
+	$(BIN)/python -m reference
 
 # What `make fuzz` found stays: .hypothesis.
 clean:

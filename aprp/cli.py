@@ -87,14 +87,15 @@ def _serve(arguments: Sequence[str]) -> int:
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     """What was asked for; the parser of the command itself tells what it doesn't take."""
-    parser, commands = _parsers()
+    parser, commands = parsers()
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
         commands[parsed.command].error(f"unrecognized arguments: {unknown[0]}")
     return parsed
 
 
-def _parsers() -> tuple[Parser, dict[str, Parser]]:
+def parsers() -> tuple[Parser, dict[str, Parser]]:
+    """The parser of the program, and that of each command by its name."""
     parser = Parser(
         prog="aprp",
         description="The range proxy: its daemon and its tools.",
