@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 
 from aprp.config.advice import warnings
 from aprp.config.duplicates import twins
+from aprp.config.environment import Environment
 from aprp.config.faults import ConfigFaults, Fault, Position
 from aprp.config.messages import explain
 from aprp.config.settings import Settings
@@ -60,6 +62,9 @@ def load_text(text: str, path: Path) -> Loaded:
         tree, problems = parse(text)
     except Unreadable as error:
         raise ConfigFaults(_named(path, [error.problem])) from None
+    environment = Environment(os.environ)
+    tree = environment.expand(tree)
+    problems += environment.problems
     settings: Settings | None = None
     try:
         context = {"folder": path.absolute().parent}
@@ -68,8 +73,9 @@ def load_text(text: str, path: Path) -> Loaded:
         problems += explain(tree, error)
     problems += twins(tree)
     if settings is None or problems:
-        raise ConfigFaults(_named(path, problems))
-    return Loaded(path, settings, tuple(_named(path, warnings(tree, settings))))
+        raise ConfigFaults(_named(path, environment.concealed(problems)))
+    said = environment.concealed(warnings(tree, settings))
+    return Loaded(path, settings, tuple(_named(path, said)))
 
 
 def _read(path: Path) -> str:

@@ -26,6 +26,7 @@ _ADVICE = (
     ("mapping values are not allowed", "quote a value that has a colon and a space in it"),
     ("expected a single document", "leave out the line ---"),
     ("cannot start any token", "quote the value"),
+    ("but got '{'", 'write a variable within braces in quotes, as {X-Token: "${TOKEN}"}'),
     ("expected alphabetic or numeric", 'quote a value that begins with * or &, as "*.example.org"'),
 )
 
