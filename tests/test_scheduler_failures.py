@@ -57,6 +57,22 @@ class TroubleTests(FailuresCase):
         self.assertTrue(self.failures.hopeless(0.0, in_flight=False))
         self.assertFalse(self.failures.hopeless(0.0, in_flight=True))
 
+    def test_silence_that_was_not_waited_out_is_no_answer_after_a_while_only(self) -> None:
+        for source in (self.a, self.b) * 3:
+            self.failures.fell_silent(source, 1, 5.0)
+        self.assertFalse(self.failures.hopeless(6.0, in_flight=False))
+        self.assertIn(15.0, list(self.failures.wake(6.0)))
+        self.assertTrue(self.failures.hopeless(15.0, in_flight=False))
+
+    def test_silence_and_a_failure_are_not_two_failures(self) -> None:
+        for source in (self.a, self.b):
+            self.failures.fell_silent(source, 1, 0.0)
+            self.failures.blame(source, BROKEN, 0.0)
+        self.assertFalse(self.failures.hopeless(0.0, in_flight=False))
+        for source in (self.a, self.b):
+            self.failures.blame(source, BROKEN, 0.0)
+        self.assertTrue(self.failures.hopeless(0.0, in_flight=False))
+
     def test_a_parked_source_is_waited_for_if_that_is_bearable(self) -> None:
         for seconds, hopeless in ((29.0, False), (31.0, True)):
             self.setUp()

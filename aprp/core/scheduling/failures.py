@@ -7,7 +7,8 @@ Rules:
 - one that lied or hasn't the file is left out, until no other is left;
 - one that is out of service is left out as well, until no other is in service;
 - before the first good response head, a transfer fails when every source failed twice, or for
-  good, and none is parked for a bearable time; after it, when for ``resume_for`` seconds it did
+  good, and none is parked for a bearable time; silence that wasn't waited out counts as a failure
+  only after ten seconds; after it, when for ``resume_for`` seconds it did
   not get on by a block.
 """
 
@@ -24,6 +25,9 @@ PROGRESS = EDGE
 """Bytes that count as a block when it's asked whether a transfer gets on."""
 
 _TRIES = 2
+
+_UNANSWERED = 10.0
+"""Seconds of silence that count as no answer, though no single attempt was waited for so long."""
 
 _REASONS = {
     End.BROKEN: "the body was cut short",
@@ -50,6 +54,7 @@ class FailurePolicy:
     def __init__(self, sources: Sequence[SourceState], resume_for: float) -> None:
         self._sources = sources
         self._patience = Patience(resume_for)
+        self._waits = max(0.0, resume_for - _UNANSWERED)
         self._begun = False
         self._gained = 0
 
@@ -81,6 +86,7 @@ class FailurePolicy:
     def fell_silent(self, source: SourceState, attempt: int, now: float) -> None:
         """An attempt was given up for its silence. The source may go on at any time, and a request
         that waits for that costs nothing: the second one is made at once, too."""
+        source.silences += 1
         self.blame(source, Ended(attempt, End.BROKEN, "fell silent"), now, grace=1)
 
     def leave(self, name: str, reason: str) -> None:
@@ -114,7 +120,7 @@ class FailurePolicy:
 
     def delivered(self, source: SourceState) -> None:
         """New bytes came from the source: it no longer counts as failing."""
-        source.failures = 0
+        source.failures = source.silences = 0
         source.rating.delivered()
 
     def gained(self, count: int, whole: bool) -> None:
@@ -139,19 +145,26 @@ class FailurePolicy:
             return False
         if self._begun:
             return all(source.retry_at > end for source in sources)
-        return all(self._spent(source, end) for source in sources)
+        return all(self._spent(source, now, end) for source in sources)
 
     def wake(self, now: float) -> Iterable[float]:
         """When something about failures changes by time alone."""
         yield from (source.retry_at for source in self._sources if source.retry_at > now)
         if self._patience.end is not None and all(source.failures for source in self._within()):
             yield self._patience.end
+            if not self._begun and self._patience.end - self._waits > now:
+                yield self._patience.end - self._waits
 
     def reasons(self) -> tuple[tuple[str, str], ...]:
         """(source, why) of each."""
         return tuple((source.name, _why(source)) for source in self._sources)
 
-    def _spent(self, source: SourceState, end: float) -> bool:
+    def _spent(self, source: SourceState, now: float, end: float) -> bool:
+        """Whether there is no use in asking the source again.
+
+        Silence that we didn't wait out is no answer: it counts after `_UNANSWERED` seconds.
+        """
         if source.parked:
             return source.retry_at > end
-        return source.lasting or source.failures >= _TRIES
+        failures = source.failures - (source.silences if now < end - self._waits else 0)
+        return source.lasting or failures >= _TRIES

@@ -15,7 +15,8 @@ class SourceState:
     """What this transfer knows of one of its sources.
 
     ``slot`` is the planner's. What follows it is written by the failure policy alone: ``failures``
-    counts those since its last byte, ``lasting`` marks a source that lied or hasn't the file,
+    counts those since its last byte, ``silences`` how many of them were attempts given up for
+    their silence, ``lasting`` marks a source that lied or hasn't the file,
     ``out`` one that is out of service, ``barred`` that others are left beside it, ``parked`` that
     it named the time ``retry_at``, before which no failing source is used.
     """
@@ -26,6 +27,7 @@ class SourceState:
     attempts: list[AttemptState] = field(default_factory=list)
     slot: WantedSlot = field(default_factory=WantedSlot)
     failures: int = 0
+    silences: int = 0
     lasting: bool = False
     out: bool = False
     barred: bool = False
