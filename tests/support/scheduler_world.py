@@ -8,9 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from aprp.core.scheduling import messages as m
+from aprp.core.scheduling.policies.rescue import SILENT
 from aprp.core.scheduling.ratings import Ratings
 from aprp.core.scheduling.scheduler import Scheduler
 from aprp.core.scheduling.settings import SchedulingSettings
+
+HARMLESS = (m.End.COMPLETED, m.End.STALE, m.End.BEYOND)
+"""Ends of attempts that are no failure of the source."""
 
 
 class World:
@@ -50,6 +54,9 @@ class World:
         self.start = start
         self.most = self.settings.window  # what may wait; it falls as the client takes it
         self.window = self.settings.window  # what may be requested
+        self.blamed: set[str] = set()  # sources that failed since they last brought a new byte
+        self.heard: dict[int, float] = {}  # attempt: when it began or last brought something
+        self.source_of: dict[int, str] = {}  # by attempt, of those that are over as well
         self.done = False
         self.failed: m.Fail | None = None
         self.log: list[tuple[float, m.Event, list[m.Action]]] = []
@@ -59,9 +66,24 @@ class World:
     def over(self) -> bool:
         return self.done or self.failed is not None
 
+    def _blame(self, silent: set[str], event: m.Event, actions: list[m.Action]) -> None:
+        """Check that a transfer fails only where every source did, or the file is too short."""
+        for action in actions:
+            if isinstance(action, m.Keep):
+                self.blamed.discard(self.source_of[action.attempt])
+        self.blamed |= silent
+        if isinstance(event, m.ConnectFailed):
+            self.blamed.add(event.source)
+        if isinstance(event, m.Ended) and event.end not in HARMLESS:
+            self.blamed.add(self.source_of[event.attempt])
+        if self.length > self.start and any(isinstance(action, m.Fail) for action in actions):
+            assert self.blamed == set(self.sources), f"failed, but only {self.blamed} did"
+
     def send(self, event: m.Event) -> list[m.Action]:
+        silent = {self.source_of[n] for n in self.attempts if self.now >= self.heard[n] + SILENT}
         actions = self.scheduler.handle(self.now, event)
         self.log.append((self.now, event, list(actions)))
+        self._blame(silent, event, actions)
         granted = event.source if isinstance(event, m.Granted) else None
         if granted is None:
             self.given_back = {}
@@ -103,6 +125,8 @@ class World:
         assert fetch.start < fetch.stop
         assert fetch.stop <= self.given + self.window, "asked beyond the window"
         self.numbers.add(fetch.attempt)
+        self.heard[fetch.attempt] = self.now
+        self.source_of[fetch.attempt] = fetch.source
         self.attempts[fetch.attempt] = [fetch.source, fetch.start, fetch.stop, False]
         of_source = sum(a[0] == fetch.source for a in self.attempts.values())
         assert of_source <= self.sources[fetch.source].connections
@@ -180,10 +204,12 @@ class World:
             return
         stop = min(wire_stop if stop is None else stop, self.length)
         self.attempts[number] = [source, at, stop, True]
+        self.heard[number] = self.now
         self.send(m.HeadCame(number, at, stop, self.length))
 
     def bytes(self, number: int, count: int) -> None:
         attempt = self.attempts[number]
+        self.heard[number] = self.now
         count = min(count, attempt[2] - attempt[1])
         self.came = (attempt[1], attempt[1] + count)
         attempt[1] += count
