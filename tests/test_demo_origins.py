@@ -14,7 +14,7 @@ from twisted.web.server import Site
 from aprp.core.http.fields import Fields
 from aprp.core.http.validators import format_date
 from aprp.demo.files import MADE_AT, File, answer, demo_files
-from aprp.demo.origins import Bucket, Mirror, Mirrors
+from aprp.demo.origins import Mirror, Mirrors
 
 NOW = MADE_AT + 1000
 TEN = File(b"0123456789", b"text/plain")
@@ -86,25 +86,6 @@ class AnswerTests(SynchronousTestCase):
         first, second = (dict(answer(TEN, b"GET", Fields(), at).fields) for at in (NOW, NOW + 9))
         self.assertEqual(first, second)
         self.assertEqual((first[b"ETag"], first[b"Last-Modified"]), (TAG, DATE))
-
-
-class BucketTests(SynchronousTestCase):
-    def test_never_more_than_the_rate_and_the_burst(self) -> None:
-        bucket = Bucket(1000, now=0)
-        self.assertEqual(bucket.take(5000, 0), 100)
-        self.assertEqual(bucket.take(5000, 0), 0)
-        self.assertEqual(bucket.take(5000, 0.05), 50)
-        self.assertEqual(bucket.take(5000, 60), 100)
-
-    def test_never_more_than_wanted(self) -> None:
-        bucket = Bucket(1000, now=0)
-        self.assertEqual((bucket.take(30, 0), bucket.take(5000, 0)), (30, 70))
-
-    def test_small_steps_lose_nothing(self) -> None:
-        bucket = Bucket(1000, now=0)
-        bucket.take(100, 0)
-        taken = sum(bucket.take(9, n / 3000) for n in range(3001))
-        self.assertTrue(999 <= taken <= 1000, taken)
 
 
 class MirrorTests(SynchronousTestCase):

@@ -8,12 +8,9 @@ import json
 import os
 from pathlib import Path
 
-from hypothesis import given
-from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.core.http.urls import Url
-from aprp.core.rate_limit import BURST, RateLimit
 from aprp.core.scheduling.messages import KIB, MIB
 from aprp.get.checksum import Check, Checksum
 from aprp.get.naming import CannotWrite, destination, is_stream
@@ -186,21 +183,6 @@ class ChecksumTests(SynchronousTestCase):
         check.update(b"b")
         self.assertFalse(check.wrong)
         self.assertFalse(Check(None).wrong)
-
-
-class RateLimitTests(SynchronousTestCase):
-    def test_no_limit(self) -> None:
-        self.assertEqual(RateLimit(None, 0.0).wait(1 << 40, 0.0), 0.0)
-
-    @given(st.lists(st.tuples(st.integers(1, 5000), st.floats(0, 2)), max_size=50))
-    def test_never_more_than_the_rate_and_a_burst(self, takes: list[tuple[int, float]]) -> None:
-        rate, now, total = 1000, 5.0, 0
-        pace = RateLimit(rate, now)
-        for taken, idle in takes:
-            total += taken
-            now += pace.wait(taken, now)
-            self.assertTrue(total <= rate * (now - 5.0 + BURST) + 1e-6)
-            now += idle
 
 
 class LimitTests(SynchronousTestCase):

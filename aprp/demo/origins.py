@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import Any
 
 from twisted.application.service import Service
@@ -19,47 +20,30 @@ from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
 from aprp.core.http.fields import Fields
+from aprp.core.rate_limit import RateLimit
 from aprp.demo.files import File, answer
 from aprp.web.quiet import QuietSite
 
 TICK = 0.02
-"""Seconds between two looks into the bucket."""
-
-
-class Bucket:
-    """Tokens, one for each byte: `rate` a second, saved up for no longer than `burst` seconds."""
-
-    def __init__(self, rate: float, now: float, burst: float = 0.1) -> None:
-        self._rate = rate
-        self._most = rate * burst
-        self._tokens = self._most
-        self._at = now
-
-    def take(self, wanted: int, now: float) -> int:
-        """How many of the `wanted` bytes may be sent at `now` (seconds)."""
-        self._tokens = min(self._most, self._tokens + (now - self._at) * self._rate)
-        self._at = now
-        taken = min(wanted, int(self._tokens))
-        self._tokens -= taken
-        return taken
+"""Seconds between two pieces of a body."""
 
 
 @implementer(IPushProducer)
 class PacedBody:
-    """Sends bytes to a request as fast as the bucket gives and the client takes, then ends it."""
+    """Sends bytes to a request as fast as the limit allows and the client takes, then ends it."""
 
     def __init__(
         self,
         request: Request,
         body: memoryview,
-        bucket: Bucket,
+        limit: RateLimit,
         reactor: Any,
         sent: Callable[[int], None] = lambda count: None,
     ) -> None:
         self._request: Any = request
         self._sent = sent
         self._body = body
-        self._bucket = bucket
+        self._limit = limit
         self._reactor = reactor
         self._call: Any = None
         request.registerProducer(self, True)
@@ -80,7 +64,7 @@ class PacedBody:
 
     def _send(self) -> None:
         self._call = self._reactor.callLater(TICK, self._send)
-        allowed = self._bucket.take(len(self._body), self._reactor.seconds())
+        allowed = self._limit.take(len(self._body), self._reactor.seconds())
         piece, self._body = self._body[:allowed], self._body[allowed:]
         request = self._request
         if not self._body:
@@ -109,7 +93,7 @@ class Mirror(Resource):
         self._files = files
         self._sent = sent
         self._reactor = reactor
-        self._bucket = Bucket(rate, reactor.seconds())
+        self._limit = RateLimit(rate, -inf)
 
     def render_GET(self, request: Request) -> bytes | int:
         file = self._files.get(request.path.decode("latin-1"))
@@ -131,7 +115,7 @@ class Mirror(Resource):
         if request.method == b"HEAD" or not found.part.length:
             return b""
         body = memoryview(file.content)[found.part.start : found.part.stop]
-        PacedBody(request, body, self._bucket, self._reactor, self._sent)
+        PacedBody(request, body, self._limit, self._reactor, self._sent)
         return NOT_DONE_YET
 
 

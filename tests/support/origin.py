@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet import reactor as _reactor
@@ -29,6 +29,7 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from aprp.core.rate_limit import RateLimit
 from tests.support.replies import (
     PIECE,
     Close,
@@ -42,22 +43,8 @@ from tests.support.replies import (
     pieces,
 )
 
-
-@dataclass
-class Bucket:
-    """Tokens for bytes: `rate` a second, none saved up over `burst` seconds."""
-
-    rate: float
-    clock: Any
-    burst: float = 0.02
-    _free_at: float = field(default=0.0)
-
-    def take(self, n: int) -> float:
-        """Seconds to wait before `n` bytes may go."""
-        now = self.clock.seconds()
-        self._free_at = max(self._free_at, now - self.burst) + n / self.rate
-        return float(max(0.0, self._free_at - now))
-
+BURST = 0.02
+"""Seconds' worth of bytes that an origin with a rate sends at once."""
 
 ResponseSummary = Callable[[Received], Reply | Iterable[Step]]
 
@@ -92,18 +79,18 @@ class Origin:
         """Accepted so far."""
         self.most_open = 0
         """Connections open at one time, at most; one that ends as another begins isn't counted."""
-        self._bucket: Bucket | None = None
+        self._limit = RateLimit(None, 0.0)
         self.rate = rate
         self._open: set[_Served] = set()
         self._port: Any = None
 
     @property
     def rate(self) -> float | None:
-        return None if self._bucket is None else self._bucket.rate
+        return self._limit.rate
 
     @rate.setter
     def rate(self, rate: float | None) -> None:
-        self._bucket = None if rate is None else Bucket(rate, self.reactor)
+        self._limit = RateLimit(rate, 0.0, burst=BURST)
 
     @property
     def url(self) -> str:
@@ -154,7 +141,7 @@ class Origin:
 
     async def delay(self, n: int) -> None:
         """Wait until `n` more bytes may be sent at the origin's rate."""
-        if self._bucket is not None and (seconds := self._bucket.take(n)):
+        if seconds := self._limit.wait(n, self.reactor.seconds()):
             await deferLater(self.reactor, seconds)
 
 
