@@ -10,12 +10,11 @@ from pydantic import ValidationError
 
 from aprp.config import SourceSettings, SourcesRoute, Url
 from aprp.config.arguments import check_names, explain_arguments
-from aprp.core.scheduling.messages import Source
 from aprp.upstream.http.guard import Guard, own_host_or
 from aprp.upstream.http.names import Names
 from aprp.upstream.http.tls import UNVERIFIED
 from aprp.upstream.http.trust import trust_of
-from aprp.upstream.transfer.options import FileLocation, TransferOptions
+from aprp.upstream.transfer.options import FileLocation, TransferOptions, location, names_by_origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +28,10 @@ class FetchRequest:
 
     @property
     def locations(self) -> tuple[FileLocation, ...]:
-        """Its sources, named by their origins, or by their URLs where two share an origin."""
-        told = self.route.sources
-        origins = [each.url.origin for each in told]
-        return tuple(_copy(each, origins.count(each.url.origin) == 1) for each in told)
+        """Its sources and the URLs at which they have the file."""
+        sources = self.route.sources
+        names = names_by_origin([source.url for source in sources])
+        return tuple(map(location, sources, names))
 
     def options(self, names: Names) -> TransferOptions:
         """Its rules, with these names for where redirects lead."""
@@ -78,12 +77,6 @@ def fetch_request(
         )
     except ValueError as error:
         raise ValueError(_sentence(error)) from None
-
-
-def _copy(told: SourceSettings, alone: bool) -> FileLocation:
-    url = told.url
-    name = url.origin if alone else str(url)
-    return FileLocation(Source(name, url.authority, told.connections, told.static_delay), url)
 
 
 def _sentence(error: ValueError) -> str:

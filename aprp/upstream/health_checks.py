@@ -24,7 +24,7 @@ from aprp.upstream.errors import OWN_FAULT, SourceError
 from aprp.upstream.exchange import Origin, SourceRequest, Timeouts
 from aprp.upstream.http.trust import trust_of
 from aprp.upstream.transfer.body import discard
-from aprp.upstream.transfer.options import names_of, urls_of
+from aprp.upstream.transfer.options import names_of, sources_of
 from aprp.upstream.transfer.shared import SharedResources
 
 USER_AGENT = f"aprp/{aprp.__version__} (health check)".encode("ascii")
@@ -65,7 +65,10 @@ def checks_of(settings: Settings) -> Iterator[Check]:
     """Give the checks that the settings ask for."""
     for route in settings.routes:
         if isinstance(route, UpstreamRoute | SourcesRoute) and route.health is not None:
-            urls = [route.upstream] if isinstance(route, UpstreamRoute) else urls_of(route)
+            if isinstance(route, UpstreamRoute):
+                urls = [route.upstream]
+            else:
+                urls = [source.url for source in sources_of(route)]
             for name, url in zip(names_of(route), urls, strict=True):
                 yield _check(route, route.health, name, url)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.web.server import NOT_DONE_YET
 
-from aprp.config import SourceSettings, SourcesRoute
+from aprp.config import SourcesRoute
 from aprp.core.choices import Same
 from aprp.core.http.answer_plan import Plan, RequestedRange, as_one_pass, plan_for, ranges_of
 from aprp.core.http.fields import Fields, Pairs
@@ -23,11 +23,16 @@ from aprp.core.http.urls import Url
 from aprp.core.http.validators import Validators, format_date
 from aprp.core.recovery.client_validators import client_validators
 from aprp.core.recovery.versions import Facts, Representation, combinable
-from aprp.core.scheduling.messages import Source
 from aprp.upstream.http.guard import Guard, own_host_or
 from aprp.upstream.http.trust import trust_of
 from aprp.upstream.tally import uncounted
-from aprp.upstream.transfer.options import FileLocation, TransferOptions, names_of
+from aprp.upstream.transfer.options import (
+    FileLocation,
+    TransferOptions,
+    location,
+    names_of,
+    sources_of,
+)
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.transfer import LengthUnknown, Transfer, TransferFailed
 from aprp.web.client_sink import ClientSink
@@ -195,18 +200,10 @@ def _never_fresh(asked: RequestedRange) -> RequestedRange:
 
 
 def locations_of(route: SourcesRoute, path: bytes, query: bytes) -> tuple[FileLocation, ...]:
-    """Where each source of the route has the file at `path`, which is relative to the route."""
-    sources: dict[Url, SourceSettings] = {}
-    for source in route.sources:
-        sources.setdefault(source.url, source)
-    listed = tuple(sources.values())
-    names = names_of(route)
+    """Return where each source of the route has the file at `path`, relative to the route."""
     return tuple(
-        FileLocation(
-            Source(name, source.url.authority, source.connections, source.static_delay),
-            file_url(source.url, path, query),
-        )
-        for name, source in zip(names, listed, strict=True)
+        location(source, name, file_url(source.url, path, query))
+        for source, name in zip(sources_of(route), names_of(route), strict=True)
     )
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aprp.config import QueryRoute, Route, SourcesRoute, TransferSettings, UpstreamRoute
+from aprp.config import (
+    QueryRoute,
+    Route,
+    SourceSettings,
+    SourcesRoute,
+    TransferSettings,
+    UpstreamRoute,
+)
 from aprp.core.choices import Compare, Redirects, Same
 from aprp.core.http.urls import Url
 from aprp.core.scheduling.messages import Source
@@ -24,40 +31,57 @@ class FileLocation:
     url: Url
 
 
-def locations(urls: Sequence[Url], connections: int = 4) -> tuple[FileLocation, ...]:
-    """Copies at these URLs, named by their origins, and by their paths where those are shared."""
+def location(source: SourceSettings, name: str, url: Url | None = None) -> FileLocation:
+    """Return where the source, called `name`, has the file: at `url`, or at its own URL."""
+    spec = Source(name, source.url.authority, source.connections, source.static_delay)
+    return FileLocation(spec, url or source.url)
+
+
+def locations(urls: Iterable[Url]) -> tuple[FileLocation, ...]:
+    """Return the locations of a file whose sources a client or a program names, none twice."""
     urls = tuple(dict.fromkeys(urls))
-    origins = [url.origin for url in urls]
-    names = distinct(
-        [url.origin if origins.count(url.origin) == 1 else without_query(url) for url in urls]
-    )
-    return tuple(
-        FileLocation(Source(name, url.authority, connections), url)
-        for name, url in zip(names, urls, strict=True)
-    )
+    sources = [SourceSettings(url=url) for url in urls]
+    return tuple(map(location, sources, names_by_origin(urls)))
 
 
 def without_query(url: Url) -> str:
-    """The URL as logs may show it: its query may hold a token."""
+    """Return the URL as logs may show it: its query may hold a token."""
     return url.origin + url.path
 
 
+def names_by_origin(urls: Sequence[Url]) -> list[str]:
+    """Return the names of sources that only one transfer knows: their origins.
+
+    Those that share an origin are called by their URLs without the query.
+    """
+    origins = [url.origin for url in urls]
+    return _numbered(
+        [url.origin if origins.count(url.origin) == 1 else without_query(url) for url in urls]
+    )
+
+
 def names_of(route: Route) -> list[str]:
-    """Return what the sources of a route are called, in its order; clients' own have no name."""
+    """Return the names of a route's sources, in its order: their URLs without the query.
+
+    The sources of a `query:` route have none: each client names its own.
+    """
     if isinstance(route, UpstreamRoute):
         return [without_query(route.upstream)]
     if isinstance(route, SourcesRoute):
-        return distinct([without_query(url) for url in urls_of(route)])
+        return _numbered([without_query(source.url) for source in sources_of(route)])
     return []
 
 
-def urls_of(route: SourcesRoute) -> list[Url]:
-    """Return the URLs of a route's sources, none twice."""
-    return list(dict.fromkeys(source.url for source in route.sources))
+def sources_of(route: SourcesRoute) -> list[SourceSettings]:
+    """Return the sources of a route; of those with the same URL, the first."""
+    sources: dict[Url, SourceSettings] = {}
+    for source in route.sources:
+        sources.setdefault(source.url, source)
+    return list(sources.values())
 
 
-def distinct(names: Sequence[str]) -> list[str]:
-    """The names, numbered where they are shared."""
+def _numbered(names: Sequence[str]) -> list[str]:
+    """Return the names, with a number behind each that is shared."""
     return [
         name if names.count(name) == 1 else f"{name} ({names[: at + 1].count(name)})"
         for at, name in enumerate(names)
