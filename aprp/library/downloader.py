@@ -15,6 +15,7 @@ from dataclasses import replace
 from enum import Enum
 from typing import Any, Self
 
+from aprp.core.choices import Delay, Duplicate, Redirects, Same
 from aprp.core.http.ranges import FromTo
 from aprp.core.scheduling.messages import KIB, MIB
 from aprp.library.fetch_request import fetch_request
@@ -28,19 +29,19 @@ LEAST_THRESHOLD = 20
 class DelayRequestAlgorithm(Enum):
     """How far ahead a slower source is given its block."""
 
-    ADAPTIVE = "adaptive"
-    NORMAL = "normal"
-    DIFF = "diff"
-    INV = "inv"
-    STATIC = "static"
+    ADAPTIVE = Delay.ADAPTIVE
+    NORMAL = Delay.NORMAL
+    DIFF = Delay.DIFF
+    INV = Delay.INV
+    STATIC = Delay.STATIC
 
 
 class DuplicateRequestAlgorithm(Enum):
     """When a late block is asked for a second time."""
 
-    ADAPTIVE = "adaptive"
-    NIBIB = "nibib"
-    IBRC = "ibrc"
+    ADAPTIVE = Duplicate.ADAPTIVE
+    NIBIB = Duplicate.NIBIB
+    IBRC = Duplicate.IBRC
 
 
 class Downloader:
@@ -87,11 +88,13 @@ class Downloader:
         texts = list(urls) if not isinstance(urls, str | bytes) else urls
         delays = static_delay_req_vals or {}
         chosen: dict[str, Any] = {
-            "same": "length",
-            "redirects": "public",
+            "same": Same.LENGTH,
+            "redirects": Redirects.PUBLIC,
             "block_size": min(max(abs(split_size), 64 * KIB), 8 * MIB),
             "delay": DelayRequestAlgorithm(delay_req_algo).value,
-            "duplicate": DuplicateRequestAlgorithm(dup_req_algo).value if enable_dup_req else "off",
+            "duplicate": DuplicateRequestAlgorithm(dup_req_algo).value
+            if enable_dup_req
+            else Duplicate.OFF,
             "duplicate_threshold": max(
                 LEAST_THRESHOLD, invalid_block_threshold, invalid_block_count_threshold or 0
             ),
