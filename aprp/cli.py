@@ -26,7 +26,7 @@ _UNKNOWN = re.compile(r"unrecognized arguments: (\S+)|invalid choice: '([^']*)'"
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, with the word that was probably meant."""
+    """A parser whose errors are one line with a suggestion."""
 
     def error(self, message: str) -> NoReturn:
         found = _UNKNOWN.search(message)
@@ -34,11 +34,11 @@ class Parser(argparse.ArgumentParser):
             word = found[1] or found[2]
             meant = nearest(word.partition("=")[0], self._words())
             hint = f"; did you mean {meant}?" if meant else ""
-            message = f"{word} is not an option or command here{hint}"
-        self.exit(2, f"{self.prog}: {message} ({self.prog} --help lists what there is)\n")
+            message = f"{word} is not a known option or command{hint}"
+        self.exit(2, f"{self.prog}: {message} ({self.prog} --help lists all options)\n")
 
     def _words(self) -> list[str]:
-        """The options and commands that this parser takes."""
+        """Return the options and commands of this parser."""
         words = [word for action in self._actions for word in action.option_strings]
         for action in self._actions:
             if isinstance(action, argparse._SubParsersAction):
@@ -47,9 +47,9 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0 done, 1 faults found, 2 not understood."""
+    """Run a command and return its exit status: 0 success, 1 faults found, 2 usage error."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be any bytes
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names may be any bytes
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["serve"]:
         return _serve(given[1:])
@@ -57,13 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run: Run = parsed.run
     try:
         return run(parsed)
-    except BrokenPipeError:  # the reader, such as `head`, has enough
+    except BrokenPipeError:  # the reader, such as `head`, closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
 def check(parsed: argparse.Namespace) -> int:
-    """Print what is wrong with a configuration, a line for each fault, or that nothing is."""
+    """Validate a configuration and print a line for each fault, or that there are none."""
     if parsed.schema:
         print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
         return 0
@@ -86,7 +86,7 @@ def _serve(arguments: Sequence[str]) -> int:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """What was asked for; the parser of the command itself tells what it doesn't take."""
+    """Parse the command line; unknown arguments are reported by the command's own parser."""
     parser, commands = parsers()
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
@@ -98,26 +98,26 @@ def parsers() -> tuple[Parser, dict[str, Parser]]:
     """The parser of the program, and that of each command by its name."""
     parser = Parser(
         prog="aprp",
-        description="The range proxy: its daemon and its tools.",
-        epilog="aprp COMMAND --help tells more of each.",
+        description="aprp, a range proxy for media servers: the daemon and its tools.",
+        epilog="Run aprp COMMAND --help for the options of a command.",
     )
     parser.add_argument("--version", action="version", version=f"aprp {__version__}")
     commands = parser.add_subparsers(
         title="commands", metavar="COMMAND", required=True, dest="command"
     )
     commands.add_parser("serve", help="run the daemon in the foreground")
-    check = commands.add_parser("check", help="find what is wrong with a configuration")
+    check = commands.add_parser("check", help="validate a configuration")
     _add_check(check)
     init = commands.add_parser("init", help="write a configuration to begin with")
     beginning.add_arguments(init)
     init.set_defaults(run=beginning.run)
-    get = commands.add_parser("get", help="fetch one file from all of its sources")
+    get = commands.add_parser("get", help="download one file from several sources at once")
     getting.add_arguments(get)
     get.set_defaults(run=getting.run)
-    simulate = commands.add_parser("simulate", help="compare the scheduler's policies")
+    simulate = commands.add_parser("simulate", help="compare scheduling policies by simulation")
     simulating.add_arguments(simulate)
     simulate.set_defaults(run=simulating.run)
-    ctl = commands.add_parser("ctl", help="command a daemon that runs")
+    ctl = commands.add_parser("ctl", help="control a running daemon")
     controlling.add_arguments(ctl)
     ctl.set_defaults(run=controlling.run)
     return parser, dict(commands.choices)
@@ -130,10 +130,12 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         type=Path,
         metavar="FILE",
-        help="the file to check; otherwise etc/aprp.yaml, then /etc/aprp/aprp.yaml",
+        help="the file to check; default: etc/aprp.yaml, then /etc/aprp/aprp.yaml",
     )
-    what.add_argument("--config", type=Path, metavar="FILE", help="the same")
+    what.add_argument("--config", type=Path, metavar="FILE", help="same as FILE")
     what.add_argument(
-        "--schema", action="store_true", help="print a JSON Schema of the file, for editors"
+        "--schema",
+        action="store_true",
+        help="print the configuration's JSON Schema, for editors",
     )
     parser.set_defaults(run=check)

@@ -198,7 +198,7 @@ class ScriptTests(ScriptCase):
             """,
             *await self.urls(honest, honest),
         )
-        last = "this Downloader was begun before the fork; make one in the child"
+        last = "this Downloader was started before the fork; create a new one in the child"
         self.assertEqual(out.splitlines(), [*[DIGEST] * 8, last])
 
     async def test_a_failure_names_every_source(self) -> None:
@@ -340,7 +340,7 @@ class CoroutineTests(ScriptCase):
 
     async def test_beyond_the_end(self) -> None:
         urls = await self.urls(honest)
-        with self.assertRaisesRegex(Exception, f"the file has {SIZE} bytes, none of them"):
+        with self.assertRaisesRegex(Exception, f"the file has {SIZE} bytes, none in"):
             async for _ in open_transfer(urls, start=SIZE):
                 self.fail("a part of nothing")
 

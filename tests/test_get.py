@@ -75,7 +75,7 @@ class GetCase(ScriptCase):
         process.send_signal(by)
         status, _, err = await self.ended(process)
         if by != signal.SIGKILL:
-            self.assertIn("interrupted; go on with -c", err)
+            self.assertIn("interrupted; resume it with -c", err)
         return status
 
 
@@ -93,7 +93,7 @@ class FileTests(GetCase):
         self.assertTrue((self.here / "sub" / "other").read_bytes() == BYTES)
         (self.here / "film.mp4").write_bytes(b"mine")
         _, err = await self.get(*urls, status=3)
-        self.assertIn("film.mp4 exists already; go on with -c, or name a file with -o", err)
+        self.assertIn("film.mp4 already exists; resume it with -c, or name a file with -o", err)
         self.assertEqual((self.here / "film.mp4").read_bytes(), b"mine")
         await self.get(*urls, "-o", "film.mp4", "--range=-5")
         self.assertEqual((self.here / "film.mp4").read_bytes(), BYTES[-5:])
@@ -153,7 +153,7 @@ class FileTests(GetCase):
 
     async def test_beyond_the_end(self) -> None:
         _, err = await self.get(*await self.films(honest), "--range", f"{SIZE}-", status=1)
-        self.assertIn("none of them in that range", err)
+        self.assertIn("none in the requested range", err)
         self.assertEqual(self.names(), [])
 
     async def test_a_redirect_is_followed_only_to_public_places(self) -> None:
@@ -219,7 +219,7 @@ class GoingOnTests(GetCase):
         urls = await self.films(honest)
         await self.get(*urls)
         _, err = await self.get(*urls, "-c", "--checksum", f"sha-256={DIGEST}")
-        self.assertIn("is complete already", err)
+        self.assertIn("is already complete", err)
         await self.get(*urls, "-c", "--checksum", f"sha-256={'0' * 64}", status=4)
         (self.here / "film.mp4").write_bytes(BYTES[:-1])
         _, err = await self.get(*urls, "-c", status=5)

@@ -83,9 +83,11 @@ class Certificates(TimerService):
             self.adopt(self.load(self._loaded.settings))
         except CannotUse as error:
             self._loaded = replace(self._loaded, stamp=stamp)
-            self._log.error("the certificates in use stay: {reason}", reason=str(error))
+            self._log.error(
+                "certificates not reloaded, the old ones stay in use: {reason}", reason=str(error)
+            )
         else:
-            self._log.info("certificates read again")
+            self._log.info("certificates reloaded")
 
     def wrap(self, factory: IProtocolFactory) -> TLSMemoryBIOFactory:
         """The factory, behind TLS."""

@@ -77,8 +77,8 @@ class ControlConnection(LineOnlyReceiver):
         except CannotDo as error:
             answer = {"ok": False, "error": str(error)}
         except Exception:
-            self._log.failure("carrying out a command of the control socket")
-            answer = {"ok": False, "error": "a fault of aprp's own; its traceback is in the log"}
+            self._log.failure("internal error in a command of the control socket")
+            answer = {"ok": False, "error": "internal error; the traceback is in the log"}
         assert self.transport is not None
         self.transport.write(json.dumps(answer).encode() + b"\n")
 

@@ -39,7 +39,7 @@ class Losses:
         if self._unreported:
             count, self._unreported = self._unreported, 0
             self._log.warn(
-                "{count} lines of the {name} were dropped, since they couldn't be written",
+                "{count} lines of the {name} were dropped because they couldn't be written",
                 count=count,
                 name=self._name,
             )

@@ -1,4 +1,4 @@
-"""The words of ``twistd aprp``: a file, or a quick start without one."""
+"""The command line of ``twistd aprp``."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from aprp.config.faults import nearest
 DEFAULT_PORT = 8000
 
 WAYS = ("config", "upstream", "source", "demo")
-"""What there is to serve is said in one of these ways."""
+"""The options that say what to serve; at most one may be given."""
 
 
 class Options(TwistedOptions):
-    """What the command line said: one of `WAYS` at most.
+    """The parsed command line, with at most one of `WAYS`.
 
-    `quick` holds the settings of a quick start for an upstream or for sources.
+    `quick` holds the settings made from --upstream or --source.
     """
 
     synopsis = "[--config FILE | --upstream URL | --source URL ... | --demo] [--port PORT]"
     longdesc = (
-        "Without any of these, etc/aprp.yaml in the working directory is read, "
-        "then /etc/aprp/aprp.yaml. What is started without a file listens on 127.0.0.1."
+        "Without any of these, the configuration is etc/aprp.yaml in the working directory, "
+        "else /etc/aprp/aprp.yaml. Without a file, the daemon listens on 127.0.0.1."
     )
     optFlags: ClassVar = [
-        ["demo", None, "Play a clip from embedded mirrors; nothing else is needed."],
-        ["demo-fault", None, "The same, and the fastest mirror dies in the middle of the film."],
+        ["demo", None, "Play a clip from built-in mirrors."],
+        ["demo-fault", None, "Like --demo, and kill the fastest mirror in the middle of the film."],
     ]
     optParameters: ClassVar = [
-        ["config", "c", None, "Read this configuration file."],
-        ["upstream", None, None, "Without a file: a reverse proxy for this URL."],
-        ["port", "p", None, f"Without a file: listen here ({DEFAULT_PORT} unless told)."],
+        ["config", "c", None, "The configuration file."],
+        ["upstream", None, None, "Without a file: proxy this URL."],
+        ["port", "p", None, f"Without a file: the port to listen on (default {DEFAULT_PORT})."],
     ]
 
     program: ClassVar = "twistd aprp"
-    """What errors name as the command that was run."""
+    """The command name in error messages."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Options(TwistedOptions):
         self.quick: Settings | None = None
 
     def opt_source(self, url: str) -> None:
-        """Without a file: fetch from this URL and the others named so, all at once."""
+        """Without a file: fetch from this source; may be repeated to use several at once."""
         self["source"].append(url)
 
     def opt_version(self) -> NoReturn:
@@ -59,7 +59,7 @@ class Options(TwistedOptions):
         sys.exit(0)
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Read the command line; where it is wrong, say so in one line and exit with status 2."""
+        """Parse the command line. If it is invalid, print one line and exit with status 2."""
         try:
             super().parseOptions(options)
         except UsageError as error:
@@ -67,18 +67,18 @@ class Options(TwistedOptions):
             sys.exit(2)
 
     def _explained(self, message: str) -> str:
-        """The message, with the option that was probably meant where there is no such option."""
+        """Return the message, with a suggestion if the option is unknown."""
         found = re.fullmatch(r"option (-\S+) not (?:recognized|a unique prefix)", message)
         if found is None:
             return message
         known = [f"--{name}" for name in self.longOpt]
         meant = nearest(found[1], [word.rstrip("=") for word in known])
         hint = f"; did you mean {meant}?" if meant else ""
-        return f"{found[1]} is not an option here{hint} ({self.program} --help lists what there is)"
+        return f"{found[1]} is not a known option{hint} ({self.program} --help lists all options)"
 
     def parseArgs(self, *others: str) -> None:
         if others:
-            raise UsageError(f"{others[0]!r} is neither an option nor the value of one")
+            raise UsageError(f"{others[0]!r} is neither an option nor an option's value")
 
     def postOptions(self) -> None:
         self["demo"] = self["demo"] or self["demo-fault"]
@@ -104,5 +104,5 @@ class Options(TwistedOptions):
         if not (str(text).isascii() and str(text).isdigit() and len(str(text)) <= 5):
             raise UsageError(f"--port {text} is not a number from 0 to 65535")
         if int(text) > 65535:
-            raise UsageError(f"--port {text} is over 65535, the highest there is")
+            raise UsageError(f"--port {text} is larger than 65535, the highest port")
         return int(text)

@@ -21,7 +21,7 @@ from aprp.daemon.listening import CannotServe
 from aprp.daemon.notify import notify
 from aprp.web.admin.reloads import ReloadOutcome
 
-OWN_FAULT = "a fault of aprp's own; its traceback is in the log"
+OWN_FAULT = "internal error; the traceback is in the log"
 
 
 class Reloadable(Protocol):
@@ -106,7 +106,7 @@ class Reloader:
         except CannotServe as error:
             return [str(error)]
         except Exception:
-            self._log.failure("reloading {path}", path=path)
+            self._log.failure("internal error while reloading {path}", path=path)
             return [OWN_FAULT]
         for warning in loaded.warnings:
             self._log.warn("{warning}", warning=str(warning))

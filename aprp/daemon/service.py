@@ -278,7 +278,7 @@ class Daemon(MultiService):
         ended = self._site.come_to_an_end()
         if not ended.called:
             self._log.info(
-                "stopping: answers that were begun have {seconds:g} s; a second signal cuts them",
+                "stopping: responses in flight have {seconds:g} s; a second signal cuts them",
                 seconds=seconds,
             )
         ended.addTimeout(seconds, self._reactor)

@@ -86,7 +86,7 @@ def _to_the_end(fetch: Fetch, reactor: Any, display: Display) -> tuple[int, str 
         for each, handler in before.items():
             signal.signal(each, handler)
     if caught:
-        return 128 + caught[0], "interrupted" + ("; go on with -c" if fetch.kept else "")
+        return 128 + caught[0], "interrupted" + ("; resume it with -c" if fetch.kept else "")
     ended = result[0]
     if not isinstance(ended, Failure):
         return 0, None

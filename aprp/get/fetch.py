@@ -30,7 +30,7 @@ SAVE_SECONDS = 4.0
 
 
 class AnotherFile(Exception):
-    """What is here can't be gone on with; the text says why."""
+    """What is here can't be resumed; the text says why."""
 
 
 class WrongChecksum(Exception):
@@ -93,7 +93,7 @@ class Fetch:
         if self._options.spec is not None or found != complete:
             raise AnotherFile(
                 f"{path} has {found} bytes, the file there {complete}, and no record says how "
-                "they belong together; fetch it anew without -c"
+                "they belong together; download it again without -c"
             )
         self.outcome.range, self.outcome.complete = Range(0, complete), complete
         self.outcome.here = found
@@ -101,7 +101,7 @@ class Fetch:
             while piece := file.read(1 << 20):
                 self._check.update(piece)
         self._judge()
-        self._display.say(f"{path} is complete already")
+        self._display.say(f"{path} is already complete")
 
     async def _begin(self, target: Target, partial: Partial | None) -> None:
         before = None if partial is None else partial.version
@@ -135,7 +135,7 @@ class Fetch:
         wanted = (self._options.spec or FromTo(0)).resolve(facts.complete) or Range(0, 0)
         version = PartialVersion(facts.complete, facts.last_modified, wanted.start, wanted.stop)
         if before is not None and (reason := before.difference(version)) is not None:
-            raise AnotherFile(f"{self._title()} can't be gone on with: {reason}")
+            raise AnotherFile(f"{self._title()} can't be resumed: {reason}")
         outcome = self.outcome
         outcome.range, outcome.complete = wanted, facts.complete
         outcome.last_modified = facts.last_modified
@@ -161,7 +161,7 @@ class Fetch:
                     same = min(len(known), len(piece))
                     if piece[:same] != known[:same]:
                         raise AnotherFile(
-                            f"{self._title()} can't be gone on with: its last bytes differ from "
+                            f"{self._title()} can't be resumed: its last bytes differ from "
                             "those of the file that is there now"
                         )
                     known, new = known[same:], piece[same:]

@@ -41,14 +41,14 @@ def destination(
         path = (folder or Path()) / _made_up(urls[0])
         _check_length(path)
         if path.exists() and not go_on:
-            raise CannotWrite(f"{path} exists already; go on with -c, or name a file with -o")
+            raise CannotWrite(f"{path} already exists; resume it with -c, or name a file with -o")
     else:
         path = (folder or Path()) / output
         _check_length(path)
     if path.is_dir():
         raise CannotWrite(f"{path} is a directory; name a file in it")
     if not path.parent.is_dir():
-        raise CannotWrite(f"{path.parent} isn't a directory; make it first")
+        raise CannotWrite(f"{path.parent} isn't a directory; create it first")
     return Path(os.path.realpath(path))
 
 

@@ -1,4 +1,4 @@
-"""What ``aprp get`` is told, as arguments and as a value."""
+"""The command line of ``aprp get``."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from aprp.get.checksum import ALGORITHMS, Checksum
 from aprp.library.fetch_request import FetchRequest, fetch_request
 
 WINDOW = 32 * MIB
-"""Bytes read ahead at most; under --limit-rate, no more than it lets through in a second."""
+"""Bytes read ahead at most; with --limit-rate, at most one second's worth."""
 
 EXIT_CODES = """\
 exit status:
-  0    the file is there, whole and with the checksum asked for
-  1    no source could give the rest of it; -c can go on
-  2    the command line can't be understood
+  0    the file is complete and has the requested checksum
+  1    no source could send the rest; -c can resume
+  2    the command line is invalid
   3    the destination can't be written
-  4    the checksum is another; what came was thrown away
-  5    -c can't go on: what is here isn't of the file that is there now
-  130  interrupted (Control-C), 143 terminated; -c can go on
+  4    the checksum differs; the download was deleted
+  5    -c can't resume: the partial download isn't of the sources' current file
+  130  interrupted (Control-C), 143 terminated; -c can resume
   141  the reader of standard output closed it
 """
 
 
 class Misunderstood(Exception):
-    """An argument that can't be used; the text says which and why."""
+    """Raised for an invalid argument; the text says which and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """One command line. `spec` is None for the whole file; `limit_rate` is bytes a second."""
+    """A parsed command line. `spec` None is the whole file; `limit_rate` is bytes per second."""
 
     urls: tuple[Url, ...]
     fetch_request: FetchRequest
@@ -53,33 +53,41 @@ class Options:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
+    """Add the arguments of ``aprp get`` to a parser."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXIT_CODES
     add = parser.add_argument
-    add("urls", nargs="+", metavar="URL", help="where the file is; the same file at each")
-    add("-o", "--output", metavar="FILE", help="the file to write, - for standard output")
-    add("--output-dir", type=Path, metavar="DIR", help="the folder for it")
-    add("-c", "--continue", dest="go_on", action="store_true", help="go on with a partial file")
-    add("--range", metavar="FIRST-LAST", help="only these bytes, as 0-499, 500- or -500")
-    add("--limit-rate", metavar="SIZE", help="bytes a second at most, as 500KiB or 2MB")
-    add("--header", action="append", default=[], metavar="'NAME: VALUE'", help="a request field")
+    add("urls", nargs="+", metavar="URL", help="a URL of the file; all URLs have the same file")
+    add("-o", "--output", metavar="FILE", help="the file to write; - is standard output")
+    add("--output-dir", type=Path, metavar="DIR", help="the folder to write the file to")
+    add("-c", "--continue", dest="go_on", action="store_true", help="resume a partial download")
+    add(
+        "--range",
+        metavar="FIRST-LAST",
+        help="only these bytes, such as 0-499, 500- or -500",
+    )
+    add("--limit-rate", metavar="SIZE", help="maximum bytes per second, such as 500KiB")
+    add(
+        "--header", action="append", default=[], metavar="'NAME: VALUE'", help="add a request field"
+    )
     algorithms = ", ".join(ALGORITHMS)
-    add("--checksum", metavar="ALGORITHM=HEX", help=f"what it must hash to: {algorithms}")
+    add("--checksum", metavar="ALGORITHM=HEX", help=f"verify the checksum: {algorithms}")
     add(
         "--same",
         choices=("modified", "length"),
         default="modified",
-        help="what makes copies the same file: length and Last-Modified, or the length alone",
+        help="recognise one file by length and Last-Modified (the default), or by length",
     )
-    add("--ca", metavar="FILE", help="a PEM file of the certificates to trust")
-    add("--json", action="store_true", help="a summary as JSON, on standard output")
-    add("--plot", type=Path, metavar="FILE.svg", help="draw what happened")
-    add("-q", "--quiet", action="store_true", help="no progress")
+    add("--ca", metavar="FILE", help="a PEM file of CA certificates to trust")
+    add("--json", action="store_true", help="print a summary as JSON to standard output")
+    add(
+        "--plot", type=Path, metavar="FILE.svg", help="plot offset over time, one colour per source"
+    )
+    add("-q", "--quiet", action="store_true", help="show no progress")
 
 
 def read(parsed: argparse.Namespace) -> Options:
-    """The value; raises Misunderstood."""
+    """Turn parsed arguments into options. Raise Misunderstood if they are invalid."""
     settings: dict[str, object] = {"same": parsed.same, "redirects": "public"}
     if parsed.header:
         settings["headers"] = dict(_header(text) for text in parsed.header)
@@ -125,7 +133,7 @@ def _header(text: str) -> tuple[str, str]:
 def _range(text: str) -> Spec:
     specs = parse_range(b"bytes=" + text.encode("utf-8", "replace"))
     if specs is None or len(specs) != 1 or specs[0] == Suffix(0):
-        raise Misunderstood(f"--range {text}: write one range, as 0-499, 500- or -500")
+        raise Misunderstood(f"--range {text}: write one range, such as 0-499, 500- or -500")
     return specs[0]
 
 

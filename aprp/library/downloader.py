@@ -188,7 +188,9 @@ class Downloader:
             if self._trace is not None:
                 self._trace.watch(self._reading.transfer)
         if self._pid != os.getpid():
-            raise RuntimeError("this Downloader was begun before the fork; make one in the child")
+            raise RuntimeError(
+                "this Downloader was started before the fork; create one in the child"
+            )
         return self._reading
 
 

@@ -59,7 +59,7 @@ def open_transfer(
     iterated.
     """
     if start < 0 or (stop is not None and stop <= start):
-        raise ValueError(f"[{start}, {stop}) isn't a range of bytes, which begins before it ends")
+        raise ValueError(f"[{start}, {stop}) isn't a range of bytes; start must be less than stop")
     return TransferReader(fetch_request(urls, **settings), FromTo(start, stop), reactor)
 
 
@@ -167,7 +167,7 @@ class TransferReader:
             facts = await self.transfer.begin(self._spec)
             self.range = self._spec.resolve(facts.complete)
             if self.range is None and self._spec != FromTo(0):
-                raise NotInFile(f"the file has {facts.complete} bytes, none of them in that range")
+                raise NotInFile(f"the file has {facts.complete} bytes, none in the requested range")
         self._begun = True
 
     async def read(self) -> bytes:

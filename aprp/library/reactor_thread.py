@@ -50,7 +50,7 @@ def wait_for(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     from twisted.python.threadable import isInIOThread
 
     if isInIOThread():
-        raise RuntimeError("the reactor's own thread can't wait; use aprp.open_transfer in it")
+        raise RuntimeError("can't block in the reactor's own thread; use aprp.open_transfer there")
     running_reactor()
     import crochet
 

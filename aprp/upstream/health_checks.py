@@ -117,7 +117,11 @@ class HealthChecks:
             asked.cancel()
 
     def _ended(self, failure: Any, check: Check) -> None:
-        self._log.failure("the health check of {source} ended", failure, source=check.source)
+        self._log.failure(
+            "internal error in the health check of {source}",
+            failure,
+            source=check.source,
+        )
 
     def _run(self, check: Check) -> Deferred[None]:
         """Make one check; never fails."""

@@ -92,7 +92,7 @@ class StrictChannel(ClosingChannel):
             if self._head_size > self.limits.head:
                 raise Refusal(431, "the request's head is too large")
             if b"\n" in line or b"\r" in line:
-                raise Refusal(400, "a CR or LF stands alone")  # section 2.2
+                raise Refusal(400, "a bare CR or LF isn't allowed")  # section 2.2
             if self._line is not None:
                 self._field_or_end(line)
             elif line:
@@ -208,7 +208,7 @@ class StrictChannel(ClosingChannel):
 
     def _too_slow(self) -> None:
         if self._inflow is not None and self._inflow.unread and not self._closing:
-            self._inflow.fail(Refusal(408, "the request's body didn't come in time"))
+            self._inflow.fail(Refusal(408, "the request's body timed out"))
         else:
             super()._too_slow()
 

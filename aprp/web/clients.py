@@ -76,7 +76,7 @@ class Clients:
         fields = ((b"Retry-After", b"%d" % RETRY_AFTER),)
         if over is Over.CONNECTIONS:
             kind = "connection_limit_reached"
-            raise Refusal(503, "all connections are in use; try again", kind, fields)
+            raise Refusal(503, "all connections are in use; try again later", kind, fields)
         what = "connections" if over is Over.CONNECTIONS_PER_ADDRESS else "requests at once"
         text = f"too many {what} from your address; try again"
         raise Refusal(429, text, "http_request_denied", fields)

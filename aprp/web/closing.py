@@ -74,7 +74,7 @@ class ClosingChannel(HTTPChannel):
         if self._closing:
             self.transport.abortConnection()
         else:
-            self.refuse(Refusal(408, "the request didn't come in time"))
+            self.refuse(Refusal(408, "the request timed out"))
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer, take no more, and close once the client could read the answer."""

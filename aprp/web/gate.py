@@ -81,7 +81,7 @@ class Gate:
         if user is None:
             challenge = b'Basic realm="%s", charset="UTF-8"' % self._realm
             fields = ((b"WWW-Authenticate", challenge),)
-            raise Refusal(401, "a user and password are needed here", KIND, fields)
+            raise Refusal(401, "a user and password are required", KIND, fields)
         request.fields = request.fields.without((b"authorization",))
 
 

@@ -29,7 +29,9 @@ def _failed(request: ProxyRequest, failure: Failure) -> None:
     if isinstance(error, CancelledError):
         return
     if not isinstance(error, (SourceError, Refusal)):
-        _log.failure("serving {uri}", failure, uri=request.uri, transfer=request.id)
+        _log.failure(
+            "internal error while serving {uri}", failure, uri=request.uri, transfer=request.id
+        )
     assert error is not None
     if request.channel is None:
         return

@@ -82,7 +82,7 @@ class Inflow:
                 self.fail(Refusal(400, f"the request's body is malformed: {malformed}"))
                 return b""
             except BodyTooLarge:
-                self.fail(Refusal(413, "the request's body is larger than is taken here"))
+                self.fail(Refusal(413, "the request's body is too large for this route"))
                 return b""
             self.over, rest = self._decoder.done, self._decoder.rest
         count = sum(map(len, pieces))

@@ -1,4 +1,4 @@
-"""What went wrong lately, in words for an operator, each with what to do about it."""
+"""The latest problems, each with advice for the operator."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from twisted.logger import Logger
 from aprp.upstream.wall_clock import time
 
 MOST = 50
-"""Problems remembered, the latest of each source and kind."""
+"""How many problems to keep: the latest of each source and kind."""
 
 ADVICE = {
     "connection_refused": "Nothing listens there: is the server running, is the port right?",
     "connection_timeout": "Is the host up, and does a firewall let aprp through?",
-    "connection_terminated": "The server closes connections early; its own log may say why.",
+    "connection_terminated": "The server closes connections early; its log may say why.",
     "connection_read_timeout": "The server stalls; if it's only slow, raise between_bytes_timeout.",
     "destination_ip_unroutable": "Check the route to the host: ip route get ADDRESS.",
     "dns_error": "Check the name in the configuration, and the resolver: getent hosts NAME.",
-    "http_response_timeout": "The server is slow to answer; if it has to be, raise "
+    "http_response_timeout": "The server is slow to respond; if that is normal, raise "
     "first_byte_timeout.",
-    "http_response_incomplete": "The server cuts its answers off; its own log may say why.",
-    "http_protocol_error": "The answer isn't valid HTTP or isn't what was requested: compare with "
+    "http_response_incomplete": "The server cuts its responses off; its log may say why.",
+    "http_protocol_error": "The response isn't valid HTTP, or not what was requested; compare with "
     "curl -v.",
     "tls_certificate_error": "Renew the certificate, or name its authority in `tls: {ca: FILE}`.",
     "tls_protocol_error": "Does the port speak TLS? Try: openssl s_client -connect HOST:PORT.",
-    "status": "The server has a fault of its own; its log says which.",
-    "mismatch": "Make the copies the same, or take the source out of the route.",
-    "missing": "Copy the file to this source; the other sources serve it meanwhile.",
-    "no_source": "Every source failed; what each did is in the log and in Proxy-Status.",
+    "status": "The server has an internal error; its log says which.",
+    "mismatch": "Make the files identical, or remove the source from the route.",
+    "missing": "Copy the file to this source; until then the other sources serve it.",
+    "no_source": "Every source failed; the log and Proxy-Status have each source's reason.",
 }
-"""By RFC 9209 type, or by a word of ours."""
+"""Advice by RFC 9209 error type, or by one of our own kinds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Problem:
 
 
 class Problems:
-    """The last ones, the latest at the end. Repeats of one are counted, not kept."""
+    """The latest problems, oldest first. A repeated problem is counted."""
 
     _log = Logger()
 
@@ -62,7 +62,7 @@ class Problems:
         return iter(tuple(self._problems.values()))
 
     def note(self, route: str, source: str, kind: str, text: str) -> None:
-        """Remember it. A certificate that isn't trusted is a warning in the log, once."""
+        """Record a problem. Log an untrusted certificate as a warning, once."""
         key, now = (route, source, kind), self._clock()
         known = self._problems.pop(key, None)
         if known is None:

@@ -35,9 +35,9 @@ def read_sources(query: bytes, name: str, allow: Sequence[str]) -> tuple[Url, ..
     """
     texts = list(dict.fromkeys(_texts(query.decode("latin-1").removeprefix("?"), name)))
     if not texts:
-        raise Refusal(400, f"name the sources, as ?{name}=URL,URL")
+        raise Refusal(400, f"name the sources as ?{name}=URL,URL")
     if len(texts) > MOST_SOURCES:
-        raise Refusal(403, f"{len(texts)} sources are named, but {MOST_SOURCES} are the most")
+        raise Refusal(403, f"{len(texts)} sources are named; the maximum is {MOST_SOURCES}")
     return tuple(dict.fromkeys(_judged(text, allow) for text in texts))
 
 

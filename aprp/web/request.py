@@ -129,7 +129,9 @@ class ProxyRequest(Request):
         except Refusal as refusal:
             self.fail(refusal)
         except Exception as error:
-            self._log.failure("rendering {uri}", uri=self.uri, transfer=self.id)
+            self._log.failure(
+                "internal error while rendering {uri}", uri=self.uri, transfer=self.id
+            )
             self.fail(error)
 
     def gotLength(self, length: int | None) -> None:
@@ -204,7 +206,9 @@ class ProxyRequest(Request):
             self.channel.write(data)
         else:
             self._log.error(
-                "the answer to {uri} is longer than its length", uri=self.uri, transfer=self.id
+                "the response to {uri} exceeds its Content-Length",
+                uri=self.uri,
+                transfer=self.id,
             )
             self.cut()
 
@@ -279,7 +283,9 @@ class ProxyRequest(Request):
             return
         if self._owed:
             self._log.error(
-                "the answer to {uri} is shorter than its length", uri=self.uri, transfer=self.id
+                "the response to {uri} is shorter than its Content-Length",
+                uri=self.uri,
+                transfer=self.id,
             )
             self.cut()
             return
@@ -332,7 +338,7 @@ def _spooling() -> Iterator[None]:
 
 def too_large(limit: int) -> Refusal:
     """For a request body over the limit, in bytes."""
-    return Refusal(413, f"the request's body is over the {limit} bytes taken here")
+    return Refusal(413, f"the request's body is larger than the limit of {limit} bytes")
 
 
 def _text(value: bytes | None) -> str | None:

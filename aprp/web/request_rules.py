@@ -61,17 +61,17 @@ def parse_request_line(line: bytes) -> RequestLine:
     """Section 3; raises `Refusal`."""
     parts = line.split(b" ")
     if len(parts) != 3 or TOKEN.fullmatch(parts[0]) is None:
-        raise Refusal(400, "the request line is not: method, target, version")
+        raise Refusal(400, "the request line isn't METHOD TARGET VERSION")
     method, target, version = parts
     spoken = _VERSION.fullmatch(version)
     if spoken is None:
-        raise Refusal(400, "the request line doesn't end in a version of HTTP")
+        raise Refusal(400, "the request line doesn't end with an HTTP version")
     if spoken[1] != b"1":
-        raise Refusal(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+        raise Refusal(505, "only HTTP/1.0 and HTTP/1.1 are supported")
     if spoken[2] != b"0":
         version = b"HTTP/1.1"  # RFC 9110 section 2.5
     if method in (b"CONNECT", b"TRACE"):
-        text = f"{method.decode()} is refused by this proxy"
+        text = f"{method.decode()} isn't supported by this proxy"
         raise Refusal(405, text, "http_request_denied", ((b"Allow", ALLOWED),))
     try:
         return RequestLine(method, parse_target(method, target), version)
@@ -83,10 +83,10 @@ def check_host_field(line: RequestLine, fields: Fields) -> bytes:
     """The authority asked for; raises `Refusal` (section 3.2)."""
     hosts = fields.all(b"host")
     if len(hosts) > 1:
-        raise Refusal(400, "there is more than one Host field")
+        raise Refusal(400, "the request has more than one Host field")
     if not hosts:
         if line.version == b"HTTP/1.1":
-            raise Refusal(400, "HTTP/1.1 wants a Host field")
+            raise Refusal(400, "HTTP/1.1 requires a Host field")
         return line.target.authority or b""
     try:
         check_host(hosts[0])
@@ -100,7 +100,7 @@ def body_length(line: RequestLine, fields: Fields) -> int | None:
     lengths = fields.all(b"content-length")
     if b"transfer-encoding" in fields:
         if lengths:
-            raise Refusal(400, "Content-Length and Transfer-Encoding are both there")
+            raise Refusal(400, "the request has both Content-Length and Transfer-Encoding")
         if line.version == b"HTTP/1.0":
             raise Refusal(400, "HTTP/1.0 has no Transfer-Encoding")
         codings = fields.all(b"transfer-encoding")
@@ -108,13 +108,13 @@ def body_length(line: RequestLine, fields: Fields) -> int | None:
             named = fields.tokens(b"transfer-encoding")
             unknown = len(codings) == 1 and named and named != [b"chunked"]
             status = 501 if unknown and b"chunked" not in named[:-1] else 400
-            raise Refusal(status, "the only transfer coding taken is chunked, once")
+            raise Refusal(status, "the only supported transfer coding is chunked, once")
         return None
     if not lengths:
         return 0
     length = number(lengths[0])
     if len(lengths) > 1 or length is None:
-        raise Refusal(400, "Content-Length is not one number")
+        raise Refusal(400, "Content-Length isn't a single number")
     return length
 
 
@@ -124,5 +124,5 @@ def wants_continue(line: RequestLine, fields: Fields) -> bool:
     if line.version == b"HTTP/1.0" or not expected:
         return False
     if expected != [b"100-continue"]:
-        raise Refusal(417, "the only expectation that can be met is 100-continue")
+        raise Refusal(417, "the only supported expectation is 100-continue")
     return True

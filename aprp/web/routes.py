@@ -91,7 +91,7 @@ class RouteTree(Resource):
                 if climbs(rest):
                     raise Refusal(400, "the path climbs out of its route")
                 return route
-        raise Refusal(404, "no route has this path", "destination_not_found")
+        raise Refusal(404, "no route matches this path", "destination_not_found")
 
     def body_limits(self, authority: bytes, path: bytes) -> BodyLimits:
         """On which a request's body is taken at `path`; raises `Refusal`."""

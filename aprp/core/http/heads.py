@@ -78,13 +78,13 @@ def parse_response_head(head: bytes) -> ResponseHead:
 
 
 def check_line_ends(data: bytes, checked: int = 0) -> None:
-    """Raise `MalformedMessage` where a CR or LF stands alone (section 2.2).
+    """Raise `MalformedMessage` where a bare CR or LF isn't allowed (section 2.2).
 
     For heads that are still incomplete: who ends lines otherwise never sends the end waited for.
     The first `checked` bytes were found good before, up to a CR at their end.
     """
     if _STRAY.search(data, max(0, checked - 1)):
-        raise MalformedMessage("a CR or LF stands alone")
+        raise MalformedMessage("a bare CR or LF isn't allowed")
 
 
 def response_framing(head: ResponseHead, method: bytes) -> Framing:
@@ -93,7 +93,7 @@ def response_framing(head: ResponseHead, method: bytes) -> Framing:
     codings, length = fields.tokens(b"transfer-encoding"), _content_length(fields)
     if b"transfer-encoding" in fields:
         if length is not None:
-            raise MalformedMessage("Content-Length and Transfer-Encoding are both there")
+            raise MalformedMessage("the request has both Content-Length and Transfer-Encoding")
         if codings != [b"chunked"]:
             raise MalformedMessage("Transfer-Encoding is not just chunked")
         if head.minor == 0:
@@ -121,5 +121,5 @@ def _content_length(fields: Fields) -> int | None:
     numbers = {number(item.strip(b" \t")) for item in value.split(b",")}
     length = numbers.pop()
     if numbers or length is None or length == MAX:
-        raise MalformedMessage("Content-Length is not one number")
+        raise MalformedMessage("Content-Length isn't a single number")
     return length

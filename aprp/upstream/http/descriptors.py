@@ -65,8 +65,8 @@ class Descriptors:
         if now - self._said.get(side, -SAY_EVERY) >= SAY_EVERY:
             self._said[side] = now
             self._log.warn(
-                "connections of {side} are refused: {clients} clients and {sources} connections to "
-                "sources use what the limit of {limit} open files allows; raise it "
+                "refusing connections of {side}: {clients} clients and {sources} connections to "
+                "sources use up the limit of {limit} open files; raise it "
                 "(LimitNOFILE= or ulimit -n)",
                 side=side,
                 clients=self.clients(),
