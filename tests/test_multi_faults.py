@@ -175,6 +175,13 @@ class FaultTests(MirroredCase):
             got = await self.ask(self.in_front_of(origins), "/f", method=method)
             self.assertEqual(got.status, 404)
 
+    async def test_a_file_that_every_source_forbids(self) -> None:
+        for second, expected in ((403, 403), (404, 502)):
+            origins = await self.mirrors(lambda _: status(403), fixed(status(second)))
+            for method in ("GET", "HEAD"):
+                got = await self.ask(self.in_front_of(origins), "/f", method=method)
+                self.assertEqual(got.status, expected)
+
     async def test_no_source_answers_in_time(self) -> None:
         origins = await self.mirrors(lambda _: [Stall()], lambda _: [Stall()])
         port = self.in_front_of(origins, first_byte_timeout=0.2, resume_for=0.5)

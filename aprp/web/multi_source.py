@@ -129,9 +129,9 @@ async def serve(
     except LengthUnknown as unknown:
         await _relay(request, asked, same, unknown, transfer, sink)
     except TransferFailed as failed:
-        if failed.missing and not request.startedWriting:
+        if (failed.missing or failed.forbidden) and not request.startedWriting:
             text = failure_of(failed, request.names_sources).text
-            raise Refusal(404, text, failed.kind) from None
+            raise Refusal(403 if failed.forbidden else 404, text, failed.kind) from None
         raise
     finally:
         sink.close()

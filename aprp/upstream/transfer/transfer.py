@@ -75,12 +75,15 @@ PATIENCE = 1.0
 Observer = Callable[[str, int, int, int, int], None]
 AskedObserver = Callable[[str, int, int, int], None]
 
-MISSING = ("answered 404", "answered 410")
+MISSING = frozenset(("answered 404", "answered 410"))
 """What a source says that hasn't the file."""
+FORBIDDEN = "answered 403"
+"""What a source says that doesn't give it."""
 
 
 class TransferFailed(SourceError):
-    """No source can go on. `reasons` has (source, why) for each; `missing`: none has the file."""
+    """No source can go on. `reasons` has (source, why) for each; `missing`: none has the file,
+    `forbidden`: none gives it."""
 
     def __init__(
         self, reasons: Sequence[tuple[str, str]], sources: Sequence[TransferSource]
@@ -93,7 +96,9 @@ class TransferFailed(SourceError):
         if len(kinds) == 1:
             self.kind = kinds.pop()
         self.timed_out = bool(errors) and all(error.timed_out for error in errors)
-        self.missing = bool(reasons) and all(why in MISSING for _, why in reasons)
+        whys = {why for _, why in reasons}
+        self.missing = bool(whys) and whys <= MISSING
+        self.forbidden = whys == {FORBIDDEN}
 
 
 class LengthUnknown(TransferFailed):
