@@ -1,1 +1,1 @@
-"""``aprp get``: one file from all of its sources, written to disk or to standard output."""
+"""``aprp get``: download one file from several sources to disk or standard output."""

@@ -1,4 +1,4 @@
-"""A hash that a file must have, and its computing on the way."""
+"""Verify a file's checksum while it is downloaded."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _HEX = re.compile(r"[0-9A-Fa-f]+")
 
 @dataclass(frozen=True, slots=True)
 class Checksum:
-    """An algorithm (a key of ALGORITHMS) and the digest, in lower-case hexadecimal."""
+    """An expected checksum: an algorithm (a key of ALGORITHMS) and a lower-case hex digest."""
 
     algorithm: str
     digest: str
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """``sha-256=HEX``; ValueError with a sentence where it isn't that."""
+        """Parse ``sha-256=HEX``. Raise ValueError if it is invalid."""
         name, equals, digest = text.partition("=")
         name = name.strip().lower()
         if not equals:
@@ -41,23 +41,23 @@ class Checksum:
 
 
 class Check:
-    """Goes along with the bytes, from the first on; without a checksum it does nothing."""
+    """Hashes the bytes from the first one on. Without a checksum it does nothing."""
 
     def __init__(self, expected: Checksum | None) -> None:
         self.expected = expected
         self._hash = hashlib.new(ALGORITHMS[expected.algorithm]) if expected else None
 
     def update(self, data: bytes) -> None:
-        """The next bytes."""
+        """Add the next bytes."""
         if self._hash is not None:
             self._hash.update(data)
 
     @property
     def found(self) -> str | None:
-        """The digest of what came, if it was asked for."""
+        """The digest of the bytes so far, or None without an expected checksum."""
         return None if self._hash is None else self._hash.hexdigest()
 
     @property
     def wrong(self) -> bool:
-        """Whether it isn't the one that was expected."""
+        """Whether the digest differs from the expected one."""
         return self.expected is not None and self.found != self.expected.digest

@@ -1,4 +1,4 @@
-"""``aprp get`` from its arguments to its exit status; see EXIT_CODES in `aprp.get.options`."""
+"""Run ``aprp get``; its exit statuses are EXIT_CODES in `aprp.get.options`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Do it; the exit status."""
+    """Run the command and return its exit status."""
     try:
         options = read(parsed)
         path = destination(options.urls, options.output, options.output_dir, options.go_on)
@@ -60,7 +60,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _to_the_end(fetch: Fetch, reactor: Any, display: Display) -> tuple[int, str | None]:
-    """Run the reactor until the fetch is over or a signal comes; status and what went wrong."""
+    """Run the reactor until the fetch ends or a signal arrives. Return status and reason."""
     result: list[object] = []
     caught: list[int] = []
 
@@ -105,7 +105,7 @@ def _display(options: Options, tally: Tally) -> Display:
 
 
 def _log_to(display: Display) -> None:
-    """What the log says of sources is said once; failures of the program itself always."""
+    """Show the log's warnings, and messages about sources, once each."""
     said: set[str] = set()
 
     @provider(ILogObserver)
@@ -121,7 +121,7 @@ def _log_to(display: Display) -> None:
 
 
 def _draw(options: Options, fetch: Fetch, tally: Tally) -> str | None:
-    """Write the picture; why that couldn't be done."""
+    """Write the plot. Return the reason if that failed."""
     assert options.plot is not None
     title = options.urls[0].path.rsplit("/", 1)[-1] or str(options.urls[0])
     try:
@@ -140,7 +140,7 @@ def _sentence(fetch: Fetch, tally: Tally, name: str) -> str:
 
 
 def _summary(options: Options, fetch: Fetch, tally: Tally, name: str) -> dict[str, Any]:
-    """For machines: sizes in bytes, times in seconds; the range is half-open."""
+    """Return the JSON summary: sizes in bytes, times in seconds, half-open range."""
     outcome, seconds = fetch.outcome, tally.seconds
     return {
         "file": name,

@@ -1,7 +1,7 @@
-"""The fetching itself: from the sources, through checks, into the target.
+"""Fetch a file from its sources, verify it, and write it to the target.
 
-To go on with a partial file, the last of its bytes are fetched again and compared, besides what
-the record says of the version.
+To resume a partial file, its recorded version is compared, and its last bytes are fetched again and
+compared.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from aprp.get.target import Target, ToPartial, ToStream
 from aprp.library.open_transfer import NotInFile, TransferReader
 
 OVERLAP = 65536
-"""Bytes of a partial file that are fetched again, to compare them."""
+"""How many bytes of a partial file to fetch again and compare."""
 SAVE_SECONDS = 4.0
 
 
 class AnotherFile(Exception):
-    """What is here can't be resumed; the text says why."""
+    """Raised when the partial file can't be resumed; the text says why."""
 
 
 class WrongChecksum(Exception):
-    """The file isn't what it should be."""
+    """Raised when the checksum differs."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What is known at the end, as far as it got. `here` counts the bytes that were there."""
+    """The result of a fetch so far. `here` is the number of bytes that existed before."""
 
     range: Range | None = None
     complete: int | None = None
@@ -49,7 +49,7 @@ class Outcome:
 
 
 class Fetch:
-    """One file for one command line; `path` None is standard output."""
+    """A download of one file; `path` None is standard output."""
 
     def __init__(
         self, options: Options, path: Path | None, tally: Tally, display: Display, reactor: Any
@@ -61,12 +61,12 @@ class Fetch:
         self._display = display
         self._reactor = reactor
         self.kept = False
-        """Whether there is a partial file that can be gone on with."""
+        """Whether a partial file is left that can be resumed."""
         self._check = Check(options.checksum)
         self._limit = RateLimit(options.limit_rate, reactor.seconds())
 
     async def run(self) -> None:
-        """Raises CannotWrite, ReaderLeft, AnotherFile, WrongChecksum, or SourceError."""
+        """Download it. Raise CannotWrite, ReaderLeft, AnotherFile, WrongChecksum or SourceError."""
         path = self._path
         if path is None or is_stream(path):
             await self._begin(ToStream(path), None)
@@ -86,7 +86,7 @@ class Fetch:
                 partial.close()
 
     async def _compare(self, path: Path) -> None:
-        """The file is here, without a record: is it whole already?"""
+        """Check whether an existing file without a record is already complete."""
         async with TransferReader(self._options.fetch_request, FromTo(0), self._reactor) as reading:
             complete = reading.facts.complete
         found = path.stat().st_size
@@ -142,7 +142,7 @@ class Fetch:
         return version
 
     async def _move(self, reading: TransferReader, target: Target, known: bytes, at: int) -> None:
-        """From the sources to the target; the first bytes are `known` to be there before `at`."""
+        """Copy from the sources to the target; the first bytes must equal `known`, up to `at`."""
         self.outcome.here = at - (self.outcome.range or Range(0, 0)).start
         saving: list[Deferred[None]] = []
 
@@ -203,7 +203,7 @@ class Fetch:
 
 
 def reason_of(error: BaseException) -> tuple[int, str]:
-    """The exit status for what ended a fetch, and the sentence to say."""
+    """Return the exit status and the message for the error that ended a fetch."""
     status = 1
     kinds = ((CannotWrite, 3), (WrongChecksum, 4), (AnotherFile, 5), (ReaderLeft, 141))
     for kind, number in kinds:

@@ -1,4 +1,4 @@
-"""Where a file goes: the name that is asked for, or the last part of the URL's path."""
+"""Choose the destination: the given name, or the last segment of the URL's path."""
 
 from __future__ import annotations
 
@@ -12,28 +12,27 @@ from aprp.core.http.urls import Url
 
 PART = ".aprp-part"
 RECORD = PART + ".json"
-"""What the names of a partial file and of its record end in."""
+"""Suffixes of a partial file and of its record."""
 NAME_MAX = 255
-"""Bytes of a name on all file systems in wide use."""
+"""The maximum length of a file name in bytes on common file systems."""
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f/]")
 
 
 class ReaderLeft(Exception):
-    """The reader of a pipe closed it, as `head` does when it has enough."""
+    """Raised when the reader of a pipe closed it, as `head` does."""
 
 
 class CannotWrite(Exception):
-    """The destination can't be used; the text says which, why, and what to do."""
+    """Raised when the destination can't be used; the text says why, and what to do."""
 
 
 def destination(
     urls: tuple[Url, ...], output: str | None, folder: Path | None, go_on: bool = False
 ) -> Path | None:
-    """The path to write, or None for standard output (``-``).
+    """Return the path to write, or None for standard output (``-``).
 
-    A file whose name is asked for is replaced; one whose name is made up isn't, unless to go on
-    with it. Links are
-    followed, so that what they point to is replaced and not they.
+    An existing file is replaced if it was named explicitly, otherwise only resumed. Links are
+    followed: their target is replaced, not the link.
     """
     if output == "-":
         return None
@@ -53,7 +52,7 @@ def destination(
 
 
 def _check_length(path: Path) -> None:
-    """Raise CannotWrite where the name, or that of the record beside it, is too long for a file."""
+    """Raise CannotWrite if the name, or that of its record, is too long."""
     room = NAME_MAX - len(RECORD)
     if len(os.fsencode(path.name)) > room:
         shown = path.name[:40]
@@ -63,7 +62,7 @@ def _check_length(path: Path) -> None:
 
 
 def is_stream(path: Path) -> bool:
-    """Whether it is a pipe or a device, which is written to and never replaced."""
+    """Return whether the path is a pipe or device, which is written directly."""
     try:
         return not stat.S_ISREG(path.stat().st_mode)
     except OSError:

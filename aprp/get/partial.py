@@ -1,9 +1,10 @@
-"""A file that is being written under a temporary name, and the record of how far it is.
+"""A partial file under a temporary name, and the record of its progress.
 
-- ``FILE.aprp-part`` has the bytes, all its room taken at the start; ``FILE.aprp-part.json`` says
-  how many of them are good and of which version of the file. The record never says more than the
-  disk holds: bytes are written through before it.
-- FILE appears at once and whole, by a rename. Only one process writes to it at a time.
+- ``FILE.aprp-part`` has the bytes and is allocated at full size at the start;
+``FILE.aprp-part.json``
+  records how many bytes are good, and of which version of the file. Bytes are synced to disk before
+  the record is, so the record never claims more than the disk has.
+- FILE appears atomically, by a rename. Only one process writes to it at a time.
 """
 
 from __future__ import annotations
@@ -23,10 +24,9 @@ _PIECE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class PartialVersion:
-    """What tells one version of a file from another, and which bytes of it are meant.
+    """A version of a file, and the range of it that is downloaded.
 
-    `complete` is its length; [start, stop) is what is fetched of it, in bytes. `last_modified` is
-    unix time.
+    `complete` is its length and [start, stop) the range, in bytes; `last_modified` is Unix time.
     """
 
     complete: int
@@ -35,7 +35,7 @@ class PartialVersion:
     stop: int
 
     def difference(self, now: PartialVersion) -> str | None:
-        """Why what was fetched of this version can't go on with the other; None if it can."""
+        """Return why this version can't be resumed from the other, or None if it can."""
         if self.complete != now.complete:
             return f"it was {self.complete} bytes long and is {now.complete} now"
         if None not in (self.last_modified, now.last_modified) and (
@@ -48,10 +48,10 @@ class PartialVersion:
 
 
 class Partial:
-    """See the module. `written` counts the bytes that are there, from the front."""
+    """A partial file. `written` is the number of good bytes from the start."""
 
     def __init__(self, path: Path, keep: bool) -> None:
-        """Opens what is there to go on with it (`keep`), or begins anew; raises CannotWrite."""
+        """Open an existing partial file to resume it (`keep`), or start over. Raise CannotWrite."""
         self.path = path
         self.part = path.with_name(path.name + PART)
         self.record = path.with_name(path.name + RECORD)
@@ -73,7 +73,7 @@ class Partial:
             self.record.unlink(missing_ok=True)
 
     def begin(self, version: PartialVersion) -> None:
-        """Take all the room that is needed, if this is the beginning."""
+        """Allocate the whole file when starting."""
         if self.version is not None:
             return
         self.version = version
@@ -90,7 +90,7 @@ class Partial:
         self.save()
 
     def write(self, data: bytes) -> None:
-        """The next bytes; raises CannotWrite."""
+        """Write the next bytes. Raise CannotWrite."""
         view = memoryview(data)
         try:
             while view:
@@ -101,16 +101,16 @@ class Partial:
             raise CannotWrite(f"{self.part} can't be written: {error.strerror}") from None
 
     def read(self, start: int, stop: int) -> bytes:
-        """Bytes that were written, counted from the front of what is fetched."""
+        """Return the written bytes [start, stop), counted from the start of the range."""
         return os.pread(self._file, min(stop, self.written) - start, start)
 
     def pieces(self) -> Any:
-        """All that was written, piece by piece."""
+        """Yield everything that was written, piece by piece."""
         for start in range(0, self.written, _PIECE):
             yield self.read(start, start + _PIECE)
 
     def save(self) -> None:
-        """Write through what there is, and the record after it. May wait for the disk."""
+        """Sync the bytes to disk, then the record. May block."""
         assert self.version is not None
         written = self.written
         os.fdatasync(self._file)
@@ -120,7 +120,7 @@ class Partial:
         os.replace(fresh, self.record)
 
     def finish(self) -> None:
-        """All is there: give the file its name."""
+        """Rename the complete file to its final name."""
         try:
             os.ftruncate(self._file, self.written)
             os.fsync(self._file)
@@ -131,19 +131,19 @@ class Partial:
         self.close()
 
     def discard(self) -> None:
-        """Leave nothing behind."""
+        """Delete the partial file and its record."""
         self.part.unlink(missing_ok=True)
         self.record.unlink(missing_ok=True)
         self.close()
 
     def close(self) -> None:
-        """Leave what there is; harmless when repeated."""
+        """Close the file and keep it. Calling it again does nothing."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
 
     def _recall(self) -> None:
-        """Take up the record, if it can be what it says."""
+        """Read the record, if it is plausible."""
         try:
             members = json.loads(self.record.read_text())
             written = members.pop("written")

@@ -1,4 +1,4 @@
-"""Progress for people: bars on a terminal, a line now and then elsewhere, or nothing."""
+"""Show progress: bars on a terminal, lines elsewhere, or nothing."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ LINE_SECONDS = 5.0
 
 
 class Display(Protocol):
-    """Shown every `seconds`."""
+    """A progress display, updated every `seconds`."""
 
     seconds: float
 
     def begin(self, title: str, length: int, already: int) -> None:
-        """So many bytes are wanted, of which some were there before."""
+        """Start the display: `length` bytes in total, of which `already` exist."""
         ...
 
     def show(self) -> None:
-        """How far it is now."""
+        """Show the current progress."""
         ...
 
     def say(self, text: str) -> None:
-        """A line of its own."""
+        """Print a message on its own line."""
         ...
 
     def end(self) -> None:
-        """There is no more to show."""
+        """End the display."""
         ...
 
 
 class Lines:
-    """A line every few seconds; with `quiet` only what is said."""
+    """A line every few seconds; with `quiet`, only messages."""
 
     seconds = LINE_SECONDS
 
@@ -70,11 +70,11 @@ class Lines:
         print(text, file=self._out, flush=True)
 
     def end(self) -> None:
-        """Every line stands by itself."""
+        """Do nothing: every line is already complete."""
 
 
 class Bars:
-    """A bar for the whole and one for each source."""
+    """A bar for the whole file and one for each source."""
 
     seconds = BAR_SECONDS
 
@@ -120,7 +120,7 @@ class Bars:
         self._progress.refresh()
 
     def _rate(self, name: str, written: int) -> float:
-        """Bytes a second of one source, smoothed."""
+        """Return a source's smoothed rate in bytes per second."""
         had, rate = self._before.get(name, (0.0, 0.0))
         rate += ((written - had) / self.seconds - rate) * 0.2
         self._before[name] = (written, rate)
@@ -136,7 +136,7 @@ class Bars:
 
 
 def size(count: float) -> str:
-    """Bytes as people read them: ``1.5 MiB``."""
+    """Format a number of bytes: ``1.5 MiB``."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if count < 1000:
             return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
@@ -145,7 +145,7 @@ def size(count: float) -> str:
 
 
 def clock(seconds: float | None) -> str:
-    """``m:ss`` or ``h:mm:ss``; None is unknown."""
+    """Format seconds as ``m:ss`` or ``h:mm:ss``; None is unknown."""
     if seconds is None:
         return "-:--"
     minutes, rest = divmod(round(seconds), 60)
@@ -154,10 +154,10 @@ def clock(seconds: float | None) -> str:
 
 
 def left(count: int, rate: float) -> float | None:
-    """Seconds that so many bytes take."""
+    """Return the seconds that a number of bytes takes, or None if the rate is unknown."""
     return count / rate if rate > 0 else None
 
 
 def short(source: str) -> str:
-    """The name of a source without its scheme."""
+    """Return a source's name without its scheme."""
     return source.partition("://")[2] or source

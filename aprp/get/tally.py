@@ -1,4 +1,4 @@
-"""What came from where, as it comes: for progress, the summary and the picture."""
+"""Count what each source sends, for progress, the summary and the plot."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aprp.simulator.trace import Line, Trace
 from aprp.upstream.transfer.transfer import Transfer
 
 RECENT = 3.0
-"""Seconds over which a rate is told."""
+"""Seconds over which the rate is averaged."""
 
 
 class Tally:
@@ -39,17 +39,17 @@ class Tally:
         self._recent: list[tuple[float, int]] = [(0.0, 0)]
 
     def watch(self, transfer: Transfer) -> None:
-        """From now on; before the transfer begins."""
+        """Observe a transfer. Call it before the transfer begins."""
         transfer.observe = self._came
         transfer.observe_asked = self._asked
 
     @property
     def seconds(self) -> float:
-        """Since the start."""
+        """Seconds since the start."""
         return self._now() - self._began
 
     def took(self, count: int, offset: int) -> None:
-        """The next bytes are written, up to an offset in the file."""
+        """Record that the next bytes were written, up to an offset in the file."""
         seconds = self.seconds
         if self.first_byte is None:
             self.first_byte = seconds
@@ -63,12 +63,12 @@ class Tally:
 
     @property
     def rate(self) -> float:
-        """Bytes a second, lately."""
+        """The recent rate in bytes per second."""
         (before, had), (_, has) = self._recent[0], self._recent[-1]
         return (has - had) / max(self.seconds - before, 1e-6)
 
     def picture(self, complete: int, title: str) -> str:
-        """SVG: time to the right, offset upwards, a colour per source."""
+        """Return an SVG plot of offset over time, one colour per source."""
         seconds = max(self.seconds, 1e-6)
         mirrors = tuple(
             Mirror(name, self.written[name] / seconds, self._latency(name)) for name in self.sources
@@ -78,14 +78,14 @@ class Tally:
         return svg(trace, title)
 
     def _hold(self, source: str, start: int, stop: int) -> None:
-        """[start, stop) came from the source, and waits to be written; the latest sender counts."""
+        """Record that a source sent [start, stop), not written yet. The latest sender counts."""
         for name, spans in self._waiting.items():
             if name != source:
                 spans.remove(start, stop)
         self._waiting[source].add(start, stop)
 
     def _attribute(self, start: int, stop: int) -> None:
-        """[start, stop) was written."""
+        """Attribute [start, stop), which was written, to the sources that sent it."""
         for name, spans in self._waiting.items():
             self.written[name] += spans.count(start, stop)
             spans.remove(start, stop)

@@ -1,4 +1,4 @@
-"""What the bytes of a file are written to: a partial file, or a stream."""
+"""Targets of a download: a partial file, or a stream."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from aprp.get.partial import Partial
 
 
 class Target(Protocol):
-    """Takes bytes in order."""
+    """A target that takes bytes in order."""
 
     async def write(self, data: bytes) -> None:
         """Write the next bytes; wait for room. Raises CannotWrite or ReaderLeft."""
         ...
 
     async def save(self) -> None:
-        """Make what is there last."""
+        """Save what was written so far."""
         ...
 
     def finish(self) -> None:
-        """All is there."""
+        """Finish a complete download."""
         ...
 
     def discard(self) -> None:
-        """What is there is of no use."""
+        """Discard what was written."""
         ...
 
     def close(self) -> None:
-        """No more comes."""
+        """Close the target."""
         ...
 
 
 class ToPartial:
-    """A file under its temporary name."""
+    """A target that writes a partial file."""
 
     def __init__(self, partial: Partial) -> None:
         self._partial = partial
@@ -60,7 +60,7 @@ class ToPartial:
 
 
 class ToStream:
-    """A pipe, a device, or standard output (None), which may be slow: a thread writes."""
+    """A target that writes to a pipe, a device or standard output (None), in a thread."""
 
     def __init__(self, path: Path | None) -> None:
         self._name = "standard output" if path is None else str(path)
@@ -83,7 +83,7 @@ class ToStream:
             view = view[os.write(self._file, view) :]
 
     async def save(self) -> None:
-        """Nothing can be gone on with."""
+        """Do nothing: a stream can't be resumed."""
 
     def finish(self) -> None:
         self.close()

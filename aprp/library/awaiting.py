@@ -1,9 +1,9 @@
-"""How a coroutine waits for work on the reactor, whoever drives the coroutine.
+"""Await work on the reactor from any coroutine, Twisted's or asyncio's.
 
-- Where the reactor runs in this thread, the coroutine may be driven by a Deferred or, under
+- If the reactor runs in this thread, the coroutine may be driven by a Deferred or, under
   Twisted's asyncio reactor, by a task: `Step` can be awaited by both.
 - Under plain ``asyncio.run()``, or in a notebook, no reactor runs in this thread. It then runs in a
-  thread of its own, which hands results over to the loop (`Elsewhere`).
+  background thread, which passes results to the loop (`Elsewhere`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Work = Callable[[], Coroutine[Any, Any, T]]
 
 
 class Step(Generic[T]):
-    """Work that has begun. It may be awaited once."""
+    """Work in progress. It may be awaited once."""
 
     def __init__(self, work: Deferred[T]) -> None:
         self._work = work
@@ -48,10 +48,10 @@ class Step(Generic[T]):
 
 
 class Here:
-    """The reactor runs in this thread."""
+    """Runs work on a reactor in this thread."""
 
     def run(self, work: Work[T]) -> Step[T]:
-        """Begin the work, to be awaited."""
+        """Start the work and return an awaitable."""
         return Step(Deferred.fromCoroutine(work()))
 
     def call(self, function: Callable[[], None]) -> None:
@@ -60,13 +60,13 @@ class Here:
 
 
 class Elsewhere:
-    """The reactor runs in a thread of its own, and asyncio in this one."""
+    """Runs work on a reactor in a background thread, for asyncio in this one."""
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
 
     async def run(self, work: Work[T]) -> T:
-        """Do the work there; cancelling the task that waits cancels the work."""
+        """Run the work there. Cancelling the waiting task cancels the work."""
         loop = asyncio.get_running_loop()
         result: asyncio.Future[T] = loop.create_future()
         begun: list[Deferred[T]] = []
@@ -100,10 +100,10 @@ class Elsewhere:
 
 
 def find_reactor() -> Here | Elsewhere:
-    """Where the reactor runs for the coroutine that asks, started in a thread if need be.
+    """Return how to run work on the reactor, started in a thread if necessary.
 
     Without an event loop in this thread only a Deferred can drive the coroutine, so the reactor
-    runs here, or will. Raises RuntimeError where the reactor needs this loop but doesn't run.
+    runs here, or will. Raise RuntimeError if the reactor needs this loop but isn't running.
     """
     try:
         loop = asyncio.get_running_loop()

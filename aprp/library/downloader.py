@@ -1,9 +1,9 @@
-"""The library face for scripts: iterate a `Downloader` for the parts of a file, in order.
+"""Blocking downloads for scripts: iterate a `Downloader` for the parts of a file, in order.
 
-The names are those that users of sphttp know. The reactor runs in a thread of its own, started
-when it is first needed and once in each process, so that it all works in plain scripts, in any
-number of threads, after a fork and in WSGI applications. In a program that runs the reactor
-itself, `Downloader` is for other threads than the reactor's; there `open_transfer` serves.
+The names are those of sphttp. The reactor runs in a background thread, started once per process
+when first needed, so `Downloader` works in plain scripts, in any number of threads, after a fork
+and in WSGI applications. In a program that runs the reactor itself, use `Downloader` only outside
+the reactor's thread, and `open_transfer` inside it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LEAST_THRESHOLD = 20
 
 
 class DelayRequestAlgorithm(Enum):
-    """How far ahead a slower source is given its block."""
+    """The algorithm that decides how far ahead a slower source works."""
 
     ADAPTIVE = Delay.ADAPTIVE
     NORMAL = Delay.NORMAL
@@ -37,7 +37,7 @@ class DelayRequestAlgorithm(Enum):
 
 
 class DuplicateRequestAlgorithm(Enum):
-    """When a late block is asked for a second time."""
+    """The algorithm that decides when a late block is also requested from another source."""
 
     ADAPTIVE = Duplicate.ADAPTIVE
     NIBIB = Duplicate.NIBIB
@@ -45,26 +45,29 @@ class DuplicateRequestAlgorithm(Enum):
 
 
 class Downloader:
-    """One file from several URLs; nothing is asked before it is iterated, or its length is.
+    """An iterator of one file's parts from several URLs.
+
+    The first request is sent when you iterate it or ask for its length.
 
     Args:
-        urls: where the file is; copies whose length differs from the first's are left out.
-        split_size: bytes of a block for the older algorithms, a hint for ADAPTIVE; taken as the
-            nearest from 64 KiB to 8 MiB.
-        verify: whether certificates are checked, or a PEM file of those to trust.
-        static_delay_req_vals: for STATIC: blocks by URL, 0 for one that isn't there.
-        enable_init_delay, init_delay_coef: for DIFF: blocks that a source begins further ahead, for
-            each multiple of the least delay by which its own is longer.
-        close_bad_conn: for NIBIB and IBRC: use a source no more whose block was late.
-        enable_dup_req: False: no block is asked for twice.
-        invalid_block_threshold: for NIBIB and IBRC; at least 20. Also by the name
+        urls: where the file is; a source whose file has another length than the first is left out.
+        split_size: block size in bytes, clamped to 64 KiB to 8 MiB; only a hint for ADAPTIVE.
+        verify: whether to verify certificates, or a PEM file of CA certificates to trust.
+        static_delay_req_vals: for STATIC: blocks by URL; missing URLs get 0.
+        enable_init_delay, init_delay_coef: for DIFF: how many blocks further ahead a source starts
+        for
+            each multiple of the shortest delay that its own delay is longer.
+        close_bad_conn: for NIBIB and IBRC: whether to stop using a source whose block was late.
+        enable_dup_req: False disables duplicate requests.
+        invalid_block_threshold: for NIBIB and IBRC; at least 20. Alias:
             invalid_block_count_threshold.
-        enable_trace_log: keep what `get_trace_log` gives.
-        settings: others of a ``sources:`` route, as ``window="8MiB"``.
+        enable_trace_log: record what `get_trace_log` returns.
+        settings: other settings of a ``sources:`` route, such as ``window="8MiB"``.
 
     Raises:
-        ValueError: for what can't be used. While iterating, `TransferFailed`, whose `reasons`
-            have (URL, why) for every source; iterated again, it fails again.
+        ValueError: for invalid arguments.
+        TransferFailed: while iterating; its `reasons` have (URL, why) for each source. Iterating
+            again raises it again.
     """
 
     def __init__(
@@ -120,7 +123,7 @@ class Downloader:
 
     @property
     def length(self) -> int:
-        """The file's length in bytes, requested if it isn't known. Raises `TransferFailed`."""
+        """The file's length in bytes, requested if it isn't known yet. Raises `TransferFailed`."""
         with self._lock:
             reading = self._begun()
             wait_for(reading.begin)
@@ -150,14 +153,14 @@ class Downloader:
             return part
 
     def generator(self) -> Generator[bytes, None, None]:
-        """The parts; closing it, or dropping it, stops the transfer."""
+        """Return a generator of the parts. Closing or dropping it stops the transfer."""
         try:
             yield from self
         finally:
             self.close()
 
     def close(self) -> None:
-        """Stop everything; harmless when repeated."""
+        """Stop the transfer. Calling it again does nothing."""
         self._over = True
         self._abort()
 
@@ -173,15 +176,15 @@ class Downloader:
         self.close()
 
     def get_trace_log(self) -> tuple[Log, Log, dict[str, float]] | None:
-        """What was asked and what came, block by block, and the delay of each URL in seconds.
+        """Return the blocks requested, the blocks received, and each URL's delay in seconds.
 
-        An entry is (seconds since the start, number of the block of split_size, host). None
-        without enable_trace_log.
+        An entry is (seconds since the start, number of the block of split_size, host). Return
+        None without enable_trace_log.
         """
         return None if self._trace is None else self._trace.logs()
 
     def _begun(self) -> TransferReader:
-        """The reading, made for this process."""
+        """Return this process's reader, created when first needed."""
         if self._reading is None:
             self._pid = os.getpid()
             self._reading = TransferReader(self._fetch_request, FromTo(0), running_reactor())

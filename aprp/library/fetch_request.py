@@ -1,4 +1,4 @@
-"""What a program asks for: where a file is, and by which rules it is to be fetched."""
+"""A program's request: where a file is, and with which settings to fetch it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from aprp.upstream.transfer.options import FileLocation, TransferOptions, locati
 
 @dataclass(frozen=True, slots=True)
 class FetchRequest:
-    """What is to be fetched, and by which rules; see `fetch_request`."""
+    """What to fetch, and with which settings; see `fetch_request`."""
 
     route: SourcesRoute
     verify: bool = True
@@ -28,13 +28,13 @@ class FetchRequest:
 
     @property
     def locations(self) -> tuple[FileLocation, ...]:
-        """Its sources and the URLs at which they have the file."""
+        """The sources, and the URLs at which they have the file."""
         sources = self.route.sources
         names = names_by_origin([source.url for source in sources])
         return tuple(map(location, sources, names))
 
     def options(self, names: Names) -> TransferOptions:
-        """Its rules, with these names for where redirects lead."""
+        """Return the transfer's options; `names` looks up the hosts of redirects."""
         trust = trust_of(self.route.tls) if self.verify else UNVERIFIED
         reach = own_host_or(Guard(names), trust, self.route.connect_timeout)
         options = TransferOptions.of(self.route, trust, reach)
@@ -52,9 +52,9 @@ def fetch_request(
     static_delay: Sequence[int] | None = None,
     **settings: Any,
 ) -> FetchRequest:
-    """Read what `open_transfer` is given; ValueError for what can't be used.
+    """Check the arguments of `open_transfer`. Raise ValueError if they are invalid.
 
-    Without `verify` certificates aren't checked.
+    If `verify` is false, certificates aren't verified.
     """
     if isinstance(urls, str | bytes):
         raise ValueError("urls must be a list of URLs, not a single one")
@@ -80,5 +80,5 @@ def fetch_request(
 
 
 def _sentence(error: ValueError) -> str:
-    """What is wrong, and with which setting."""
+    """Return which setting is invalid, and why."""
     return explain_arguments(error) if isinstance(error, ValidationError) else str(error)

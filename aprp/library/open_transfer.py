@@ -1,13 +1,13 @@
-"""One file from all of its sources as an asynchronous iterator of bytes, for programs.
+"""Read one file from several sources as an asynchronous iterator of bytes.
 
-- `open_transfer` works in Twisted's coroutines and in asyncio's, whether or not a reactor runs in
-  their thread; see `aprp.library.awaiting`.
-- Bytes come in order, each as soon as it is there. Nothing is fetched ahead of the reader than
-  what the window holds.
-- Whoever stops reading stops the transfer: by leaving ``async with``, by `aclose`, by cancelling,
-  or by dropping the reading.
-- A transfer that failed, or was stopped before its end, fails again whenever it is read on. Only
-  one that came to its end ends the iteration.
+- `open_transfer` works in Twisted's and asyncio's coroutines, whether or not a reactor runs in
+their
+  thread; see `aprp.library.awaiting`.
+- Bytes arrive in order, as soon as they are available. No more than the window is read ahead.
+- To stop a transfer, leave ``async with``, call `aclose`, cancel, or drop the reader.
+- A transfer that failed or was stopped early raises again whenever it is read. The iteration only
+ends
+  normally at the end of the file.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.transfer import Transfer
 
 ENOUGH = 1 << 18
-"""Bytes that may wait for the reader before the transfer is told to pause."""
+"""How many bytes may wait for the reader before the transfer pauses."""
 
 _shared: weakref.WeakKeyDictionary[Any, SharedResources] = weakref.WeakKeyDictionary()
 
 
 class NotInFile(SourceError):
-    """The file has no bytes in the range that was asked for."""
+    """Raised when the file has no bytes in the requested range."""
 
 
 def open_transfer(
@@ -50,12 +50,12 @@ def open_transfer(
     reactor: Any = None,
     **settings: Any,
 ) -> TransferReader:
-    """The bytes [start, stop) of the file that is at all of these URLs; None: to its end.
+    """Read the bytes [start, stop) of the file at these URLs; `stop` None is the end of the file.
 
-    `settings` are those of a ``sources:`` route by the same names and with the same defaults, as
-    text or as values: ``window="8MiB"``, ``same="length"``, ``delay="diff"``, and so on; `headers`
-    is a mapping. ``connections`` is for every source, ``static_delay`` a list with a number for
-    each. ValueError for what can't be used. Nothing is asked before the reading is entered or
+    `settings` are those of a ``sources:`` route, with the same names and defaults, as text or
+    values: ``window="8MiB"``, ``same="length"``, ``delay="diff"``; `headers` is a mapping.
+    ``connections`` applies to every source; ``static_delay`` is a list with a number for each.
+    Raise ValueError for invalid arguments. The first request is sent when the reader is entered or
     iterated.
     """
     if start < 0 or (stop is not None and stop <= start):
@@ -64,7 +64,7 @@ def open_transfer(
 
 
 def shared_by(reactor: Any) -> SharedResources:
-    """What all transfers on a reactor share; its connections are closed when the reactor stops."""
+    """Return what transfers on a reactor share; connections close when the reactor stops."""
     shared = _shared.get(reactor)
     if shared is None:
         agent = Agent(reactor)
@@ -75,7 +75,7 @@ def shared_by(reactor: Any) -> SharedResources:
 
 @implementer(IConsumer)
 class _Basket:
-    """A consumer that holds a little, until it is taken."""
+    """A consumer with a small buffer for the reader."""
 
     def __init__(self) -> None:
         self._pieces: deque[bytes] = deque()
@@ -99,7 +99,7 @@ class _Basket:
         self._wake()
 
     def end(self, result: Failure | None) -> None:
-        """There will be no more, for that reason if there is one."""
+        """End the stream, with a failure if there is one."""
         self._ended, self._failure = True, result
         self._wake()
 
@@ -109,7 +109,7 @@ class _Basket:
             waiting.callback(None)
 
     async def take(self) -> bytes:
-        """All that is there, waiting for it if need be; empty at the end. Raises what ended it."""
+        """Wait for bytes and return them all; empty at the end. Raise the failure that ended it."""
         if not self._pieces and not self._ended:
             self._waiting = Deferred()
             await self._waiting
@@ -126,10 +126,10 @@ class _Basket:
 
 
 class TransferReader:
-    """A file being read; see the module. Made by `open_transfer`.
+    """An asynchronous iterator of a file's bytes, created by `open_transfer`.
 
-    After it is entered, or after its first bytes: `facts` is what is known of the file, `range`
-    the bytes that come. `transfer` tells where they came from.
+    Once it is entered, or has returned its first bytes, `facts` describes the file and `range` is
+    the range being read. `transfer` knows which source sent which bytes.
     """
 
     def __init__(self, fetch_request: FetchRequest, spec: Spec, reactor: Any = None) -> None:
@@ -142,7 +142,7 @@ class TransferReader:
         )
         self.range: Range | None = None
         self.failure: Exception | None = None
-        """Why it failed, whenever it is asked again; None where it didn't."""
+        """The exception that each further read raises, or None."""
         self._spec = spec
         self._basket: _Basket | None = None
         self._begun = False
@@ -154,12 +154,12 @@ class TransferReader:
 
     @property
     def facts(self) -> Facts:
-        """Complete length, Last-Modified, media type."""
+        """The file's complete length, Last-Modified and media type."""
         assert self.transfer.facts is not None, "nothing is known before the reading is entered"
         return self.transfer.facts
 
     async def begin(self) -> None:
-        """Ask, and wait for the first good answer. Raises TransferFailed or NotInFile."""
+        """Start, and wait for the first good response. Raise TransferFailed or NotInFile."""
         if self._begun:
             return
         self._check()
@@ -171,7 +171,7 @@ class TransferReader:
         self._begun = True
 
     async def read(self) -> bytes:
-        """The next bytes, empty at the end. Raises TransferFailed, and again when called again."""
+        """Return the next bytes, empty at the end. Raise TransferFailed, on further calls too."""
         await self.begin()
         if self._ended or self.range is None:
             self._ended = True
@@ -193,7 +193,7 @@ class TransferReader:
         return piece
 
     def _check(self) -> None:
-        """Raise what it failed with before, or that it was stopped: neither is the file's end."""
+        """Raise the earlier failure, or an error if it was stopped before the end of the file."""
         if self.failure is not None:
             raise self.failure
         if self._stopped:
@@ -201,7 +201,7 @@ class TransferReader:
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
-        """Note why the work within fails; a cancelled one can't be taken up again."""
+        """Record why the work inside fails, for later reads; cancelled work can't be resumed."""
         try:
             yield
         except BaseException as error:
@@ -211,7 +211,7 @@ class TransferReader:
             raise
 
     def abort(self) -> None:
-        """Stop at once; harmless when repeated. For the reactor's own thread."""
+        """Stop at once, from the reactor's thread. Calling it again does nothing."""
         self._stopped = True
         self._close.detach()
         self.transfer.abort()
@@ -246,12 +246,12 @@ class TransferReader:
         return piece
 
     def _found(self) -> Here | Elsewhere:
-        """Where the reactor runs; looked for when it is first needed."""
+        """Return how to run work on the reactor, determined on first use."""
         if self._where is None:
             self._where = find_reactor()
         return self._where
 
 
 def _drop(reactor: Any, transfer: Transfer) -> None:
-    """A reading was dropped, in whatever thread."""
+    """Abort the transfer of a dropped reader, in whatever thread that happened."""
     reactor.callFromThread(transfer.abort)

@@ -1,8 +1,8 @@
-"""The reactor for programs that have none running: in a thread of its own, once per process.
+"""Run the reactor in a background thread, once per process, for programs that don't run it.
 
-crochet runs it. A forked child has neither its parent's threads nor a reactor that it may use (the
-two would share one epoll), so both crochet and the reactor are forgotten there and made anew when
-they are first needed.
+crochet runs it. A forked child has neither its parent's threads nor a usable reactor (both
+processes would share one epoll), so the child discards crochet and the reactor and creates new ones
+when first needed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ os.register_at_fork(after_in_child=_in_child)
 
 
 def running_reactor() -> Any:
-    """The reactor, started if it wasn't running. For threads other than the reactor's."""
+    """Return the reactor, started if necessary. Call it outside the reactor's thread."""
     with _starting:
         if _started_in != os.getpid():
             _start()
@@ -42,10 +42,10 @@ def running_reactor() -> Any:
 
 
 def wait_for(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """What a coroutine gives, run by the reactor while this thread waits.
+    """Run a coroutine on the reactor and block until it returns its result.
 
-    An exception here (Control-C) cancels it. RuntimeError in the reactor's own thread, which must
-    not wait.
+    An exception in this thread (Control-C) cancels it. Raise RuntimeError in the reactor's own
+    thread, which must not block.
     """
     from twisted.python.threadable import isInIOThread
 
@@ -83,7 +83,7 @@ def _start() -> None:
 
 
 def _renew() -> None:
-    """Forget the reactor and crochet, and import crochet anew."""
+    """Discard the reactor and crochet, and import crochet again."""
     for name in list(sys.modules):
         if name == "twisted.internet.reactor" or name.partition(".")[0] == "crochet":
             del sys.modules[name]
@@ -114,7 +114,7 @@ def _as_crochet_expects() -> Iterator[None]:
 
 
 def _runs_here() -> bool:
-    """Whether a live thread of this process runs the reactor."""
+    """Return whether a live thread of this process runs the reactor."""
     from twisted.python import threadable
 
     reactor = sys.modules.get("twisted.internet.reactor")

@@ -1,4 +1,4 @@
-"""What happened in a transfer, block by block, as users of sphttp know it."""
+"""Records a transfer block by block, in the form of sphttp's trace log."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from aprp.library.fetch_request import FetchRequest
 from aprp.upstream.transfer.transfer import Transfer
 
 Log = list[tuple[float, int, str]]
-"""Entries: seconds since the start, number of a block, host."""
+"""Entries of (seconds since the start, block number, host)."""
 
 
 class TraceLog:
-    """Watches one transfer. Blocks are of `size` bytes, counted from the front of the file."""
+    """A trace of one transfer, in blocks of `size` bytes from the start of the file."""
 
     def __init__(
         self, fetch_request: FetchRequest, size: int, now: Callable[[], float] = time.monotonic
@@ -31,14 +31,14 @@ class TraceLog:
         self._complete: Callable[[], int | None] = lambda: None
 
     def watch(self, transfer: Transfer) -> None:
-        """From now on; before the transfer begins."""
+        """Observe a transfer. Call it before the transfer begins."""
         self._began = self._now()
         self._complete = lambda: None if transfer.facts is None else transfer.facts.complete
         transfer.observe = self._came
         transfer.observe_asked = self._asked
 
     def logs(self) -> tuple[Log, Log, dict[str, float]]:
-        """Requests; blocks that came whole; seconds to the first byte, by URL."""
+        """Return the requests, the complete blocks, and the seconds to the first byte by URL."""
         return list(self._sent), list(self._received), dict(self._delays)
 
     def _asked(self, source: str, attempt: int, start: int, stop: int) -> None:
