@@ -59,7 +59,7 @@ class ContentionTests(SynchronousTestCase):
         self.assertLessEqual(max(done), min(done) * apart)
         rates = sum(mirror.rate for mirror in traces[0].mirrors)
         self.assertLessEqual(max(done), len(traces) * SIZE / rates * efficiency)
-        self.assertLessEqual(sum(trace.vain for trace in traces), 0.01 * len(traces) * SIZE)
+        self.assertLessEqual(sum(trace.wasted for trace in traces), 0.01 * len(traces) * SIZE)
 
     def test_two_of_equals(self) -> None:
         self.check(self.traces(mirrors(8, 8, 8), 2, 4), 1.02, 1.05)

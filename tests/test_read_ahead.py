@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.core.scheduling.messages import MIB
-from aprp.core.scheduling.read_ahead import AHEAD, KEPT, LET_GO, SMALLEST_WINDOW, ReadAhead
+from aprp.core.scheduling.read_ahead import AHEAD, DROP_AFTER, KEPT, SMALLEST_WINDOW, ReadAhead
 
 
 class PaceTests(SynchronousTestCase):
@@ -53,9 +53,9 @@ class PaceTests(SynchronousTestCase):
 
     def test_a_paused_client_lets_go(self) -> None:
         read_ahead = ReadAhead(64 * MIB, 1)
-        self.assertIsNone(read_ahead.let_go_at())
+        self.assertIsNone(read_ahead.drop_at())
         read_ahead.offered(5.0)
-        self.assertEqual(read_ahead.let_go_at(), 5.0 + LET_GO)
+        self.assertEqual(read_ahead.drop_at(), 5.0 + DROP_AFTER)
         read_ahead.asleep = True
         self.assertEqual(read_ahead.window(0.0, 0.0), KEPT)
         read_ahead.took(10, 99.0, more=True)

@@ -23,7 +23,7 @@ class BoardTests(SynchronousTestCase):
         self.assertEqual(self.state.receive(second, 100), [(100, 200)])
         self.assertEqual(self.state.ready, 0)
         self.assertEqual(self.state.receive(first, 250), [(0, 100), (200, 250)])
-        self.assertEqual((self.state.ready, self.state.vain), (250, 100))
+        self.assertEqual((self.state.ready, self.state.wasted), (250, 100))
 
     def test_what_lies_behind_a_cut_goes_back_unless_another_has_it(self) -> None:
         first = begun(self.state, "a", 0, 600)
@@ -73,5 +73,5 @@ class BoardTests(SynchronousTestCase):
 
     def test_waste_has_a_budget(self) -> None:
         self.assertTrue(self.state.may_waste(BASE_WASTE, 0.0))
-        self.state.vain = 1
+        self.state.wasted = 1
         self.assertFalse(self.state.may_waste(BASE_WASTE, 0.0))

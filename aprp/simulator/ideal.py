@@ -19,7 +19,7 @@ _PRECISION = 1e-4
 
 def first_possible(mirror: Mirror) -> float:
     """When the first byte can come from a source that has to be connected to, in seconds."""
-    return mirror.speaks_at(0.0) + 2 * mirror.latency
+    return mirror.responds_at(0.0) + 2 * mirror.latency
 
 
 def nearest(mirrors: Sequence[Mirror]) -> float:

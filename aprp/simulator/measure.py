@@ -24,7 +24,7 @@ class Row:
         gap: longest wait between two deliveries, in seconds.
         start_delay: D90, seconds a player at PLAYER has to wait after the first byte so as never
             to stop.
-        twice: part of the file's size that was fetched in vain.
+        twice: part of the file's size that was wasted.
         buffer: greatest number of bytes waiting for the client.
         over_fastest: completion over what the fastest source alone could do.
         requests: how many were made.
@@ -55,7 +55,7 @@ def measure(trace: Trace, drain: float = inf) -> Row:
         first=times[0] - nearest(trace.mirrors),
         gap=gap,
         start_delay=start_delay(trace, least),
-        twice=trace.vain / trace.size,
+        twice=trace.wasted / trace.size,
         buffer=trace.buffer,
         over_fastest=trace.done / alone,
         requests=trace.requests,

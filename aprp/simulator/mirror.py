@@ -61,7 +61,7 @@ class Mirror:
         index = bisect_right(self.changes, (time, inf)) - 1
         return self.rate if index < 0 else self.changes[index][1]
 
-    def speaks_at(self, time: float) -> float:
+    def responds_at(self, time: float) -> float:
         """When, from ``time`` on, it is not in a silent stall; infinite for never."""
         if self.rate_at(time) > 0:
             return time

@@ -83,7 +83,7 @@ class Network:
                 self.at(mirror.lies_at, partial(self._fail_all, mirror, m.End.LIED))
 
     def latency(self, mirror: Mirror) -> float:
-        """Seconds that one round trip takes, drawn anew each time."""
+        """Return the seconds of one round trip, drawn at random each time."""
         return mirror.latency * (1 + mirror.jitter * self._random.uniform(-1, 1))
 
     def pass_on(self, grants: Sequence[Grant]) -> None:

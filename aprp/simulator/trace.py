@@ -24,7 +24,7 @@ class Trace:
     mirrors: tuple[Mirror, ...]
     delivered: list[tuple[float, int]] = field(default_factory=list)
     lines: dict[int, Line] = field(default_factory=dict)
-    vain: float = 0.0
+    wasted: float = 0.0
     buffer: int = 0
     requests: int = 0
     failed: tuple[tuple[str, str], ...] | None = None

@@ -1,6 +1,6 @@
 """One simulated transfer: the real scheduler, its attempts and its client.
 
-What a server sent before it learned of an abort counts as fetched in vain: a latency's worth.
+What a server sent before it learned of an abort counts as wasted: a latency's worth.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class SimulatedTransfer:
         self._streams: dict[int, Stream] = {}
         self._attempts: dict[int, tuple[Mirror, float]] = {}  # number: (mirror, time of its head)
         self._openings = Openings()
-        self._life: dict[int, float] = {}
+        self._heard_at: dict[int, float] = {}
         self._queue: deque[m.Event] = deque()
         self._tick: float | None = None
         self._kept = Spans()
@@ -90,7 +90,7 @@ class SimulatedTransfer:
         network.join(self)
 
     def begin(self) -> None:
-        """Start now."""
+        """Start the transfer now."""
         self._send(m.Started())
 
     @property
@@ -100,7 +100,7 @@ class SimulatedTransfer:
 
     @property
     def left_behind(self) -> list[int]:
-        """Attempts that are still going on."""
+        """The attempts still in progress."""
         return sorted(self._attempts)
 
     @property
@@ -108,7 +108,7 @@ class SimulatedTransfer:
         return self._network.now
 
     def _send(self, event: m.Event) -> None:
-        """Hand events to the scheduler, one after the other, and do what it says."""
+        """Pass events to the scheduler, one after the other, and carry out its actions."""
         self._queue.append(event)
         if len(self._queue) > 1:
             return
@@ -167,7 +167,7 @@ class SimulatedTransfer:
             return
         took = self._network.latency(mirror)
         dead = self._now >= mirror.dies_at
-        when = (self._now if dead else mirror.speaks_at(self._now)) + took
+        when = (self._now if dead else mirror.responds_at(self._now)) + took
         took = min(when - self._now, CONNECT_TIMEOUT)
         self._openings.begin(source)
         self._network.at(self._now + took, partial(self._connected, mirror, took))
@@ -193,11 +193,11 @@ class SimulatedTransfer:
         self.trace.lines[fetch.attempt] = Line(fetch.source, [(self._now, fetch.start)])
         connection = self._idle[mirror.name].pop()
         latency = self._network.latency(mirror)
-        head = mirror.speaks_at(self._now) + latency
-        if mirror.speaks_at(head) > head:
-            head = mirror.speaks_at(head) + latency
+        head = mirror.responds_at(self._now) + latency
+        if mirror.responds_at(head) > head:
+            head = mirror.responds_at(head) + latency
         self._attempts[fetch.attempt] = (mirror, head)
-        self._life[fetch.attempt] = self._now
+        self._heard_at[fetch.attempt] = self._now
         if head < inf:
             self._network.at(head, lambda: self._head(fetch, connection))
         if mirror.changes:
@@ -208,7 +208,7 @@ class SimulatedTransfer:
         if number not in self._attempts:
             return
         mirror = connection.mirror
-        self._life[number] = self._now
+        self._heard_at[number] = self._now
         if self._now >= mirror.lies_at:
             self._end(number, m.End.LIED, "another range than was asked")
             return
@@ -227,10 +227,10 @@ class SimulatedTransfer:
         number, mirror = stream.attempt, stream.connection.mirror
         if stream.left <= 0:
             del self._streams[number]
-        self._life[number] = self._now
+        self._heard_at[number] = self._now
         points = self.trace.lines[number].points
         points.append((self._now, points[-1][1] + size))
-        self.trace.vain += size
+        self.trace.wasted += size
         self._send(m.BytesCame(number, size))
         if stream.left <= 0 and number in self._attempts:
             self._idle[mirror.name].append(stream.connection)
@@ -241,7 +241,7 @@ class SimulatedTransfer:
         stream = self._streams.get(number)
         speed = stream.speed if stream else min(mirror.rate_at(self._now), mirror.per_connection)
         under_way = speed * min(max(self._now - head + mirror.latency, 0.0), mirror.latency)
-        self.trace.vain += min(under_way, stream.left) if stream else under_way
+        self.trace.wasted += min(under_way, stream.left) if stream else under_way
         self._drop(number)
 
     def _end(self, number: int, end: m.End, reason: str = "", length: int | None = None) -> None:
@@ -262,23 +262,23 @@ class SimulatedTransfer:
         if self._kept.count(start, stop):
             raise AssertionError(f"attempt {number}: bytes of [{start}, {stop}) kept twice")
         self._kept.add(start, stop)
-        self.trace.vain -= stop - start
+        self.trace.wasted -= stop - start
         self.trace.buffer = max(self.trace.buffer, self._kept.size - self._scheduler.taken)
 
     def fail_all(self, mirror: Mirror, end: m.End) -> None:
-        """Every attempt at the mirror ends so."""
+        """End every attempt at the mirror in this way."""
         for number, (owner, _) in list(self._attempts.items()):
             if owner is mirror:
                 self._end(number, end)
 
     def _watch(self, number: int) -> None:
-        life = self._life[number]
+        heard = self._heard_at[number]
         if number not in self._attempts:
             return
-        if self._now >= life + TIMEOUT:
+        if self._now >= heard + TIMEOUT:
             self._end(number, m.End.BROKEN, "timed out")
         else:
-            self._network.at(life + TIMEOUT, lambda: self._watch(number))
+            self._network.at(heard + TIMEOUT, lambda: self._watch(number))
 
     # The client
 

@@ -1,4 +1,5 @@
-"""The validators that clients are shown: the same after a restart and whoever answers first.
+"""The validators that clients are shown: the same after a restart, and whichever source answers
+first.
 
 An entity tag is strong only if it changes whenever the bytes do (RFC 9110 section 8.8.1):
 

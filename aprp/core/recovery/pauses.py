@@ -1,7 +1,7 @@
 """How long to wait before a source is asked again, and when to give up.
 
-The first failure is retried at once; each one after it waits longer. A transfer is given up when
-it got on by nothing for `resume_for` seconds.
+The first failure is retried at once; each one after it waits longer. A transfer is given up after
+`resume_for` seconds without progress.
 """
 
 from __future__ import annotations

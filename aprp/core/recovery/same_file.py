@@ -1,7 +1,7 @@
 """Whether the response of one source may become a part of a file that others send too.
 
 Pure. `judge` holds a response against the range that was requested, against the version that the
-same place showed before, and against what the first good response of any source said of the file;
+same source showed before, and against what the first good response of any source said of the file;
 `aprp.core.recovery.versions` says what has to agree. A file of which no two responses may be
 combined is read as one response, which `judge_alone` judges.
 """
@@ -82,7 +82,7 @@ def judge(
 ) -> Accepted | Rejected:
     """Judge the response to a GET of the range `asked`, which isn't a redirect.
 
-    `known` is what the first good response said, `version` the validators that this place showed
+    `known` is what the first good response said, `version` the validators that this source showed
     first, both None before there was any; `now` is unix time.
     """
     if answer.status == 416:

@@ -2,9 +2,9 @@
 
 The rules, for one upstream and for many sources alike:
 
-- A place that was asked on must show the validator that it showed first: the same entity tag, or,
-  where it has none, the same Last-Modified. What shows neither isn't a continuation.
-- Responses of different places, and the first two of one place, are combined only if they have in
+- A source that is asked again must show the validator that it showed first: the same entity tag,
+  or, where it has none, the same Last-Modified. What shows neither isn't a continuation.
+- Responses of different sources, and the first two of one source, are combined only if they have in
   common (a) a strong entity tag, or (b) under `same: modified` the complete length and a
   Last-Modified that is a strong validator, or (c) under `same: digest` a digest of the whole, or
   (d) under `same: length` the complete length, because the operator says so.

@@ -1,11 +1,11 @@
-"""What happens to attempts: they begin, answer, bring bytes, are cut back, abandoned and end.
+"""The life cycle of attempts: begun, answered, receiving, cut back, abandoned, ended.
 
 Rules:
 - a byte is kept when it first comes; attempts that cover it too are cut back to what is still
   missing, or abandoned;
 - an attempt that reaches an end that was cut back is abandoned there;
-- a silent attempt that speaks again keeps what nobody else was asked for;
-- what a source showed (rate, latency, failures) is noted as it happens.
+- a silent attempt that resumes keeps what no other source was asked for;
+- what a source showed (rate, latency, failures) is recorded as it happens.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from aprp.core.scheduling.state import TransferState
 class AttemptTracker:
     """The attempts of one transfer. What has to be done is appended to ``actions``.
 
-    ``length`` is the complete length of the file, None while it isn't known; ``beyond`` tells
-    that it turned out to end before the range begins.
+    ``length`` is the complete length of the file, None while it isn't known; ``beyond``
+    is set when it turns out to end before the range begins.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class AttemptTracker:
         self.actions = []
 
     def begin(self, source: SourceState, assignment: Assignment, now: float, *, warm: bool) -> None:
-        """Ask the source for what was assignment, and cut back the attempt it takes over from."""
+        """Request the assignment from the source, and cut back the attempt it takes over from."""
         if assignment.relieved is not None:
             self.cut(assignment.relieved, assignment.start, now)
         self._make_room(assignment.start, assignment.stop)
-        self._let_go_of_silent(source, assignment, now)
+        self._drop_silent(source, assignment, now)
         self._delay.begun(source)
         attempt = self._state.begin(
             source,
@@ -68,21 +68,21 @@ class AttemptTracker:
         self.actions.append(m.Fetch(attempt.number, source.name, attempt.start, attempt.stop))
 
     def _make_room(self, start: int, stop: int) -> None:
-        """At most two attempts cover a byte: the oldest silent one goes."""
+        """Abandon attempts, the oldest silent one first, until at most one covers each byte."""
         state = self._state
         while state.covered(start, stop) > 1:
             over = [a for a in state.attempts.values() if a.at < stop and start < a.stop]
             self.abandon(min(over, key=lambda a: (not a.doubted, a.number)))
 
-    def _let_go_of_silent(self, source: SourceState, assignment: Assignment, now: float) -> None:
-        """A silent attempt whose next byte another source brings would wake up in vain."""
+    def _drop_silent(self, source: SourceState, assignment: Assignment, now: float) -> None:
+        """Cut silent attempts whose next byte another source brings: what they sent is wasted."""
         for other in list(self._state.attempts.values()):
             elsewhere = other.source != source.name
             if other.doubted and elsewhere and assignment.start <= other.at < assignment.stop:
                 self.cut(other, other.at, now)
 
     def head_came(self, event: m.HeadCame, now: float) -> None:
-        """A good response head."""
+        """Take a good response head."""
         attempt = self._state.attempts.get(event.attempt)
         if attempt is None:
             return
@@ -101,7 +101,7 @@ class AttemptTracker:
             self._state.cut(attempt, max(attempt.at, event.stop))
 
     def bytes_came(self, event: m.BytesCame, now: float) -> bool:
-        """Bytes of a body; whether the client now waits for bytes nobody was asked for."""
+        """Take bytes of a body; return whether the client now waits for bytes not requested yet."""
         attempt, count = self._state.attempts.get(event.attempt), event.count
         if attempt is None:
             return False
@@ -129,13 +129,13 @@ class AttemptTracker:
             self._trim(attempt, now)
 
     def _trim(self, attempt: AttemptState, now: float) -> None:
-        """Of an attempt, keep no more than is still missing."""
+        """Cut the attempt back to what is still missing."""
         stop = self._state.trim(attempt)
         if stop < attempt.stop or attempt.at >= attempt.stop:
             self.cut(attempt, stop, now)
 
     def cut(self, attempt: AttemptState, stop: int, now: float) -> None:
-        """The attempt ends at ``stop``, or now if it's there already."""
+        """End the attempt at ``stop``, or now if it's there already."""
         if stop <= attempt.at:
             if attempt.doubted:
                 source = self._state.sources[attempt.source]
@@ -145,16 +145,16 @@ class AttemptTracker:
             self._state.cut(attempt, stop)
 
     def abandon(self, attempt: AttemptState) -> None:
-        """The attempt is over, and what it owed is anyone's."""
+        """Abandon the attempt; any source may bring what it owed."""
         self._state.waste(forecast.under_way(self._state, attempt))
-        self._over_with(attempt)
+        self._remove(attempt)
         self.actions.append(m.Abandon(attempt.number))
 
     def stop(self) -> None:
-        """Abandon every attempt but those that have brought all they were asked for."""
+        """Abandon every attempt except those that have brought all that was requested."""
         for attempt in list(self._state.attempts.values()):
             if attempt.whole:
-                self._over_with(attempt)
+                self._remove(attempt)
                 self._completed(self._state.sources[attempt.source])
             else:
                 self.abandon(attempt)
@@ -162,19 +162,19 @@ class AttemptTracker:
     def _completed(self, source: SourceState) -> None:
         source.rating.connection_left(source.spec.connections)
 
-    def _over_with(self, attempt: AttemptState) -> None:
+    def _remove(self, attempt: AttemptState) -> None:
         self._state.end(attempt)
         source = self._state.sources[attempt.source]
         if not source.streaming:
             self._flows[source.name].idle()
 
     def ended(self, event: m.Ended, now: float) -> None:
-        """The caller says that the attempt is over."""
+        """Take the end of an attempt as the caller reports it."""
         attempt = self._state.attempts.get(event.attempt)
         if attempt is None:
             return
         source = self._state.sources[attempt.source]
-        self._over_with(attempt)
+        self._remove(attempt)
         match event.end:
             case m.End.COMPLETED:
                 self._completed(source)

@@ -1,4 +1,4 @@
-"""The least time in which a file can come from several sources, whoever plans it.
+"""The least time in which a file can come from several sources, however it is scheduled.
 
 Source i can deliver its first byte at a_i (two latencies after the request on a cold connection,
 one on a warm one) and from then on no more than its rate. So no plan is done before the least T

@@ -1,12 +1,12 @@
-"""What is wanted of whom now, and when to look again: one look over the state after each event.
+"""Which slots are wanted now, and when to look again: planned from the state after each event.
 
 Rules:
 - sources without failures come first, those that would bring the next byte soonest before others;
-- a slot is wanted for as long as there's something to ask on it; what is asked is assignment again
-  when the slot comes, since much may have changed;
-- what a source is about to be asked for isn't offered to the others, unless it's slow to connect;
-- a slot that was given back isn't wanted again at the same moment;
-- plans are made anew when something happened; where only bytes came, every few milliseconds.
+- a slot is wanted for as long as there's something to request on it; what that is gets decided
+  when the slot is granted, since much may have changed;
+- what a source is about to be asked for isn't offered to others, unless it's slow to connect;
+- a slot that was given back isn't wanted again at the same time;
+- plans are made after every event; where only bytes came, every few milliseconds.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _CLAIM = 0.25
 
 
 class Planner:
-    """The plans of one transfer. ``wake`` is when to look again though nothing happened, None for
-    no need."""
+    """The plans of one transfer. ``wake`` is when to look again if nothing happens, None: not
+    needed."""
 
     def __init__(
         self,
@@ -57,9 +57,9 @@ class Planner:
         self._declined: SourceState | None = None
 
     def look(self, now: float) -> None:
-        """See how far ahead may be asked, and which attempts can't be relied on."""
+        """Find how far ahead to request, and which attempts can't be relied on."""
         state = self._state
-        self._let_go(now)
+        self._drop_read_ahead(now)
         self._look_ahead(now)
         for attempt in self._duplicate.doubtful(state, now):
             state.doubt(attempt)
@@ -67,7 +67,7 @@ class Planner:
             self._tracker.cut(attempt, stop, now)
 
     def plan(self, now: float) -> None:
-        """Want what is worth asking for, and find out when to look again."""
+        """Want slots for what is worth requesting, and find when to look again."""
         state = self._state
         self._planned = now
         room = state.unasked.count(state.ready, state.edge)
@@ -85,7 +85,7 @@ class Planner:
         self._set_wake(now)
 
     def decline(self, source: SourceState | None) -> None:
-        """Note whose granted slot was given back; None: nobody's, with each new event."""
+        """Note which source's granted slot was given back; None: no source's."""
         self._declined = source
 
     def withdraw(self) -> None:
@@ -94,7 +94,7 @@ class Planner:
             self._withdraw(source)
 
     def is_time(self, now: float) -> bool:
-        """Bytes come often; plans needn't be made more often than they can differ."""
+        """Return whether to plan again where only bytes came, which happens often."""
         if now >= self._planned + _QUIET or (self.wake is not None and now >= self.wake):
             return True
         later = self._planned + _QUIET
@@ -134,7 +134,7 @@ class Planner:
             self._tracker.actions.append(m.WantSlot(source.name, urgency))
 
     def assign(self, source: SourceState, now: float) -> Assignment | None:
-        """What the source should be asked for, if a slot is there."""
+        """Return what to request from the source, given a slot."""
         if len(source.attempts) >= source.spec.connections or not self._may_ask(source, now):
             return None
         second = self._duplicate.choose(self._state, source, now)
@@ -148,8 +148,8 @@ class Planner:
             return False
         return not source.silent or now >= self._duplicate.ask_again_at(self._state, source, now)
 
-    def _let_go(self, now: float) -> None:
-        when = self._read_ahead.let_go_at()
+    def _drop_read_ahead(self, now: float) -> None:
+        when = self._read_ahead.drop_at()
         if when is None or now < when:
             return
         state = self._state
@@ -161,7 +161,7 @@ class Planner:
 
     def _set_wake(self, now: float) -> None:
         state = self._state
-        times = [self._duplicate.wake(state, now), self._read_ahead.let_go_at()]
+        times = [self._duplicate.wake(state, now), self._read_ahead.drop_at()]
         times += self._failures.wake(now)
         for source in self._sources:
             if source.slot.urgency is not None:

@@ -1,14 +1,14 @@
-"""How far ahead of the client bytes are asked for.
+"""How far ahead of the client bytes are requested.
 
 Rules:
 - read-ahead begins with a few blocks and grows by what the client takes, so that it doubles each
   time the client has taken all of it, up to the window;
-- while the client waits for us, it's at least what the sources deliver in half a second: a
-  source far away would idle else until the head has come, whose source may be slow;
+- while the client waits, it's at least what the sources deliver in half a second: otherwise a
+  distant source would idle until the head block has come from a slow one;
 - it's never more than what the client takes in AHEAD seconds at its own rate, measured
   only while bytes are ready for it;
-- a client that takes nothing for LET_GO seconds while bytes are ready has paused: but for a
-  little to wake up with, what was read ahead is let go, until it takes again.
+- a client that takes nothing for DROP_AFTER seconds while bytes are ready has paused: what was read
+  ahead is dropped, except for a little to resume with, until it takes again.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from aprp.core.scheduling.blocks import EDGE
 from aprp.core.scheduling.messages import MIB
 
 AHEAD = 10.0
-LET_GO = 30.0
+DROP_AFTER = 30.0
 KEPT = EDGE
-"""Bytes that a paused client finds when it comes back."""
+"""Bytes that are kept for a paused client to resume with."""
 
 SMALLEST_WINDOW = 4 * EDGE
 
@@ -30,7 +30,7 @@ _LEAST = MIB
 _DECAY = 5.0
 
 _HUNGRY = 0.5
-"""Seconds of what the sources deliver that may be ahead of a client who waits for them."""
+"""Seconds of what the sources deliver that may be ahead of a client that waits for them."""
 
 _PROMPT = 0.05
 """Seconds in which a client takes what is ready if it waited for it."""
@@ -69,16 +69,16 @@ class ReadAhead:
         return most if own >= most else max(int(own), min(_LEAST, most))
 
     def resize(self, window: int) -> None:
-        """The limit changes."""
+        """Change the limit."""
         self._window = max(window, SMALLEST_WINDOW)
 
     def offered(self, now: float) -> None:
-        """There are bytes that the client may take."""
+        """Note that there are bytes for the client to take."""
         if self._since is None:
             self._since = now
 
     def took(self, count: int, now: float, more: bool) -> None:
-        """The client took ``count`` bytes; ``more`` tells whether others are ready."""
+        """Note that the client took ``count`` bytes; ``more``: others are ready."""
         if self.asleep:
             self.asleep = False
             self._grown, self._bytes, self._seconds = self._first, 0.0, 0.0
@@ -91,9 +91,9 @@ class ReadAhead:
         self._since = now if more else None
 
     def sleep(self) -> None:
-        """The client has paused: stop reading ahead until it takes something."""
+        """Stop reading ahead until the paused client takes something."""
         self.asleep = True
 
-    def let_go_at(self) -> float | None:
-        """When the client counts as paused, unless it takes something before."""
-        return None if self.asleep or self._since is None else self._since + LET_GO
+    def drop_at(self) -> float | None:
+        """Return when the client counts as paused, unless it takes something before."""
+        return None if self.asleep or self._since is None else self._since + DROP_AFTER

@@ -1,5 +1,5 @@
-"""In which order which bytes are asked of whom, so that one client gets one range of one file in
-order, early and evenly, from sources that differ and change.
+"""Decides which bytes are requested from which source, and when, so that one client gets one range
+of one file in order, early and evenly, from sources that differ and change.
 
 Pure: events in, actions out; it reads no clock and holds no body bytes.
 
@@ -43,9 +43,9 @@ event, with the same ``now`` or a later one.
   one has taken over the rest of its block. Events of an abandoned attempt that
   were already on their way are ignored.
 - When the client (or the transport's buffer, as the caller counts it) took bytes, send
-  ClientTook(count). All asking is bounded by it: a client that takes nothing is asked for at most
-  the window, so an exchange never has to be paused. There is no event for a pause: taking
-  nothing for LET_GO seconds while bytes are ready is one, and then Forget drops most of them.
+  ClientTook(count). It bounds every request: for a client that takes nothing, at most the window is
+  requested, so an exchange never has to be paused. There is no event for a pause: taking
+  nothing for DROP_AFTER seconds while bytes are ready is one, and then Forget drops most of them.
 - ``next_deadline()`` is the time, on the clock of ``now``, at which TimePassed must be sent if
   nothing else happened; None: no need. It is always later than the last ``now``, and may change
   with every ``handle``: arm one timer again after each.
@@ -140,7 +140,7 @@ class Scheduler:
         return self._tracker.actions
 
     def next_deadline(self) -> float | None:
-        """When TimePassed must be sent if nothing else happens before."""
+        """Return when TimePassed must be sent if nothing else happens before."""
         return None if self._over else self._planner.wake
 
     @property
@@ -170,7 +170,7 @@ class Scheduler:
 
     @property
     def in_flight(self) -> int:
-        """Bytes asked for and not yet here."""
+        """Bytes requested and not received yet."""
         return self._state.in_flight()
 
     @property
@@ -179,7 +179,7 @@ class Scheduler:
         return self._state.window or self._read_ahead.window(0.0, 0.0)
 
     def _take(self, now: float, event: Event) -> bool:
-        """Take in what happened; whether it's worth planning anew."""
+        """Take in what happened; return whether to plan again."""
         match event:
             case m.Granted():
                 self._granted(event, now)

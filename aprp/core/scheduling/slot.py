@@ -9,7 +9,7 @@ from aprp.core.scheduling.messages import Urgency
 
 @dataclass(slots=True)
 class WantedSlot:
-    """What a transfer did to get a slot at one source; read by others, changed by its methods.
+    """The slot that a transfer wants at one source; only its own methods change it.
 
     ``urgency`` is that of the want that waits, None for no want; ``since`` is when it was made.
     Until ``claim_until`` other sources leave this one the block that it is about to fetch.
@@ -28,10 +28,10 @@ class WantedSlot:
         self.since, self.claim_until = now, until
 
     def want(self, urgency: Urgency) -> bool:
-        """Want a slot, or want it more or less urgently; return whether that is news."""
-        news = self.urgency is not urgency
+        """Want a slot, or want it more or less urgently; return whether that changes anything."""
+        changed = self.urgency is not urgency
         self.urgency = urgency
-        return news
+        return changed
 
     def open_ahead(self) -> None:
         """Note that the slot is wanted with nothing to fetch yet."""

@@ -52,7 +52,7 @@ class SourceState:
 
     @property
     def silent(self) -> bool:
-        """It owes bytes and nobody believes that they come."""
+        """Whether it owes bytes that are no longer expected to come."""
         return any(attempt.doubted for attempt in self.attempts)
 
     @property
@@ -61,7 +61,7 @@ class SourceState:
         return sum(attempt.began is not None for attempt in self.attempts)
 
     def usable(self, now: float) -> bool:
-        """It may be asked now, and others may count on it."""
+        """Return whether it may be asked now, and be relied on by plans for others."""
         if self.slot.urgency is not None and now >= self.slot.claim_until:
             return False
         return self.retry_at <= now and not self.silent and not self.barred

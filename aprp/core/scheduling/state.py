@@ -1,7 +1,8 @@
-"""The state of one transfer: which bytes are held, which are asked of whom, which of neither.
+"""The state of one transfer: which bytes are held, which are requested, and
+from which source.
 
 Rules:
-- ``unasked`` is what is missing and not covered by an attempt that is believed in;
+- ``unasked`` is what is missing and not covered by an attempt that is expected to bring it;
 - at most two attempts cover any byte;
 - a byte is kept when it first comes, from whichever attempt;
 - an attempt that has nothing missing before it is over.
@@ -22,17 +23,17 @@ ENDLESS = MAX + 1
 """Stands for the end of a file whose length isn't known: beyond every position that can be read."""
 
 BASE_WASTE = 512 * KIB
-"""Bytes that may be fetched in vain however little was needed."""
+"""Bytes that may be wasted, however little was needed."""
 
 
 class TransferState:
     """Offsets of one transfer. ``stop`` is ENDLESS until the end is known.
 
     ``taken`` is the next byte owed to the client, ``ready`` the first after it that is missing,
-    ``edge`` the end of what may be asked now, ``window`` its distance from ``taken`` when nothing
-    clips it, ``slack`` the seconds until the client has taken all that is ready. ``returned``
-    counts how often bytes were put back, ``vain`` the bytes that came and weren't needed, or were
-    on their way when their attempt was abandoned.
+    ``edge`` the end of what may be requested now, ``window`` its distance from ``taken`` when
+    nothing clips it, ``slack`` the seconds until the client has taken all that is ready.
+    ``returned`` counts how often bytes were put back, ``wasted`` the bytes that came and weren't
+    needed, or were on their way when their attempt was abandoned.
     """
 
     def __init__(self, sources: list[SourceState], start: int, stop: int) -> None:
@@ -48,7 +49,7 @@ class TransferState:
         self.unasked = Spans((start, stop))
         self.attempts: dict[int, AttemptState] = {}
         self.returned = 0
-        self.vain = 0.0
+        self.wasted = 0.0
         self._numbers = 0
 
     @property
@@ -58,7 +59,7 @@ class TransferState:
 
     @property
     def head(self) -> AttemptState | None:
-        """The attempt that will bring the byte at ``ready``, the likeliest first."""
+        """The attempt that is likeliest to bring the byte at ``ready``."""
         best: AttemptState | None = None
         for attempt in self.attempts.values():
             if attempt.at <= self.ready < attempt.stop and (
@@ -97,19 +98,19 @@ class TransferState:
         return attempt
 
     def end(self, attempt: AttemptState) -> None:
-        """The attempt is over; what it owed goes back to the pool."""
+        """Remove the attempt; what it still owed goes back to the pool."""
         del self.attempts[attempt.number]
         self.sources[attempt.source].attempts.remove(attempt)
         if not attempt.doubted:
             self._give_back(attempt.at, attempt.stop)
 
     def doubt(self, attempt: AttemptState) -> None:
-        """The attempt stays, but its bytes may be asked of others."""
+        """Keep the attempt, and let other sources be asked for its bytes."""
         attempt.doubted = True
         self._give_back(attempt.at, attempt.stop)
 
     def believe(self, attempt: AttemptState) -> None:
-        """A doubted attempt gave a sign of life: it keeps what nobody else was asked for."""
+        """Trust a doubted attempt again: it keeps what no other source was asked for."""
         attempt.doubted = False
         stop = attempt.at
         for start, end in self._wanted_of(attempt):
@@ -120,17 +121,17 @@ class TransferState:
         attempt.stop = max(attempt.at, stop)
 
     def cut(self, attempt: AttemptState, stop: int) -> None:
-        """The attempt's end becomes ``stop``; what lies behind goes back to the pool."""
+        """Move the attempt's end to ``stop``; what lies behind goes back to the pool."""
         old, attempt.stop = attempt.stop, stop
         self._give_back(stop, old)
 
     def receive(self, attempt: AttemptState, count: int) -> list[tuple[int, int]]:
-        """``count`` bytes came; the parts of them that are new."""
+        """Take ``count`` bytes that came; return the parts of them that are new."""
         start, attempt.at = attempt.at, attempt.at + count
         fresh = list(self.missing.within(start, min(attempt.at, attempt.stop)))
-        self.vain += count
+        self.wasted += count
         for low, high in fresh:
-            self.vain -= high - low
+            self.wasted -= high - low
             self.missing.remove(low, high)
             self.unasked.remove(low, high)
         if fresh and fresh[0][0] == self.ready:
@@ -153,21 +154,21 @@ class TransferState:
         self.slack = (self.ready - self.taken) / rate
 
     def waste(self, count: float) -> None:
-        """Count bytes that come for nothing: they are on their way to an attempt that ends."""
-        self.vain += count
+        """Count bytes that are on their way to an attempt that ends."""
+        self.wasted += count
 
     def advance(self) -> None:
-        """Find ``ready`` again."""
+        """Move ``ready`` to the first byte that is missing."""
         first = self.missing.first(self.taken, self.stop)
         self.ready = self.stop if first is None else first[0]
 
     def may_waste(self, count: float, part: float) -> bool:
-        """Whether ``count`` bytes more in vain stay within that part of what is held."""
+        """Return whether ``count`` more wasted bytes stay within that part of what is held."""
         held = self.taken - self.start + self.buffered()
-        return self.vain + count <= BASE_WASTE + part * held
+        return self.wasted + count <= BASE_WASTE + part * held
 
     def forget(self, start: int, stop: int) -> list[tuple[int, int]]:
-        """Of ``[start, stop)`` nothing is held any longer; the parts that were."""
+        """Drop what is held of ``[start, stop)``; return the parts that were held."""
         held = Spans((start, stop))
         for low, high in self.missing.within(start, stop):
             held.remove(low, high)
@@ -190,19 +191,19 @@ class TransferState:
         return beyond
 
     def trim(self, attempt: AttemptState) -> int:
-        """Where the attempt may end since others have brought the rest; its ``at`` if nothing is
-        missing before it."""
+        """Return where the attempt may end since others have brought the rest; its ``at`` if
+        nothing is missing before it."""
         last = self.missing.last(attempt.at, attempt.stop)
         return attempt.at if last is None else last[1]
 
     def others_over(self, attempt: AttemptState, start: int, stop: int) -> Iterator[AttemptState]:
-        """Attempts besides this one that cover a part of ``[start, stop)``."""
+        """Give the other attempts that cover a part of ``[start, stop)``."""
         for other in list(self.attempts.values()):
             if other is not attempt and other.at < stop and start < other.stop:
                 yield other
 
     def covered(self, start: int, stop: int) -> int:
-        """The most attempts that cover any one byte of ``[start, stop)``."""
+        """Return the most attempts that cover any one byte of ``[start, stop)``."""
         marks = sorted(
             mark
             for a in self.attempts.values()

@@ -1,13 +1,13 @@
-"""Delay requests, our own: which block a source is asked for next, and when.
+"""Delay requests, our own: which block is requested from a source next, and when.
 
 Rules:
 - the next request goes out when what is left of the current one takes no longer than the new
   one's first byte needs, so that the source never idles;
 - a block is what the source delivers in a quarter of a second (see blocks);
-- it's taken at the first byte nobody was asked for, unless another source would have that block
-  a quarter of a second sooner: then the other is left its block and the next one is
-  looked at (after ECF, Lim et al. 2017, and BLEST, Ferlin et al. 2016, which choose paths for the
-  same reason: a slow one must not hold up what comes in order);
+- it begins at the first byte not requested yet, unless another source would have that block
+  a quarter of a second sooner: then that block is left to the other source, and the next one
+  is considered (after ECF, Lim et al. 2017, and BLEST, Ferlin et al. 2016, which choose paths
+  for the same reason: a slow one must not hold up delivery in order);
 - near the end, a source takes no more than half of what it could deliver until all sources
   would be done together; a source that can't deliver any of it in time takes nothing;
 - sources never measured get a modest first block each, side by side;
@@ -25,13 +25,13 @@ from aprp.core.scheduling.state import TransferState
 
 OPENING = MIB
 PATIENCE = 0.25
-"""Seconds by which another source must have a block sooner to be left it; half a window's worth
-where that's less, since the others can't go on further while they wait."""
+"""Seconds by which another source must be sooner for a block to be left to it; half a window's
+worth where that's less, since the others stall while they wait."""
 
 MOST_OPENING = 4 * MIB
 GUESS = 12e6
-"""Bytes of a first block per second of the time it took to connect: a far source needs more to
-do until it can be told what to do next."""
+"""Bytes of a first block per second of the time it took to connect: a distant source needs
+more work until its next request can reach it."""
 
 _SMALLEST_OPENING = 256 * KIB
 _PROVING_DISTANCE = MIB
@@ -49,7 +49,7 @@ class Adaptive:
     def choose(
         self, state: TransferState, source: SourceState, now: float
     ) -> tuple[int, int] | None:
-        """The range to ask of the source now; None for nothing."""
+        """Return the range to request from the source now; None for nothing."""
         if (due := self.due(state, source, now)) is None or due > now:
             return None
         if source.rating.rate is None:
@@ -57,12 +57,12 @@ class Adaptive:
         return self._place_block(state, source, now)
 
     def due(self, state: TransferState, source: SourceState, now: float) -> float | None:
-        """When the source has to be asked for its next block; None: not before something comes."""
+        """Return when to request the source's next block; None: not before something comes."""
         return forecast.due(state, source, now)
 
     def opens_ahead(self, state: TransferState, source: SourceState, now: float) -> bool:
-        """A far source that was never measured is connected to once more while its first block
-        is on its way, so that the next request can go out as soon as its rate is known."""
+        """Return whether to open a second connection to a distant source that was never measured
+        while its first block comes, so that the next request goes out once its rate is known."""
         return (
             source.rating.rate is None
             and len(source.attempts) == 1 < source.spec.connections
@@ -96,7 +96,7 @@ class Adaptive:
     def _is_sooner(
         self, state: TransferState, other: SourceState, source: SourceState, now: float
     ) -> bool:
-        """A measured source would have the next block before this one could begin it."""
+        """Return whether a measured source would have the next block before this one began it."""
         if other.rating.rate is None or other.failures:
             return False
         finish = forecast.free_at(state, other, now)
@@ -165,14 +165,14 @@ class Adaptive:
         return blocks.tail_size(size, share, floor, rate, spare=source.spare)
 
     def _wait_for_window(self, state: TransferState, span: tuple[int, int], size: int) -> bool:
-        """Only a sliver of the window is free: wait until it's worth a request. Not until it's
-        all of a block: for a far source of a small window that would be too late each time."""
+        """Return whether to wait, since only a sliver of the window is free. A whole block isn't
+        waited for: for a distant source in a small window that would always be too late."""
         sliver = span[1] == state.edge < state.stop and span[1] - span[0] < size / 2
         return sliver and bool(state.attempts or state.ready > state.taken)
 
 
 class _Other:
-    """Another source, as it would go on if it were left some blocks."""
+    """Another source, and when it would be free if some blocks were left to it."""
 
     def __init__(self, state: TransferState, source: SourceState, now: float) -> None:
         self.rate = forecast.lane_rate(state, source)
@@ -182,19 +182,19 @@ class _Other:
         self._size = forecast.block_size(state, source, self.rate * self.lanes)
 
     def finish(self, size: int) -> float:
-        """When it would have a block of ``size``."""
+        """Return when it would have a block of ``size``."""
         return self.free + size / self.rate
 
     def take(self, room: int) -> int:
-        """It's left its next block; the size of that."""
+        """Leave it its next block; return the size of that."""
         size = min(self._size, room)
         self.free += size / (self.rate * self.lanes)
         return size
 
 
 def _roomy(state: TransferState, near: int, size: int) -> tuple[int, int] | None:
-    """The head, or the first gap at or after ``near`` that has room for ``size``, or the largest:
-    a far source between the blocks of others would soon have nothing to do."""
+    """Return the head, or the first gap from ``near`` on with room for ``size``, or the largest
+    gap: a distant source between the blocks of others would soon be idle."""
     largest: tuple[int, int] | None = None
     for span in state.unasked.within(near, state.edge):
         if span[0] == state.ready or span[1] - span[0] >= size:

@@ -1,7 +1,7 @@
 """The delay policies of sphttp: what ``normal``, ``diff``, ``inv`` and ``static`` have in common.
 
 The file is cut into blocks of one size, a source has one block at a time, and its next one is found
-by its position in the queue of blocks that nobody was asked for, in file order. The policies
+by its position in the queue of blocks not requested yet, in file order. The policies
 differ in that position.
 
 Source: sphttp (2018), after Funasaka et al., "An adaptive parallel downloading method for proxy
@@ -33,12 +33,12 @@ class BlockQueue(ABC):
 
     @abstractmethod
     def position(self, state: TransferState, source: SourceState, now: float) -> int:
-        """How many blocks of the queue the source leaves to others, at least 0."""
+        """Return how many blocks of the queue the source leaves to others, at least 0."""
 
     def choose(
         self, state: TransferState, source: SourceState, now: float
     ) -> tuple[int, int] | None:
-        """The block to ask of the source now; None while it has one, or for nothing."""
+        """Return the block to request from the source now; None while it has one, or for none."""
         if source.attempts or self._stopped.get(source.name) == state.returned:
             return None
         size = min(self._size, max(blocks.EDGE, state.window // 2))
@@ -55,7 +55,7 @@ class BlockQueue(ABC):
         return chosen
 
     def due(self, state: TransferState, source: SourceState, now: float) -> float | None:
-        """A source is asked when it has nothing to do."""
+        """Return now for a source that is idle."""
         return None if source.attempts else now
 
     def opens_ahead(self, state: TransferState, source: SourceState, now: float) -> bool:
@@ -70,8 +70,8 @@ class BlockQueue(ABC):
         self._delivered[source.name] += 1
 
     def _queue(self, state: TransferState, size: int) -> Iterator[tuple[int, int]]:
-        """The blocks inside the window that nobody was asked for; one that the window cuts is
-        left until it fits, unless nothing else is going on."""
+        """Give the blocks inside the window not requested yet; one that the window cuts is left
+        until it fits, unless nothing else is in progress."""
         for start, stop in state.unasked.within(state.ready, state.edge):
             while start < stop:
                 end = min((start // size + 1) * size, stop)

@@ -8,7 +8,7 @@ from aprp.core.scheduling.state import TransferState
 
 
 class Normal(BlockQueue):
-    """``normal``: the first block nobody was asked for."""
+    """``normal``: the first block not requested yet."""
 
     def position(self, state: TransferState, source: SourceState, now: float) -> int:
         return 0

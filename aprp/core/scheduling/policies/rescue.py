@@ -1,18 +1,18 @@
-"""Duplicate requests, our own: what is asked a second time because it's late.
+"""Duplicate requests, our own: which bytes are requested a second time because they are late.
 
 Rules:
 - when the head block needs more than LATE and another source would have it in half the time, the
   other gets its suffix, and the first attempt's end is cut back to where both are done at once;
-- a block that turns out to take far longer than blocks should is cut back, and what was behind
-  goes to whoever is free;
-- when nothing is left to ask for, a source that is free takes over the suffix of the attempt
+- a block that takes far longer than blocks should is cut back, and the rest of it goes to any
+  source that is free;
+- when nothing is left to request, a source that is free takes over the suffix of the attempt
   that would be the last to finish (as the end game of other downloaders, but nothing is fetched
   twice), if that saves more time than is lost by what the other has already sent;
 - an attempt silent for longer than its source ever was gives its bytes back to the pool, wherever
-  they lie. Should it wake up, it keeps what nobody else was asked for; it's dropped when another
-  is asked for its next byte. No timeout is waited for (Dean and Barroso, The Tail at Scale, 2013:
-  hedged and tied requests);
-- a head that nobody is about to ask for is asked for at once, on a further connection.
+  they lie. If it resumes, it keeps what no other source was asked for; it's dropped when another
+  is asked for its next byte. No timeout has to pass first (Dean and Barroso, The Tail at Scale,
+  2013: hedged and tied requests);
+- a head that no source is about to request is requested at once, on a further connection.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from aprp.core.scheduling.state import TransferState
 
 LATE = 0.3
 SPARE = 0.003
-"""Part of the bytes held that may be fetched in vain for the sake of speed ..."""
+"""Part of the bytes held that may be wasted for speed ..."""
 
 NEED = 0.02
-"""... and of a client that waits."""
+"""... and for a client that waits."""
 
 SILENT = 0.15
 UNKNOWN_SILENT = 0.75
@@ -54,7 +54,7 @@ class AdaptiveRescue:
         self._silences: Counter[str] = Counter()  # by source, since it was last heard from
 
     def choose(self, state: TransferState, source: SourceState, now: float) -> Assignment | None:
-        """What the source should be asked for before anything else; None for nothing special."""
+        """Return what to request from the source before anything else, or None."""
         if len(source.attempts) >= source.spec.connections:
             return None
         if state.unasked.holds(state.ready) and state.ready < state.edge:
@@ -92,7 +92,7 @@ class AdaptiveRescue:
         return last + _PATIENCE[min(times, len(_PATIENCE)) - 1]
 
     def overlong(self, state: TransferState, now: float) -> list[tuple[AttemptState, int]]:
-        """Attempts to be cut back, and to where."""
+        """Return the attempts to cut back, and to where."""
         rates = forecast.all_rates(state, now)
         cuts = []
         for source in state.sources.values():
@@ -112,7 +112,7 @@ class AdaptiveRescue:
         return cuts
 
     def wake(self, state: TransferState, now: float) -> float | None:
-        """When to look again if nothing comes."""
+        """Return when to look again if nothing comes."""
         times = [
             self._doubt_at(state, attempt, now)
             for attempt in state.attempts.values()
@@ -144,7 +144,8 @@ class AdaptiveRescue:
         return attempt.heard_at + max(UNKNOWN_SILENT, 3 * max(answered))
 
     def _orphan(self, state: TransferState, source: SourceState, now: float) -> Assignment | None:
-        """The head was given back: whoever has it first asks at once, unless one is about to."""
+        """Assign a head that was given back to the source that brings it first, unless some source
+        is about to request it."""
         soon = [
             due
             for p in state.sources.values()
@@ -163,7 +164,7 @@ class AdaptiveRescue:
     def _is_best(
         self, state: TransferState, source: SourceState, head: AttemptState | None, now: float
     ) -> bool:
-        """No other source that may be asked would have the head sooner."""
+        """Return whether no other source that may be asked would have the head sooner."""
         mine = self._arrival(state, source, now)
         return all(
             (mine, source.order) <= (self._arrival(state, other, now), other.order)
