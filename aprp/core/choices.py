@@ -41,7 +41,7 @@ class Redirects(StrEnum):
 
 
 class Compare(StrEnum):
-    """Whether a further source is first asked for a few bytes that are already held."""
+    """Whether to compare the first bytes of each further source before using it."""
 
     OFF = "off"
     SAMPLE = "sample"

@@ -23,12 +23,12 @@ def least_for_each(limit: int) -> int:
 
 
 def most_for_sources(limit: int, clients: int) -> int:
-    """The connections that sources may have while clients have so many."""
+    """Return how many connections sources may have while clients have `clients`."""
     return max(least_for_each(limit), min(usable(limit) // 2, usable(limit) - clients))
 
 
 def most_for_clients(limit: int, sources: int) -> int:
-    """The connections that clients may have while sources have so many."""
+    """Return how many connections clients may have while sources have `sources`."""
     return usable(limit) - max(sources, least_for_each(limit))
 
 
@@ -38,5 +38,5 @@ def most_accepted(limit: int, sources: int) -> int:
 
 
 def most_idle(sources: int) -> int:
-    """The idle ones among the connections to sources, where these may be so many."""
+    """Return how many idle connections to sources to keep within a limit."""
     return min(IDLE, sources // 2)

@@ -23,18 +23,18 @@ from zope.interface import implementer
 from aprp.config import CertificateSettings
 
 LOOK_SECONDS = 30.0
-"""Between two looks at the files."""
+"""Seconds between two checks of the files."""
 _CIPHERS = AcceptableCiphers.fromOpenSSLCipherString("ECDHE+AESGCM:ECDHE+CHACHA20")
 _PROTOCOLS = (b"http/1.1",)
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
-"""What changes when one of the files does."""
+"""Return a value that changes when one of the files does."""
 
 
 class CannotUse(Exception):
-    """A certificate that can't be used; the text says which file, and why."""
+    """Raised for an unusable certificate; the text says which file, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +71,11 @@ class Certificates(TimerService):
         return Loaded(tuple(settings), contexts, first, stamp)
 
     def adopt(self, loaded: Loaded) -> None:
-        """Use these for the connections that begin from now on."""
+        """Use these certificates for new connections."""
         self._loaded = loaded
 
     def look(self) -> None:
-        """Read the files again if one of them changed."""
+        """Reload the files if one of them changed."""
         stamp = _stamp(self._loaded.settings)
         if stamp == self._loaded.stamp:
             return
@@ -90,7 +90,7 @@ class Certificates(TimerService):
             self._log.info("certificates reloaded")
 
     def wrap(self, factory: IProtocolFactory) -> TLSMemoryBIOFactory:
-        """The factory, behind TLS."""
+        """Wrap a factory in TLS."""
         return TLSMemoryBIOFactory(self, False, factory)
 
     def serverConnectionForTLS(self, protocol: Any) -> SSL.Connection:

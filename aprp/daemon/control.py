@@ -21,14 +21,14 @@ from twisted.protocols.basic import LineOnlyReceiver
 from aprp.config import Settings
 
 MOST_BYTES = 65536
-"""Of a request."""
+"""The maximum length of a request."""
 
 Handler = Callable[..., Any]
 """Takes the arguments, which are text; gives what can be JSON, or an awaitable of it."""
 
 
 class CannotDo(Exception):
-    """A command that can't be carried out; the text says why, and what to do."""
+    """Raised when a command can't be executed; the text says why, and what to do."""
 
 
 def socket_of(settings: Settings, environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:

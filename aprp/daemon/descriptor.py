@@ -57,7 +57,7 @@ class Descriptor:
         return cls(os.dup(number))
 
     def write(self, line: bytes) -> bool:
-        """Write a line; False where there is no room, and then nothing of it is written."""
+        """Write a line. Return False if there is no room; then nothing is written."""
         self._rest = self._rest[self._some(self._rest) :]
         if self._rest:
             return False

@@ -1,4 +1,4 @@
-"""Opening the logs, at the start and at a reload alike."""
+"""Open the logs at startup and on reload."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Losses:
         self._unreported = 0
 
     def add(self) -> None:
-        """A line was dropped."""
+        """Count a dropped line."""
         self.total += 1
         self._unreported += 1
 
@@ -69,10 +69,10 @@ class StreamSink:
             self._losses.add()
 
     def reopen(self) -> None:
-        """Nothing to do: a stream has no name to open anew."""
+        """Do nothing: a stream can't be reopened."""
 
     def close(self) -> None:
-        """Nothing to do: the stream is the process's, not ours."""
+        """Do nothing: the stream belongs to the process."""
 
 
 class RotatingFile:
@@ -156,7 +156,7 @@ Sink = StreamSink | RotatingFile
 
 
 def standard_output() -> StreamSink:
-    """Standard output as it is now."""
+    """The current standard output."""
     return StreamSink(sys.stdout)
 
 

@@ -58,7 +58,7 @@ class Ports(MultiService):
         return [listener.bound for listener in self.listeners if listener.bound is not None]
 
     def accept(self, accepting: bool) -> None:
-        """Leave who comes from now on in the kernel's queue, or accept again."""
+        """Stop accepting connections, which then wait in the kernel's queue, or resume."""
         for listener in self.listeners:
             listener.accept(accepting)
 
@@ -82,11 +82,11 @@ class Ports(MultiService):
         return PortChange(tuple(opened), tuple(after))
 
     async def undo(self, change: PortChange) -> None:
-        """Close what was opened for the change."""
+        """Undo a change: close what was opened for it."""
         await gatherResults([each.stopService() for each in change.opened])
 
     def make(self, change: PortChange) -> Deferred[Any]:
-        """Keep what was opened; fires when the ports that aren't wanted any more are closed."""
+        """Keep what was opened. Fires when the ports that are no longer wanted are closed."""
         closed = [each for each in self.listeners if each not in change.after]
         self.listeners = change.after
         for listener in change.opened:
@@ -119,5 +119,5 @@ async def open_all(wanted: Sequence[tuple[Ports, Sequence[str]]]) -> list[PortCh
 
 
 def _is_passed(where: str) -> bool:
-    """Whether the socket is one that the service manager passed at the start, and only then."""
+    """Whether the socket is one that the service manager passes at startup only."""
     return where.removeprefix("haproxy:").startswith("systemd:")

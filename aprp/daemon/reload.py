@@ -28,15 +28,15 @@ class Reloadable(Protocol):
     """The daemon as a reload sees it."""
 
     async def change(self, loaded: Loaded) -> None:
-        """Run by these settings, or raise `CannotServe` and go on as before."""
+        """Apply these settings, or raise `CannotServe` and change nothing."""
         ...
 
     def reopen_logs(self) -> None:
-        """Open the log files anew."""
+        """Reopen the log files."""
         ...
 
     def describe(self) -> str:
-        """Say where it listens."""
+        """Return where it listens."""
         ...
 
 

@@ -120,7 +120,7 @@ class Mirror(Resource):
 
 
 class _Server(QuietSite):
-    """A site whose connections can be ended."""
+    """A site whose connections can be closed at once."""
 
     def __init__(self, resource: Resource) -> None:
         super().__init__(resource, parsePOSTFormSubmission=False)

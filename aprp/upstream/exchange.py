@@ -87,14 +87,14 @@ class SourceRequest:
     timeouts: Timeouts
     body: IO[bytes] | Inflow | None = None
     interim: Callable[[ResponseHead], None] | None = None
-    """Told of each 1xx answer that comes before the final one."""
+    """Called with each 1xx response before the final one."""
     gather: float = 0.0
     """Seconds for which a body that comes in small pieces may be left to gather: each read of the
     socket costs about the same, whatever it brings. Its beginning and its end aren't held up."""
     upgrade: Offer | None = None
     """The protocol that the connection may change to. Its fields are among `fields`."""
     tally: SourceTally = UNCOUNTED
-    """Where the request and what comes of it are counted."""
+    """The tally that counts the request and its response."""
 
     @property
     def repeatable(self) -> bool:
@@ -140,7 +140,7 @@ class Exchange(Protocol):
         ...
 
     def send_on(self, inflow: Inflow) -> Deferred[None]:
-        """After a 101, send the source what comes; fires as `Inflow.flow` does."""
+        """After a 101, send incoming bytes to the source. Fires like `Inflow.flow`."""
         ...
 
     def hang_up(self) -> None:

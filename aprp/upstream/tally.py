@@ -93,7 +93,7 @@ class SourceTally:
         self.told = told
 
     def answered(self, status: int, latency: float, now: float) -> None:
-        """Count a response head that came `latency` seconds after its request."""
+        """Count a response head that arrived `latency` seconds after its request."""
         self.latency.observe(latency)
         before = self.mean_latency
         self.mean_latency = latency if before is None else before + (latency - before) / 8

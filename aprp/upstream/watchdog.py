@@ -1,4 +1,4 @@
-"""One timer for everything that something waits for, cheap to set anew with every byte."""
+"""One timer per connection for all its timeouts, cheap to restart with every byte."""
 
 from __future__ import annotations
 

@@ -198,7 +198,7 @@ class StrictChannel(ClosingChannel):
         self._watchdog.expect(min(silence, self._noted_until - now))
 
     def _time_inflow(self, reading: bool) -> None:
-        """Time a client whose body is streamed, while it is its turn to send."""
+        """Start the timeout of a client that has to send its body."""
         if not reading or self._inflow is None or self._body_limits is None:
             self._watchdog.rest()
             self._unnoted = self.limits.body_progress  # what comes next begins a new count
@@ -231,7 +231,7 @@ class StrictChannel(ClosingChannel):
             self._networkProducer.pauseProducing()
 
     def switch_protocols(self) -> Inflow:
-        """Give what comes from now on, and what came already, to no further request."""
+        """Drop all further bytes of the connection; no other request gets them."""
         self.persistent = False
         inflow = self._inflow = Inflow(self._networkProducer)
         data, self._dataBuffer = b"".join(self._dataBuffer), []

@@ -77,7 +77,7 @@ class ClosingChannel(HTTPChannel):
             self.refuse(Refusal(408, "the request timed out"))
 
     def refuse(self, refusal: Refusal) -> None:
-        """Answer, take no more, and close once the client could read the answer."""
+        """Respond, stop reading, and close once the client has had time to read the response."""
         if self._closing:
             return
         failure = failure_of(refusal)
@@ -171,7 +171,7 @@ class ClosingChannel(HTTPChannel):
             self.transport.loseConnection()
 
     def reset(self) -> None:
-        """Take no more, send what was written, then RST: for a body that a FIN would complete."""
+        """Stop reading, send what was written, then reset: for a body that a FIN would complete."""
         self._closing = True
         self.setTimeout(None)
         self.setRawMode()

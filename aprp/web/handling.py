@@ -1,4 +1,4 @@
-"""The work that answers one request: begun, stopped when the client leaves, its failure told."""
+"""Run the handler of a request: start it, cancel it when the client leaves, report its failure."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from aprp.core.http.heads import MalformedMessage
 from aprp.web.failures import Refusal
 
 HELD = 65536
-"""Bytes that are held for whoever will take them."""
+"""Bytes held until someone takes them."""
 
 
 @implementer(IPushProducer)
@@ -42,9 +42,9 @@ class Inflow:
         self.received = 0
         """Bytes, without their framing."""
         self.over = False
-        """Whether all of them came."""
+        """Whether the body has arrived completely."""
         self.moved: Callable[[], None] = lambda: None
-        """Called when bytes came."""
+        """Called when bytes arrived."""
         self._network = network
         self._decoder = decoder
         self._reading = reading
@@ -58,7 +58,7 @@ class Inflow:
 
     @property
     def unread(self) -> bool:
-        """Whether a body has begun whose end hasn't come."""
+        """Whether a body has begun and not ended."""
         return self._decoder is not None and not self.over
 
     def flow(self, sink: IConsumer) -> Deferred[None]:
@@ -71,7 +71,7 @@ class Inflow:
     # What the channel says.
 
     def feed(self, data: bytes) -> bytes:
-        """Take what came; return what is no part of it."""
+        """Take received bytes and return those that don't belong to the body."""
         if self._stopped or self._error is not None:
             return b""
         pieces, rest = [data], b""

@@ -34,7 +34,7 @@ class Passwords:
         self._fitted: dict[bytes, None] = {}
 
     async def user_of(self, request: Fields) -> str | None:
-        """The user whose name and password the request has; None where it has none that fit."""
+        """Return the user of the request's name and password, or None if they aren't valid."""
         credentials = _credentials(request)
         if credentials is None:
             return None

@@ -43,7 +43,7 @@ class ProxyRequest(Request):
     transport: Any
     target: Target
     fields: Fields
-    """The request's fields as they came."""
+    """The request's fields as received."""
     authority: bytes = b""
     """Host, or the authority of an absolute-form target; empty where HTTP/1.0 gave none."""
 
@@ -63,7 +63,7 @@ class ProxyRequest(Request):
         self._number = next(_numbers)
         self.route = "-"
         self.names_sources = False
-        """Whether the client named the sources, so that it may be told of them by name."""
+        """Whether the client named the sources itself, so that responses may name them."""
         self.upstream: str | None = None
         self.resumes = 0
         self.duplicates = 0
@@ -88,7 +88,7 @@ class ProxyRequest(Request):
 
     @property
     def peer_host(self) -> str:
-        """The address that the connection comes from."""
+        """The address of the connection's peer."""
         return str(getattr(self.getClientAddress(), "host", None) or UNKNOWN)
 
     @property
@@ -98,7 +98,7 @@ class ProxyRequest(Request):
 
     @property
     def arrived(self) -> float:
-        """When it came, in unix time."""
+        """When it arrived, in Unix time."""
         return self._arrived
 
     @property
@@ -115,7 +115,7 @@ class ProxyRequest(Request):
 
     @property
     def forwarded_by_trusted(self) -> bool:
-        """Whether the peer is a proxy whose word about the client is passed on."""
+        """Whether the peer is a trusted proxy."""
         return bool(self.site.clients.believes(self.peer_host))
 
     def process(self) -> None:
@@ -146,7 +146,7 @@ class ProxyRequest(Request):
             super().handleContentChunk(data)
 
     def discard(self) -> None:
-        """Forget a request that was refused while it came in."""
+        """Discard a request that was refused while it was received."""
         if self.content is not None:
             self.content.close()
 

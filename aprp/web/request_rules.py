@@ -43,7 +43,7 @@ class BodyLimits:
     most: int
     seconds: float
     streamed: bool = False
-    """Whether it goes to the upstream as it comes."""
+    """Whether the body is streamed to the upstream."""
     route: str = "-"
     """The path of the route that they are from."""
 
@@ -80,7 +80,7 @@ def parse_request_line(line: bytes) -> RequestLine:
 
 
 def check_host_field(line: RequestLine, fields: Fields) -> bytes:
-    """The authority asked for; raises `Refusal` (section 3.2)."""
+    """Return the requested authority. Raise `Refusal` (section 3.2)."""
     hosts = fields.all(b"host")
     if len(hosts) > 1:
         raise Refusal(400, "the request has more than one Host field")

@@ -66,7 +66,7 @@ class Refused(Resource):
 
 
 class RouteTree(Resource):
-    """The root: its children are the routes, found by the path's bytes as they came."""
+    """The root resource: finds the route by the path's raw bytes."""
 
     def __init__(
         self,

@@ -57,7 +57,7 @@ class ProxySite(Site):
         self.stopping = False
         """Whether no connection outlasts the answer that it waits for."""
         self.accept: Callable[[bool], None] = lambda accepting: None
-        """Called with False while no more connections are to be accepted."""
+        """Called with False to stop accepting connections, and True to resume."""
         self._was_full = False
         self._emptied: Deferred[None] = Deferred(lambda done: done.callback(None))
         self._tree = tree

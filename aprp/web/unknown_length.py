@@ -31,7 +31,7 @@ LONGEST = 1 << 20
 
 
 class CannotCut(Exception):
-    """The range that is asked for in the path can't be cut out of a file of unknown length."""
+    """Raised when a range in the path can't be served from a file of unknown length."""
 
 
 class _Held:
@@ -92,7 +92,7 @@ def _range_to_cut(asked: RequestedRange, current: Validators) -> FromTo | None:
 async def _cut(
     response: OneResponse, start: int, stop: int, arrived: Arrived
 ) -> tuple[Plan, bytes]:
-    """Read on to `stop`, or to the end of the file, which tells its length."""
+    """Read up to `stop`, or to the end of the file, which reveals its length."""
     skipped = await response.relay(Collector(), arrived, start) if start else 0
     held = Collector(stop - start)
     count = await response.relay(held, arrived, stop - start) if skipped == start else 0

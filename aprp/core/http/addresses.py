@@ -117,7 +117,7 @@ def parse_address(text: str) -> Address | None:
 
 
 def refused_port(port: int) -> str | None:
-    """Why a port may not be asked; None where it may."""
+    """Return why a port isn't allowed, or None if it is."""
     if port in (80, 443) or port >= 1024:
         return None
     return f"port {port} isn't 80, 443 or at least 1024"

@@ -91,7 +91,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """206 with several ranges, in the order asked for."""
+    """206 with several ranges, in the requested order."""
 
     ranges: tuple[Range, ...]
     complete: int
@@ -209,7 +209,7 @@ def _part_of_unknown(asked: RequestedRange, sent: Spec, held: Range) -> Plan:
 
 
 def _reachable(plan: Plan, held: Range, validators: Validators) -> bool:
-    """Whether the plan's bytes can all be had: here, or by asking on for the same version."""
+    """Whether all bytes of the plan are available, here or by resuming the same version."""
     if validators.strong() is not None or not isinstance(plan, Part | Parts):
         return True
     return (

@@ -15,7 +15,7 @@ from aprp.core.http.fields import Fields
 
 UNKNOWN = "unknown"
 _PREFIX = 64
-"""Bits of an IPv6 address that name a network: whoever has one has all of its addresses."""
+"""The prefix length of an IPv6 network: one client may use all of its addresses."""
 
 
 def within(address: str, networks: Sequence[Network]) -> bool:

@@ -129,7 +129,7 @@ def rewrite_location(
 
 
 def resolve_location(value: bytes, asked: bytes) -> bytes:
-    """A Location as an absolute path where it is relative to the path that was asked for."""
+    """Turn a Location relative to the requested path into an absolute path."""
     if _ABSOLUTE.fullmatch(value) or not value.isascii():
         return value
     return urljoin(asked, value)

@@ -46,7 +46,7 @@ def decoder_for(framing: Framing) -> Decoder:
 
 
 class LengthDecoder:
-    """A body of so many bytes, or up to the close when None."""
+    """A body with a declared length, or up to the close if it is None."""
 
     def __init__(self, length: int | None) -> None:
         self.done = length == 0

@@ -17,7 +17,7 @@ _STRAY = re.compile(rb"\r(?!\n|\Z)|(?<!\r)\n")
 
 
 class MalformedMessage(Exception):
-    """What came isn't an HTTP/1.x message that has just one reading; the text says why."""
+    """Raised for a message that isn't HTTP/1.x or is ambiguous; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ def signature(rules: LinkRules, path: bytes, expires: bytes, client: str) -> byt
 
 
 def check_link(rules: LinkRules, path: bytes, query: bytes, client: str, now: float) -> bytes:
-    """The query that goes on to the source; raises LinkRefused. `now` is unix time."""
+    """Return the query to forward to the source. Raise LinkRefused. `now` is Unix time."""
     link = take_apart(rules, query)
     if link.signature is None or link.expires is None:
         name = rules.parameter.decode("ascii")

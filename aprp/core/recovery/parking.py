@@ -30,6 +30,6 @@ class Parking:
         return max(self._files.get(file, 0.0), self.whole_until(now))
 
     def whole_until(self, now: float) -> float:
-        """Return when the source as a whole may be asked again: when fewer files are parked."""
+        """Return when the source as a whole may be used again: when fewer files are parked."""
         times = sorted((until for until in self._files.values() if until > now), reverse=True)
         return times[SEVERAL - 1] if len(times) >= SEVERAL else 0.0

@@ -1,4 +1,4 @@
-"""What a source's status says about asking it again."""
+"""Which statuses of a source to retry."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class AttemptState:
 
     @property
     def whole(self) -> bool:
-        """Whether all that was requested came."""
+        """Whether everything that was requested has arrived."""
         return self.began is not None and self.at >= self.wire_stop
 
     def answered(self, stop: int, now: float) -> None:
@@ -44,5 +44,5 @@ class AttemptState:
         self.wire_stop = stop
 
     def heard(self, now: float) -> None:
-        """Note that something of it came."""
+        """Record that bytes of it arrived."""
         self.heard_at = now

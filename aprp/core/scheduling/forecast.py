@@ -49,7 +49,7 @@ def lane_rate(state: TransferState, source: SourceState) -> float:
 
 
 def all_rates(state: TransferState, now: float) -> float:
-    """Bytes a second of all sources that were measured and may be asked, together."""
+    """The total rate, in bytes per second, of all sources that are measured and usable."""
     return sum(source.rating.rate or 0.0 for source in state.sources.values() if source.usable(now))
 
 
@@ -94,7 +94,7 @@ def left(attempt: AttemptState, rate: float, now: float) -> float:
 
 
 def begins(state: TransferState, source: SourceState, attempt: AttemptState, now: float) -> float:
-    """When the attempt's first byte comes, or ``now`` if it has."""
+    """Return when the attempt's first byte is expected, or ``now`` if it has arrived."""
     if attempt.began is not None:
         return now
     measured = source.rating.first_byte(attempt.warm)

@@ -57,12 +57,12 @@ class InService:
 
     @property
     def out(self) -> frozenset[str]:
-        """The sources that may not be asked."""
+        """The sources that are out of service."""
         unwell = (name for (name, _), health in self._health.items() if not health.well)
         return frozenset(self._drained).union(unwell)
 
     def why_out(self, source: str) -> str | None:
-        """Return why a source may not be asked, None where it may."""
+        """Return why a source is out of service, or None if it is in service."""
         if source in self._drained:
             return DRAINED
         for (name, _), health in self._health.items():

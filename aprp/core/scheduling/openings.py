@@ -18,14 +18,14 @@ class Openings:
         self._wanted: dict[str, bool] = {}
 
     def want(self, source: str) -> bool:
-        """Note that a slot is wanted; return whether the arbiter has to be asked for one."""
+        """Record that a slot is wanted. Return whether to request one from the arbiter."""
         if source in self._wanted:
             self._wanted[source] = True
             return False
         return True
 
     def withdraw(self, source: str) -> None:
-        """Note that a slot isn't wanted any more."""
+        """Record that a slot is no longer wanted."""
         if source in self._wanted:
             self._wanted[source] = False
 

@@ -48,14 +48,14 @@ class Meter:
         self.total = 0.0
 
     def add(self, count: int, seconds: float) -> None:
-        """``count`` bytes came within ``seconds``."""
+        """Record that ``count`` bytes arrived within ``seconds``."""
         keep = exp(-seconds / self._decay)
         self._bytes = self._bytes * keep + count
         self._seconds = self._seconds * keep + seconds
         self.total += seconds
 
     def set(self, rate: float, seconds: float) -> None:
-        """As if ``rate`` was all that was measured, over so many seconds."""
+        """Reset the measurement to ``rate`` over a number of seconds."""
         self._bytes, self._seconds = rate * seconds, seconds
 
     @property
@@ -150,7 +150,7 @@ class Rating:
             self.parking.park(file, now, parked)
 
     def delivered(self) -> None:
-        """Note that bytes came: failures in a row end."""
+        """Record that bytes arrived, which ends a series of failures."""
         self.failures = 0
 
     def connection_left(self, most: int) -> None:
@@ -231,7 +231,7 @@ class Rating:
 
 
 REMEMBERED = 4096
-"""Sources whose ratings are kept; strangers may name any number."""
+"""How many sources to keep ratings of; clients may name any number."""
 
 
 class Ratings:

@@ -1,4 +1,4 @@
-"""Sending the body of a request: from a file, or as it comes from a client."""
+"""Send the body of a request, from a file or streamed from a client."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def send_file(file: IO[bytes], transport: Any, waiting: Waiting) -> None:
 
 
 def send_inflow(inflow: Inflow, chunked: bool, transport: Any, waiting: Waiting) -> Deferred[None]:
-    """Send what comes, in chunks or as it is; fires when all was written, fails as it does."""
+    """Stream the body, chunked or as it is. Fires when all was written; fails as the body does."""
     return inflow.flow(_Outward(transport, chunked, waiting)).addCallback(
         lambda _: _end(transport, chunked, waiting)
     )

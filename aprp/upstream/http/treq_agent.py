@@ -28,7 +28,7 @@ from aprp.upstream.http.agent import Agent
 from aprp.upstream.tally import UNCOUNTED, SourceTally
 
 GATHER = 0.004
-"""Seconds between two reads of a body that comes slowly."""
+"""Seconds between two reads of a slow body."""
 _NO_COOKIES = IndexableCookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
 
 
@@ -43,7 +43,7 @@ class _Body:
         self._protocol.makeConnection(producer)
 
     def unregisterProducer(self) -> None:
-        """The end is told by `connectionLost`."""
+        """Do nothing: `connectionLost` reports the end."""
 
     def write(self, data: bytes) -> None:
         self._protocol.dataReceived(data)

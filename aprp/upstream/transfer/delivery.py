@@ -53,7 +53,7 @@ class Delivery:
         return at
 
     def close(self, failure: Exception | None) -> None:
-        """All was handed on, or a failure ended it; whoever waits is told."""
+        """End the delivery, complete or with a failure, and fire what waits for it."""
         self._closed, self._failure = True, failure
         sink, self._sink = self._sink, None
         if sink is not None:

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 
 LATELY = 3600.0
-"""Seconds in which the same thing isn't news."""
+"""Seconds in which a repeated event isn't logged again."""
 MOST = 4096
 """Things that are remembered at a time, each in a few bytes."""
 

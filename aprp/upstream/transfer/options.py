@@ -1,4 +1,4 @@
-"""What a transfer is told: where the copies are, and by which rules they are fetched."""
+"""The settings of a transfer: where the file is, and how to fetch it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def location(source: SourceSettings, name: str, url: Url | None = None) -> FileL
 
 
 def locations(urls: Iterable[Url]) -> tuple[FileLocation, ...]:
-    """Return the locations of a file whose sources a client or a program names, none twice."""
+    """Return the locations of a file from URLs of a client or program, without duplicates."""
     urls = tuple(dict.fromkeys(urls))
     sources = [SourceSettings(url=url) for url in urls]
     return tuple(map(location, sources, names_by_origin(urls)))

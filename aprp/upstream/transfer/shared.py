@@ -60,7 +60,7 @@ class Holder(Hashable, Protocol):
         ...
 
     def narrow(self, window: int | None) -> None:
-        """From now on it may hold so many bytes; None: as many as its settings say."""
+        """Limit how many bytes it may hold; None: as many as its settings allow."""
         ...
 
     def take_out(self, sources: frozenset[str]) -> None:
@@ -69,7 +69,7 @@ class Holder(Hashable, Protocol):
 
 
 class SharedResources:
-    """Made once by whoever makes the agent. `memory` is the most bytes that may wait in all."""
+    """Created once, with the agent. `memory` is the maximum number of bytes waiting in all."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class SharedResources:
         self.clock = clock
         self.ratings = Ratings()
         self.in_service = InService()
-        """Which sources may be asked; `service_changed` is called after a change."""
+        """Which sources are in service; call `service_changed` after a change."""
         self.memory = memory
         self.left_out: deque[LeftOut] = deque(maxlen=LATELY)
         self.news = LogThrottle()
@@ -131,7 +131,7 @@ class SharedResources:
     # Memory
 
     def join(self, holder: Holder, window: int) -> None:
-        """A delivery begins; it may hold `window` bytes unless told otherwise."""
+        """Register a delivery that may hold up to `window` bytes."""
         self._holders[holder] = window
         self._look()
 
@@ -144,7 +144,7 @@ class SharedResources:
                 self._review = None
 
     def limit_memory(self, memory: int) -> None:
-        """From now on so many bytes may wait in all; windows narrow or widen to fit."""
+        """Change the total number of bytes that may wait; windows shrink or grow to fit."""
         self.memory = memory
         if self._holders:
             self._look()
@@ -175,7 +175,7 @@ class SharedResources:
 
     @property
     def transfers(self) -> int:
-        """How many deliveries are going on."""
+        """The number of running deliveries."""
         return len(self._holders)
 
     @property

@@ -33,7 +33,7 @@ Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 
 
 class _Families(Collector):
-    """Makes all families anew for each look."""
+    """Builds all metric families for each scrape."""
 
     def __init__(self, overview: Overview) -> None:
         self._overview = overview

@@ -26,7 +26,7 @@ SAMPLE = 1.0
 
 @dataclass(slots=True)
 class Health:
-    """What the daemon is doing; the service sets it, ``/healthz`` tells it."""
+    """The daemon's state, set by the service and shown by ``/healthz``."""
 
     state: Literal["starting", "serving", "stopping"] = "starting"
     reload: ReloadOutcome | None = None

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping
 
 SECONDS = 60
 NOW = 2
-"""Seconds whose mean is the rate now."""
+"""Seconds over which the current rate is averaged."""
 
 
 class Rates:

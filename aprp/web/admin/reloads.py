@@ -1,4 +1,4 @@
-"""How the last reload of the configuration ended, as the admin port tells it."""
+"""The outcome of the last reload, for the admin port."""
 
 from __future__ import annotations
 

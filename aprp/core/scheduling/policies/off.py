@@ -32,7 +32,7 @@ class Off:
         return None
 
     def heard_from(self, source: SourceState) -> None:
-        """Note that something came from the source."""
+        """Record that bytes arrived from the source."""
 
     def ask_again_at(self, state: TransferState, source: SourceState, now: float) -> float:
         """Return when a silent source may get another request: at once, no attempt is doubted."""
