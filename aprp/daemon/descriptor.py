@@ -1,13 +1,13 @@
 """Writing to a descriptor without ever waiting for whoever reads it.
 
-A pipe, a FIFO, a terminal or a socket takes nothing more when its reader stalls. Rules:
+A pipe, FIFO, terminal or socket accepts nothing more when its reader stalls. Rules:
 
-- nothing is written before the descriptor says that there is room, and no more at once than a
-  pipe takes whole;
-- pipes and terminals are opened a second time with O_NONBLOCK, where that is permitted, since
-  another process may fill them between question and write; the flag isn't set on the descriptor
-  that came with the process, whose other holders would get it too;
-- a line that was begun is completed before the next one, so that lines stay lines.
+- Write only when the descriptor is ready, and no more at once than a pipe accepts atomically.
+- Open pipes and terminals a second time with O_NONBLOCK if permitted, since another process may
+fill
+  them between poll and write. Don't set the flag on an inherited descriptor: it would affect the
+  other processes that share it.
+- Complete a partly written line before the next one.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The files and streams that logs are written to.
 
-A file rotates by size, keeps so many old ones (``log.1`` is the newest of them), is opened for
-appending, and is opened anew when asked, for those who rotate it from outside. Writing never fails
-its caller and never waits for a reader: a line that can't be written is dropped and counted, and
-the number is logged when writing succeeds again.
+A file is opened for appending, rotated by size with a number of old files kept (``log.1`` is the
+newest), and reopened on request after an external rotation. Writing never raises and never waits
+for a reader: a line that can't be written is dropped and counted, and the number is logged when
+writing succeeds again.
 """
 
 from __future__ import annotations
@@ -136,9 +136,9 @@ class RotatingFile:
         return self._path.with_name(f"{self._path.name}.{number}")
 
     def reopen(self) -> None:
-        """Open the path anew, after something outside has moved the file away.
+        """Reopen the path after an external rotation.
 
-        If that fails, writing goes on where it went before.
+        If that fails, keep writing to the old file.
         """
         before = self._file
         try:

@@ -1,8 +1,8 @@
-"""Reloading: a changed configuration takes the place of the running one, whole or not at all.
+"""Reload the configuration, entirely or not at all.
 
-The file is read by the function that `aprp check` uses, so that both say the same of it. What the
-check can't see (a port that is taken, a log file that can't be opened) is tried before anything
-changes. The log files are opened anew in any case, for those who rotate them from outside.
+The file is validated by the function that `aprp check` uses, so that both report the same. What the
+check can't see (a port in use, a log file that can't be opened) is tried before anything changes.
+The log files are reopened in any case, for external rotation.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ class Reloader:
         self._last: ReloadOutcome | None = None
 
     async def reload(self) -> ReloadOutcome:
-        """Read the file and change to what it says.
+        """Load the file and apply it.
 
-        Requests that arrive during a reload share the one that follows it.
+        Calls during a reload share a single reload that follows it.
         """
         self._requested += 1
         mine = self._requested

@@ -1,7 +1,7 @@
-"""Plain counts of what each source was asked and what came of it.
+"""Counters of each source's requests, bytes and errors.
 
-Counting must cost next to nothing: a count is an attribute of an object that is looked up once,
-and nothing is formatted, shared or locked until somebody looks.
+Counting must cost next to nothing: a counter is an attribute of an object that is looked up once,
+and nothing is formatted, shared or locked until the counters are read.
 """
 
 from __future__ import annotations

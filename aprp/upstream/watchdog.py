@@ -8,10 +8,10 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 
 class Watchdog:
-    """Calls `expired` when nothing touched it for as long as it was last told to expect.
+    """A timer that calls `expired` when it isn't touched within the current timeout.
 
-    Setting a later deadline only notes it: the pending call looks when it fires and goes on
-    waiting for the rest, so that a touch costs no timer.
+    Setting a later deadline only records it: when the pending call fires, it waits for the rest, so
+    that a touch doesn't cost a timer.
     """
 
     def __init__(self, clock: IReactorTime, expired: Callable[[], None]) -> None:

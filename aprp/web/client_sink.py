@@ -72,9 +72,9 @@ class ClientSink:
         self._producer.resumeProducing()
 
     def stopProducing(self) -> None:
-        """The client is gone: whoever serves it hears so next, and ends the work as one who left.
+        """Do nothing: the client is gone, and the loss of its connection stops the work.
 
-        To stop the producer here would look like a broken source, which is asked again.
+        Stopping the producer here would look like a broken source, which is retried.
         """
         self._watchdog.rest()
 

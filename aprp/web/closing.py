@@ -1,8 +1,9 @@
-"""How the connection of a client ends: in order, by a refusal, or so that a break is seen.
+"""Close client connections: cleanly, after a refusal, or so that the client detects a cut.
 
-A refused request gets its status after the answers to those before it, nothing of it goes on, and
-the connection ends after a moment in which the client can read why. Who doesn't take what was
-sent isn't waited for. The sections are those of RFC 9112 unless another is named.
+A refused request gets its status after the responses to earlier requests. Nothing of it is
+forwarded, and the connection closes after a moment in which the client can read the response.
+Clients that don't read aren't waited for. The sections are those of RFC 9112 unless another is
+named.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""What a client sends while its request is being served: a body as it comes, or a stream.
+"""Stream what a client sends while its request is served: a body, or the bytes after a 101.
 
-A stream is what follows a 101. Little is held here: while nobody takes it, or whoever does has
-paused, the client's socket isn't read.
+Little is buffered: while there is no consumer, or it has paused, the client's socket isn't read.
 """
 
 from __future__ import annotations

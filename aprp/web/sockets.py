@@ -30,9 +30,9 @@ def unacknowledged(transport: Any) -> int | None:
 
 
 def reset_on_close(transport: Any, on: bool) -> None:
-    """Whether the kernel ends the connection with RST, whoever closes it and the process's end too.
+    """Set whether closing the connection, or the end of the process, sends RST.
 
-    With `on` a close discards what the kernel hasn't sent yet.
+    With `on`, a close discards what the kernel hasn't sent yet.
     """
     handle = socket_of(transport)
     if handle is not None:

@@ -1,8 +1,8 @@
-"""What is counted of each route, whether or not anybody looks: plain numbers, by route and source.
+"""Plain counters by route and source, always kept.
 
-A request is counted when it has ended; what it has sent until then is added by whoever reads the
-numbers (`aprp.web.admin.metrics`), so that bytes count while they flow at no cost. A client that
-makes a mistake or leaves is no error of an upstream.
+A request is counted when it has ended. The reader of the counters (`aprp.web.admin.metrics`) adds
+the bytes of running requests, so that counting bytes while they flow costs nothing. A client's
+mistake or departure doesn't count as an upstream error.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Bodies of HTTP/1.x taken out of their framing (RFC 9112 sections 6.3 and 7.1).
+"""Decode the framing of HTTP/1.x bodies (RFC 9112 sections 6.3 and 7.1).
 
-A decoder is fed what came and gives back the body's bytes; once `done`, `rest` is what followed
-the body. Chunk sizes are hexadecimal digits and nothing else, extensions are dropped, trailers are
-checked and dropped; lines end in CRLF only and are bounded, so that a hostile sender costs little.
+Feed received bytes to a decoder; it returns the body's bytes. Once it is `done`, `rest` has the
+bytes after the body. Chunk sizes are hexadecimal digits only, extensions are dropped, trailers are
+checked and dropped. Lines end in CRLF only and are bounded, so that a hostile sender costs little.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Which name lookups run and which wait, so that nobody's slow names hold up the others.
+"""Decide which name lookups run and which wait, so that one client's slow names don't delay others.
 
-A lookup that runs can't be stopped: it counts until it has ended, even when nobody waits for it
-any longer, and it counts for whoever wanted it first.
+A running lookup can't be stopped. It counts until it ends, even if nobody waits for it any more,
+and against the client that wanted it first.
 """
 
 from __future__ import annotations

@@ -1,13 +1,15 @@
-"""Signed URLs that expire: links that work for a while, or for one client, and for no one else.
+"""Signed URLs that expire, optionally bound to one client's address.
 
-- ``hmac``: ``?expires=UNIX&sig=...``, the signature being HMAC-SHA-256 over the expiry and the
-  path, each on a line of its own, and the client's address on a third where links are bound to it.
-- ``md5``: what nginx's secure_link module checks, ``?expires=UNIX&md5=...``, the hash being MD5 of
-  expiry, path, the client's address where links are bound to it, a space and the secret. For links
-  that are made already: MD5 is no longer a good choice for new ones.
+- ``hmac``: ``?expires=UNIX&sig=...``. The signature is HMAC-SHA-256 over the expiry time and the
+path,
+  one per line, and a third line with the client's address if links are bound to it.
+- ``md5``: ``?expires=UNIX&md5=...``, as for nginx's secure_link module. The hash is MD5 of expiry
+time,
+  path, the client's address if links are bound to it, a space and the secret. It is for existing
+  links; don't use MD5 for new ones.
 
-Either is in base64url, with or without padding. The two parameters are taken off before the
-request goes on, so that sources never see a signature.
+Either is in base64url, with or without padding. The two parameters are removed before the request
+is forwarded, so that sources never see a signature.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Request targets: their forms, ranges asked in the path, and paths that climb out of a prefix.
+"""Request targets: their forms, ranges in the path, and paths that climb out of a prefix.
 
-Paths are only looked at, never rewritten: what goes on to an upstream is what came.
+Paths are checked but never rewritten; they are forwarded to the upstream byte for byte.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ PAUSES = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 
 
 def pause_after(failures: int) -> float:
-    """Return the seconds to wait after so many failures in a row."""
+    """Return the seconds to wait after a number of failures in a row."""
     return PAUSES[min(max(failures - 1, 0), len(PAUSES) - 1)]
 
 

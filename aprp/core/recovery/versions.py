@@ -85,7 +85,7 @@ class Facts:
         return self.shown.digests
 
     def same_version(self, other: Facts) -> bool:
-        """Return whether nothing that both show tells the two apart."""
+        """Return whether no validator that both have distinguishes the two."""
         mine, theirs = self.validators, other.validators
         return (self.complete, mine.etag, mine.last_modified) == (
             other.complete,

@@ -23,7 +23,7 @@ from aprp.core.scheduling.source_state import SourceState
 from aprp.core.scheduling.state import TransferState
 
 _QUIET = 0.005
-"""Seconds between two plans when nothing but bytes came."""
+"""The minimum number of seconds between two plans when only bytes arrive."""
 
 _STEP = 0.001
 """Seconds that the next deadline is ahead of now, at least."""

@@ -20,7 +20,7 @@ from aprp.core.scheduling.source_state import SourceState
 from aprp.core.scheduling.spans import Spans
 
 ENDLESS = MAX + 1
-"""Stands for the end of a file whose length isn't known: beyond every position that can be read."""
+"""The end of a file of unknown length: beyond every position that can be read."""
 
 BASE_WASTE = 512 * KIB
 """Bytes that may be wasted, however little was needed."""

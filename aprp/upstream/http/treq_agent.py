@@ -1,8 +1,8 @@
-"""The project's agent with the face that treq asks for, and treq with its guards.
+"""An adapter of our agent to treq's agent interface, and treq with safe settings.
 
-treq writes URLs anew, asks for gzip, follows redirects, shares cookies and buffers bodies. Here
-the request goes to the target that the face was made for, byte for byte; identity is all that is
-asked for; cookies are taken from no one; the rest is turned off in the call.
+By default treq rewrites URLs, accepts gzip, follows redirects, shares cookies and buffers bodies.
+Here the request goes to the adapter's target byte for byte, requests identity encoding and stores
+no cookies; the other features are turned off in the call.
 """
 
 from __future__ import annotations

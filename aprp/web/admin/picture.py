@@ -1,8 +1,7 @@
-"""The blocks of a transfer as a row of cells, which is sent as runs of equal ones. Pure.
+"""A transfer's blocks as a row of cells, run-length encoded. Pure.
 
-A cell shows the latest that is known of its bytes: who brought them, or whom they were asked of,
-and whether they were delivered, wait for the client, or are in flight; and whether two sources
-were asked for them.
+A cell shows the latest state of its bytes: which source sent them or was requested to, whether they
+are delivered, waiting for the client or in flight, and whether two sources were requested.
 """
 
 from __future__ import annotations

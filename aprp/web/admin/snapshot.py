@@ -1,7 +1,7 @@
-"""One second of the daemon, as the page shows it: made once, whoever looks and however many.
+"""A snapshot of the daemon for the status page, built once per second for all viewers.
 
-Its cost is bounded: the first `MOST_IN_FULL` requests have a map of their blocks, the next
-`MOST_IN_BRIEF` a line, the others are counted.
+Its cost is bounded: the first `MOST_IN_FULL` requests get a map of their blocks, the next
+`MOST_IN_BRIEF` a line, and the others are only counted.
 """
 
 from __future__ import annotations

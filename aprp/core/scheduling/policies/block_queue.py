@@ -63,7 +63,7 @@ class BlockQueue(ABC):
         return False
 
     def begun(self, source: SourceState) -> None:  # noqa: B027
-        """Note that the source was asked for a block."""
+        """Record that a block was requested from the source."""
 
     def completed(self, source: SourceState) -> None:
         """Note that the source delivered a block."""

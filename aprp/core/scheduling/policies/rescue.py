@@ -44,7 +44,7 @@ _GAIN = 0.005
 _SOON = 0.05
 
 _PATIENCE = (1.0, 2.0, 4.0)
-"""Seconds until the only source left, silent, is asked again; by how often it fell silent."""
+"""Seconds until the last, silent source is retried, by how often it went silent."""
 
 
 class AdaptiveRescue:
@@ -79,7 +79,7 @@ class AdaptiveRescue:
         return found
 
     def heard_from(self, source: SourceState) -> None:
-        """Note that something came from the source."""
+        """Record that bytes arrived from the source."""
         del self._silences[source.name]
 
     def ask_again_at(self, state: TransferState, source: SourceState, now: float) -> float:
