@@ -14,7 +14,7 @@ from aprp.simulator.scenarios import SETS, Scenario, named, random_set
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What ``aprp simulate`` takes."""
+    """Add the options of ``aprp simulate``."""
     parser.add_argument(
         "--scenario", metavar="NAME", help="only scenarios whose name contains this; see --list"
     )
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do it; the exit status."""
+    """Run the command; return the exit status."""
     if args.list:
         print("\n".join([scenario.name for scenario in named()] + [f"{s} N" for s in SETS]))
         return 0

@@ -28,7 +28,7 @@ def nearest(mirrors: Sequence[Mirror]) -> float:
 
 
 def bound(mirrors: Sequence[Mirror], size: int, drain: float = inf) -> float:
-    """The lower bound of the completion, in seconds; infinite if the sources can't do it."""
+    """The lower bound of the completion, in seconds; infinite if the sources can't deliver it."""
     groups: dict[str, list[Mirror]] = {}
     for mirror in mirrors:
         groups.setdefault(mirror.bottleneck or mirror.name, []).append(mirror)

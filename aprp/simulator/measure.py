@@ -1,4 +1,4 @@
-"""What a trace is worth, in numbers."""
+"""The figures of a trace."""
 
 from __future__ import annotations
 

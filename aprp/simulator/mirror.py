@@ -62,7 +62,7 @@ class Mirror:
         return self.rate if index < 0 else self.changes[index][1]
 
     def responds_at(self, time: float) -> float:
-        """When, from ``time`` on, it is not in a silent stall; infinite for never."""
+        """Return when, from ``time`` on, it isn't in a silent stall; infinite for never."""
         if self.rate_at(time) > 0:
             return time
         return next((t for t, rate in self.changes if t > time and rate > 0), inf)
@@ -100,7 +100,7 @@ class Stream:
 
 class Pipe:
     """The rate that streams share. ``advance`` moves time on; ``next_time`` says when the next
-    chunk is whole."""
+    chunk is complete."""
 
     def __init__(self, mirror: Mirror) -> None:
         self._mirror = mirror
@@ -109,14 +109,14 @@ class Pipe:
         self.version = 0
 
     def add(self, stream: Stream, now: float) -> None:
-        """A body begins."""
+        """Start a body."""
         self.advance(now)
         self._streams.append(stream)
         self._share()
         self._next_chunk(stream)
 
     def drop(self, stream: Stream, now: float) -> None:
-        """A body is over."""
+        """Remove a body that is over."""
         if stream in self._streams:
             self.advance(now)
             self._streams.remove(stream)
@@ -132,15 +132,15 @@ class Pipe:
         self._share()
 
     def carries(self, stream: Stream) -> bool:
-        """Whether the stream is on its way here."""
+        """Return whether the stream is carried here."""
         return stream in self._streams
 
     def finished(self) -> list[Stream]:
-        """Streams whose chunk is whole."""
+        """Return the streams whose chunk is complete."""
         return [stream for stream in self._streams if stream.chunk < 0.5]
 
     def hand_over(self, stream: Stream) -> None:
-        """The stream's chunk goes to its reader, and the next begins."""
+        """Pass the stream's chunk to its reader, and start the next."""
         size = stream.size
         stream.left -= size
         if stream.left > 0:
@@ -151,7 +151,7 @@ class Pipe:
         stream.done(stream, size)
 
     def next_time(self) -> float:
-        """When the next chunk will be whole if nothing changes; infinite for never."""
+        """Return when the next chunk will be complete if nothing changes; infinite for never."""
         return min(
             (self._now + s.chunk / s.speed for s in self._streams if s.speed > 0), default=inf
         )

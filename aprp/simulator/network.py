@@ -31,7 +31,7 @@ class Customer(Hashable, Protocol):
 
 
 class Network:
-    """The mirrors and the way to them.
+    """The mirrors and the network to them.
 
     Args:
         mirrors: the sources.
@@ -56,11 +56,11 @@ class Network:
         self._customers: dict[Hashable, Customer] = {}
 
     def join(self, customer: Customer) -> None:
-        """Grants and failures concern this transfer too."""
+        """Add a transfer, which gets grants and failures from now on."""
         self._customers[customer] = customer
 
     def at(self, time: float, act: Callable[[], None]) -> None:
-        """Do it then."""
+        """Schedule a call for that time."""
         heapq.heappush(self._heap, (time, next(self._turns), act))
 
     def run(self, limit: float) -> None:
@@ -73,7 +73,7 @@ class Network:
             act()
 
     def begin(self) -> None:
-        """Put on the heap what will happen to the mirrors."""
+        """Schedule what will happen to the mirrors."""
         for mirror in self.mirrors.values():
             for time, _ in mirror.changes:
                 self.at(time, partial(self._changed, mirror))
@@ -87,17 +87,17 @@ class Network:
         return mirror.latency * (1 + mirror.jitter * self._random.uniform(-1, 1))
 
     def pass_on(self, grants: Sequence[Grant]) -> None:
-        """Tell the transfers that slots are theirs."""
+        """Pass granted slots on to their transfers."""
         for grant in grants:
             self._customers[grant.transfer].granted(grant.source)
 
     def carry(self, stream: Stream) -> None:
-        """A body begins to flow."""
+        """Start a body."""
         self._pipe(stream.connection.mirror).add(stream, self.now)
         self._schedule(stream.connection.mirror)
 
     def drop(self, stream: Stream) -> None:
-        """A body is over."""
+        """Remove a body that is over."""
         self._pipe(stream.connection.mirror).drop(stream, self.now)
         self._schedule(stream.connection.mirror)
 

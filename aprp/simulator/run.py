@@ -13,7 +13,7 @@ from aprp.simulator.trace import Trace
 from aprp.simulator.transfer import SimulatedTransfer
 
 LIMIT = 3600.0
-"""Seconds after which a transfer that doesn't end is given up."""
+"""Seconds after which a transfer that hasn't ended is given up."""
 
 
 class Simulation:

@@ -1,4 +1,4 @@
-"""When which source could deliver what, as far as its rating tells.
+"""Forecasts, from the ratings, of when each source could deliver which bytes.
 
 Rules:
 - requests to one source are served one after the other on each of its lanes (connections that
@@ -36,7 +36,7 @@ _WORTH_ALONE, _WORTH_BESIDE = 2.0, 4.0
 
 
 def lane_rate(state: TransferState, source: SourceState) -> float:
-    """Bytes a second that one connection to the source gets, or is supposed to get."""
+    """Bytes a second that one connection to the source gets, or is assumed to get."""
     rate = source.rating.lane_rate
     if rate is not None:
         return max(rate, 1.0)

@@ -137,7 +137,7 @@ class Rating:
             self.latency += (sample - self.latency) / 8
 
     def connected(self, seconds: float) -> None:
-        """A connection was opened, which took so long."""
+        """Note that a connection was opened, and took so long."""
         self.connect = seconds if self.connect is None else (3 * self.connect + seconds) / 4
 
     def failed(self, now: float, parked: float = 0.0, file: str = "") -> None:
@@ -170,8 +170,10 @@ class Rating:
         self.warm = 0
 
     def first_byte(self, warm: bool) -> float | None:
-        """Seconds from a request to its first byte; None: never measured. Connecting takes one
-        round trip, and so does a request, if there's nothing better to go by."""
+        """Return the seconds from a request to its first byte; None: never measured.
+
+        Without a better measurement, connecting and requesting take one round trip each.
+        """
         if self.latency is None:
             if self.connect is None:
                 return None
@@ -191,8 +193,8 @@ class Rating:
         return min(self._leap * self.lanes, max(most, self.lanes))
 
     def _notice(self, seconds: float) -> None:
-        """How far the last moment was from the usual; a rate that became quite another isn't
-        waited for."""
+        """Record how far the last moment was from the usual; take a sudden change of rate over at
+        once."""
         usual, quick = self._meter.rate, self._quick.rate
         if usual is None or quick is None or self._quick.total < _QUICK:
             return
@@ -202,7 +204,7 @@ class Rating:
             self._meter.set(quick, _QUICK)
 
     def _compare(self, streams: int, now: float) -> None:
-        """Was the source faster with ``streams`` connections than with ``lanes``?"""
+        """Raise ``lanes`` if the source was faster with ``streams`` connections."""
         more, these = self._levels.get(streams), self._levels.get(self.lanes)
         if more is None or these is None or min(more.total, these.total) < _LEARN:
             return
@@ -221,7 +223,7 @@ class Rating:
             del self._levels[streams]
 
     def _reconsider(self) -> None:
-        """Is the source as fast with fewer connections? Overlaps of requests tell by the way."""
+        """Lower ``lanes`` if the source was as fast with fewer; overlapping requests show that."""
         these, fewer = self._levels.get(self.lanes), self._levels.get(self.lanes - 1)
         if these is None or fewer is None or min(these.total, fewer.total) < _LEARN * self.lanes:
             return
@@ -241,7 +243,7 @@ class Ratings:
         self._ratings: dict[str, Rating] = {}
 
     def of(self, source: str) -> Rating:
-        """The rating of a source, a blank one if it was never met, or too long ago."""
+        """Return the rating of a source; a blank one for a new or forgotten source."""
         rating = self._ratings.pop(source) if source in self._ratings else Rating()
         self._ratings[source] = rating
         if len(self._ratings) > REMEMBERED:
@@ -249,9 +251,9 @@ class Ratings:
         return rating
 
     def known(self, source: str) -> Rating | None:
-        """The rating of a source that was met, without counting as a look at it."""
+        """Return the rating of a known source, without counting as a use of it."""
         return self._ratings.get(source)
 
     def __iter__(self) -> Iterator[tuple[str, Rating]]:
-        """(name, rating) of every source met, by name."""
+        """Give (name, rating) of every known source, by name."""
         return iter(sorted(self._ratings.items()))
