@@ -36,8 +36,8 @@ def commands_page(program: Command) -> str:
         lines += _options(command.options)
         if command.epilog:
             lines += [".PP", ".nf", _text(command.epilog.rstrip()), ".fi"]
-    lines += [".SH EXIT STATUS", _text("0: done. 1: faults were found, or it could not be done. "
-              "2: the command line was not understood. aprp get has more, see above.")]  # fmt: skip
+    lines += [".SH EXIT STATUS", _text("0: success. 1: faults were found, or the command failed. "
+              "2: the command line is invalid. aprp get has more, see above.")]  # fmt: skip
     lines += [".SH FILES", ".TP", ".I etc/aprp.yaml, /etc/aprp/aprp.yaml",
               "The configuration, where none is named."]  # fmt: skip
     return "\n".join(lines) + "\n" + _SEE + ".BR aprp.yaml (5),\n.BR aprp (8)\n"
@@ -53,9 +53,9 @@ def daemon_page(program: Command) -> str:
     lines += [".SH OPTIONS", *_options(serve.options), ".SH SIGNALS"]
     for name, about in _SIGNALS:
         lines += [".TP", f".B {name}", _text(about)]
-    lines += [".SH EXIT STATUS", _text("0 after a stop that was asked for. 1 if it cannot start: "
+    lines += [".SH EXIT STATUS", _text("0 after a clean stop. 1 if it cannot start: "
               "each fault of the configuration, or what cannot be opened, is a line on standard "
-              "error. 2 if the command line was not understood.")]  # fmt: skip
+              "error. 2 if the command line is invalid.")]  # fmt: skip
     lines += [".SH FILES"]
     for name, about in _FILES:
         lines += [".TP", f".I {name}", _text(about)]

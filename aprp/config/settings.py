@@ -226,7 +226,7 @@ class UpstreamRoute(RouteSettings):
     between_bytes_timeout: Annotated[float, Duration()] = 60.0
     """How long the upstream may be silent in the middle of a response."""
     request_buffering: Annotated[RequestBuffering, Choice(RequestBuffering)] = RequestBuffering.ON
-    """off: the bodies of requests go to the upstream as they come, unless they are GET or HEAD."""
+    """off: stream request bodies to the upstream, except those of GET and HEAD."""
     upgrades: tuple[Annotated[str, ProtocolName()], ...] = ("websocket",)
     """The protocols that a connection may be upgraded to if the upstream agrees; empty: none."""
     upgrade_idle_timeout: Annotated[float, Duration()] = 600.0

@@ -1,4 +1,4 @@
-"""``aprp ctl``: its arguments, and where the socket is."""
+"""``aprp ctl``: the command line, and how to find the control socket."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from aprp.ctl.client import ControlFailed, request
 from aprp.ctl.text import text_of
 
 DEFAULT = Path("/run/aprp/ctl.sock")
-"""Where the systemd unit has it."""
+"""The socket of the systemd unit."""
 
 _COMMANDS = (
-    ("status", None, "show what the daemon does"),
-    ("sources", None, "list the sources, and how they do"),
-    ("transfers", None, "list the requests that are being answered"),
-    ("drain", "SOURCE", "take a source out of service: it gets no new requests"),
-    ("resume", "SOURCE", "bring a drained source back"),
-    ("reload", None, "reload the configuration, and tell why it is refused"),
-    ("log-level", "LEVEL", "log at debug, info, warn or error until the next reload"),
+    ("status", None, "show the state of the daemon"),
+    ("sources", None, "list the sources and their state"),
+    ("transfers", None, "list the requests in flight"),
+    ("drain", "SOURCE", "send no new requests to a source"),
+    ("resume", "SOURCE", "use a drained source again"),
+    ("reload", None, "reload the configuration; if refused, print why"),
+    ("log-level", "LEVEL", "set the log level to debug, info, warn or error until the next reload"),
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add those of `aprp ctl`."""
+    """Add the arguments of ``aprp ctl`` to a parser."""
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--socket", type=Path, metavar="PATH", help="the daemon's control socket")
     where.add_argument(
-        "--config", type=Path, metavar="FILE", help="the configuration whose control: names it"
+        "--config", type=Path, metavar="FILE", help="the configuration with the control: setting"
     )
-    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
     commands = parser.add_subparsers(
         title="commands", metavar="COMMAND", required=True, dest="control"
     )
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Carry out one command; 0 done, 1 not done."""
+    """Run a command and return its exit status: 0 success, 1 failure."""
     argument = getattr(parsed, "argument", None)
     try:
         path = parsed.socket or _configured(parsed.config)
@@ -57,9 +57,9 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _configured(config: Path | None) -> Path:
-    """Return where the daemon of a configuration has its socket.
+    """Return the path of the control socket.
 
-    Where no file is named, one that can't be read is none: it may be why the daemon is asked.
+    An invalid default configuration is ignored: it may be why the operator asks the daemon.
     """
     try:
         control = load(config or find()).settings.control
