@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.config import SourceSettings, SourcesRoute
 from aprp.core.http.urls import Url
+from aprp.library.fetch_request import fetch_request
 from aprp.upstream.transfer.options import locations
 from aprp.web.multi_source import locations_of
 
@@ -28,6 +29,16 @@ class NamesTests(SynchronousTestCase):
         self.assertEqual(
             self.named("http://a.example/f?t=1", "http://a.example/f?t=2", "http://a.example/g"),
             ["http://a.example/f (1)", "http://a.example/f (2)", "http://a.example/g"],
+        )
+
+    def test_never_with_a_query_for_a_program(self) -> None:
+        found = fetch_request(["http://a.example/f?t=1", "http://a.example/f?t=2"]).locations
+        self.assertEqual(
+            [(location.source.name, str(location.url)) for location in found],
+            [
+                ("http://a.example/f (1)", "http://a.example/f?t=1"),
+                ("http://a.example/f (2)", "http://a.example/f?t=2"),
+            ],
         )
 
     def test_the_sources_of_a_route(self) -> None:
