@@ -9,8 +9,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from aprp import __version__
+from aprp.config.routes import KINDS, RouteSettings, TransferSettings
 from aprp.config.scalars import Scalar
-from aprp.config.settings import KINDS, RouteSettings, Settings, TransferSettings
+from aprp.config.settings import Settings
 from reference.words import Command, Option
 
 _SEE = ".SH SEE ALSO\n"

@@ -16,7 +16,8 @@ from aprp.config import (
     find,
     load,
 )
-from aprp.config.settings import KINDS, LogSettings, TlsSettings
+from aprp.config.routes import KINDS, TlsSettings
+from aprp.config.settings import LogSettings
 from tests.support.config_case import LEAST, ConfigCase, in_route
 
 ROOT = Path(__file__).parent.parent

@@ -9,7 +9,7 @@ from typing import Any
 import bcrypt
 
 from aprp.config import Settings, UpstreamRoute
-from aprp.config.settings import SecureLinkSettings
+from aprp.config.routes import SecureLinkSettings
 from aprp.core.http.signed_urls import LinkRules, signature
 from aprp.core.http.urls import Url
 from aprp.upstream.http.agent import Agent

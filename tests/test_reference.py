@@ -8,7 +8,8 @@ import subprocess
 from pydantic import BaseModel
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.config.settings import KINDS, Settings
+from aprp.config.routes import KINDS
+from aprp.config.settings import Settings
 from reference.__main__ import files
 from reference.words import Command, aprp
 from tests.support.programs import need

@@ -15,22 +15,19 @@ from aprp.config.choices import (
 from aprp.config.faults import ConfigFaults, Fault, Position
 from aprp.config.load import Loaded, find, load, load_text
 from aprp.config.quick import for_sources, for_upstream
-from aprp.config.schema import json_schema
-from aprp.config.settings import (
-    CertificateSettings,
+from aprp.config.routes import (
     HealthSettings,
-    LimitSettings,
-    LogSettings,
     QueryRoute,
     Route,
     RouteSettings,
-    Settings,
     SourceSettings,
     SourcesRoute,
     TlsSettings,
     TransferSettings,
     UpstreamRoute,
 )
+from aprp.config.schema import json_schema
+from aprp.config.settings import CertificateSettings, LimitSettings, LogSettings, Settings
 from aprp.core.http.urls import Url
 
 __all__ = [

@@ -6,14 +6,9 @@ from collections.abc import Iterator
 
 from aprp.config.choices import Compare, Delay, Duplicate
 from aprp.config.endpoints import listens_at
+from aprp.config.routes import QueryRoute, SourcesRoute, TransferSettings, UpstreamRoute
 from aprp.config.scalars import Size
-from aprp.config.settings import (
-    QueryRoute,
-    Settings,
-    SourcesRoute,
-    TransferSettings,
-    UpstreamRoute,
-)
+from aprp.config.settings import Settings
 from aprp.config.text import Location, Problem, Tree, locate
 from aprp.core.http.addresses import Address, parse_address
 from aprp.core.http.urls import Url

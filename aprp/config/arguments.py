@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from aprp.config.faults import nearest
-from aprp.config.settings import SourcesRoute, TlsSettings
+from aprp.config.routes import SourcesRoute, TlsSettings
 
 _OF_A_PROGRAM = (
     "same",

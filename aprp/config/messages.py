@@ -8,18 +8,15 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from aprp.config.faults import listed, nearest
-from aprp.config.scalars import EMPTY
-from aprp.config.settings import (
+from aprp.config.routes import (
     KINDS,
-    CertificateSettings,
     HealthSettings,
-    LimitSettings,
-    LogSettings,
     SecureLinkSettings,
-    Settings,
     SourceSettings,
     TlsSettings,
 )
+from aprp.config.scalars import EMPTY
+from aprp.config.settings import CertificateSettings, LimitSettings, LogSettings, Settings
 from aprp.config.text import Entries, Items, Location, Problem, Text, Tree, locate
 
 _MODELS: dict[tuple[str, ...], type[BaseModel]] = {

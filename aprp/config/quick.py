@@ -7,13 +7,8 @@ from collections.abc import Iterable
 from pydantic import ValidationError
 
 from aprp.config.choices import PathRanges
-from aprp.config.settings import (
-    Route,
-    Settings,
-    SourceSettings,
-    SourcesRoute,
-    UpstreamRoute,
-)
+from aprp.config.routes import Route, SourceSettings, SourcesRoute, UpstreamRoute
+from aprp.config.settings import Settings
 from aprp.core.http.urls import Url
 
 DEFAULT_PORT = 8000

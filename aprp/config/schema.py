@@ -10,18 +10,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from aprp.config.scalars import Scalar
-from aprp.config.settings import (
+from aprp.config.routes import (
     KINDS,
-    CertificateSettings,
     HealthSettings,
-    LimitSettings,
-    LogSettings,
     SecureLinkSettings,
-    Settings,
     SourceSettings,
     TlsSettings,
 )
+from aprp.config.scalars import Scalar
+from aprp.config.settings import CertificateSettings, LimitSettings, LogSettings, Settings
 
 _MODELS: tuple[type[BaseModel], ...] = (
     HealthSettings,
