@@ -132,7 +132,7 @@ class DaemonControlTests(ControlCase):
         for words, said in (
             (("drain", "127.0.0.1"), "may be http"),
             (("drain", "http://b/"), "no source is called 'http://b/'"),
-            (("log-level", "loud"), "'loud' is not a level; there are debug, info, warn or error"),
+            (("log-level", "loud"), "'loud' is not a log level; use debug, info, warn or error"),
         ):
             status, text = self.ctl(*words)
             self.assertEqual(status, 1)
@@ -140,8 +140,8 @@ class DaemonControlTests(ControlCase):
         with socket.socket(socket.AF_UNIX) as client, client.makefile("rb") as answers:
             client.connect(str(self.socket))
             for line, said in (
-                (b"nonsense\n", "a request is a line of JSON"),
-                (b'{"command": "dance"}\n', "'dance' is not a command; there are status, "),
+                (b"nonsense\n", "write a request as one line of JSON"),
+                (b'{"command": "dance"}\n', "'dance' is not a command; use status, "),
                 (b'{"command": "drain"}\n', "drain doesn't take 0 arguments"),
             ):
                 client.sendall(line)

@@ -39,7 +39,7 @@ class CannotUse(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Certificates that were read. `contexts` are by name; `first` is for unknown names."""
+    """Loaded certificates: `contexts` by name, and `first` for unknown names."""
 
     settings: tuple[CertificateSettings, ...]
     contexts: Mapping[str, SSL.Context]
@@ -49,7 +49,7 @@ class Loaded:
 
 @implementer(IOpenSSLServerConnectionCreator)
 class Certificates(TimerService):
-    """Makes the TLS side of connections. Making it raises CannotUse."""
+    """Terminates TLS for client connections. Raise CannotUse if a file is unusable."""
 
     _log = Logger()
 
@@ -58,7 +58,7 @@ class Certificates(TimerService):
         self._loaded = self.load(settings)
 
     def load(self, settings: Sequence[CertificateSettings]) -> Loaded:
-        """Read the files, for `adopt`; raises CannotUse."""
+        """Load the files, for `adopt`. Raise CannotUse if that fails."""
         stamp = _stamp(settings)
         contexts: dict[str, SSL.Context] = {}
         first = None
@@ -98,7 +98,7 @@ class Certificates(TimerService):
         return SSL.Connection(self._loaded.first, None)
 
     def _choose(self, connection: SSL.Connection) -> None:
-        """Take the certificate for the name that the client asks for, or stay with the first."""
+        """Select the certificate for the name that the client requests, or the first."""
         name = (connection.get_servername() or b"").decode("ascii", "replace").lower()
         wild = "*." + name.partition(".")[2]
         contexts = self._loaded.contexts
@@ -108,7 +108,7 @@ class Certificates(TimerService):
 
 
 def _load(settings: CertificateSettings) -> tuple[SSL.Context, list[str]]:
-    """The context, and the names that its certificate is for, in lower case."""
+    """Return the TLS context and the names in its certificate, in lower case."""
     try:
         content = settings.certificate.read_bytes()
         key = (settings.key or settings.certificate).read_bytes()
@@ -130,7 +130,7 @@ def _load(settings: CertificateSettings) -> tuple[SSL.Context, list[str]]:
         raise CannotUse(f"{error.filename} can't be read: {error.strerror}") from None
     except (SSL.Error, crypto.Error, IndexError, ValueError, TypeError):
         raise CannotUse(
-            f"{settings.certificate} and its key can't be used; both have to be PEM, and fit"
+            f"{settings.certificate} and its key can't be used; both must be PEM files and match"
         ) from None
     return context, _names(chain[0])
 

@@ -1,4 +1,4 @@
-"""What the commands of `aprp ctl` do in the daemon."""
+"""Run the commands of `aprp ctl` in the daemon."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from aprp.web.request import ProxyRequest
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """The commands, for a daemon that has all this. `settings` gives those in use."""
+    """The commands of a daemon. `settings` returns the current settings."""
 
     overview: Overview
     logs: Logs
@@ -45,11 +45,11 @@ class Commands:
 
     @property
     def shared(self) -> SharedResources:
-        """What the transfers of the daemon share."""
+        """The resources that the daemon's transfers share."""
         return self.overview.shared
 
     def status(self) -> dict[str, Any]:
-        """Return what the daemon as a whole does."""
+        """Return the state of the daemon."""
         health = self.overview.health
         return {
             "version": aprp.__version__,
@@ -66,7 +66,7 @@ class Commands:
         }
 
     def sources(self) -> list[dict[str, Any]]:
-        """Return each source of the configuration, and how it does."""
+        """Return the configured sources and their state."""
         in_use = self.shared.connections
         known = dict(self.shared.ratings)
         found = []
@@ -86,7 +86,7 @@ class Commands:
         return found
 
     def transfers(self) -> list[dict[str, Any]]:
-        """Return each request that has not ended."""
+        """Return the requests in flight."""
         now = time()
         requests = sorted(self.overview.requests, key=lambda request: request.arrived)
         return [_shown(request, now) for request in requests]
@@ -98,7 +98,7 @@ class Commands:
         return self._changed(name)
 
     def resume(self, source: str) -> dict[str, Any]:
-        """Bring a drained source back into service."""
+        """Use a drained source again."""
         name = self._named(source)
         self.shared.in_service.resume(name)
         return self._changed(name)
@@ -111,9 +111,9 @@ class Commands:
         return outcome.json()
 
     def log_level(self, level: str) -> dict[str, Any]:
-        """Log at another level, until the next reload."""
+        """Set the log level until the next reload."""
         if level not in LEVELS:
-            raise CannotDo(f"{level!r} is not a level; there are {listed(LEVELS)}")
+            raise CannotDo(f"{level!r} is not a log level; use {listed(LEVELS)}")
         self.logs.change_level(level)
         return {"level": level}
 
@@ -141,7 +141,7 @@ class Commands:
         return found
 
     def _named(self, text: str) -> str:
-        """Return the one source that is meant: by its name, or by its host."""
+        """Find a source by its name or its host."""
         names = list(self._routes())
         if text in names:
             return text
@@ -156,7 +156,7 @@ class Commands:
 
 
 def _handles(name: str) -> tuple[str, ...]:
-    """What else a source may be called where it is the only one."""
+    """Return the short name of a source, valid if no other source has it."""
     try:
         url = Url.parse(name)
     except ValueError:

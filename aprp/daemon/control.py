@@ -1,8 +1,8 @@
 """The control socket: commands of `aprp ctl`, as lines of JSON over a unix socket.
 
 A request is one line, ``{"command": "drain", "arguments": ["https://a.example/pub/"]}``, and so is
-its answer: ``{"ok": true, "result": ...}`` or ``{"ok": false, "error": "..."}``. A connection may
-be used for several. Whoever may open the socket may do all of it: its mode is 0600.
+its response: ``{"ok": true, "result": ...}`` or ``{"ok": false, "error": "..."}``. A connection may
+carry several. Whoever can open the socket can run every command; its mode is 0600.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MOST_BYTES = 65536
 """The maximum length of a request."""
 
 Handler = Callable[..., Any]
-"""Takes the arguments, which are text; gives what can be JSON, or an awaitable of it."""
+"""A command: takes text arguments, returns a JSON value or an awaitable of one."""
 
 
 class CannotDo(Exception):
@@ -56,7 +56,7 @@ class ControlFactory(Factory):
 
 
 class ControlConnection(LineOnlyReceiver):
-    """One client; its commands are carried out one after the other."""
+    """A client connection; its commands run one after the other."""
 
     _log = Logger()
     delimiter = b"\n"
@@ -86,7 +86,7 @@ class ControlConnection(LineOnlyReceiver):
         command, arguments = _read(line)
         handler = self._handlers.get(command)
         if handler is None:
-            raise CannotDo(f"{command!r} is not a command; there are {', '.join(self._handlers)}")
+            raise CannotDo(f"{command!r} is not a command; use {', '.join(self._handlers)}")
         try:
             result = handler(*arguments)
         except TypeError as error:
@@ -104,4 +104,6 @@ def _read(line: bytes) -> tuple[str, list[str]]:
             return command, arguments
     except (ValueError, KeyError, TypeError, AttributeError):
         pass
-    raise CannotDo('a request is a line of JSON, as {"command": "status", "arguments": []}')
+    raise CannotDo(
+        'write a request as one line of JSON, such as {"command": "status", "arguments": []}'
+    )

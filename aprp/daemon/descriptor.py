@@ -28,7 +28,7 @@ class Descriptor:
         status = os.fstat(number)
         self.size = status.st_size
         self.regular = stat.S_ISREG(status.st_mode)
-        """Whether it is a file on a disk: those are always ready."""
+        """Whether it is a regular file, which is always ready."""
         self._rest = b""
         self._poll = select.poll()
         self._poll.register(number, select.POLLOUT)
@@ -46,7 +46,7 @@ class Descriptor:
 
     @classmethod
     def of_stream(cls, number: int) -> Descriptor:
-        """Open what an open descriptor leads to; closing it leaves that one open."""
+        """Duplicate an open descriptor; closing the result leaves the original open."""
         kind = os.fstat(number).st_mode
         if stat.S_ISFIFO(kind) or stat.S_ISCHR(kind):
             flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -66,7 +66,7 @@ class Descriptor:
         return bool(sent)
 
     def _some(self, data: bytes) -> int:
-        """Write as much as there is room for, and return how much that was. Raises OSError."""
+        """Write as much as fits and return how much that was. Raise OSError."""
         sent = 0
         piece = len(data) if self.regular else PIECE
         while sent < len(data) and self._has_room():

@@ -1,4 +1,4 @@
-"""``aprp serve``: the daemon in the foreground, as ``twistd -n aprp`` runs it."""
+"""Run the daemon in the foreground: ``aprp serve``, like ``twistd -n aprp``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from twisted.plugins.aprp_plugin import aprp
 
 
 class _Options(twistd.ServerOptions):  # type: ignore[name-defined, misc]
-    """twistd's options with aprp as the only plugin, so that no other is looked for."""
+    """twistd's options with aprp as the only plugin, so that no others are scanned."""
 
     @property
     def subCommands(self) -> list[tuple[Any, ...]]:
@@ -21,7 +21,7 @@ class _Options(twistd.ServerOptions):  # type: ignore[name-defined, misc]
 
 
 def serve(arguments: Sequence[str]) -> int:
-    """Run until a signal ends it; the exit status. Ends the process where it can't start."""
+    """Run until a signal stops it and return the exit status. Exit if it can't start."""
     Options.program = "aprp serve"
     options = _Options()
     options.parseOptions(["--nodaemon", "--pidfile=", aprp.tapname, *arguments])

@@ -1,7 +1,7 @@
-"""Who may use a route, and what its responses say besides: asked before the route itself.
+"""Check access to a route before the route itself, and add its response fields.
 
-In this order: a preflight is answered, since browsers send it without credentials; then the
-client's network, the URL's signature and the password have to fit.
+A CORS preflight is answered first, since browsers send it without credentials. Then the client's
+network, the URL's signature and the password are checked.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ class Gate:
 
     @property
     def open(self) -> bool:
-        """Whether everyone may pass, and responses stay as they are."""
+        """Whether the route has no access rules and doesn't change responses."""
         rules = (self._networks, self._links, self._passwords, self._origins, self._own)
         return not any(rules)
 
     def response_fields(self, request: Fields, fields: Fields) -> Fields:
-        """A response's fields as this route sends them."""
+        """Return a response's fields with those that this route sets."""
         if self._origins:
             fields = cors.with_cors(fields, request, self._origins)
         return with_own(fields, self._own)
 
     def preflight(self, request: ProxyRequest) -> Fields | None:
-        """The answer's fields where the request is a preflight that is answered here."""
+        """Return the fields of the response to a CORS preflight, or None for other requests."""
         if self._origins and cors.is_preflight(request.method, request.fields):
             return cors.preflight_fields(request.fields, self._origins)
         return None

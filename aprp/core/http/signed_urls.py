@@ -61,7 +61,7 @@ class Link:
 
 
 class LinkRefused(Exception):
-    """A URL that isn't signed as it has to be; `expired` where only its time is over."""
+    """Raised for a URL without a valid signature; `expired` if only its time is over."""
 
     def __init__(self, text: str, expired: bool = False) -> None:
         super().__init__(text)
@@ -83,7 +83,7 @@ def take_apart(rules: LinkRules, query: bytes) -> Link:
 
 
 def signature(rules: LinkRules, path: bytes, expires: bytes, client: str) -> bytes:
-    """The signature that the URL has to have, in base64url without padding."""
+    """Return the expected signature, in base64url without padding."""
     bound = rules.bound_to is LinkBinding.ADDRESS
     address = client.encode("ascii", "replace") if bound else b""
     if rules.form is SignatureForm.MD5:

@@ -75,7 +75,7 @@ class InService:
         self._drained.add(source)
 
     def resume(self, source: str) -> None:
-        """Bring a drained source back."""
+        """Use a drained source again."""
         self._drained.discard(source)
 
     def checked(
