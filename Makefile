@@ -1,6 +1,7 @@
 # These commands do all the set-up on Debian or Ubuntu with Python 3.11 or newer:
 #   make demo    the daemon with embedded mirrors; it prints the URL to open
 #   make test    all tests, then ruff and mypy
+#   make deb     a Debian package, in dist/
 #   make fuzz    the property tests with new examples, for SECONDS
 #   make simulation    the whole daemon on a simulated network: SEEDS=100000, SEED=7 for one again
 
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 EDITABLE := install --quiet --config-settings editable_mode=compat --editable
 METADATA := pyproject.toml setup.py
 
-.PHONY: demo test check fuzz simulation bench soak clip clean reference
+.PHONY: demo test check fuzz simulation bench soak clip clean reference deb
 
 demo: $(VENV)/.installed
 	$(BIN)/twistd -n --pidfile= aprp --demo --port $(PORT)
@@ -71,6 +72,10 @@ clip:
 # Manual pages and completions, made from the parsers and the settings.
 reference: $(VENV)/.developing
 	$(BIN)/python -m reference
+
+# For the Debian or Ubuntu release that this runs on.
+deb:
+	deb/build
 
 # What `make fuzz` found stays: .hypothesis.
 clean:

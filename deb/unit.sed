@@ -1,0 +1,6 @@
+# The unit for the package: its own environment, a user that stays, so that it can own logs and be
+# given keys to read, and no Type=notify-reload, which systemd has since 253.
+s|/usr/local/lib/aprp/|/opt/aprp/|
+/^# Reload is a hang-up/d
+s|^Type=notify-reload|Type=notify\nExecReload=/bin/kill -HUP $MAINPID|
+s|^DynamicUser=yes|User=aprp\nGroup=aprp|
