@@ -8,7 +8,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from aprp.core.choices import Redirects
 from aprp.core.http.redirects import redirected
 from aprp.core.http.urls import Url
+from aprp.core.reasons import Name, Reason, reason
 from aprp.upstream.errors import (
+    BodyBroken,
     ConnectFailed,
     SourceError,
     SourceLied,
@@ -31,12 +33,14 @@ def errors(where: str) -> list[SourceError]:
         connect_failed(where, error.DNSLookupError()),
         connect_failed(where, error.NoRouteError()),
         lost_before_answer(where, None),
-        SourceLied(f"{where}: the status line is malformed"),
-        SourceLied(f"{where} gave a 206 without a valid Content-Range"),
-        AddressRefused(f"{host}: its address 192.0.2.9 may not be reached: it is private"),
-        AddressRefused(f"{host} may not be reached: it is private"),
-        AddressRefused(f"{host}: port 22 is another service's"),
-        OwnListener(f"{where} is this proxy itself"),
+        SourceLied(where, ": the status line is malformed"),
+        SourceLied(where, "gave a 206 without a valid Content-Range"),
+        AddressRefused(host, ": its address ", Name("192.0.2.9 "), "may not be reached"),
+        AddressRefused(host, "may not be reached: it is private"),
+        AddressRefused(host, ": port 22 is another service's"),
+        OwnListener(where, "is this proxy itself"),
+        connect_failed(where, ValueError("invalid hostname: my_nas.inner.example")),
+        BodyBroken("", "broke off its body", Name(f": {where} went away")),
     ]
 
 
@@ -44,22 +48,34 @@ class NamelessTests(SynchronousTestCase):
     def test_no_place_is_named(self) -> None:
         for where in PLACES:
             for each in errors(where):
-                failed = TransferFailed(((f"http://{where}/x?token=1", str(each)),), ())
+                failed = TransferFailed(((f"http://{where}/x?token=1", each.reason),), ())
                 for told in (failure_of(each), failure_of(failed)):
                     said = told.body + b"".join(value for _, value in told.head())
                     for word in WORDS:
                         self.assertNotIn(word.encode(), said, str(each))
+                self.assertIn(each.reason.source, str(each))
 
     def test_what_happened_is_told(self) -> None:
-        for said, told in (
-            ("nas:80 refused the connection", "the upstream refused the connection"),
-            ("nas:80: the TLS handshake failed", "the upstream: the TLS handshake failed"),
+        for failure, told in (
+            (SourceError("nas:80", "refused the connection"), " refused the connection"),
+            (SourceError("nas:80", ": the TLS handshake failed"), ": the TLS handshake failed"),
             (
-                "nas: its address 10.0.0.1 may not be reached: it is private",
-                "the upstream: its address may not be reached: it is private",
+                AddressRefused("nas", ": its address ", Name("10.0.0.1 "), "may not be reached"),
+                ": its address may not be reached",
             ),
         ):
-            self.assertEqual(failure_of(SourceError(said)).text, told)
+            self.assertEqual(failure_of(failure).text, f"the upstream{told}")
+
+    def test_what_all_sources_answer_is_the_answer(self) -> None:
+        for statuses, status in (
+            ((404,), 404),
+            ((404, 410), 404),
+            ((403, 403), 403),
+            ((403, 404), 502),
+            ((404, 503), 502),
+        ):
+            causes = [("http://a.example/", Reason("x", ("answered",), each)) for each in statuses]
+            self.assertEqual(failure_of(TransferFailed(causes, ())).status, status, statuses)
 
     def test_statuses(self) -> None:
         for kind, silent, status in (
@@ -67,49 +83,56 @@ class NamelessTests(SynchronousTestCase):
             ("connection_timeout", True, 504),
             ("connection_limit_reached", False, 503),
         ):
-            self.assertEqual(failure_of(ConnectFailed("a:80: x", kind, silent)).status, status)
+            self.assertEqual(
+                failure_of(ConnectFailed("a:80", "failed", kind=kind, timed_out=silent)).status,
+                status,
+            )
+
+    def refused(self, rule: Redirects, location: bytes) -> str:
+        at = Url.parse("http://a.example/x")
+        why = redirected(rule, at, at, location)
+        assert isinstance(why, Reason)
+        return failure_of(TransferFailed((("http://a.example/", why),), ())).text
 
     def test_a_redirect_is_told_without_its_target(self) -> None:
-        at = Url.parse("http://a.example/x")
-        why = redirected(Redirects.SAME_HOST, at, at, b"http://inner.example:8080/secret")
-        failed = TransferFailed((("http://a.example/", str(why)),), ())
-        self.assertEqual(
-            failure_of(failed).text,
-            "no source can serve this: source 1: redirects to another place; "
-            "`redirects: public` would follow",
-        )
+        for location in (
+            b"http://inner.example:8080/secret",
+            b"http://inner.example:8080/a,b/secret,c",
+        ):
+            self.assertEqual(
+                self.refused(Redirects.SAME_HOST, location),
+                "no source can serve this: source 1: redirects to another place; "
+                "`redirects: public` would follow",
+            )
 
-    def test_a_redirect_to_what_is_no_host_is_told_without_it(self) -> None:
-        at = Url.parse("http://a.example/x")
-        why = str(redirected(Redirects.PUBLIC, at, at, b"http://10.1/secret"))
-        self.assertIn(" 10.1,", why)
-        said = failure_of(TransferFailed((("http://a.example/", why),), ())).text
-        self.assertNotIn("10.1", said)
-        self.assertIn("which some read as an IPv4 address", said)
-
-    def test_a_redirect_to_what_is_no_address_is_told_without_it(self) -> None:
-        at = Url.parse("http://a.example/x")
-        for location in (b"http://[inner.example]/secret", b"//[inner.example/secret"):
-            why = str(redirected(Redirects.PUBLIC, at, at, location))
-            said = failure_of(TransferFailed((("http://a.example/", why),), ())).text
-            self.assertNotIn("inner", said)
-            self.assertIn("has brackets in its host that hold no IPv6 address", said)
+    def test_a_redirect_to_what_is_no_place_is_told_without_it(self) -> None:
+        for location in (
+            b"http://10.1/secret",
+            b"http://inner.example,10.1/secret",
+            b"http://[inner.example]/secret",
+            b"//[inner.example/secret",
+            b"inner://inner.example/secret",
+        ):
+            said = self.refused(Redirects.PUBLIC, location)
+            self.assertIn("redirects to a place that can't be asked", said)
+            for word in ("inner", "10.1", "secret"):
+                self.assertNotIn(word, said)
 
     def test_sources_are_numbered_and_dates_stay(self) -> None:
-        reasons = (
-            ("http://a.example/", "answered 503"),
-            ("http://b.example/", "b.example:80 refused the connection"),
-            ("http://c.example/", "has changed: it was Thu, 01 Jan 2026 10:00:00 GMT"),
+        causes = (
+            ("http://a.example/", reason("answered 503")),
+            ("http://b.example/", SourceError("b.example:80", "refused the connection").reason),
+            ("http://c.example/", reason("has changed: it was Thu, 01 Jan 2026 10:00:00 GMT")),
         )
         self.assertEqual(
-            failure_of(TransferFailed(reasons, ())).text,
+            failure_of(TransferFailed(causes, ())).text,
             "no source can serve this: source 1: answered 503; "
             "source 2: refused the connection; "
             "source 3: has changed: it was Thu, 01 Jan 2026 10:00:00 GMT",
         )
 
     def test_who_named_the_sources_is_told_their_names(self) -> None:
-        failed = TransferFailed((("http://a.example", "answered 503"),), ())
+        failed = TransferFailed((("http://a.example", reason("answered 503")),), ())
         self.assertIn("http://a.example: answered 503", failure_of(failed, by_name=True).text)
 
     def test_a_refusal_stands_as_it_is(self) -> None:

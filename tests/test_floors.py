@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "aprp"
 
 FLOORS = (
+    ("aprp.core.reasons",),
     ("aprp.core.choices",),
     ("aprp.core.http",),
     ("aprp.core.recovery",),

@@ -163,7 +163,7 @@ class SourceTests(MetricsCase):
         tally.requests += 1
         tally.answered(206, 0.02, 1.0)
         tally.received += 5000
-        tally.failed(BodyBroken("b.example closed the connection"), 2.0)
+        tally.failed(BodyBroken("b.example", "closed the connection"), 2.0)
         tally.answered(503, 0.01, 3.0)
         named = {"route": "/films/", "source": B}
         self.assertEqual(self.value("aprp_source_received_bytes_total", **named), 5000)

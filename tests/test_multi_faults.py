@@ -182,6 +182,16 @@ class FaultTests(MirroredCase):
                 got = await self.ask(self.in_front_of(origins), "/f", method=method)
                 self.assertEqual(got.status, expected)
 
+    async def test_neither_hosts_nor_places_are_told(self) -> None:
+        comma = (b"Location", b"http://inner.example:8080/a,b/secret,c")
+        (origin,) = await self.mirrors(lambda _: status(302, comma))
+        sources = [origin.url + "/", "http://my_nas:8080/"]
+        got = await self.ask(self.in_front_of(sources, **PATIENT), "/f")
+        self.assertEqual(got.status, 502)
+        for said in (got.body.decode(), got.fields["Proxy-Status"] or ""):
+            self.assertIn("redirects to another place", said)
+            self.assertNotRegex(said, "inner|8080|secret|my_nas|127\\.0")
+
     async def test_no_source_answers_in_time(self) -> None:
         origins = await self.mirrors(lambda _: [Stall()], lambda _: [Stall()])
         port = self.in_front_of(origins, first_byte_timeout=0.2, resume_for=0.5)

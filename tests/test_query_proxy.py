@@ -220,19 +220,25 @@ class RedirectTests(QueryCase):
         got = await self.redirected(two.url + "/film.mp4")
         self.assertEqual(got.status, 502)
         self.assertIn("`redirects: public` would follow", got.body.decode())
+        self.assertNotIn(two.url, got.body.decode())
         got = await self.redirected(two.url + "/film.mp4", redirects="public")
         self.assertEqual((got.status, got.body == BYTES), (200, True))
 
     async def test_where_it_may_not_go(self) -> None:
         for target, text in (
-            ("http://evil.net/x", "evil.net isn't allowed"),
+            ("http://evil.net/x", "redirects to another host, which isn't allowed"),
             ("http://127.9.9.9:25/x", "port 25"),
             ("http://10.0.0.1/x", "isn't allowed"),
             ("http://[::1]:8080/x", "isn't allowed"),
         ):
             got = await self.redirected(target, redirects="public", allow=("127.*",))
             self.refused(got, 403, "destination_ip_prohibited", text)
+            for told in (got.body.decode(), got.fields["Proxy-Status"]):
+                self.assertIn("http://127.0.0.1:", told)
+                for hidden in ("evil.net", "127.9.9.9", "10.0.0.1", "::1"):
+                    self.assertNotIn(hidden, told)
 
     async def test_every_address_is_checked_at_each_hop(self) -> None:
         got = await self.redirected("http://10.0.0.1/x", redirects="public")
-        self.refused(got, 403, "destination_ip_prohibited", "10.0.0.1 may not be reached")
+        self.refused(got, 403, "destination_ip_prohibited", "may not be reached: it is private")
+        self.assertNotIn("10.0.0.1", got.body.decode())

@@ -101,7 +101,7 @@ class JudgeTests(SynchronousTestCase):
     def test_the_setting_that_would_admit_it_is_named(self) -> None:
         found = judged(part(modified=6), "modified", facts())
         assert isinstance(found, Rejected)
-        self.assertIn("`same: length` would admit it", found.reason)
+        self.assertIn("`same: length` would admit it", str(found.reason))
 
     def test_a_source_keeps_to_its_version(self) -> None:
         version = Validators(ETag(b"a"), 5, NOW)

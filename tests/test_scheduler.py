@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from aprp.core.reasons import reason
 from aprp.core.scheduling import messages as m
 from aprp.core.scheduling.blocks import EDGE
 from aprp.core.scheduling.messages import KIB, MIB, End, Source
@@ -298,12 +299,13 @@ class FailureTests(SynchronousTestCase):
                 if source in world.wants:
                     world.grant(source)
             for number in list(world.attempts):
-                world.over_with(number, End.UNREACHABLE, reason="no route")
+                world.over_with(number, End.UNREACHABLE, reason=reason("no route"))
             if world.over:
                 break
             world.tick()
         assert world.failed is not None
-        self.assertEqual(world.failed.reasons, (("a", "no route"), ("b", "no route")))
+        why = reason("no route")
+        self.assertEqual(world.failed.reasons, (("a", why), ("b", why)))
         self.assertLess(world.now, 1)
 
     def test_after_it_only_when_nothing_came_for_long(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from aprp.core.reasons import Reason, reason
 from aprp.core.recovery.pauses import PAUSES
 from aprp.core.scheduling.failures import PROGRESS, FailurePolicy
 from aprp.core.scheduling.messages import End, Ended, Source
@@ -11,6 +12,10 @@ from aprp.core.scheduling.ratings import Ratings
 from aprp.core.scheduling.source_state import SourceState
 
 BROKEN = Ended(1, End.BROKEN)
+
+
+def told(reasons: tuple[tuple[str, Reason], ...]) -> tuple[tuple[str, str], ...]:
+    return tuple((source, str(why)) for source, why in reasons)
 
 
 class FailuresCase(SynchronousTestCase):
@@ -40,8 +45,10 @@ class TroubleTests(FailuresCase):
         self.assertEqual((self.a.barred, self.b.barred), (False, False))
 
     def test_left_without_a_failure(self) -> None:
-        self.failures.leave("a", "was late")
-        self.assertEqual((self.a.barred, self.a.failures, self.a.reason), (True, 0, "was late"))
+        self.failures.leave("a", reason("was late"))
+        self.assertEqual(
+            (self.a.barred, self.a.failures, str(self.a.reason)), (True, 0, "was late")
+        )
 
     def test_a_silent_one_is_asked_twice_before_it_is_left_alone(self) -> None:
         for pause in (0.0, 0.0, PAUSES[1]):
@@ -113,10 +120,10 @@ class TroubleTests(FailuresCase):
         self.assertEqual((self.a.retry_at, self.b.retry_at), (0.0, 0.0))
 
     def test_reasons_of_each(self) -> None:
-        self.failures.blame(self.a, Ended(1, End.UNREACHABLE, "no route"), 0.0)
+        self.failures.blame(self.a, Ended(1, End.UNREACHABLE, reason("no route")), 0.0)
         self.failures.blame(self.b, Ended(1, End.ABSENT), 0.0)
         self.assertEqual(
-            self.failures.reasons(), (("a", "no route"), ("b", "doesn't have this file"))
+            told(self.failures.reasons()), (("a", "no route"), ("b", "doesn't have this file"))
         )
 
 
@@ -134,7 +141,7 @@ class OutOfServiceTests(FailuresCase):
         for _ in range(2):
             self.failures.blame(self.b, BROKEN, 0.0)
         self.assertTrue(self.failures.hopeless(0.0, in_flight=False))
-        self.assertEqual(self.failures.reasons()[0], ("a", "is out of service"))
+        self.assertEqual(told(self.failures.reasons())[0], ("a", "is out of service"))
         self.failures.take_out(set())
         self.assertFalse(self.failures.hopeless(0.0, in_flight=False))
 

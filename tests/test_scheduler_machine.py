@@ -14,6 +14,7 @@ from hypothesis.stateful import (
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.core.choices import Delay, Duplicate
+from aprp.core.reasons import reason
 from aprp.core.scheduling import messages as m
 from aprp.core.scheduling.settings import SchedulingSettings
 from tests.support.scheduler_world import World
@@ -86,7 +87,7 @@ class Machine(RuleBasedStateMachine):
     def connect_fails(self, index: int) -> None:
         source = sorted(self.world.wants)[index % len(self.world.wants)]
         del self.world.wants[source]
-        self.world.send(m.ConnectFailed(source, "refused"))
+        self.world.send(m.ConnectFailed(source, reason("refused")))
 
     @rule(index=st.integers(0, 20), short=st.booleans())
     def head(self, index: int, short: bool) -> None:

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from aprp.core.reasons import Reason
 from aprp.core.scheduling import messages as m
 from aprp.upstream.errors import ConnectFailed, SourceError
 from aprp.upstream.http.guard import AddressRefused
@@ -16,7 +17,7 @@ from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.slots import Slots
 from aprp.upstream.transfer.source import TransferSource
 
-REFUSED = ConnectFailed("a:80 refused the connection", "connection_refused")
+REFUSED = ConnectFailed("a:80", "refused the connection", kind="connection_refused")
 
 
 class FakeAgent:
@@ -50,7 +51,7 @@ class Holder:
 
     def __init__(self, shared: SharedResources, *places: FakeSource) -> None:
         self.told: list[m.Event] = []
-        self.failed: list[tuple[str, str]] = []
+        self.failed: list[tuple[str, Reason]] = []
         remotes = {place.name: cast(TransferSource, place) for place in places}
         self.slots = Slots(shared, cast(Any, self), remotes, self.told.append, self._failed)
         shared.join(cast(Any, self), 1)
@@ -72,7 +73,7 @@ class Holder:
     def narrow(self, window: int | None) -> None:
         """It holds nothing."""
 
-    def _failed(self, remote: TransferSource, reason: str) -> None:
+    def _failed(self, remote: TransferSource, reason: Reason) -> None:
         self.failed.append((remote.name, reason))
 
 
@@ -117,19 +118,19 @@ class SlotsTests(SynchronousTestCase):
 
     def test_what_cannot_be_connected_to(self) -> None:
         self.place.connecting[0].errback(REFUSED)
-        self.assertEqual(self.one.told, [m.ConnectFailed("a", str(REFUSED))])
-        self.assertEqual(self.one.failed, [("a", str(REFUSED))])
+        self.assertEqual(self.one.told, [m.ConnectFailed("a", REFUSED.reason)])
+        self.assertEqual(self.one.failed, [("a", REFUSED.reason)])
         self.assertIs(self.place.error, REFUSED)
         self.assertEqual(len(self.place.connecting), 2)
 
     def test_it_is_told_even_if_it_is_no_longer_wanted(self) -> None:
         self.one.slots.withdraw("a")
         self.place.connecting[0].errback(REFUSED)
-        self.assertEqual(self.one.told, [m.ConnectFailed("a", str(REFUSED))])
+        self.assertEqual(self.one.told, [m.ConnectFailed("a", REFUSED.reason)])
 
     def test_what_may_not_be_reached_is_told_by_the_request(self) -> None:
         """It isn't a failure to connect: what it means for the source is the attempt's to say."""
-        self.place.connecting[0].errback(AddressRefused("a is private"))
+        self.place.connecting[0].errback(AddressRefused("a", "is private"))
         self.assertEqual(self.one.told, [m.Granted("a")])
         self.assertEqual(self.one.failed, [])
 

@@ -134,7 +134,7 @@ class ProblemTests(LoggedCase):
         self.assertEqual(list(problems)[-1].source, "http://199/")
 
     def test_errors_of_every_kind_have_advice(self) -> None:
-        for error in (BodyBroken("x"), connect_failed("h:1", OSError())):
+        for error in (BodyBroken("x", "closed the connection"), connect_failed("h:1", OSError())):
             self.assertIn(error.kind, ADVICE)
 
 

@@ -167,7 +167,8 @@ class TransferReader:
             facts = await self.transfer.begin(self._spec)
             self.range = self._spec.resolve(facts.complete)
             if self.range is None and self._spec != FromTo(0):
-                raise NotInFile(f"the file has {facts.complete} bytes, none in the requested range")
+                text = f"the file has {facts.complete} bytes, none in the requested range"
+                raise NotInFile("", text)
         self._begun = True
 
     async def read(self) -> bytes:
@@ -188,7 +189,7 @@ class TransferReader:
         piece = await self._basket.take()
         self._read += len(piece)
         if not piece and self._read != wanted.length:
-            raise BodyBroken(f"the transfer ended after {self._read} of {wanted.length} bytes")
+            raise BodyBroken("", f"the transfer ended after {self._read} of {wanted.length} bytes")
         self._ended = not piece
         return piece
 
@@ -197,7 +198,9 @@ class TransferReader:
         if self.failure is not None:
             raise self.failure
         if self._stopped:
-            raise BodyBroken(f"the transfer was stopped after {self._read} bytes, before its end")
+            raise BodyBroken(
+                "", f"the transfer was stopped after {self._read} bytes, before its end"
+            )
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
@@ -205,7 +208,7 @@ class TransferReader:
         try:
             yield
         except BaseException as error:
-            self.failure = BodyBroken(f"the transfer was cancelled after {self._read} bytes")
+            self.failure = BodyBroken("", f"the transfer was cancelled after {self._read} bytes")
             if isinstance(error, Exception) and not isinstance(error, CancelledError):
                 self.failure = error
             raise

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from math import inf
 
+from aprp.core.reasons import reason
 from aprp.core.scheduling import messages as m
 from aprp.core.scheduling.messages import KIB
 from aprp.core.scheduling.openings import Openings
@@ -157,7 +158,7 @@ class SimulatedTransfer:
             case m.Done():
                 self.trace.done = self._now
             case m.Fail(reasons):
-                self.trace.failed = reasons
+                self.trace.failed = tuple((source, str(why)) for source, why in reasons)
 
     def granted(self, source: str) -> None:
         """Open a connection if none is idle, then pass the grant on."""
@@ -182,7 +183,7 @@ class SimulatedTransfer:
             return
         grants = self._network.arbiter.release(self, mirror.name)
         if not good:
-            self._send(m.ConnectFailed(mirror.name, "no connection"))
+            self._send(m.ConnectFailed(mirror.name, reason("made no connection")))
         self._network.pass_on(grants)
 
     # Requests and responses
@@ -244,9 +245,9 @@ class SimulatedTransfer:
         self.trace.wasted += min(under_way, stream.left) if stream else under_way
         self._drop(number)
 
-    def _end(self, number: int, end: m.End, reason: str = "", length: int | None = None) -> None:
+    def _end(self, number: int, end: m.End, why: str = "", length: int | None = None) -> None:
         if number in self._attempts:
-            self._drop(number, m.Ended(number, end, reason, length=length))
+            self._drop(number, m.Ended(number, end, reason(why) if why else None, length=length))
 
     def _drop(self, number: int, event: m.Ended | None = None) -> None:
         mirror, _ = self._attempts.pop(number)

@@ -6,12 +6,15 @@ The text of an error is one sentence for an operator: which source, what happene
 from __future__ import annotations
 
 import errno
+from typing import Self
 
 from OpenSSL import SSL
 from service_identity import VerificationError
 from twisted.internet import error
 
-OWN_FAULT = "the proxy itself failed; see its log"
+from aprp.core.reasons import Name, Reason
+
+OWN_FAULT = Reason("proxy_internal_error", (": the proxy itself failed; see its log",))
 """What is said when the fault is no source's."""
 
 
@@ -24,13 +27,38 @@ class SourceError(Exception):
     timed_out = False
     """Whether it was silence that ended it."""
 
+    def __init__(
+        self,
+        source: str,
+        first: str | Name,
+        *more: str | Name,
+        kind: str | None = None,
+        status: int | None = None,
+    ) -> None:
+        self.kind = kind or self.kind
+        self.reason = Reason(self.kind, (first, *more), status, source)
+        super().__init__(str(self.reason))
+
+    @classmethod
+    def by(cls, why: Reason, source: str) -> Self:
+        """Return the error for a reason, of the source if the reason names none."""
+        told = why.of(source)
+        return cls(told.source, *told.words, kind=told.kind, status=told.status)
+
 
 class ConnectFailed(SourceError):
     """There is no connection, so nothing of the request was sent."""
 
-    def __init__(self, text: str, kind: str, timed_out: bool = False) -> None:
-        super().__init__(text)
-        self.kind = kind
+    def __init__(
+        self,
+        source: str,
+        first: str | Name,
+        *more: str | Name,
+        kind: str | None = None,
+        status: int | None = None,
+        timed_out: bool = False,
+    ) -> None:
+        super().__init__(source, first, *more, kind=kind, status=status)
         self.timed_out = timed_out
 
 
@@ -75,32 +103,40 @@ class BodyStalled(BodyBroken):
 class Exhausted(Exception):
     """No source can go on; `reasons` are (source, why) for each."""
 
-    def __init__(self, reasons: tuple[tuple[str, str], ...]) -> None:
-        super().__init__("; ".join(f"{source} {why}" for source, why in reasons))
+    def __init__(self, reasons: tuple[tuple[str, Reason], ...]) -> None:
+        super().__init__("; ".join(str(why.of(source)) for source, why in reasons))
         self.reasons = reasons
 
 
 def connect_failed(where: str, reason: BaseException) -> ConnectFailed:
     """The error for a connection to `where` (host:port) that couldn't be made."""
     if isinstance(reason, (error.TimeoutError, error.ConnectingCancelledError)):
-        return ConnectFailed(f"{where} did not accept in time", "connection_timeout", True)
+        return ConnectFailed(
+            where, "did not accept in time", kind="connection_timeout", timed_out=True
+        )
     if isinstance(reason, error.ConnectionRefusedError):
-        return ConnectFailed(f"{where} refused the connection", "connection_refused")
+        return ConnectFailed(where, "refused the connection", kind="connection_refused")
     if isinstance(reason, error.DNSLookupError):
-        return ConnectFailed(f"{where}: the name has no address", "dns_error")
+        return ConnectFailed(where, ": the name has no address", kind="dns_error")
     if getattr(reason, "osError", None) == errno.ENOENT:
-        return ConnectFailed(f"{where}: there is no such socket", "connection_refused")
+        return ConnectFailed(where, ": there is no such socket", kind="connection_refused")
     if getattr(reason, "osError", None) in (errno.EMFILE, errno.ENFILE):
-        return ConnectFailed(f"{where}: no descriptor is left for it", "connection_limit_reached")
-    return ConnectFailed(f"{where} can't be reached: {reason}", "destination_ip_unroutable")
+        return ConnectFailed(
+            where, ": no descriptor is left for it", kind="connection_limit_reached"
+        )
+    return ConnectFailed(
+        where, "can't be reached", Name(f": {reason}"), kind="destination_ip_unroutable"
+    )
 
 
 def lost_before_answer(where: str, reason: BaseException | None) -> SourceError:
     """The error for a connection to `where` that ended before an answer began."""
     if isinstance(reason, VerificationError):
-        return ConnectFailed(f"{where}: its certificate names another", "tls_certificate_error")
+        return ConnectFailed(where, ": its certificate names another", kind="tls_certificate_error")
     if isinstance(reason, SSL.Error):
         if "certificate verify failed" in str(reason):
-            return ConnectFailed(f"{where}: the certificate isn't trusted", "tls_certificate_error")
-        return ConnectFailed(f"{where}: the TLS handshake failed", "tls_protocol_error")
-    return NoAnswer(f"{where} closed the connection without an answer")
+            return ConnectFailed(
+                where, ": the certificate isn't trusted", kind="tls_certificate_error"
+            )
+        return ConnectFailed(where, ": the TLS handshake failed", kind="tls_protocol_error")
+    return NoAnswer(where, "closed the connection without an answer")

@@ -152,7 +152,7 @@ class HealthChecks:
         if isinstance(error, DeferredTimeout):
             return f"didn't answer within {check.interval:g} s"
         self._log.failure("checking {source}", result, source=check.source)
-        return OWN_FAULT
+        return str(OWN_FAULT)
 
     def _tell(self, check: Check, failure: str | None) -> None:
         service = self._shared.in_service

@@ -1,7 +1,8 @@
 """The one place where what went wrong becomes a status, a sentence and a Proxy-Status field.
 
 Clients are told what happened and not where: the names and addresses of upstreams are the
-operator's affair, as with other proxies. Only who named the sources is told of them by name.
+operator's affair, as with other proxies. A client that named the sources itself reads the names
+that it gave, and no others.
 """
 
 from __future__ import annotations
@@ -13,11 +14,6 @@ from http import HTTPStatus
 from aprp.core.http.fields import Fields
 from aprp.upstream.errors import OWN_FAULT, SourceError
 from aprp.upstream.transfer.transfer import TransferFailed
-
-_SUBJECT = re.compile(r"unix:[^\s:]+|\S+(?=: | may not be reached)|\S+:[0-9]+(?=:? )")
-"""What the text of an error begins with: host and port, a host, or a URL."""
-_URL = re.compile(r"https?://[^\s;,]+")
-_ADDRESS = re.compile(r"(?<=: its address )\S+ |(?<= has the host )\S+, ")
 
 
 class Refusal(Exception):
@@ -66,38 +62,34 @@ class Failure:
 
 
 def failure_of(error: BaseException, by_name: bool = False) -> Failure:
-    """What a client is told of an error; `by_name` where it named the sources itself."""
+    """Return what a client is told of an error; `by_name` where it named the sources itself."""
     if isinstance(error, Refusal):
         return Failure(error.status, error.kind, str(error), error.fields)
     if isinstance(error, SourceError):
-        text = str(error) if by_name else without_names(error)
-        return Failure(_status_of(error), error.kind, text)
-    return Failure(500, "proxy_internal_error", OWN_FAULT)
+        return Failure(_status_of(error), error.kind, _told(error, by_name))
+    return Failure(500, OWN_FAULT.kind, str(OWN_FAULT))
 
 
 def _status_of(error: SourceError) -> int:
     if error.kind == "connection_limit_reached":
         return 503
+    if isinstance(error, TransferFailed) and (error.missing or error.forbidden):
+        return 404 if error.missing else 403
     return 504 if error.timed_out else 502
 
 
-def without_names(error: SourceError) -> str:
-    """The text of an error without hosts, addresses and URLs; sources are numbered from 1.
+def _told(error: SourceError, by_name: bool) -> str:
+    """Return the text of an error with no names but those that the client gave.
 
-    The numbers are those of the places in the route, where each source failed.
+    Sources that it didn't name are numbered from 1, in the order of the route.
     """
     if isinstance(error, TransferFailed):
-        said = (_nameless(why, "").lstrip(": ") for _, why in error.reasons)
-        listed = "; ".join(f"source {number}: {why}" for number, why in enumerate(said, 1))
-        return f"no source can serve this: {listed}"
-    return _nameless(str(error), "the upstream")
-
-
-def _nameless(text: str, subject: str) -> str:
-    found = _SUBJECT.match(text)
-    if found is not None:
-        text = subject + text[found.end() :]
-    return _URL.sub("another place", _ADDRESS.sub("", text))
+        listed = (
+            f"{name if by_name else f'source {number}'}: {why.told('')}"
+            for number, (name, why) in enumerate(error.causes, 1)
+        )
+        return f"no source can serve this: {'; '.join(listed)}"
+    return error.reason.told((by_name and error.reason.source) or "the upstream")
 
 
 def reason_phrase(status: int) -> str:

@@ -130,8 +130,8 @@ async def serve(
         await _relay(request, asked, same, unknown, transfer, sink)
     except TransferFailed as failed:
         if (failed.missing or failed.forbidden) and not request.startedWriting:
-            text = failure_of(failed, request.names_sources).text
-            raise Refusal(403 if failed.forbidden else 404, text, failed.kind) from None
+            failure = failure_of(failed, request.names_sources)
+            raise Refusal(failure.status, failure.text, failure.kind) from None
         raise
     finally:
         sink.close()

@@ -18,6 +18,7 @@ from aprp.config import PathRanges, QueryRoute
 from aprp.core.http.addresses import host_allowed
 from aprp.core.http.targets import under
 from aprp.core.http.urls import Url
+from aprp.core.reasons import Name
 from aprp.upstream.errors import SourceError
 from aprp.upstream.exchange import Origin
 from aprp.upstream.http.guard import AddressRefused, Guard, Listening, OwnListener
@@ -25,7 +26,7 @@ from aprp.upstream.http.trust import trust_of
 from aprp.upstream.transfer.options import TransferOptions, locations
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.transfer import Transfer, TransferFailed
-from aprp.web.failures import Refusal
+from aprp.web.failures import Refusal, failure_of
 from aprp.web.handling import run_handler
 from aprp.web.loops import own_via
 from aprp.web.multi_source import refused_method, serve
@@ -144,17 +145,24 @@ class CheckedOrigins:
         place = (url.scheme, url.host, url.port)
         if place not in self._known:
             if not host_allowed(url.host, self._allow):
-                raise AddressRefused(f"the host {url.host} isn't allowed here")
+                raise _not_allowed(url.host, own.host)
             self._known[place] = await self._guard.origin(
                 url, self._trust, self._seconds, self._client
             )
         return replace(self._known[place], waited=self._waited.pop(place, 0.0))
 
 
+def _not_allowed(host: str, own: str) -> AddressRefused:
+    """Return the error for a host that isn't allowed; the source's `own` is, if it redirects."""
+    if host == own:
+        return AddressRefused(f"the host {host}", "isn't allowed here")
+    target = Name(host, "another host")
+    return AddressRefused(own, "redirects to ", target, ", which isn't allowed here")
+
+
 def _refusal(error: SourceError) -> Refusal | None:
-    """What a client is told where it asked for what it may not have."""
-    if error.kind == AddressRefused.kind:
-        return Refusal(403, str(error), error.kind)
-    if error.kind == OwnListener.kind:
-        return Refusal(508, str(error), error.kind)
-    return None
+    """Return what a client is told that asked for what it may not have."""
+    status = {AddressRefused.kind: 403, OwnListener.kind: 508}.get(error.kind)
+    if status is None:
+        return None
+    return Refusal(status, failure_of(error, by_name=True).text, error.kind)

@@ -149,13 +149,13 @@ class Visit:
                 spec = plan.spec
             finally:
                 exchange.abort()
-        raise SourceLied(f"{self._proxy.origin} keeps answering with what wasn't asked for")
+        raise SourceLied(str(self._proxy.origin), "keeps answering with what wasn't asked for")
 
     async def _carry_out(
         self, plan: Plan, answer: ResponseSummary, exchange: Exchange, outgoing: SourceRequest
     ) -> None:
         if isinstance(plan, Refuse):
-            raise SourceLied(f"{self._proxy.origin} gave {plan.reason}")
+            raise SourceLied(str(self._proxy.origin), f"gave {plan.reason}")
         if isinstance(plan, Relay) or plan == Whole(None):
             await self._relay(exchange)
             return

@@ -8,6 +8,7 @@ from aprp.core.choices import Redirects
 from aprp.core.http.fields import Fields
 from aprp.core.http.ranges import number
 from aprp.core.http.urls import DEFAULT_PORTS, Url
+from aprp.core.reasons import Name, Reason
 
 MOST_HOPS = 5
 FOREVER = float("inf")
@@ -15,25 +16,30 @@ _PERMANENT = frozenset((301, 308))
 _FRESH = frozenset((302, 307))
 
 
-def redirected(rule: Redirects, first: Url, at: Url, location: bytes | None) -> Url | str:
+def redirected(rule: Redirects, first: Url, at: Url, location: bytes | None) -> Url | Reason:
     """The URL that a redirect from `at` means, or why it isn't followed.
 
     `rule` is the route's: same-host (where `first` is, the source's own URL), public, or off.
     Going from https to http is never followed.
     """
     if rule == Redirects.OFF:
-        return "redirects, and `redirects: off` doesn't follow"
+        return _not_followed("redirects, and `redirects: off` doesn't follow")
     if location is None:
-        return "redirects without a Location"
+        return _not_followed("redirects without a Location")
     try:
         target = _meant(at, location)
     except ValueError as error:
-        return f"redirects to a place that can't be asked: it {error}"
+        return _not_followed("redirects to a place that can't be asked", Name(f": it {error}"))
     if at.scheme == "https" and target.scheme != "https":
-        return f"redirects from https to {target.origin}"
+        return _not_followed("redirects from https to ", Name(target.origin, "another place"))
     if rule == Redirects.SAME_HOST and not same_place(first, target):
-        return f"redirects to {target.origin}; `redirects: public` would follow"
+        place = Name(target.origin, "another place")
+        return _not_followed("redirects to ", place, "; `redirects: public` would follow")
     return target
+
+
+def _not_followed(*words: str | Name) -> Reason:
+    return Reason("http_protocol_error", words)
 
 
 def remembered_for(status: int, fields: Fields) -> float:

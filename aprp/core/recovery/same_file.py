@@ -15,6 +15,7 @@ from aprp.core.http.answer_plan import ResponseSummary, held_range
 from aprp.core.http.fields import Fields
 from aprp.core.http.ranges import FromTo, Range, Spec
 from aprp.core.http.validators import Validators
+from aprp.core.reasons import Reason, reason
 from aprp.core.recovery.ends import End
 from aprp.core.recovery.statuses import is_passing, retry_after
 from aprp.core.recovery.versions import (
@@ -44,7 +45,7 @@ class Rejected:
     """
 
     end: End
-    reason: str
+    reason: Reason
     retry_after: float | None = None
     length: int | None = None
     alone: bool = False
@@ -91,27 +92,28 @@ def judge(
         return bad
     first = known is None and version is None
     if answer.status == 200 and answer.length is None:
-        return Rejected(End.LIED, "doesn't say how long the file is", alone=first)
+        return Rejected(End.LIED, reason("doesn't say how long the file is"), alone=first)
     held = _held(answer, FromTo(asked.start, asked.stop))
     if isinstance(held, Rejected):
         return held
     complete = _complete(answer)
     if complete is None:
-        return Rejected(End.LIED, "doesn't say how long the whole file is")
+        return Rejected(End.LIED, reason("doesn't say how long the whole file is"))
     found = facts_of(answer, fields, complete)
     if version is not None:
         if (changed := change(version, answer.validators, same)) is not None:
-            return Rejected(End.ABSENT, changed)
+            return Rejected(End.ABSENT, reason(changed))
         found = _as_first_shown(found, version)
-    reason = disagreement(found, known, same)
-    if reason is not None:
-        return Rejected(End.ABSENT, reason)
+    if (differs := disagreement(found, known, same)) is not None:
+        return Rejected(End.ABSENT, reason(differs))
     if known is None and not combinable(found, same):
         return Rejected(End.ABSENT, NOT_COMBINABLE, alone=first)
     return Accepted(held, found, version or answer.validators)
 
 
-NOT_COMBINABLE = "shows no strong validator, so that nothing may be combined with its response"
+NOT_COMBINABLE = reason(
+    "shows no strong validator, so that nothing may be combined with its response"
+)
 
 
 def judge_alone(
@@ -121,10 +123,10 @@ def judge_alone(
     if (bad := _unusable(answer, fields, now)) is not None:
         return bad
     if answer.status == 206 and sent is None:
-        return Rejected(End.LIED, "answered 206 though no range was asked for")
+        return Rejected(End.LIED, reason("answered 206 though no range was asked for"))
     shown = Representation.of(answer.validators, fields)
     if same == Same.DIGEST and not shown.digests:
-        return Rejected(End.ABSENT, "gives no digest, and `same: digest` asks for one")
+        return Rejected(End.ABSENT, reason("gives no digest, and `same: digest` asks for one"))
     if answer.status == 200 and answer.length is None:
         return StandsAlone(None, None, shown)
     held = _held(answer, sent or FromTo(0))
@@ -132,7 +134,7 @@ def judge_alone(
         return held
     complete = _complete(answer)
     if complete is None:
-        return Rejected(End.LIED, "doesn't say how long the whole file is")
+        return Rejected(End.LIED, reason("doesn't say how long the whole file is"))
     return StandsAlone(held, complete, shown)
 
 
@@ -143,17 +145,17 @@ def facts_of(answer: ResponseSummary, fields: Fields, complete: int) -> Facts:
 
 def refusal(status: int, fields: Fields, now: int) -> Rejected:
     """Return what a status other than 200, 206 and 416 means."""
-    text = f"answered {status}"
+    said = replace(reason(f"answered {status}"), status=status)
     if is_passing(status):
-        return Rejected(End.REFUSED, text, retry_after(fields, now))
-    return Rejected(End.LIED if status < 400 else End.ABSENT, text)
+        return Rejected(End.REFUSED, said, retry_after(fields, now))
+    return Rejected(End.LIED if status < 400 else End.ABSENT, said)
 
 
 def _unusable(answer: ResponseSummary, fields: Fields, now: int) -> Rejected | None:
     if answer.status not in (200, 206):
         return refusal(answer.status, fields, now)
     if [coding for coding in fields.tokens(b"content-encoding") if coding != b"identity"]:
-        return Rejected(End.LIED, "sent a coded answer though identity was asked for")
+        return Rejected(End.LIED, reason("sent a coded answer though identity was asked for"))
     return None
 
 
@@ -161,13 +163,15 @@ def _beyond(answer: ResponseSummary, asked: Range, known: Facts | None) -> Rejec
     said = answer.content_range
     complete = said.complete if said is not None and said.range is None else None
     if known is not None and complete not in (None, known.complete):
-        return Rejected(End.ABSENT, f"has another file: {complete} bytes, not {known.complete}")
+        return Rejected(
+            End.ABSENT, reason(f"has another file: {complete} bytes, not {known.complete}")
+        )
     length = complete if known is None else known.complete
     if length is None:
-        return Rejected(End.ABSENT, "answered 416 without saying how long the file is")
+        return Rejected(End.ABSENT, reason("answered 416 without saying how long the file is"))
     if length > asked.start:
-        return Rejected(End.LIED, "answered 416 for bytes that the file has")
-    return Rejected(End.BEYOND, "says that the file ends before the range", length=length)
+        return Rejected(End.LIED, reason("answered 416 for bytes that the file has"))
+    return Rejected(End.BEYOND, reason("says that the file ends before the range"), length=length)
 
 
 def _held(answer: ResponseSummary, sent: Spec) -> Range | Rejected:
@@ -175,7 +179,7 @@ def _held(answer: ResponseSummary, sent: Spec) -> Range | Rejected:
     if answer.status == 200:
         return Range(0, answer.length or 0)
     held = held_range(sent, answer)
-    return held if isinstance(held, Range) else Rejected(End.LIED, f"answered with {held}")
+    return held if isinstance(held, Range) else Rejected(End.LIED, reason(f"answered with {held}"))
 
 
 def _complete(answer: ResponseSummary) -> int | None:

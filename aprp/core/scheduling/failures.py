@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
+from aprp.core.reasons import Reason, reason
 from aprp.core.recovery.pauses import PAUSES, Patience, pause_after
 from aprp.core.scheduling.blocks import EDGE
 from aprp.core.scheduling.messages import End, Ended
@@ -30,17 +31,18 @@ _UNANSWERED = 10.0
 """Seconds of silence that count as no answer, though no single attempt was waited for so long."""
 
 _REASONS = {
-    End.BROKEN: "the body was cut short",
-    End.UNREACHABLE: "no answer",
-    End.REFUSED: "refused",
-    End.ABSENT: "doesn't have this file",
-    End.LIED: "sent something else than was asked",
-    End.BEYOND: "says the file ends before the range",
+    End.BROKEN: reason("broke off its body"),
+    End.UNREACHABLE: reason("gave no answer"),
+    End.REFUSED: reason("refused"),
+    End.ABSENT: reason("doesn't have this file"),
+    End.LIED: reason("sent something else than was asked"),
+    End.BEYOND: reason("says the file ends before the range"),
 }
+_OUT = reason("is out of service")
 
 
-def _why(source: SourceState) -> str:
-    return source.reason or ("is out of service" if source.out else "no answer")
+def _why(source: SourceState) -> Reason:
+    return source.reason or (_OUT if source.out else _REASONS[End.UNREACHABLE])
 
 
 class FailurePolicy:
@@ -70,7 +72,7 @@ class FailurePolicy:
         """An attempt of the source failed; ``grace`` is how many more times than once it may do so
         before it's left alone for a while."""
         source.failures += 1
-        source.reason = ended.reason or _REASONS.get(ended.end, ended.end.value)
+        source.reason = ended.reason or _REASONS.get(ended.end)
         pause = pause_after(source.failures - grace)
         if ended.end in (End.LIED, End.ABSENT, End.BEYOND):
             source.lasting = True
@@ -87,13 +89,13 @@ class FailurePolicy:
         """An attempt was given up for its silence. The source may go on at any time, and a request
         that waits for that costs nothing: the second one is made at once, too."""
         source.silences += 1
-        self.blame(source, Ended(attempt, End.BROKEN, "fell silent"), now, grace=1)
+        self.blame(source, Ended(attempt, End.BROKEN, reason("fell silent")), now, grace=1)
 
-    def leave(self, name: str, reason: str) -> None:
+    def leave(self, name: str, why: Reason) -> None:
         """A source isn't to be asked any more, though what it was asked may still come."""
         for source in self._sources:
             if source.name == name:
-                source.lasting, source.reason = True, reason
+                source.lasting, source.reason = True, why
         self._bar()
 
     def take_out(self, names: Collection[str]) -> None:
@@ -155,7 +157,7 @@ class FailurePolicy:
             if not self._begun and self._patience.end - self._waits > now:
                 yield self._patience.end - self._waits
 
-    def reasons(self) -> tuple[tuple[str, str], ...]:
+    def reasons(self) -> tuple[tuple[str, Reason], ...]:
         """(source, why) of each."""
         return tuple((source.name, _why(source)) for source in self._sources)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from aprp.core.reasons import Reason
 from aprp.core.recovery.ends import End as End
 
 KIB = 1024
@@ -79,7 +80,7 @@ class ConnectFailed:
     the arbiter's again."""
 
     source: str
-    reason: str = ""
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +118,14 @@ class Ended:
     Args:
         attempt: the number that Fetch gave; unknown and abandoned ones are ignored.
         end: how.
-        reason: a few words for people; comes back in Fail.
+        reason: what people are told; comes back in Fail.
         retry_after: for REFUSED: seconds from now in which the source is left alone.
         length: for BEYOND: the complete length that the 416 named, if it did.
     """
 
     attempt: int
     end: End
-    reason: str = ""
+    reason: Reason | None = None
     retry_after: float | None = None
     length: int | None = None
 
@@ -252,7 +253,7 @@ class Fail:
         reasons: (source, why) for every source, in the order they were given.
     """
 
-    reasons: tuple[tuple[str, str], ...]
+    reasons: tuple[tuple[str, Reason], ...]
 
 
 Action = WantSlot | WithdrawWant | ReleaseSlot | Fetch | Abandon | Keep | Forget | Done | Fail

@@ -68,6 +68,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aprp.core.choices import Duplicate
+from aprp.core.reasons import reason
 from aprp.core.scheduling import messages as m
 from aprp.core.scheduling.attempts import AttemptTracker
 from aprp.core.scheduling.failures import FailurePolicy
@@ -79,6 +80,9 @@ from aprp.core.scheduling.read_ahead import ReadAhead
 from aprp.core.scheduling.settings import SchedulingSettings
 from aprp.core.scheduling.source_state import SourceState
 from aprp.core.scheduling.state import ENDLESS, TransferState
+
+_BEYOND = reason(": the file ends before the range")
+_LATE = reason("was late with its block")
 
 
 class Scheduler:
@@ -133,8 +137,7 @@ class Scheduler:
         self._planner.decline(None)
         worth_it = self._take(now, event)
         if self._tracker.beyond and not self._over:
-            why = "the file ends before the range"
-            self._finish(m.Fail(tuple((source.name, why) for source in self._sources)))
+            self._finish(m.Fail(tuple((source.name, _BEYOND) for source in self._sources)))
         if worth_it and not self._over:
             self._plan(now)
         return self._tracker.actions
@@ -183,10 +186,10 @@ class Scheduler:
         match event:
             case m.Granted():
                 self._granted(event, now)
-            case m.ConnectFailed(name, reason):
+            case m.ConnectFailed(name, why):
                 source = self._state.sources[name]
                 source.slot.settle()
-                self._failures.blame(source, m.Ended(0, m.End.UNREACHABLE, reason), now)
+                self._failures.blame(source, m.Ended(0, m.End.UNREACHABLE, why), now)
             case m.HeadCame():
                 self._tracker.head_came(event, now)
             case m.BytesCame():
@@ -227,7 +230,7 @@ class Scheduler:
         warm = self._count_connection(source, event)
         late = self._state.head if self._leave_late else None
         if late is not None and late.at <= assignment.start < late.stop:
-            self._failures.leave(late.source, "was late with its block")
+            self._failures.leave(late.source, _LATE)
         self._tracker.begin(source, assignment, now, warm=warm)
 
     def _count_connection(self, source: SourceState, event: m.Granted) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from aprp.core.reasons import Reason
 from aprp.core.scheduling.attempt_state import AttemptState
 from aprp.core.scheduling.messages import Source
 from aprp.core.scheduling.ratings import Rating
@@ -33,7 +34,7 @@ class SourceState:
     barred: bool = False
     parked: bool = False
     retry_at: float = 0.0
-    reason: str = ""
+    reason: Reason | None = None
 
     @property
     def name(self) -> str:

@@ -132,8 +132,11 @@ class Agent:
         over = self.connections + 1 - self.descriptors.most_for_sources
         if over > len(self._idle):
             self.descriptors.note_reached("sources")
-            text = f"{origin}: no connection is left for it; all that may be open are in use"
-            raise ConnectFailed(text, "connection_limit_reached")
+            raise ConnectFailed(
+                str(origin),
+                ": no connection is left for it; all that may be open are in use",
+                kind="connection_limit_reached",
+            )
         self._close_idle(over)
 
     def _close_idle(self, count: int) -> None:
@@ -168,8 +171,9 @@ class Agent:
 
     async def _dial(self, origin: Origin, addresses: Addresses, seconds: float) -> Connection:
         def late(*_: object) -> Failure:
-            text = f"{origin} did not accept in time"
-            return Failure(ConnectFailed(text, "connection_timeout", timed_out=True))
+            text = "did not accept in time"
+            error = ConnectFailed(str(origin), text, kind="connection_timeout", timed_out=True)
+            return Failure(error)
 
         factory = Factory.forProtocol(lambda: self._connection(origin))
         factory.noisy = False

@@ -199,15 +199,15 @@ class Connection(Wire):
         except NotHttp as malformed:
             # on a kept connection stray bytes belong to an earlier answer: ours is still to come
             stray = self.served > 1 and not self._interims
-            text = f"{self._where} sent bytes that answer nothing"
-            self._fail(NoAnswer(text) if stray else self._lied(malformed))
+            text = "sent bytes that answer nothing"
+            self._fail(NoAnswer(self._where, text) if stray else self._lied(malformed))
         except MalformedMessage as malformed:
             self._fail(self._lied(malformed))
         except HeadTooLarge as error:
             self._fail(error)
 
     def _lied(self, malformed: MalformedMessage) -> SourceLied:
-        return SourceLied(f"{self._where}: {malformed}")
+        return SourceLied(self._where, f": {malformed}")
 
     def _head_received(self, data: bytes) -> None:
         self._heads.feed(data)
@@ -308,10 +308,10 @@ class Connection(Wire):
     def _expired(self) -> None:
         if self._answered is not None:
             seconds = self._request.timeouts.first_byte if self._request else 0
-            self._fail(AnswerTimeout(f"{self._where} sent no answer within {seconds:g} s"))
+            self._fail(AnswerTimeout(self._where, f"sent no answer within {seconds:g} s"))
         elif self._exchange is not None:
             seconds = self._request.timeouts.between_bytes if self._request else 0
-            self._fail(BodyStalled(f"{self._where} sent nothing for {seconds:g} s"))
+            self._fail(BodyStalled(self._where, f"sent nothing for {seconds:g} s"))
         else:
             self.abandon()
 
@@ -334,14 +334,14 @@ class Connection(Wire):
         super().connectionLost(reason)
         if self._answered is not None:
             if self._heads.begun:
-                self._fail(SourceLied(f"{self._where} closed the connection within its head"))
+                self._fail(SourceLied(self._where, "closed the connection within its head"))
             else:
                 self._fail(lost_before_answer(self._where, reason.value))
         elif self._exchange is not None:
             if self._by_close and isinstance(reason.value, ConnectionDone):
                 self._body_complete([], b"")
             else:
-                self._fail(BodyBroken(f"{self._where} closed the connection within its answer"))
+                self._fail(BodyBroken(self._where, "closed the connection within its answer"))
 
 
 def _ends_surely(head: ResponseHead, method: bytes) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 from aprp.core.http.addresses import Address, Network, parse_address, refused_address, refused_port
 from aprp.core.http.redirects import same_place
 from aprp.core.http.urls import Url
+from aprp.core.reasons import Name, Words
 from aprp.upstream.errors import ConnectFailed, SourceError
 from aprp.upstream.exchange import Origin
 from aprp.upstream.http.names import Names
@@ -68,15 +69,15 @@ class Guard:
         is found within so many seconds.
         """
         if (reason := refused_port(url.port)) is not None:
-            raise AddressRefused(f"{url.host}: {reason}")
+            raise AddressRefused(url.host, f": {reason}")
         addresses = await self._resolve(url, seconds, asker)
         own = tuple(self._listening())
         for address in addresses:
             if _is_own(address, url.port, own):
-                raise OwnListener(f"{url.host}:{url.port} is this proxy itself")
+                raise OwnListener(f"{url.host}:{url.port}", "is this proxy itself")
             reason = refused_address(address, self._allow)
             if reason is not None:
-                raise AddressRefused(_sentence(url.host, address, reason))
+                raise AddressRefused(url.host, *_sentence(url.host, address, reason))
         return Origin(url.scheme, url.host, url.port, trust, tuple(map(str, addresses)))
 
     async def _resolve(self, url: Url, seconds: float, asker: str) -> list[Address]:
@@ -86,7 +87,7 @@ class Guard:
         texts = await self._names.lookup(url.host, seconds, asker)
         found = [address for text in texts if (address := parse_address(text)) is not None]
         if not found:
-            raise ConnectFailed(f"{url.host}: the name has no address", "dns_error")
+            raise ConnectFailed(url.host, ": the name has no address", kind="dns_error")
         return found
 
 
@@ -104,9 +105,9 @@ def own_host_or(guard: Guard, trust: Any, seconds: float) -> Reach:
     return reach
 
 
-def _sentence(host: str, address: Address, reason: str) -> str:
-    named = host if host == str(address) else f"{host}: its address {address}"
-    return f"{named} may not be reached: it is {reason}"
+def _sentence(host: str, address: Address, reason: str) -> Words:
+    said = f"may not be reached: it is {reason}"
+    return (said,) if host == str(address) else (": its address ", Name(f"{address} "), said)
 
 
 def _is_own(address: Address, port: int, own: Iterable[tuple[str, int]]) -> bool:

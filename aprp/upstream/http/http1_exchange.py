@@ -86,7 +86,7 @@ class Http1Exchange:
         connection, self._connection = self._connection, None
         self._held.clear()
         if connection is not None:
-            self.failed(BodyBroken("stopped by the proxy itself"))
+            self.failed(BodyBroken("", "stopped by the proxy itself"))
             connection.abandon()
 
     def _cancelled(self) -> None:

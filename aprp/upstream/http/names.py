@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from aprp.core.http.lookup_queue import LookupQueue
+from aprp.core.reasons import Name
 from aprp.upstream.errors import ConnectFailed
 
 Addresses = tuple[str, ...]
@@ -192,10 +193,11 @@ def _getaddrinfo(host: str) -> Addresses:
 def _tell(waiter: Deferred[Addresses], host: str, found: Addresses | OSError) -> None:
     nowhere = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
     if isinstance(found, OSError) and found.errno not in nowhere:
-        text = f"{host}: the name can't be looked up: {found.strerror or found}"
-        waiter.errback(ConnectFailed(text, "dns_error"))
+        detail = Name(f": {found.strerror or found}")
+        text = ": the name can't be looked up"
+        waiter.errback(ConnectFailed(host, text, detail, kind="dns_error"))
     elif isinstance(found, OSError) or not found:
-        waiter.errback(ConnectFailed(f"{host}: the name has no address", "dns_error"))
+        waiter.errback(ConnectFailed(host, ": the name has no address", kind="dns_error"))
     else:
         waiter.callback(found)
 
@@ -204,8 +206,8 @@ def _in_time(
     clock: Any, host: str, seconds: float, waiter: Deferred[Addresses]
 ) -> Deferred[Addresses]:
     def late(*_: object) -> Failure:
-        text = f"{host}: the name was not looked up in time"
-        return Failure(ConnectFailed(text, "dns_timeout", timed_out=True))
+        text = ": the name was not looked up in time"
+        return Failure(ConnectFailed(host, text, kind="dns_timeout", timed_out=True))
 
     if waiter.called:
         return waiter

@@ -41,7 +41,7 @@ class Heads:
             raise NotHttp("the answer isn't HTTP/1.x")
         end = self._buffer.find(b"\r\n\r\n", max(0, self._checked - 3))
         if max(end, 0 if end >= 0 else len(self._buffer)) > MAX_HEAD:
-            raise HeadTooLarge(f"{self._where}: the head of its answer is too large")
+            raise HeadTooLarge(self._where, ": the head of its answer is too large")
         if end < 0:
             check_line_ends(self._buffer, self._checked)
             self._checked = len(self._buffer)
@@ -50,7 +50,7 @@ class Heads:
         self._buffer = self._buffer[end + 4 :]
         self._checked = 0
         if len(head.fields.pairs) > MAX_FIELDS:
-            raise HeadTooLarge(f"{self._where}: its answer has too many fields")
+            raise HeadTooLarge(self._where, ": its answer has too many fields")
         return head
 
     def rest(self) -> bytes:

@@ -63,8 +63,8 @@ class Wire(Protocol):
         return opening.addTimeout(seconds, self._clock, lambda *_: Failure(self._late()))
 
     def _late(self) -> ConnectFailed:
-        text = f"{self._where} did not finish the TLS handshake in time"
-        return ConnectFailed(text, "connection_timeout", timed_out=True)
+        text = "did not finish the TLS handshake in time"
+        return ConnectFailed(self._where, text, kind="connection_timeout", timed_out=True)
 
     def _left(self) -> None:
         self._opening = None

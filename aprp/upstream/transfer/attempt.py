@@ -16,11 +16,13 @@ from twisted.python.failure import Failure
 
 from aprp.core.choices import Same
 from aprp.core.http.ranges import FromTo, Range
+from aprp.core.reasons import reason
 from aprp.core.recovery.ends import End
 from aprp.core.recovery.same_file import Accepted, Rejected, StandsAlone, judge, judge_alone
 from aprp.core.recovery.versions import Facts
 from aprp.core.scheduling.messages import Ended
 from aprp.upstream.errors import OWN_FAULT, BodyBroken, SourceError, SourceLied
+from aprp.upstream.http.guard import AddressRefused, OwnListener
 from aprp.upstream.transfer.body import Body, discard
 from aprp.upstream.transfer.sample import Sample
 from aprp.upstream.transfer.source import NotFollowed, SourceAnswer, TransferSource
@@ -162,7 +164,7 @@ class Attempt:
         body, self._body = self._body, None
         if body is not None:
             body.leave()
-        self._tell(Ended(self.number, End.STALE, "is asked again, to be compared first"))
+        self._tell(Ended(self.number, End.STALE, reason("is asked again, to be compared first")))
 
     def _refuse(self, answer: SourceAnswer, bad: Rejected) -> None:
         if bad.alone:
@@ -183,7 +185,7 @@ class Attempt:
 
     def _leave_out(self, bad: Rejected) -> None:
         if bad.end is not End.BEYOND:
-            self.source.error = SourceError(f"{self.source.name} {bad.reason}")
+            self.source.error = SourceError.by(bad.reason, self.source.name)
         self._tell(Ended(self.number, bad.end, bad.reason, bad.retry_after, bad.length))
 
     def _accept(self, answer: SourceAnswer, good: Accepted, connect: float | None) -> None:
@@ -192,7 +194,7 @@ class Attempt:
         if self._whole and not self.source.ignores_ranges:
             self.source.ignores_ranges = True
             if self.start > SKIPPED:
-                self._refuse(answer, Rejected(End.LIED, "ignores ranges"))
+                self._refuse(answer, Rejected(End.LIED, reason("ignores ranges")))
                 return
         self.source.showed(answer.place, good.version)
         body = self._body = Body(exchange, good.body, self._clock)
@@ -229,7 +231,7 @@ class Attempt:
 
     def _ended_by(self, error: SourceError) -> Ended:
         self.source.error = error
-        return Ended(self.number, end_of(error), str(error))
+        return Ended(self.number, end_of(error), error.reason)
 
     def _tell(self, event: Ended) -> None:
         self._brings_no_more()
@@ -248,6 +250,6 @@ def end_of(error: SourceError) -> End:
         return End.BROKEN
     if isinstance(error, SourceLied):
         return End.LIED
-    if isinstance(error, NotFollowed) or error.kind.endswith(("prohibited", "loop_detected")):
+    if isinstance(error, NotFollowed | AddressRefused | OwnListener):
         return End.ABSENT
     return End.UNREACHABLE

@@ -12,6 +12,7 @@ from twisted.web.client import ResponseDone
 from twisted.web.iweb import IResponse
 
 from aprp.core.http.ranges import Range
+from aprp.core.reasons import Name
 from aprp.upstream.errors import BodyBroken, SourceError, SourceLied
 from aprp.upstream.exchange import Exchange
 from aprp.upstream.transfer.resumed_body import Collector
@@ -100,7 +101,7 @@ class Body(TwistedProtocol):
         if data and self._receiver is not None:
             self._receiver.received(start, data)
         if surplus:
-            self._end(SourceLied("sent more bytes than it said"))
+            self._end(SourceLied("", "sent more bytes than it said"))
             self._exchange.abort()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -110,9 +111,13 @@ class Body(TwistedProtocol):
             self._patience = None
         if not reason.check(ResponseDone):
             error = reason.value
-            self._end(error if isinstance(error, SourceError) else BodyBroken(str(error)))
+            self._end(
+                error
+                if isinstance(error, SourceError)
+                else BodyBroken("", "broke off its body", Name(f": {error}"))
+            )
         elif self.at < self.stop:
-            self._end(BodyBroken("ended its answer early"))
+            self._end(BodyBroken("", "ended its answer early"))
         else:
             self._end(None)
 

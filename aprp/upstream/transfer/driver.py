@@ -18,6 +18,7 @@ from twisted.internet.interfaces import IConsumer
 from twisted.logger import Logger
 
 from aprp.core.http.ranges import Range
+from aprp.core.reasons import Reason
 from aprp.core.recovery.same_file import Accepted
 from aprp.core.recovery.versions import Facts
 from aprp.core.scheduling import messages as m
@@ -51,7 +52,7 @@ class TransferObserver(Protocol):
         """Bytes came from the offset `at` on, of which `kept` were missing until then."""
         ...
 
-    def failed(self, source: TransferSource, end: m.End, reason: str) -> None:
+    def failed(self, source: TransferSource, end: m.End, reason: Reason | None) -> None:
         """A source could not be connected to, or an attempt at it failed."""
         ...
 
@@ -161,7 +162,7 @@ class Driver:
     def abort(self) -> None:
         """Stop every attempt at once."""
         if not self._over:
-            self._failure = self._failure or BodyBroken("stopped by the proxy itself")
+            self._failure = self._failure or BodyBroken("", "stopped by the proxy itself")
             self._finish()
 
     @property
@@ -219,7 +220,7 @@ class Driver:
             self._watcher.failed(attempt.source, event.end, event.reason)
         self._slots.release(attempt.source.name, event)
 
-    def _unreachable(self, source: TransferSource, reason: str) -> None:
+    def _unreachable(self, source: TransferSource, reason: Reason) -> None:
         self._watcher.failed(source, m.End.UNREACHABLE, reason)
 
     # The scheduler's side

@@ -15,9 +15,10 @@ from twisted.python.failure import Failure
 
 from aprp.core.choices import Same
 from aprp.core.http.ranges import Range
+from aprp.core.reasons import Reason, reason
 from aprp.core.recovery.same_file import Rejected, facts_of, judge, refusal
 from aprp.core.recovery.versions import Facts, combinable, disagreement
-from aprp.upstream.errors import SourceError
+from aprp.upstream.errors import OWN_FAULT, SourceError
 from aprp.upstream.transfer.body import discard
 from aprp.upstream.transfer.source import TransferSource
 from aprp.upstream.wall_clock import time
@@ -27,7 +28,7 @@ SILENCE = 1.0
 NO_HEAD = frozenset((400, 403, 405, 501))
 """Statuses by which a source may mean that it doesn't serve HEAD."""
 
-Reasons = list[tuple[str, str]]
+Reasons = list[tuple[str, Reason]]
 
 
 async def inquire(clock: Any, sources: Sequence[TransferSource], same: Same) -> Facts | Reasons:
@@ -43,7 +44,7 @@ class _Inquiry:
         self._names = [source.name for source in sources]
         self._asked: list[Deferred[None]] = []
         self._waiting = 0
-        self._reasons: dict[str, str] = {}
+        self._reasons: dict[str, Reason] = {}
         self._timer: IDelayedCall | None = None
         self._done: Deferred[Facts | Reasons] = Deferred(lambda _: self._stop())
 
@@ -78,11 +79,11 @@ class _Inquiry:
         error = failure.value
         if isinstance(error, SourceError):
             source.error = error
-        self._miss(source, str(error))
+        self._miss(source, error.reason if isinstance(error, SourceError) else OWN_FAULT)
 
-    def _miss(self, source: TransferSource, reason: str) -> None:
+    def _miss(self, source: TransferSource, why: Reason) -> None:
         self._waiting -= 1
-        self._reasons[source.name] = reason
+        self._reasons[source.name] = why
         if self._done.called:
             return
         if self._left:
@@ -102,27 +103,26 @@ class _Inquiry:
             work.cancel()
 
 
-async def ask_facts(source: TransferSource, same: Same) -> Facts | str:
+async def ask_facts(source: TransferSource, same: Same) -> Facts | Reason:
     """Return what one source says of the file, or why that is of no use."""
     head = await source.head()
     answer, fields = head.summary(), head.fields
     discard(head.exchange)
     if answer.status == 200 and answer.length is not None and not fields.get(b"content-encoding"):
         facts = facts_of(answer, fields, answer.length)
-        reason = disagreement(facts, None, same)
-        if reason is not None:
-            return reason
+        if (missing := disagreement(facts, None, same)) is not None:
+            return reason(missing)
         source.showed(head.place, answer.validators)
         source.alone = not combinable(facts, same)
         return facts
     if answer.status == 200 or answer.status in NO_HEAD:
         return await _ask_first_byte(source, same)
     bad = refusal(answer.status, fields, int(time()))
-    source.error = SourceError(f"{source.name} {bad.reason}")
+    source.error = SourceError.by(bad.reason, source.name)
     return bad.reason
 
 
-async def _ask_first_byte(source: TransferSource, same: Same) -> Facts | str:
+async def _ask_first_byte(source: TransferSource, same: Same) -> Facts | Reason:
     asked = Range(0, 1)
     got = await source.get(asked)
     answer, fields = got.summary(), got.fields
@@ -134,5 +134,5 @@ async def _ask_first_byte(source: TransferSource, same: Same) -> Facts | str:
     if verdict.length == 0:
         return facts_of(answer, fields, 0)
     source.alone = verdict.alone
-    source.error = SourceError(f"{source.name} {verdict.reason}")
+    source.error = SourceError.by(verdict.reason, source.name)
     return verdict.reason

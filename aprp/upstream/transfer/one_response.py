@@ -14,6 +14,7 @@ from zope.interface import implementer
 
 from aprp.core.choices import Same
 from aprp.core.http.ranges import FromTo, Range, Spec
+from aprp.core.reasons import Reason, reason
 from aprp.core.recovery.same_file import Rejected, StandsAlone, judge_alone
 from aprp.core.recovery.versions import Facts, Representation
 from aprp.upstream.errors import SourceError
@@ -86,7 +87,8 @@ class OneResponse:
         return _Counted(sink, at, lambda offset, count: arrived(self.source, offset, count))
 
 
-Reasons = list[tuple[str, str]]
+TOO_LITTLE = reason("sent less than was asked for")
+Reasons = list[tuple[str, Reason]]
 
 
 async def open_one(
@@ -104,7 +106,7 @@ async def open_one(
         if spare is not None:
             discard(spare[0].exchange)
         found = await _open_at(source, spec, same)
-        if isinstance(found, str):
+        if isinstance(found, Reason):
             reasons.append((source.name, found))
         else:
             return OneResponse(source, *found, clock)
@@ -113,18 +115,18 @@ async def open_one(
 
 async def _open_at(
     source: TransferSource, spec: Spec | None, same: Same
-) -> tuple[SourceAnswer, StandsAlone] | str:
-    reason = ""
+) -> tuple[SourceAnswer, StandsAlone] | Reason:
+    why = TOO_LITTLE
     for sent in dict.fromkeys((spec, None)):
         try:
             answer = await source.get_alone(sent)
         except SourceError as error:
             source.error = error
-            return str(error)
+            return error.reason
         found = judge_alone(answer.summary(), answer.fields, sent, same, int(time()))
         if isinstance(found, StandsAlone) and found.holds(spec):
             return answer, found
         discard(answer.exchange)
-        reason = found.reason if isinstance(found, Rejected) else "sent less than was asked for"
-        source.error = SourceError(f"{source.name} {reason}")
-    return reason
+        why = found.reason if isinstance(found, Rejected) else TOO_LITTLE
+        source.error = SourceError.by(why, source.name)
+    return why

@@ -76,7 +76,7 @@ class Resumption:
         """Request the rest on condition of the version; raises SourceError."""
         strong = self.version.validators.strong()
         if strong is None:
-            raise SourceLied(f"{self.request.origin} gave no validator to go on with")
+            raise SourceLied(str(self.request.origin), "gave no validator to go on with")
         spec = FromTo(missing.start, missing.stop)
         conditions = ((b"Range", spec.header()), (b"If-Range", strong))
         return await self.agent.open(with_conditions(self.request, *conditions))
@@ -170,7 +170,7 @@ class ResumedBody:
                 self._base = until - 1  # what the collector holds was not written
                 raise
             if len(last.data) > 1:
-                raise SourceLied(f"{self._where} sent more bytes than it said")
+                raise SourceLied(self._where, "sent more bytes than it said")
             sink.write(last.data)
         else:
             await self._expect(until - self.position, sink)
@@ -189,7 +189,7 @@ class ResumedBody:
             raise
         if moved < (n if least is None else least):
             self._forget()
-            raise BodyBroken(f"{self._where} ended its answer early")
+            raise BodyBroken(self._where, "ended its answer early")
 
     def _forget(self) -> None:
         self._base = self.position
@@ -199,16 +199,16 @@ class ResumedBody:
         self.abort()
         self._base = missing.start
         if self._resumption is None:
-            raise SourceLied(f"{self._where} gave no validator to go on with")
+            raise SourceLied(self._where, "gave no validator to go on with")
         exchange = await self._resumption.open(missing)
         try:
             carries = continuation(self._resumption.version, missing, self._summary(exchange))
         except Changed as changed:
             exchange.abort()
-            raise SourceLied(f"{self._where}: {changed}") from None
+            raise SourceLied(self._where, f": {changed}") from None
         if carries is None:
             exchange.abort()
-            raise BodyBroken(f"{self._where} answered {exchange.head.status}")
+            raise BodyBroken(self._where, f"answered {exchange.head.status}")
         self._exchange, self._carries, self._base = exchange, carries, carries.start
         if self._broken:
             self.resumes += 1

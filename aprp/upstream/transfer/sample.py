@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 
 from aprp.core.choices import Same
 from aprp.core.http.ranges import Range
+from aprp.core.reasons import Name, reason
 from aprp.core.recovery.ends import End
 from aprp.core.recovery.same_file import Rejected, judge
 from aprp.core.recovery.versions import Facts
@@ -84,7 +85,9 @@ class Sample:
         skipped = held.start - good.body.start
         if skipped > SKIPPED:
             exchange.abort()
-            return Rejected(End.LIED, "ignores ranges, so that `compare: sample` can't compare it")
+            return Rejected(
+                End.LIED, reason("ignores ranges, so that `compare: sample` can't compare it")
+            )
         source.showed(answer.place, good.version)
         wanted = min(held.stop, good.body.stop) - good.body.start
         collector = Collector(wanted)
@@ -102,8 +105,12 @@ class Sample:
         assert self._measure is not None
         return Rejected(
             End.LIED,
-            f"has another file: of the bytes {held.start}-{held.stop - 1} some are not those of "
-            f"{self._measure.name}; `compare: off` would admit it",
+            reason(
+                f"has another file: of the bytes {held.start}-{held.stop - 1} ",
+                "some are not those of ",
+                Name(self._measure.name, "another source"),
+                "; `compare: off` would admit it",
+            ),
         )
 
     async def _enough(self) -> None:

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from aprp.core.reasons import Reason
 from aprp.core.scheduling import messages as m
 from aprp.core.scheduling.openings import Openings
 from aprp.upstream.errors import OWN_FAULT, SourceError
@@ -32,7 +33,7 @@ class Slots:
         holder: Holder,
         sources: Mapping[str, TransferSource],
         tell: Callable[[m.Event], None],
-        failed: Callable[[TransferSource, str], None],
+        failed: Callable[[TransferSource, Reason], None],
     ) -> None:
         self._shared = shared
         self._holder = holder
@@ -89,14 +90,13 @@ class Slots:
             self._pass_on(m.Granted(name))  # the request will meet it, and tell what it means
             return
         self._openings.end(name)
-        source, reason = self._sources[name], str(error)
+        source, reason = self._sources[name], OWN_FAULT
         if isinstance(error, SourceError):
-            source.error = error
+            source.error, reason = error, error.reason
         else:
             self._log.failure(
                 "connecting to {source}", failure, source=name, transfer=source.transfer_id
             )
-            reason = OWN_FAULT
         self._failed(source, reason)
         self.release(name, m.ConnectFailed(name, reason))
 

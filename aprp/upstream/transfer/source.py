@@ -18,6 +18,7 @@ from aprp.core.http.ranges import FromTo, Range, Spec
 from aprp.core.http.redirects import FOREVER, MOST_HOPS, redirected, remembered_for, same_place
 from aprp.core.http.urls import Url
 from aprp.core.http.validators import Validators
+from aprp.core.reasons import Name, Reason
 from aprp.core.recovery.same_file import StandsAlone
 from aprp.core.recovery.statuses import REDIRECTS
 from aprp.upstream.errors import SourceError, SourceLied
@@ -216,15 +217,15 @@ class TransferSource:
             location = locations[0] if len(locations) == 1 else None
             discard(answer.exchange)
             target = redirected(self._options.redirects, self._url, answer.place, location)
-            if isinstance(target, str):
-                raise NotFollowed(target)
+            if isinstance(target, Reason):
+                raise NotFollowed.by(target, "")
             good = min(good, remembered_for(status, fields))
             if good > 0:
                 lasting, seconds = target, good
             answer = await self._send(method, target, spec, conditional)
         else:
             discard(answer.exchange)
-            raise NotFollowed(f"redirects more than {MOST_HOPS} times")
+            raise NotFollowed("", f"redirects more than {MOST_HOPS} times")
         if lasting != self._url and answer.status in (200, 206):
             self._shared.remember(self._url, lasting, seconds)
         return answer
@@ -269,5 +270,10 @@ class TransferSource:
         if self._options.reach is not None:
             return await self._options.reach(url, self._url)
         if url.host != self._url.host:
-            raise NotFollowed(f"redirects to {url.origin}, which can't be checked here")
+            raise NotFollowed(
+                "",
+                "redirects to ",
+                Name(url.origin, "another place"),
+                ", which can't be checked here",
+            )
         return Origin(url.scheme, url.host, url.port, self._options.trust)

@@ -53,6 +53,7 @@ from twisted.logger import Logger
 
 from aprp.core.choices import Compare
 from aprp.core.http.ranges import FromTo, Range, Spec, Suffix
+from aprp.core.reasons import Name, Reason, reason
 from aprp.core.recovery.ends import End
 from aprp.core.recovery.same_file import NOT_COMBINABLE
 from aprp.core.recovery.versions import Facts, combinable
@@ -75,38 +76,40 @@ PATIENCE = 1.0
 Observer = Callable[[str, int, int, int, int], None]
 AskedObserver = Callable[[str, int, int, int], None]
 
-MISSING = frozenset(("answered 404", "answered 410"))
-"""What a source says that hasn't the file."""
-FORBIDDEN = "answered 403"
-"""What a source says that doesn't give it."""
+MISSING = frozenset((404, 410))
+"""Statuses of a source that hasn't the file."""
 
 
 class TransferFailed(SourceError):
-    """No source can go on. `reasons` has (source, why) for each; `missing`: none has the file,
-    `forbidden`: none gives it."""
+    """No source can go on.
+
+    `causes` has (source, reason) for each, and `reasons` the same as text. `missing` tells that
+    none has the file, `forbidden` that none gives it.
+    """
 
     def __init__(
-        self, reasons: Sequence[tuple[str, str]], sources: Sequence[TransferSource]
+        self, causes: Sequence[tuple[str, Reason]], sources: Sequence[TransferSource]
     ) -> None:
-        said = "; ".join(f"{source}: {why}" for source, why in reasons)
-        super().__init__(f"no source can serve this: {said}")
-        self.reasons = tuple(reasons)
+        said = "; ".join(f"{source}: {why}" for source, why in causes)
+        super().__init__("", "no source can serve this", Name(f": {said}"))
+        self.causes = tuple(causes)
+        self.reasons = tuple((source, str(why)) for source, why in causes)
         errors = [source.error for source in sources if source.error is not None]
         kinds = {error.kind for error in errors}
         if len(kinds) == 1:
             self.kind = kinds.pop()
         self.timed_out = bool(errors) and all(error.timed_out for error in errors)
-        whys = {why for _, why in reasons}
-        self.missing = bool(whys) and whys <= MISSING
-        self.forbidden = whys == {FORBIDDEN}
+        statuses = {why.status for _, why in causes}
+        self.missing = bool(statuses) and statuses <= MISSING
+        self.forbidden = statuses == {403}
 
 
 class LengthUnknown(TransferFailed):
     """No source says how long the file is; `response` is that of one, to be relayed as it is."""
 
     def __init__(self, response: OneResponse) -> None:
-        reasons = ((response.source.name, "doesn't say how long the file is"),)
-        super().__init__(reasons, (response.source,))
+        causes = ((response.source.name, reason("doesn't say how long the file is")),)
+        super().__init__(causes, (response.source,))
         self.response = response
 
 
@@ -131,7 +134,7 @@ class Transfer:
         self._driver: Driver | None = None
         self._knowing: Deferred[None] | None = None
         self._files = {location.source.name: without_query(location.url) for location in sources}
-        self._left_out: dict[str, str] = {}
+        self._left_out: dict[str, Reason] = {}
         self._one: OneResponse | None = None
         self._one_used = False
         self._patience: IDelayedCall | None = None
@@ -234,7 +237,9 @@ class Transfer:
         if self._one_used:
             raise TransferFailed([(name, NOT_COMBINABLE) for name in self._files], self._sources)
         if not facts.same_version(await self.prepare((wanted,))):
-            raise TransferFailed([(name, "has changed its file") for name in self._files], ())
+            raise TransferFailed(
+                [(name, reason("has changed its file")) for name in self._files], ()
+            )
         return True
 
     async def _send_one(self, wanted: Range, sink: IConsumer) -> None:
@@ -245,7 +250,7 @@ class Transfer:
             await one.send(wanted, sink, self.arrived)
         except SourceError as error:
             one.source.error = error
-            raise TransferFailed(((one.source.name, str(error)),), (one.source,)) from None
+            raise TransferFailed(((one.source.name, error.reason),), (one.source,)) from None
 
     async def _open_one(self, spec: Spec | None) -> Facts:
         """Read the file from one response that holds the range; None: the whole."""
@@ -327,9 +332,9 @@ class Transfer:
             self.facts = facts
             for each in self._sources:
                 each.drop_spare()
-            for name, reason in self._left_out.items():
-                if reason in MISSING:
-                    self._warn(name, reason)
+            for name, why in self._left_out.items():
+                if why.status in MISSING:
+                    self._warn(name, why)
             self._known()
 
     def asked(self, attempt: Attempt) -> None:
@@ -352,7 +357,8 @@ class Transfer:
         if self.observe is not None:
             self.observe(attempt.source.name, attempt.number, at, count, kept)
 
-    def failed(self, source: TransferSource, end: End, reason: str) -> None:
+    def failed(self, source: TransferSource, end: End, why: Reason | None) -> None:
+        why = why or reason("failed")
         if end is End.BEYOND:
             source.beyond = True
             return
@@ -360,26 +366,26 @@ class Transfer:
             self.resumes += 1
         if source.alone and self.facts is None:
             self._log.info(
-                "{source}: {reason}", source=source.name, reason=reason, transfer=self.id
+                "{source}: {reason}", source=source.name, reason=str(why), transfer=self.id
             )
             self._be_patient(self._patience is None)
             return
         name = source.name
         if end in (End.LIED, End.ABSENT) and name not in self._left_out:
-            self._left_out[name] = reason
-            if self.facts is not None or reason not in MISSING:
-                self._warn(name, reason)
-        elif reason not in MISSING:
-            self._log.info("{source}: {reason}", source=name, reason=reason, transfer=self.id)
+            self._left_out[name] = why
+            if self.facts is not None or why.status not in MISSING:
+                self._warn(name, why)
+        elif why.status not in MISSING:
+            self._log.info("{source}: {reason}", source=name, reason=str(why), transfer=self.id)
 
-    def _warn(self, name: str, reason: str) -> None:
+    def _warn(self, name: str, why: Reason) -> None:
         """A file that no source has is no news, and nothing is twice."""
         source = next(each for each in self._sources if each.name == name)
         if not isinstance(source.error, SourceLied):  # which was counted where it was met
-            source.tally.differs(reason, reason in MISSING)
+            source.tally.differs(str(why), why.status in MISSING)
         of = "" if self.facts is None else self._files[name]
-        if self._shared.news.should_log((name, of, reason), self._shared.clock.seconds()):
-            self._shared.note_left_out(name, reason)
+        if self._shared.news.should_log((name, of, str(why)), self._shared.clock.seconds()):
+            self._shared.note_left_out(name, str(why))
             self._log.warn(
-                "{source} is left out: it {reason}", source=name, reason=reason, transfer=self.id
+                "{source} is left out: it {reason}", source=name, reason=str(why), transfer=self.id
             )
