@@ -155,6 +155,11 @@ def is_tls(text: str) -> bool:
     return re.match(r"(?:haproxy:)?tls6?:", text) is not None
 
 
+def is_unix(text: str) -> bool:
+    """Whether the string is for a unix socket."""
+    return re.match(r"(?:haproxy:)?(?:unix:|systemd:.*domain=UNIX)", text) is not None
+
+
 def without_tls(text: str) -> str:
     """Return the same string for plain TCP, for Twisted."""
     return re.sub(r"^((?:haproxy:)?)tls(6?):", r"\1tcp\2:", text)

@@ -182,6 +182,23 @@ class Count(Scalar):
         return {"type": ["integer", "string"], "pattern": "^[0-9]+$", **bounds}
 
 
+class CountOrAuto(Count):
+    """A whole number, or ``auto``, which is 0."""
+
+    def read(self, text: str) -> int:
+        return 0 if text == "auto" else super().read(text) or -1
+
+    def bound(self, value: int) -> None:
+        if value and not self.least <= value <= self.most:
+            raise ValueError(f"must be auto or a whole number from {self.least} to {self.most}")
+
+    def write(self, value: int) -> Any:
+        return value or "auto"
+
+    def json_schema(self) -> dict[str, Any]:
+        return super().json_schema() | {"pattern": "^([0-9]+|auto)$"}
+
+
 class Choice(Scalar):
     """One word of an enumeration."""
 

@@ -5,6 +5,7 @@ One class for each mapping of the file, and its fields are the file's keys.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -19,7 +20,7 @@ from aprp.config.choices import (
     AccessFormat,
     Level,
 )
-from aprp.config.endpoints import is_tls
+from aprp.config.endpoints import is_tls, is_unix
 from aprp.config.files import (
     InputFile,
     OutputFile,
@@ -33,12 +34,13 @@ from aprp.config.network import (
     Network,
     NetworkBlock,
 )
-from aprp.config.routes import Route
+from aprp.config.routes import Route, SourcesRoute
 from aprp.config.scalars import (
     KIB,
     MIB,
     Choice,
     Count,
+    CountOrAuto,
     Duration,
     Size,
 )
@@ -112,12 +114,37 @@ class Settings(Model):
     """The maximum number of bytes waiting for clients. When it runs short, windows shrink."""
     stop_timeout: Annotated[float, Duration(least=0.0)] = 30.0
     """How long responses in flight may take to finish when the daemon stops; 0s: no time."""
+    workers: Annotated[int, CountOrAuto(1, 256)] = 1
+    """How many processes serve clients; auto: one per core."""
     trusted_proxies: tuple[Annotated[Network, NetworkBlock()], ...] = ()
     """Networks of proxies in front of aprp whose X-Forwarded-For is trusted."""
     limits: LimitSettings = LimitSettings()
     """Limits on clients' connections and requests."""
     routes: Annotated[tuple[Route, ...], Field(min_length=1)]
     """Which paths to serve from where."""
+
+    def divided(self) -> Iterator[tuple[str, int]]:
+        """Name and value of each cap that is divided among the workers."""
+        for name in LimitSettings.model_fields:
+            if limit := getattr(self.limits, name):
+                yield f"limits.{name}", limit
+        for route in self.routes:
+            if isinstance(route, SourcesRoute):
+                for source in route.sources:
+                    yield f"connections of {source.url.authority}", source.connections
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Self:
+        for where in self.listen:
+            if self.workers != 1 and is_unix(where):
+                raise ValueError(f"{where} can't be shared by workers; use tcp: or workers: 1")
+        for name, cap in self.divided():
+            if cap < self.workers:
+                raise ValueError(
+                    f"workers is {self.workers}, but {name} is {cap}, and each worker needs one of "
+                    "its own; raise the one or lower the other"
+                )
+        return self
 
     @model_validator(mode="after")
     def _has_certificates(self) -> Self:

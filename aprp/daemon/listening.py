@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -61,6 +61,8 @@ class Listener(Service):
         """Where it listens: host and port once they are known."""
         self.bound: tuple[str, int] | None = None
         """The same for programs; None for what isn't TCP."""
+        self.socket: tuple[int, int] | None = None
+        """Descriptor and address family, while it listens."""
         with self._plainly():
             self._endpoint = serverFromString(reactor, without_tls(where))
 
@@ -87,7 +89,9 @@ class Listener(Service):
             self._port = succeed(self._listening(await self._endpoint.listen(self._factory)))
 
     def _listening(self, port: IListeningPort) -> IListeningPort:
-        host = port.getHost()
+        host, open_port = port.getHost(), cast(Any, port)
+        if hasattr(open_port, "fileno"):
+            self.socket = (open_port.fileno(), open_port.addressFamily)
         if isinstance(host, IPv4Address):
             self.address = f"{host.host}:{host.port}"
             self.bound = (host.host, host.port)

@@ -122,6 +122,10 @@ class Logs:
         """Whether the log goes to standard error."""
         return self._settings.file is None
 
+    def write(self, line: bytes) -> None:
+        """Write a line of another process, as it is."""
+        self._log.write(line)
+
     def opened(self, settings: LogSettings) -> Logs:
         """Open what other settings name, to `adopt` it later; raises OSError."""
         return Logs(settings, self._streams)

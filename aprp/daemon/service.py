@@ -13,12 +13,11 @@ import signal
 import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from twisted.application.service import IService, IServiceCollection, MultiService
+from twisted.application.service import IService
 from twisted.internet.defer import Deferred
-from twisted.logger import ILogObserver, Logger
-from twisted.python.components import Componentized
+from twisted.logger import Logger
 
 from aprp.config import ConfigFaults, Fault, Loaded, Settings, find, load
 from aprp.daemon.certificates import CannotUse, Certificates
@@ -30,6 +29,7 @@ from aprp.daemon.log_sinks import standard_output
 from aprp.daemon.notify import notify
 from aprp.daemon.options import Options
 from aprp.daemon.ports import Ports, open_all
+from aprp.daemon.process import ADVICE, BESIDES, OTHER_SOCKET, Process, admin_of, count_of
 from aprp.daemon.reload import Reloader
 from aprp.daemon.signals import StopSignals
 from aprp.demo.files import CLIP, demo_files
@@ -48,32 +48,33 @@ from aprp.web.admin.site import admin_site
 from aprp.web.site import make_site, make_tree
 from aprp.web.tallies import Tallies
 
-__all__ = ["Daemon", "Options", "makeService"]
+__all__ = ["BESIDES", "Daemon", "Options", "makeService"]
 
 _NO_TWISTD: Mapping[str, Any] = {}
-BESIDES = 10.0
-"""Seconds that stopping may take beside the time that answers have."""
-OTHER_SOCKET = "end the daemon that has it, or name another with control:"
 OTHER_PORT = "end what holds the port, or choose another with --port"
 
 
-class Daemon(MultiService):
+class Daemon(Process):
     """All of aprp for these settings. Making it and starting it raise `CannotServe`.
 
     `logs` opens the logs as settings have them. `path` is the file that a reload reads, None where
     there is none. `advice` is said where a port can't be had. Warnings are logged once it serves.
+    The ports for clients are opened by `sockets`, if that isn't the reactor.
     """
 
     _log = Logger()
+    stop_signals: ClassVar[tuple[int, ...]] = (signal.SIGTERM, signal.SIGINT)
+    """What is taken for a signal to stop."""
 
     def __init__(
         self,
         settings: Settings,
         reactor: Any,
         logs: LogOpener,
-        advice: str = "end what holds the port, or name another in the configuration",
+        advice: str = ADVICE,
         warnings: tuple[Fault, ...] = (),
         path: Path | None = None,
+        sockets: Any = None,
     ) -> None:
         super().__init__()
         self._settings = settings
@@ -87,7 +88,6 @@ class Daemon(MultiService):
         self._agent = Agent(reactor)
         self._shared = SharedResources(self._agent, reactor, settings.memory)
         self._checks = HealthChecks(self._shared, reactor)
-        self._hang_up_before: Any = None
         self._signals: StopSignals | None = None
         self._site = site = make_site(
             settings,
@@ -114,9 +114,10 @@ class Daemon(MultiService):
         except CannotUse as error:
             raise CannotServe(str(error)) from None
         self._certificates.setServiceParent(self)
-        self._ports = Ports(settings.listen, site, reactor, advice, self._certificates)
+        clients = sockets or reactor
+        self._ports = Ports(settings.listen, site, clients, advice, self._certificates)
         site.accept = self._ports.accept
-        self._admin_ports = Ports(_admin(settings), admin, reactor, advice, self._certificates)
+        self._admin_ports = Ports(admin_of(settings), admin, reactor, advice, self._certificates)
         self._reloader = Reloader(path, self, reactor, self._reloaded)
         control = ControlFactory(self._commands().handlers())
         sockets = socket_of(settings)
@@ -137,48 +138,22 @@ class Daemon(MultiService):
         access = self._logs.access
         return None if access is None else AccessLog(access.write, self._settings.log.access_format)
 
-    @property
-    def addresses(self) -> list[str]:
-        """Where it listens for clients and for its admin: host and port, or an endpoint string."""
-        return self._ports.addresses + self._admin_ports.addresses
-
     def listening(self) -> list[tuple[str, int]]:
         """Addresses and ports that are its own."""
         return self._ports.bound + self._admin_ports.bound
-
-    def describe(self) -> str:
-        """Say where it listens."""
-        where = "serving on " + ", ".join(self._ports.addresses)
-        return where + "".join(f"; admin on {address}" for address in self._admin_ports.addresses)
 
     def _observe(self, record: AccessRecord) -> None:
         if self._access is not None:
             self._access(record)
 
-    def setServiceParent(self, parent: IServiceCollection | Componentized) -> None:
-        """Under twistd, also has the log written as the settings say."""
-        if isinstance(parent, Componentized):
-            parent.setComponent(ILogObserver, self._logs.observer)
-        super().setServiceParent(parent)
-
-    def privilegedStartService(self) -> None:
-        try:
-            super().privilegedStartService()
-        except CannotServe as error:
-            self._log.critical("{reason}", reason=str(error))
-            if not self._logs.on_standard_error:
-                print(f"aprp: {error}", file=sys.__stderr__)
-            sys.excepthook = _already_told
-            raise
-
     def startService(self) -> None:
         super().startService()
         self._overview.start()
-        self._hang_up_before = signal.signal(signal.SIGHUP, self._hang_up)
+        self._take_hang_up()
         self._reactor.callWhenRunning(self._serving)
 
     def _serving(self) -> None:
-        self._signals = StopSignals(self._reactor)
+        self._signals = StopSignals(self._reactor, self.stop_signals)
         for warning in self._warnings:
             self._log.warn("{warning}", warning=str(warning))
         self._health.state = "serving"
@@ -194,24 +169,9 @@ class Daemon(MultiService):
         self._shared.service_changed()
         self._checks.change(checks)
 
-    def _hang_up(self, *_: object) -> None:
-        self._reactor.callFromThread(self._reload)
-
-    def _reload(self) -> None:
-        if self._health.state == "stopping":
-            self.reopen_logs()
-        else:
-            Deferred.fromCoroutine(self._reloader.reload()).addErrback(
-                lambda failure: self._log.failure("reloading", failure)
-            )
-
     def _reloaded(self, outcome: ReloadOutcome) -> None:
         self._health.reload = outcome
         self._metrics.reloaded(outcome)
-
-    def reopen_logs(self) -> None:
-        """Open the log files anew, for those who rotate them from outside."""
-        self._logs.reopen()
 
     async def change(self, loaded: Loaded) -> None:
         """Run by these settings; raises `CannotServe`, and then nothing has changed.
@@ -228,7 +188,7 @@ class Daemon(MultiService):
             checks = list(checks_of(settings))
             wanted = (
                 (self._ports, settings.listen),
-                (self._admin_ports, _admin(settings)),
+                (self._admin_ports, admin_of(settings)),
                 (self._control_ports, socket_of(settings)),
             )
             changes = await open_all(wanted)
@@ -239,6 +199,8 @@ class Daemon(MultiService):
                 raise CannotServe(str(error)) from None
             raise
         self._settings = settings
+        if count_of(settings) != 1:
+            self._log.warn("the number of workers stays 1 until aprp is restarted")
         self._certificates.adopt(certificates)
         self._logs.adopt(logs)
         self._access = self._access_log()
@@ -249,6 +211,11 @@ class Daemon(MultiService):
         self._tallies.keep(settings.routes)
         for (ports, _), change in zip(wanted, changes, strict=True):
             await ports.make(change)
+
+    def cut(self) -> None:
+        """Wait no longer for answers, as at a second signal to stop."""
+        if self._signals is not None:
+            self._signals.fire()
 
     def stopService(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._stop())
@@ -270,8 +237,7 @@ class Daemon(MultiService):
         self._overview.stop()
         await super().stopService()
         await self._agent.close()
-        if self._hang_up_before is not None:
-            signal.signal(signal.SIGHUP, self._hang_up_before)
+        self._give_back_hang_up()
 
     async def _let_end(self, seconds: float) -> None:
         """Wait for the answers that were begun; a second signal says to wait no longer."""
@@ -287,12 +253,6 @@ class Daemon(MultiService):
         await ended
 
 
-def _already_told(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-    """An excepthook: what the daemon ends with has been said, and needs no traceback."""
-    if not isinstance(error, CannotServe):
-        sys.__excepthook__(kind, error, trace)
-
-
 def makeService(options: Options) -> IService:
     """The daemon as the command line has it; ends the process where it can't be made."""
     from twisted.internet import reactor
@@ -304,6 +264,10 @@ def makeService(options: Options) -> IService:
         if options.quick is not None:
             return Daemon(options.quick, reactor, LogOpener(twistd), OTHER_PORT)
         loaded = load(options["config"] or find())
+        if (count := count_of(loaded.settings)) > 1:
+            from aprp.daemon.workers.parent import Parent
+
+            return Parent(loaded, count, reactor, LogOpener(twistd))
         return Daemon(
             loaded.settings,
             reactor,
@@ -341,7 +305,3 @@ def make_demo(
 
     reactor.callWhenRunning(invite)
     return daemon
-
-
-def _admin(settings: Settings) -> tuple[str, ...]:
-    return () if settings.admin is None else (settings.admin,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Collection
 from types import FrameType
 from typing import Any
 
@@ -16,22 +17,25 @@ class StopSignals:
     get the first one only.
     """
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(
+        self, reactor: Any, numbers: Collection[int] = (signal.SIGTERM, signal.SIGINT)
+    ) -> None:
         self.again: Deferred[None] = Deferred()
         self._reactor = reactor
         self._came = False
         self._before: dict[int, Any] = {
-            number: signal.signal(number, self._heard) for number in (signal.SIGTERM, signal.SIGINT)
+            number: signal.signal(number, self._heard) for number in numbers
         }
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
         before = self._before[number]
         if self._came or not callable(before):
-            self._reactor.callFromThread(self._fire)
+            self._reactor.callFromThread(self.fire)
         else:
             self._came = True
             before(number, frame)
 
-    def _fire(self) -> None:
+    def fire(self) -> None:
+        """Do what a further signal does."""
         if not self.again.called:
             self.again.callback(None)

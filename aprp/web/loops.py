@@ -6,6 +6,7 @@ Every request to an upstream or a source has the name of this process at the end
 
 from __future__ import annotations
 
+import os
 import secrets
 
 from aprp.core.http.fields import Fields, Pairs
@@ -14,8 +15,10 @@ from aprp.upstream.http.guard import OwnListener
 from aprp.web.failures import Refusal
 from aprp.web.request import ProxyRequest
 
-NAME = b"%s-%s" % (PSEUDONYM, secrets.token_hex(8).encode("ascii"))
-"""That of this process, and of those that fork from it; no other has the same."""
+INSTANCE = os.environ.get("APRP_INSTANCE") or secrets.token_hex(8)
+"""The environment of a worker says which daemon it is one of."""
+NAME = b"%s-%s" % (PSEUDONYM, INSTANCE.encode("ascii"))
+"""That of this daemon; no other has the same."""
 
 
 def refuse_loop(request: ProxyRequest) -> None:

@@ -6,15 +6,15 @@ doesn't take what was sent misses snapshots, and there are at most `MOST_VIEWERS
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, Protocol
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.task import LoopingCall
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
-
-from aprp.web.admin.snapshot import Snapshots
 
 MOST_VIEWERS = 16
 EVERY = 1.0
@@ -48,12 +48,20 @@ class _Viewer:
         """The connection is lost; `notifyFinish` tells."""
 
 
+class Making(Protocol):
+    """Makes snapshots, at once or with those whom it has to ask."""
+
+    def make(self) -> bytes | Coroutine[Deferred[Any], Any, bytes]:
+        """Return the state of everything as JSON, in one line."""
+        ...
+
+
 class Events(Resource):
     """The stream of snapshots."""
 
     isLeaf = True
 
-    def __init__(self, snapshots: Snapshots, clock: Any) -> None:
+    def __init__(self, snapshots: Making, clock: Any) -> None:
         super().__init__()
         self._snapshots = snapshots
         self._viewers: set[_Viewer] = set()
@@ -96,7 +104,14 @@ class Events(Resource):
         if not self._viewers and self._showing.running:
             self._showing.stop()
 
-    def _show(self) -> None:
-        self._last = b"data: " + self._snapshots.make() + b"\n\n"
+    def _show(self) -> Deferred[None] | None:
+        made = self._snapshots.make()
+        if isinstance(made, bytes):
+            self._send(made)
+            return None
+        return Deferred.fromCoroutine(made).addCallback(self._send)
+
+    def _send(self, snapshot: bytes) -> None:
+        self._last = b"data: " + snapshot + b"\n\n"
         for viewer in tuple(self._viewers):
             viewer.show(self._last)

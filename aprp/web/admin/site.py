@@ -9,13 +9,17 @@ GET and HEAD only.
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from importlib.resources import files
 from typing import Any
 
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.web.pages import notFound
 from twisted.web.resource import IResource, Resource
-from twisted.web.server import Request, Site
+from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from aprp.web.admin.events import Events
 from aprp.web.admin.metrics import CONTENT_TYPE, Metrics
@@ -24,6 +28,7 @@ from aprp.web.admin.snapshot import Snapshots
 from aprp.web.admin.status import status_of
 from aprp.web.quiet import QuietSite
 
+_log = Logger()
 IDLE_SECONDS = 60
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -44,7 +49,7 @@ class _Page(Resource):
     def getChild(self, path: bytes, request: Request) -> IResource:
         return notFound()
 
-    def render(self, request: Request) -> bytes:
+    def render(self, request: Request) -> bytes | int:
         if request.method not in (b"GET", b"HEAD"):
             request.setResponseCode(405)
             request.setHeader("Allow", "GET, HEAD")
@@ -54,13 +59,51 @@ class _Page(Resource):
         request.setHeader("X-Content-Type-Options", "nosniff")
         request.setHeader("Content-Security-Policy", POLICY)
         body = self.body(request)
+        if isinstance(body, bytes):
+            return self._whole(request, body)
+        run_later(request, self._later(request, body))
+        return NOT_DONE_YET
+
+    def _whole(self, request: Request, body: bytes) -> bytes:
         if request.method == b"HEAD":
             request.setHeader("Content-Length", str(len(body)))
             return b""
         return body
 
-    def body(self, request: Request) -> bytes:
+    async def _later(self, request: Request, body: Awaitable[bytes]) -> None:
+        request.write(self._whole(request, await body))
+        request.finish()
+
+    def body(self, request: Request) -> bytes | Awaitable[bytes]:
         raise NotImplementedError
+
+
+def run_later(request: Request, work: Coroutine[Deferred[Any], Any, None]) -> None:
+    """Have a coroutine answer the request, unless whoever asked leaves before it has."""
+    running = Deferred.fromCoroutine(work)
+    request.notifyFinish().addErrback(lambda _: running.cancel())
+
+    def failed(failure: Failure) -> None:
+        if not failure.check(CancelledError):
+            _log.failure("answering {uri}", failure, uri=request.uri)
+            request.setResponseCode(500)
+            request.finish()
+
+    running.addErrback(failed)
+
+
+class Told(_Page):
+    """A page whose body is made when it is asked for."""
+
+    def __init__(
+        self, content_type: str, make: Callable[[Request], bytes | Awaitable[bytes]]
+    ) -> None:
+        super().__init__()
+        self.content_type = content_type
+        self._make = make
+
+    def body(self, request: Request) -> bytes | Awaitable[bytes]:
+        return self._make(request)
 
 
 class _File(_Page):
@@ -131,23 +174,38 @@ class _Metrics(_Page):
 
 def admin_resource(overview: Overview, metrics: Metrics) -> Resource:
     """The tree of the admin port."""
+    return tree_of(
+        {
+            b"events": Events(Snapshots(overview), overview.shared.clock),
+            b"status": _Status(overview),
+            b"healthz": _Healthz(overview),
+            b"readyz": _Readyz(overview),
+            b"metrics": _Metrics(metrics),
+        }
+    )
+
+
+def tree_of(pages: Mapping[bytes, Resource]) -> Resource:
+    """The page at the root, its files, and these beside it."""
     root, page = _Index(), Resource()
     for name, content_type in FILES.items():
         page.putChild(name, _File(name.decode("ascii"), content_type))
     root.putChild(b"page", page)
-    root.putChild(b"events", Events(Snapshots(overview), overview.shared.clock))
-    root.putChild(b"status", _Status(overview))
-    root.putChild(b"healthz", _Healthz(overview))
-    root.putChild(b"readyz", _Readyz(overview))
-    root.putChild(b"metrics", _Metrics(metrics))
+    for name, each in pages.items():
+        root.putChild(name, each)
     return root
 
 
 def admin_site(overview: Overview, metrics: Metrics, reactor: IReactorTime | None = None) -> Site:
     """The admin port's factory."""
+    return site_of(admin_resource(overview, metrics), reactor)
+
+
+def site_of(tree: Resource, reactor: IReactorTime | None = None) -> Site:
+    """The factory for a tree."""
     options: dict[str, Any] = {} if reactor is None else {"reactor": reactor}
     return QuietSite(
-        admin_resource(overview, metrics),
+        tree,
         timeout=IDLE_SECONDS,
         parsePOSTFormSubmission=False,
         **options,

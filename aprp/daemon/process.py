@@ -1,0 +1,123 @@
+"""What every process of aprp that twistd starts does: logs, signals to reload, saying where it is.
+
+What keeps it from starting is told in plain words, and ends it with exit status 1.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+from twisted.application.service import IServiceCollection, MultiService
+from twisted.internet.defer import Deferred
+from twisted.logger import ILogObserver, Logger
+from twisted.python.components import Componentized
+
+from aprp.config import Settings
+from aprp.daemon.listening import CannotServe
+from aprp.daemon.logging import Logs
+from aprp.daemon.ports import Ports
+from aprp.daemon.reload import Reloader
+from aprp.web.admin.overview import Health
+
+BESIDES = 10.0
+"""Seconds that stopping may take beside the time that answers have."""
+ADVICE = "end what holds the port, or name another in the configuration"
+OTHER_SOCKET = "end the daemon that has it, or name another with control:"
+
+
+class Process(MultiService):
+    """The base of the daemon, and of the parent of several workers."""
+
+    _log = Logger()
+    _settings: Settings
+    _logs: Logs
+    _health: Health
+    _reloader: Reloader
+    _ports: Ports
+    _admin_ports: Ports
+    _reactor: Any
+    _hang_up_before: Any = None
+
+    @property
+    def settings(self) -> Settings:
+        """Those in use."""
+        return self._settings
+
+    @property
+    def log_observer(self) -> ILogObserver:
+        """Writes events to the log."""
+        return self._logs.observer
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens for clients and for its admin: host and port, or an endpoint string."""
+        return self._ports.addresses + self._admin_ports.addresses
+
+    served_by = ""
+    """What serves, if that isn't this process, for `describe`."""
+
+    def describe(self) -> str:
+        """Say where it listens."""
+        where = "serving on " + ", ".join(self._ports.addresses) + self.served_by
+        return where + "".join(f"; admin on {address}" for address in self._admin_ports.addresses)
+
+    def setServiceParent(self, parent: IServiceCollection | Componentized) -> None:
+        """Under twistd, also has the log written as the settings say."""
+        if isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._logs.observer)
+        super().setServiceParent(parent)
+
+    def privilegedStartService(self) -> None:
+        try:
+            super().privilegedStartService()
+        except CannotServe as error:
+            self._log.critical("{reason}", reason=str(error))
+            if not self._logs.on_standard_error:
+                print(f"aprp: {error}", file=sys.__stderr__)
+            sys.excepthook = _already_told
+            raise
+
+    def _take_hang_up(self) -> None:
+        """Reload at SIGHUP from now on."""
+        self._hang_up_before = signal.signal(signal.SIGHUP, self._hang_up)
+
+    def _give_back_hang_up(self) -> None:
+        """Do at SIGHUP what was done before."""
+        if self._hang_up_before is not None:
+            signal.signal(signal.SIGHUP, self._hang_up_before)
+
+    def _hang_up(self, *_: object) -> None:
+        self._reactor.callFromThread(self._reload)
+
+    def _reload(self) -> None:
+        if self._health.state == "stopping":
+            self.reopen_logs()
+        else:
+            Deferred.fromCoroutine(self._reloader.reload()).addErrback(
+                lambda failure: self._log.failure("reloading", failure)
+            )
+
+    def reopen_logs(self) -> None:
+        """Open the log files anew, for those who rotate them from outside."""
+        self._logs.reopen()
+
+
+def _already_told(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """An excepthook: what the daemon ends with has been said, and needs no traceback."""
+    if not isinstance(error, CannotServe):
+        sys.__excepthook__(kind, error, trace)
+
+
+def admin_of(settings: Settings) -> tuple[str, ...]:
+    """Return the endpoint string of the admin port, as a tuple that is empty for none."""
+    return () if settings.admin is None else (settings.admin,)
+
+
+def count_of(settings: Settings) -> int:
+    """Return how many processes are to serve clients; for auto, no more than every cap allows."""
+    if settings.workers:
+        return settings.workers
+    return min(len(os.sched_getaffinity(0)), *(cap for _, cap in settings.divided()), 256)

@@ -1,0 +1,225 @@
+"""The workers as one daemon: what the admin port and `aprp ctl` show and do."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from twisted.web.resource import Resource
+from twisted.web.server import Request
+
+import aprp
+from aprp.config.faults import listed
+from aprp.daemon.control import CannotDo, Handler
+from aprp.daemon.logging import LEVELS, Logs
+from aprp.daemon.workers import merging
+from aprp.daemon.workers.samples import Samples
+from aprp.daemon.workers.supervisor import Supervisor
+from aprp.upstream.wall_clock import time
+from aprp.web.admin.events import Events
+from aprp.web.admin.metrics import CONTENT_TYPE
+from aprp.web.admin.overview import Health
+from aprp.web.admin.reloads import ReloadOutcome
+from aprp.web.admin.site import Told, tree_of
+
+NOBODY = "no worker answers; the log says why"
+
+
+class Fleet:
+    """Asks the workers, and makes one answer of theirs."""
+
+    def __init__(
+        self,
+        health: Health,
+        workers: Supervisor,
+        logs: Logs,
+        addresses: Callable[[], list[str]],
+        reload: Callable[[], Awaitable[ReloadOutcome]],
+    ) -> None:
+        self._health = health
+        self._workers = workers
+        self._logs = logs
+        self._addresses = addresses
+        self._reload = reload
+        self._loaded_at = time()
+        self._own = CollectorRegistry()
+        ProcessCollector(registry=self._own)
+        GCCollector(registry=self._own)
+        self.samples = Samples(self._own_metrics)
+        self._registry = CollectorRegistry()
+        self._registry.register(self.samples)
+        self.drained: set[str] = set()
+        """Sources that were drained."""
+        self._level: str | None = None
+
+    # The admin port
+
+    def tree(self, clock: Any) -> Resource:
+        """The tree of the admin port."""
+        text, document = "text/plain; charset=utf-8", "application/json"
+        return tree_of(
+            {
+                b"events": Events(self, clock),
+                b"status": Told(document, self._status),
+                b"healthz": Told(text, self._healthz),
+                b"readyz": Told(text, self._readyz),
+                b"metrics": Told(CONTENT_TYPE, self._metrics),
+            }
+        )
+
+    async def make(self) -> bytes:
+        """Return what the page shows, as JSON in one line."""
+        told = await self._ask("page")
+        merged = merging.page(told) | self._about() if told else self._nothing()
+        return json.dumps(merged, separators=(",", ":")).encode()
+
+    async def _status(self, request: Request) -> bytes:
+        told = await self._ask("admin-status")
+        merged = merging.status(told) | self._about() if told else self._nothing()
+        return json.dumps(merged, indent=1).encode() + b"\n"
+
+    def _healthz(self, request: Request) -> bytes:
+        if self._health.state != "serving":
+            request.setResponseCode(503)
+        return f"{self._health.state}\n".encode()
+
+    async def _readyz(self, request: Request) -> bytes:
+        reasons: list[str] = [self._health.state]
+        if self._health.state == "serving":
+            told = await self._ask("admin-status")
+            reasons = merging.status(told)["not_ready"] if told else [NOBODY]
+        if reasons:
+            request.setResponseCode(503)
+        return "".join(f"{reason}\n" for reason in reasons or ["ready"]).encode()
+
+    async def _metrics(self, request: Request) -> bytes:
+        for number, families in await self._workers.ask("metrics"):
+            self.samples.heard(number, families)
+        return generate_latest(self._registry)
+
+    def _own_metrics(self) -> list[Metric]:
+        reload = self._health.reload
+        build = GaugeMetricFamily("aprp_build_info", "1, with the version", labels=["version"])
+        build.add_metric([aprp.__version__], 1)
+        dropped = CounterMetricFamily(
+            "aprp_log_lines_dropped",
+            "Lines that a log dropped because they couldn't be written",
+            labels=["log"],
+        )
+        for log, count in self._logs.dropped().items():
+            dropped.add_metric([log], count)
+        return [
+            *self._own.collect(),
+            build,
+            dropped,
+            GaugeMetricFamily(
+                "aprp_config_last_reload_successful",
+                "1 if the last reload of the configuration was made, 0 if it was refused",
+                1 if reload is None or reload.ok else 0,
+            ),
+            GaugeMetricFamily(
+                "aprp_config_last_reload_success_timestamp_seconds",
+                "When the configuration in use was loaded",
+                self._loaded_at,
+            ),
+            GaugeMetricFamily(
+                "aprp_workers", "Workers that serve", sum(s.serving for s in self._workers.slots)
+            ),
+            CounterMetricFamily(
+                "aprp_worker_restarts",
+                "Workers that died and were replaced",
+                self._workers.restarts,
+            ),
+        ]
+
+    def reloaded(self, outcome: ReloadOutcome) -> None:
+        """A reload has ended."""
+        self._health.reload = outcome
+        if outcome.ok:
+            self._loaded_at = outcome.at
+            self._level = None
+
+    def commanded(self) -> list[tuple[str, str]]:
+        """Return the commands that a worker that takes another's place has missed."""
+        level = [] if self._level is None else [("log-level", self._level)]
+        return [*(("drain", name) for name in sorted(self.drained)), *level]
+
+    def _about(self) -> dict[str, Any]:
+        reload = self._health.reload
+        return {
+            "version": aprp.__version__,
+            "state": self._health.state,
+            "reload": None if reload is None else reload.json(),
+            "workers": [
+                {"number": slot.number + 1, "pid": slot.pid or None, "serving": slot.serving}
+                for slot in self._workers.slots
+            ],
+            "worker_restarts": self._workers.restarts,
+        }
+
+    def _nothing(self) -> dict[str, Any]:
+        """What is said while no worker is there to ask."""
+        lists = ("routes", "sources", "left_out", "problems", "running", "brief")
+        none = {"requests": 0, "transfers": 0, "others": 0, "at": time(), "out_of_service": {}}
+        memory = {"memory": {"held": 0, "used": 0, "limit": 0}, "not_ready": [NOBODY]}
+        return {name: [] for name in lists} | none | memory | self._about()
+
+    # aprp ctl
+
+    def handlers(self) -> dict[str, Handler]:
+        """Return the commands by name."""
+        return {
+            "status": self._control_status,
+            "sources": self._sources,
+            "transfers": self._transfers,
+            "drain": lambda source: self._service("drain", source),
+            "resume": lambda source: self._service("resume", source),
+            "reload": self._reload_now,
+            "log-level": self._log_level,
+        }
+
+    async def _control_status(self) -> dict[str, Any]:
+        merged = merging.control_status(await self._asked("status"))
+        return merged | {"pid": os.getpid(), "addresses": self._addresses()} | self._about()
+
+    async def _sources(self) -> list[dict[str, Any]]:
+        return merging.control_sources(await self._asked("sources"))
+
+    async def _transfers(self) -> list[dict[str, Any]]:
+        return [each for told in await self._asked("transfers") for each in told]
+
+    async def _service(self, command: str, source: str) -> dict[str, Any]:
+        result = merging.service(await self._asked(command, source))
+        if command == "drain":
+            self.drained.add(result["source"])
+        else:
+            self.drained.discard(result["source"])
+        return result
+
+    async def _reload_now(self) -> dict[str, Any]:
+        outcome = await self._reload()
+        if not outcome.ok:
+            raise CannotDo(f"the reload was refused, and nothing has changed:\n{outcome.message}")
+        return outcome.json()
+
+    async def _log_level(self, level: str) -> dict[str, Any]:
+        if level not in LEVELS:
+            raise CannotDo(f"{level!r} is not a level; there are {listed(LEVELS)}")
+        self._logs.change_level(level)
+        self._level = level
+        await self._ask("log-level", level)
+        return {"level": level}
+
+    async def _ask(self, command: str, *arguments: str) -> list[Any]:
+        return [result for _, result in await self._workers.ask(command, *arguments)]
+
+    async def _asked(self, command: str, *arguments: str) -> list[Any]:
+        """The same; raises `CannotDo` where nobody answers."""
+        told = await self._ask(command, *arguments)
+        if not told:
+            raise CannotDo(NOBODY)
+        return told

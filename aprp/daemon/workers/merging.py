@@ -1,0 +1,191 @@
+"""What several workers answer, as one answer of the daemon. Pure.
+
+Counts are added up; so are rates, since each byte is counted by one worker. Of the state of a
+source, which every worker judges by its own requests, the worst is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
+from typing import Any
+
+from aprp.web.admin.snapshot import MOST_IN_BRIEF, MOST_IN_FULL
+
+Json = dict[str, Any]
+
+_STATES = ("out", "down", "parked", "failing", "ok", "unused")
+_BRIEF = (
+    "id",
+    "route",
+    "client",
+    "method",
+    "target",
+    "status",
+    "seconds",
+    "sent",
+    "total",
+    "bytes_per_second",
+)
+MOST_PROBLEMS = 50
+MOST_ON_PAGE = 12
+
+
+def status(told: Sequence[Json]) -> Json:
+    """Merge what `aprp.web.admin.status.status_of` gives; at least one of them."""
+    return told[0] | {
+        **_summary(told),
+        "routes": _routes(told),
+        "sources": [_rated(each) for each in _by(told, "sources", "source")],
+        "out_of_service": {k: v for each in told for k, v in each["out_of_service"].items()},
+        "left_out": _latest(told, "left_out", MOST_PROBLEMS),
+        "problems": _latest(told, "problems", MOST_PROBLEMS),
+    }
+
+
+def page(told: Sequence[Json]) -> Json:
+    """Merge what the page shows of one second; at least one of them."""
+    full = sorted(_all(told, "running"), key=lambda each: -each["seconds"])
+    brief = [{key: each[key] for key in _BRIEF} for each in full[MOST_IN_FULL:]]
+    brief += _all(told, "brief")
+    return told[0] | {
+        **_summary(told),
+        "routes": _routes(told),
+        "problems": _latest(told, "problems", MOST_ON_PAGE),
+        "running": full[:MOST_IN_FULL],
+        "brief": brief[:MOST_IN_BRIEF],
+        "others": _sum(told, "others") + len(brief[MOST_IN_BRIEF:]),
+    }
+
+
+def control_status(told: Sequence[Json]) -> Json:
+    """Merge what `aprp ctl status` shows; at least one of them."""
+    out = sorted({name for each in told for name in each["out_of_service"]})
+    return told[0] | {
+        **{key: _sum(told, key) for key in ("requests", "clients", "transfers", "connections")},
+        "memory": _memory(told),
+        "out_of_service": out,
+    }
+
+
+def control_sources(told: Sequence[list[Json]]) -> list[Json]:
+    """Merge what `aprp ctl sources` shows."""
+    found: dict[str, list[Json]] = {}
+    for each in told:
+        for source in each:
+            found.setdefault(source["source"], []).append(source)
+    return [
+        _rated(group) | {"out_of_service": _first(group, "out_of_service")}
+        for group in found.values()
+    ]
+
+
+def service(told: Sequence[Json]) -> Json:
+    """Merge what draining or resuming a source has led to; at least one of them."""
+    return told[0] | {"connections": _sum(told, "connections")}
+
+
+def _summary(told: Sequence[Json]) -> Json:
+    reasons = dict.fromkeys(reason for each in told for reason in each["not_ready"])
+    return {
+        "not_ready": list(reasons),
+        "requests": _sum(told, "requests"),
+        "transfers": _sum(told, "transfers"),
+        "memory": _memory(told),
+    }
+
+
+def _memory(told: Sequence[Json]) -> Json:
+    return {key: sum(each["memory"][key] for each in told) for key in told[0]["memory"]}
+
+
+def _routes(told: Sequence[Json]) -> list[Json]:
+    found = []
+    for group in _by(told, "routes", "path"):
+        sources = [_source(each) for each in _by(group, "sources", "source")]
+        total = sum(source["received"] for source in sources)
+        for source in sources:
+            source["share"] = round(source["received"] / total, 4) if total else None
+        counts = {key: _sum(group, key) for key in _ROUTE_COUNTS}
+        found.append(group[0] | counts | _history(group) | {"sources": sources})
+    return found
+
+
+_ROUTE_COUNTS = ("requests", "running", "sent", "bytes_per_second")
+_SOURCE_COUNTS = ("requests", "received", "bytes_per_second", "connections")
+
+
+def _source(group: Sequence[Json]) -> Json:
+    errors: dict[str, int] = {}
+    for each in group:
+        for kind, count in each["errors"].items():
+            errors[kind] = errors.get(kind, 0) + count
+    return (
+        group[0]
+        | {key: _sum(group, key) for key in _SOURCE_COUNTS}
+        | _history(group)
+        | {
+            "state": min((each["state"] for each in group), key=_STATES.index),
+            "latency": _mean(group, "latency"),
+            "errors": errors,
+            "failures": max(each["failures"] for each in group),
+            "last_error": _first(group, "last_error"),
+            "parked_until": max(_known(group, "parked_until"), default=None),
+        }
+    )
+
+
+def _rated(group: Sequence[Json]) -> Json:
+    """A source by the ratings of all."""
+    merged = group[0] | {
+        "connections": _sum(group, "connections"),
+        "bytes_per_second": max(_known(group, "bytes_per_second"), default=None),
+        "latency": min(_known(group, "latency"), default=None),
+        "failures": max(each["failures"] for each in group),
+    }
+    if "parked_until" in merged:
+        merged["parked_until"] = max(_known(group, "parked_until"), default=None)
+    return merged
+
+
+def _history(group: Sequence[Json]) -> Json:
+    """Rates second by second, the latest last; the lists may be of different lengths."""
+    if "history" not in group[0]:
+        return {}
+    columns = zip_longest(*(reversed(each["history"]) for each in group), fillvalue=0)
+    return {"history": [sum(column) for column in columns][::-1]}
+
+
+def _by(told: Iterable[Json], member: str, key: str) -> list[list[Json]]:
+    """The items of a member that are of the same thing, together; in the order of the first."""
+    found: dict[str, list[Json]] = {}
+    for item in _all(told, member):
+        found.setdefault(item[key], []).append(item)
+    return list(found.values())
+
+
+def _all(told: Iterable[Json], member: str) -> list[Json]:
+    return [item for each in told for item in each[member]]
+
+
+def _latest(told: Iterable[Json], member: str, most: int) -> list[Json]:
+    return sorted(_all(told, member), key=lambda each: str(each["at"]), reverse=True)[:most]
+
+
+def _sum(group: Iterable[Mapping[str, Any]], key: str) -> Any:
+    return sum(each[key] for each in group)
+
+
+def _known(group: Iterable[Json], key: str) -> list[Any]:
+    return [each[key] for each in group if each[key] is not None]
+
+
+def _first(group: Iterable[Json], key: str) -> Any:
+    return next(iter(_known(group, key)), None)
+
+
+def _mean(group: Sequence[Json], key: str) -> float | None:
+    """By the number of requests."""
+    known = [(each[key], each["requests"] or 1) for each in group if each[key] is not None]
+    weight = sum(count for _, count in known)
+    return round(sum(value * count for value, count in known) / weight, 6) if known else None

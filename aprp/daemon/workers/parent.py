@@ -1,0 +1,215 @@
+"""The parent of several workers: it opens the ports, and serves no client itself.
+
+It has what there is one of: the sockets, the log files, the admin port, the control socket, the
+signals, and the word with the service manager. A reload is validated here first, and what the
+workers then make of it is undone in all of them if one can't.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Factory
+
+from aprp.config import Loaded, Settings
+from aprp.daemon.certificates import CannotUse, Certificates
+from aprp.daemon.control import ControlFactory, socket_of
+from aprp.daemon.listening import CannotServe, Listener
+from aprp.daemon.log_opener import LogOpener
+from aprp.daemon.notify import notify
+from aprp.daemon.ports import Ports, open_all
+from aprp.daemon.process import ADVICE, BESIDES, OTHER_SOCKET, Process, admin_of, count_of
+from aprp.daemon.reload import Reloader
+from aprp.daemon.signals import StopSignals
+from aprp.daemon.workers.fleet import Fleet
+from aprp.daemon.workers.messages import Configuration
+from aprp.daemon.workers.shares import settings_of
+from aprp.daemon.workers.supervisor import Plan, Supervisor
+from aprp.upstream.transfer.options import names_of
+from aprp.web.admin.overview import Health
+from aprp.web.admin.reloads import ReloadOutcome
+from aprp.web.admin.site import site_of
+
+LATE = 5.0
+"""Of `BESIDES`, the seconds after which workers that haven't ended are killed."""
+
+
+class _Nothing(Factory):
+    """For ports on which the parent accepts no connection."""
+
+    noisy = False
+
+
+class Parent(Process):
+    """All of aprp for these settings, with `count` workers. Making and starting it raise
+    `CannotServe`."""
+
+    def __init__(self, loaded: Loaded, count: int, reactor: Any, logs: LogOpener) -> None:
+        super().__init__()
+        self._settings = settings = loaded.settings
+        self._count = count
+        self.served_by = f"; {count} workers"
+        self._warnings = loaded.warnings
+        self._logs = logs.open(settings.log)
+        self._log_opener = logs
+        self._reactor = reactor
+        self._health = Health()
+        self._reloader = Reloader(loaded.path, self, reactor, self._reloaded)
+        self._signals: StopSignals | None = None
+        self._workers = Supervisor(
+            count,
+            reactor,
+            lambda line: self._logs.write(line),
+            self._write_access,
+            lambda number: self._fleet.samples.ended(number),
+            lambda: self._fleet.commanded(),
+        )
+        self._fleet = Fleet(
+            self._health,
+            self._workers,
+            self._logs,
+            lambda: self.addresses,
+            self._reloader.reload,
+        )
+        try:
+            self._certificates = Certificates(settings.certificates)
+        except CannotUse as error:
+            raise CannotServe(str(error)) from None
+        admin, control = site_of(self._fleet.tree(reactor)), ControlFactory(self._fleet.handlers())
+        self._ports = self._make_ports(settings.listen, _Nothing(), ADVICE)
+        self._admin_ports = self._make_ports(admin_of(settings), admin, ADVICE)
+        self._control_ports = self._make_ports(socket_of(settings), control, OTHER_SOCKET)
+
+    def _make_ports(self, where: Sequence[str], factory: Any, advice: str) -> Ports:
+        ports = Ports(where, factory, self._reactor, advice, self._certificates)
+        ports.setServiceParent(self)
+        return ports
+
+    def _write_access(self, line: bytes) -> None:
+        if self._logs.access is not None:
+            self._logs.access.write(line)
+
+    def _plan(
+        self, settings: Settings, listeners: Sequence[Listener], admin: Sequence[Listener]
+    ) -> Plan:
+        """What the workers are to serve by; raises `CannotServe`."""
+        for name, cap in settings.divided():
+            if cap < self._count:
+                raise CannotServe(
+                    f"there are {self._count} workers since the start, and {name} is {cap}; "
+                    "raise it, or restart aprp with fewer workers"
+                )
+        sockets = []
+        for listener in listeners:
+            if listener.socket is None:
+                raise CannotServe(f"can't share {listener.where} among workers; use tcp: or tls:")
+            sockets.append(listener.socket)
+        ports = (*listeners, *admin)
+        bound = tuple(each.bound for each in ports if each.bound is not None)
+        families = tuple(family for _, family in sockets)
+        return Plan(
+            tuple(
+                Configuration(settings_of(settings, number, self._count), families, bound)
+                for number in range(self._count)
+            ),
+            tuple(descriptor for descriptor, _ in sockets),
+        )
+
+    def privilegedStartService(self) -> None:
+        super().privilegedStartService()
+        self._ports.accept(False)
+
+    def startService(self) -> None:
+        super().startService()
+        self._ports.accept(False)
+        self._take_hang_up()
+        self._reactor.callWhenRunning(self._begin)
+
+    def _begin(self) -> None:
+        self._signals = StopSignals(self._reactor)
+        for warning in self._warnings:
+            self._log.warn("{warning}", warning=str(warning))
+        try:
+            plan = self._plan(self._settings, self._ports.listeners, self._admin_ports.listeners)
+        except CannotServe as error:
+            self._log.critical("{reason}", reason=str(error))
+            self._reactor.stop()
+            return
+        self._workers.start(plan).addCallback(lambda _: self._serving())
+
+    def _serving(self) -> None:
+        if self._health.state != "starting":
+            return
+        self._health.state = "serving"
+        where = self.describe()
+        self._log.info("{where}", where=where)
+        notify("READY=1", f"STATUS={where}")
+
+    def _reloaded(self, outcome: ReloadOutcome) -> None:
+        self._fleet.reloaded(outcome)
+
+    def reopen_logs(self) -> None:
+        """Open the log files anew; the workers have none of their own."""
+        self._logs.reopen()
+
+    async def change(self, loaded: Loaded) -> None:
+        """Have all workers run by these settings; raises `CannotServe`, and nothing has changed."""
+        if self._health.state != "serving":
+            raise CannotServe(f"aprp is {self._health.state}")
+        settings = loaded.settings
+        logs = self._log_opener.open(settings.log, self._logs)
+        wanted = (
+            (self._ports, settings.listen),
+            (self._admin_ports, admin_of(settings)),
+            (self._control_ports, socket_of(settings)),
+        )
+        try:
+            certificates = self._certificates.load(settings.certificates)
+            changes = await open_all(wanted)
+        except BaseException as error:
+            logs.close()
+            if isinstance(error, CannotUse):
+                raise CannotServe(str(error)) from None
+            raise
+        try:
+            for listener in changes[0].opened:
+                listener.accept(False)
+            plan = self._plan(settings, changes[0].after, changes[1].after)
+            await self._workers.change(plan)
+        except BaseException:
+            for (ports, _), change in zip(wanted, changes, strict=True):
+                await ports.undo(change)
+            logs.close()
+            raise
+        self._adopt(settings)
+        self._certificates.adopt(certificates)
+        self._logs.adopt(logs)
+        for (ports, _), change in zip(wanted, changes, strict=True):
+            await ports.make(change)
+        self._ports.accept(False)
+
+    def _adopt(self, settings: Settings) -> None:
+        self._settings = settings
+        self._fleet.drained &= {name for route in settings.routes for name in names_of(route)}
+        if count_of(settings) != self._count:
+            self._log.warn(
+                "the number of workers stays {count} until aprp is restarted", count=self._count
+            )
+
+    def stopService(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        """Accept no more clients, let the workers drain; the admin port tells to the end."""
+        self._health.state = "stopping"
+        seconds = self._settings.stop_timeout
+        notify("STOPPING=1", "STATUS=stopping")
+        notify(f"EXTEND_TIMEOUT_USEC={int((seconds + BESIDES) * 1e6)}")
+        if self._signals is not None:
+            self._signals.again.addBoth(lambda _: self._workers.cut())
+        await self._ports.stopService()
+        await self._workers.stop(seconds + LATE)
+        await super().stopService()
+        self._give_back_hang_up()

@@ -1,0 +1,100 @@
+"""The metrics of all workers, added up, as one set of families.
+
+Counters and histograms go on growing when a worker dies: what it had counted when it was last
+asked stays in the sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+Labels = tuple[tuple[str, str], ...]
+Family = list[Any]
+"""Name, help, type, and samples: name, labels, value."""
+
+_LEAST = frozenset({"aprp_source_up", "process_start_time_seconds"})
+_MOST = frozenset({"aprp_build_info", "python_info"})
+_OURS = ("aprp_config_last_reload", "aprp_build_info")
+"""What the parent knows better."""
+
+
+class Samples(Collector):
+    """The families of the workers as they were last heard, beside the parent's own.
+
+    `own` gives the parent's.
+    """
+
+    def __init__(self, own: Callable[[], Iterable[Metric]]) -> None:
+        self._own = own
+        self._last: dict[int, list[Family]] = {}
+        self._before: dict[tuple[str, Labels], float] = {}
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def heard(self, number: int, families: list[Family]) -> None:
+        """Worker `number` said this."""
+        self._last[number] = [each for each in families if not each[0].startswith(_OURS)]
+
+    def ended(self, number: int) -> None:
+        """Worker `number` has died; what it counted is kept."""
+        for _, _, kind, samples in self._last.pop(number, []):
+            if kind in ("counter", "histogram"):
+                for name, labels, value in samples:
+                    if not name.endswith("_created"):
+                        key = name, _key(labels)
+                        self._before[key] = self._before.get(key, 0.0) + value
+
+    def collect(self) -> Iterator[Metric]:
+        families: dict[str, Family] = {}
+        values: dict[str, dict[tuple[str, Labels], float]] = {}
+        for each in self._last.values():
+            for name, about, kind, samples in each:
+                families.setdefault(name, [name, about, kind])
+                _add(name, values.setdefault(name, {}), samples)
+        for metric in self._own():
+            name = metric.name
+            families.setdefault(name, [name, metric.documentation, metric.type])
+            samples = [(each.name, each.labels, each.value) for each in metric.samples]
+            _add(name, values.setdefault(name, {}), samples)
+        routes = {dict(key).get("route") for found in values.values() for _, key in found}
+        for (sample, key), value in self._before.items():
+            owner = next((name for name in families if _is_of(sample, name)), None)
+            if owner is not None and dict(key).get("route") in routes:
+                found = values[owner]
+                found[sample, key] = found.get((sample, key), 0.0) + value
+        for name, about, kind in families.values():
+            metric = Metric(name, about, kind)
+            for (sample, key), value in values[name].items():
+                metric.add_sample(sample, dict(key), value)
+            yield metric
+
+
+def _add(
+    family: str,
+    found: dict[tuple[str, Labels], float],
+    samples: Iterable[tuple[str, dict[str, str], float]],
+) -> None:
+    for name, labels, value in samples:
+        key = name, _key(labels)
+        if key not in found:
+            found[key] = value
+        elif family in _LEAST:
+            found[key] = min(found[key], value)
+        elif family in _MOST:
+            found[key] = max(found[key], value)
+        else:
+            found[key] += value
+
+
+def _key(labels: dict[str, str]) -> Labels:
+    return tuple(labels.items())
+
+
+def _is_of(sample: str, family: str) -> bool:
+    suffix = sample.removeprefix(family)
+    return sample.startswith(family) and suffix in ("", "_total", "_bucket", "_count", "_sum")

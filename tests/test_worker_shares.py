@@ -1,0 +1,210 @@
+"""What each worker gets, when one is replaced, and how their answers become one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.core import Metric
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from aprp.config import ConfigFaults, Settings, SourcesRoute, load_text
+from aprp.daemon.control import CannotDo
+from aprp.daemon.listening import CannotServe
+from aprp.daemon.workers import merging
+from aprp.daemon.workers.messages import Configuration
+from aprp.daemon.workers.process import WorkerProcess
+from aprp.daemon.workers.samples import Samples
+from aprp.daemon.workers.shares import settings_of, share
+from aprp.daemon.workers.supervisor import (
+    LONGEST,
+    SHORTEST,
+    SOON,
+    Plan,
+    Supervisor,
+    pause_after,
+)
+
+TEXT = """\
+listen: ["tcp:0", "systemd:domain=INET:name=a", "systemd:domain=INET:name=b"]
+workers: 2
+admin: tcp:0
+limits: {connections: 5, connections_per_address: 0}
+routes:
+  - path: /
+    sources:
+      - {url: "http://a.example/", connections: 3}
+      - {url: "http://b.example/", connections: 3}
+"""
+
+
+def settings() -> Settings:
+    return load_text(TEXT, Path("aprp.yaml")).settings
+
+
+class ShareTests(SynchronousTestCase):
+    @given(st.integers(0, 10_000), st.integers(1, 64), st.integers(0, 64))
+    def test_they_add_up(self, cap: int, count: int, first: int) -> None:
+        shares = [share(cap, number, count, first) for number in range(count)]
+        self.assertEqual(sum(shares), cap)
+        self.assertLessEqual(max(shares) - min(shares), 1)
+
+    def test_settings(self) -> None:
+        whole = settings()
+        one, two = (settings_of(whole, number, 2) for number in range(2))
+        self.assertEqual([each.memory for each in (one, two)], [whole.memory // 2] * 2)
+        self.assertEqual([each.limits.connections for each in (one, two)], [3, 2])
+        self.assertEqual([each.limits.connections_per_address for each in (one, two)], [0, 0])
+        connections = []
+        for each in (one, two):
+            (route,) = each.routes
+            assert isinstance(route, SourcesRoute)
+            connections.append([source.connections for source in route.sources])
+        self.assertEqual(connections, [[2, 1], [1, 2]])
+        self.assertEqual(one.listen[0], "tcp:0")
+        self.assertEqual(len(set(one.listen)), 3)
+        self.assertFalse([where for where in one.listen if "systemd:" in where])
+        self.assertEqual((one.admin, one.control), (None, None))
+        configuration = Configuration(one, (2, 2, 2), (("127.0.0.1", 1),))
+        self.assertEqual(Configuration.unpacked(configuration.packed()), configuration)
+
+    def test_faults(self) -> None:
+        for old, new, said in (
+            ("workers: 2", "workers: 4", "connections of a.example is 3"),
+            ("connections: 5", "connections: 1", "limits.connections is 1"),
+            ('"tcp:0"', '"unix:/run/a"', "can't be shared by workers"),
+        ):
+            with self.assertRaises(ConfigFaults) as caught:
+                load_text(TEXT.replace(old, new, 1), Path("aprp.yaml"))
+            self.assertIn(said, str(caught.exception))
+
+
+class PauseTests(SynchronousTestCase):
+    def test_it_grows_while_workers_die_at_once(self) -> None:
+        self.assertEqual(pause_after(SOON, 8.0), 0.0)
+        pauses = [0.0]
+        for _ in range(8):
+            pauses.append(pause_after(0.1, pauses[-1]))
+        self.assertEqual(pauses[1:4], [SHORTEST, 2 * SHORTEST, 4 * SHORTEST])
+        self.assertEqual(pauses[-1], LONGEST)
+
+
+class FakeRequests:
+    """A worker that answers at once; `refuses` are the configurations that it can't serve by."""
+
+    def __init__(self, *refuses: str) -> None:
+        self.refuses = refuses
+        self.by: list[str] = []
+
+    async def ask(self, command: str, packed: str, descriptors: object = ()) -> None:
+        if packed in self.refuses:
+            raise CannotDo("no")
+        self.by.append(packed)
+
+
+class Packed:
+    def __init__(self, name: str) -> None:
+        self.packed = lambda: name
+
+
+def plan(name: str) -> Any:
+    return Plan((Packed(name), Packed(name)), ())  # type: ignore[arg-type]
+
+
+class ChangeTests(SynchronousTestCase):
+    def change(self, *refuses: str) -> list[FakeRequests]:
+        """Two workers after a change from old to new; the second refuses these."""
+        workers: Any = Supervisor(2, Clock(), *(lambda *_: None,) * 3, lambda: ())
+        found = [FakeRequests(), FakeRequests(*refuses)]
+        for slot, requests in zip(workers.slots, found, strict=True):
+            slot.requests = requests
+        workers._plan = plan("old")
+        changing = Deferred.fromCoroutine(workers.change(plan("new")))
+        if refuses:
+            error = self.failureResultOf(changing, CannotServe)
+            self.assertEqual(str(error.value), "worker 2: no")
+        else:
+            self.successResultOf(changing)
+        return found
+
+    def test_all_change(self) -> None:
+        self.assertEqual([each.by for each in self.change()], [["new"], ["new"]])
+
+    def test_what_one_cannot_do_none_does(self) -> None:
+        self.assertEqual([each.by for each in self.change("new")], [["new", "old"], []])
+
+
+class LinesTests(SynchronousTestCase):
+    def test_they_are_passed_on_whole(self) -> None:
+        out: list[bytes] = []
+        process = WorkerProcess(out.append, out.append, lambda _: None)
+        for part in (b"one\ntw", b"o", b"\nthree"):
+            process.childDataReceived(1, part)
+        self.assertEqual(out, [b"one\n", b"two\n"])
+
+
+def heard(value: float, up: float) -> list[Any]:
+    labels = {"route": "/"}
+    return [
+        ["aprp_requests", "", "counter", [["aprp_requests_total", labels, value]]],
+        ["aprp_source_up", "", "gauge", [["aprp_source_up", labels, up]]],
+        ["aprp_transfers", "", "gauge", [["aprp_transfers", {}, value]]],
+    ]
+
+
+class SamplesTests(SynchronousTestCase):
+    def values(self, samples: Samples) -> dict[str, float]:
+        return {each.name: each.value for family in samples.collect() for each in family.samples}
+
+    def test_counters_survive_a_worker(self) -> None:
+        own = Metric("aprp_build_info", "", "gauge")
+        own.add_sample("aprp_build_info", {}, 1)
+        samples = Samples(lambda: [own])
+        samples.heard(0, heard(3, 1))
+        samples.heard(1, heard(4, 0))
+        both = {"aprp_requests_total": 7, "aprp_source_up": 0, "aprp_transfers": 7}
+        self.assertEqual(self.values(samples), both | {"aprp_build_info": 1})
+        samples.ended(1)
+        samples.heard(1, heard(0, 1))
+        later = {"aprp_requests_total": 7, "aprp_source_up": 1, "aprp_transfers": 3}
+        self.assertEqual(self.values(samples), later | {"aprp_build_info": 1})
+
+
+class MergingTests(SynchronousTestCase):
+    def test_routes(self) -> None:
+        def told(count: int, state: str, history: list[int]) -> dict[str, Any]:
+            source = {
+                "source": "s",
+                "state": state,
+                "latency": 0.1 * count,
+                "errors": {"tls": count},
+                "failures": count,
+                "last_error": None,
+                "parked_until": None,
+            } | dict.fromkeys(("requests", "received", "bytes_per_second", "connections"), count)
+            route = {"path": "/", "history": history, "sources": [source]}
+            counts = dict.fromkeys(("requests", "running", "sent", "bytes_per_second"), count)
+            return {
+                "not_ready": [],
+                "requests": count,
+                "transfers": 0,
+                "memory": {"held": count},
+                "routes": [route | counts],
+                "sources": [],
+                "out_of_service": {},
+                "left_out": [],
+                "problems": [{"at": str(count)}],
+            }
+
+        merged = merging.status([told(1, "ok", [5]), told(3, "down", [1, 2])])
+        (route,) = merged["routes"]
+        self.assertEqual((merged["requests"], merged["memory"]), (4, {"held": 4}))
+        self.assertEqual((route["sent"], route["history"]), (4, [1, 7]))
+        (source,) = route["sources"]
+        self.assertEqual((source["state"], source["errors"]), ("down", {"tls": 4}))
+        self.assertEqual((source["share"], source["latency"]), (1.0, 0.25))
+        self.assertEqual([each["at"] for each in merged["problems"]], ["3", "1"])
