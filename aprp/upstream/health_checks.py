@@ -100,7 +100,7 @@ class HealthChecks:
         self._asked: set[Deferred[Any]] = set()
 
     def change(self, checks: Iterable[Check]) -> None:
-        """Run these checks from now on; those that ran before go on at their pace."""
+        """Replace the checks; those that are already running keep their schedule."""
         wanted = list(dict.fromkeys(checks))
         for check in [each for each in self._running if each not in wanted]:
             self._running.pop(check).stop()
@@ -111,7 +111,7 @@ class HealthChecks:
                 loop.start(check.interval).addErrback(self._ended, check)
 
     def stop(self) -> None:
-        """Check no more; leaves no timer and no request behind."""
+        """Stop all checks, without leaving a timer or request."""
         self.change(())
         for asked in list(self._asked):
             asked.cancel()

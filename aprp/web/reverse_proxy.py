@@ -230,7 +230,8 @@ class Visit:
         )
 
     def _location(self, value: bytes) -> bytes:
-        """As the client has to ask for it: with its range in the path, if it asked so."""
+        """Return the URL as the client must request it, with its range in the path if it had
+        one."""
         proxy, range_request = self._proxy, self._range_request
         if range_request is None or range_request.asked.path is None or range_request.text is None:
             return rewrite_location(value, proxy.origins, proxy.base, proxy.prefix) or value
@@ -245,7 +246,7 @@ class Visit:
 
 
 def _framing_of(request: ProxyRequest) -> Pairs:
-    """What a request says of its body: its length, or chunks where it is passed on as it comes."""
+    """The framing fields of a request's body: its length, or chunked if it is streamed."""
     length = request.fields.get(b"content-length")
     if request.inflow is not None and length is None:
         return ((b"Transfer-Encoding", b"chunked"),)

@@ -140,7 +140,7 @@ class Agent:
         self._close_idle(over)
 
     def _close_idle(self, count: int) -> None:
-        """Close so many, the longest idle first."""
+        """Close a number of connections, longest idle first."""
         for _ in range(count):
             connection = self._idle.take_longest()
             if connection is not None and connection in self._open:

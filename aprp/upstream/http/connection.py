@@ -104,7 +104,8 @@ class Connection(Wire):
 
     @property
     def fresh(self) -> bool:
-        """Whether it was new when it was asked: its end then is no sign of having waited."""
+        """Whether the connection was new when the request was sent, so that its end isn't an idle
+        timeout."""
         return self.served == 1 and self._asked - self._rested < FRESH
 
     def ask(self, request: SourceRequest) -> Deferred[Http1Exchange]:
@@ -142,7 +143,7 @@ class Connection(Wire):
         self._fail(failure.value)
 
     def _await_source(self, on: bool) -> None:
-        """Time the answer from now on; not while it is the client whose bytes are missing."""
+        """Start the response timeout, except while the client still has to send its body."""
         if self._answered is None or self._request is None:
             return
         if on:
@@ -151,7 +152,7 @@ class Connection(Wire):
             self._watchdog.rest()
 
     def send_on(self, inflow: Inflow) -> Deferred[None]:
-        """Send what comes after a switch of protocols."""
+        """Send bytes after an upgrade."""
         return send_inflow(inflow, False, self.transport, self._await_source)
 
     def hang_up(self) -> None:
@@ -218,7 +219,7 @@ class Connection(Wire):
                 self._interim(head)
 
     def _switches(self, head: ResponseHead) -> bool:
-        """Whether it is a 101; raises MalformedMessage for one that wasn't asked for."""
+        """Return whether it is a 101. Raise MalformedMessage for one that wasn't requested."""
         if head.status != 101:
             return False
         if self._request is None or self._request.upgrade is None:

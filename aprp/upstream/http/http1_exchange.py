@@ -104,7 +104,7 @@ class Http1Exchange:
 
     @property
     def hungry(self) -> bool:
-        """Whether a pump runs whose consumer wants more."""
+        """Whether a pump is running and its consumer isn't paused."""
         return self._pumped is not None and not self._paused
 
     def received(self, pieces: list[bytes]) -> None:

@@ -80,7 +80,7 @@ class ReactorNames:
 
 
 class _Known:
-    """What was found lately: addresses, or why there are none."""
+    """Recent results: addresses, or why there are none."""
 
     def __init__(self, clock: Any) -> None:
         self._clock = clock
@@ -111,7 +111,7 @@ class _Lookups:
         self._waiters: dict[str, list[Deferred[Addresses]]] = {}
 
     def join(self, host: str, asker: str) -> Deferred[Addresses]:
-        """Wait for the lookup of a name, whoever began it."""
+        """Wait for the lookup of a name, shared by all callers."""
         waiter: Deferred[Addresses] = Deferred(lambda waiter: self._leave(host, asker, waiter))
         known = self._known.get(host)
         if known is not None:

@@ -15,7 +15,7 @@ MAX_FIELDS = 256
 
 
 class NotHttp(MalformedMessage):
-    """What came doesn't begin like a head."""
+    """Raised for bytes that don't begin like a response head."""
 
 
 class Heads:
@@ -28,11 +28,11 @@ class Heads:
 
     @property
     def begun(self) -> bool:
-        """Whether something of a head came."""
+        """Whether part of a head has arrived."""
         return bool(self._buffer)
 
     def feed(self, data: bytes) -> None:
-        """This came."""
+        """Add received bytes."""
         self._buffer += data
 
     def next(self) -> ResponseHead | None:
@@ -54,6 +54,6 @@ class Heads:
         return head
 
     def rest(self) -> bytes:
-        """What came after the last head, which is taken away."""
+        """Remove and return the bytes after the last head."""
         data, self._buffer, self._checked = self._buffer, b"", 0
         return data

@@ -19,7 +19,7 @@ from zope.interface import implementer
 from aprp.upstream.errors import ConnectFailed, lost_before_answer
 
 READ_SIZE = 262144
-"""Bytes asked of the kernel at once: larger reads cost less per byte than Twisted's 64 KiB."""
+"""The read size: larger reads cost less CPU per byte than Twisted's 64 KiB."""
 
 
 @implementer(IHandshakeListener)

@@ -34,7 +34,7 @@ may not have to."""
 
 
 class AttemptObserver(Protocol):
-    """Who asked, and is told what happens."""
+    """The observer of an attempt."""
 
     @property
     def facts(self) -> Facts | None:
@@ -50,7 +50,7 @@ class AttemptObserver(Protocol):
         ...
 
     def ended(self, attempt: Attempt, event: Ended) -> None:
-        """It is over; nothing else is told after this."""
+        """The attempt ended; no more calls follow."""
         ...
 
 
@@ -83,12 +83,12 @@ class Attempt:
         self._work: Deferred[None] | None = None
 
     def begin(self) -> None:
-        """Ask. What happens is told to the observer, from now on at any time."""
+        """Send the request. The observer may be called from now on."""
         work = self._work = Deferred.fromCoroutine(self._ask())
         work.addErrback(self._failed)
 
     def abandon(self) -> None:
-        """Nothing more is wanted; the observer isn't told."""
+        """Abandon the attempt without calling the observer."""
         self._observer = None
         self._brings_no_more()
         body, self._body = self._body, None

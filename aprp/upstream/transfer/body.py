@@ -31,7 +31,7 @@ class Receiver(Protocol):
         ...
 
     def over(self, error: SourceError | None) -> None:
-        """There are no more: the body is whole, or an error ended it."""
+        """The body ended: complete, or with an error."""
         ...
 
 

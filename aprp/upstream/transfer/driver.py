@@ -36,20 +36,20 @@ from aprp.upstream.watchdog import Watchdog
 
 
 class TransferObserver(Protocol):
-    """Who is told what sources do: for logs, counts and progress bars."""
+    """Observes what sources do, for logs, counts and progress bars."""
 
     facts: Facts | None
 
     def learned(self, source: TransferSource, facts: Facts) -> None:
-        """A good head came."""
+        """A good response head arrived."""
         ...
 
     def asked(self, attempt: Attempt) -> None:
-        """A range is asked for."""
+        """A range was requested."""
         ...
 
     def came(self, attempt: Attempt, at: int, count: int, kept: int) -> None:
-        """Bytes came from the offset `at` on, of which `kept` were missing until then."""
+        """Bytes arrived at offset `at`; `kept` of them were still missing."""
         ...
 
     def failed(self, source: TransferSource, end: m.End, reason: Reason | None) -> None:
@@ -136,7 +136,7 @@ class Driver:
 
     @property
     def running(self) -> Container[int]:
-        """The numbers of the attempts that go on."""
+        """The numbers of the running attempts."""
         return self._attempts.keys()
 
     @property
@@ -145,7 +145,7 @@ class Driver:
         return self._store.size
 
     def begin(self, on_end: Callable[[], None]) -> None:
-        """Start to fetch; `on_end` is called when all was delivered or nothing can go on."""
+        """Start fetching. `on_end` is called when all was delivered or the transfer failed."""
         self._on_end = on_end
         self._shared.join(self, self._options.scheduling.window)
         if out := self._shared.in_service.out:

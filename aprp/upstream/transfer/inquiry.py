@@ -24,7 +24,7 @@ from aprp.upstream.transfer.source import TransferSource
 from aprp.upstream.wall_clock import time
 
 SILENCE = 1.0
-"""Seconds after which another source is asked as well."""
+"""Seconds after which another source gets the same request."""
 NO_HEAD = frozenset((400, 403, 405, 501))
 """Statuses by which a source may mean that it doesn't serve HEAD."""
 

@@ -107,7 +107,7 @@ class ResumedBody:
         self._pauses = Pauses(0.0 if resumption is None else resumption.resume_for)
 
     async def send(self, wanted: Range, sink: IConsumer) -> None:
-        """Write the bytes of `wanted` into `sink`; raises SourceError when no more can come."""
+        """Write the bytes of `wanted` to `sink`. Raise SourceError if they can't be completed."""
         at = wanted.start
         self._pauses.progressed()
         while at < wanted.stop:
@@ -149,7 +149,7 @@ class ResumedBody:
         return at
 
     async def _reach(self, missing: Range) -> None:
-        """Have an exchange whose next byte is the first one missing."""
+        """Open an exchange whose next byte is the first missing one."""
         if self._exchange is None or not (self.position <= missing.start < self._carries.stop):
             await self._ask(missing)
         skipped = missing.start - self.position

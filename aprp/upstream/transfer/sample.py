@@ -53,7 +53,7 @@ class Sample:
         return self._measure is None or source.name in self._compared
 
     def brought(self, bringer: Bringer, at: int, data: bytes) -> None:
-        """Bytes of an admitted source came, from the offset `at` on."""
+        """Bytes of an admitted source arrived at offset `at`."""
         if self._measure is None:
             self._measure, self._bringer, self.start = bringer.source, bringer, at
             self._compared.add(bringer.source.name)

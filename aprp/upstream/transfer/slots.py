@@ -45,12 +45,12 @@ class Slots:
         self._closed = False
 
     def want(self, name: str, urgency: m.Urgency) -> None:
-        """Ask for a slot, or change the urgency of one asked for."""
+        """Request a slot, or change the urgency of a request."""
         if self._openings.want(name):
             self._shared.want(self._holder, self._sources[name].spec, urgency)
 
     def withdraw(self, name: str) -> None:
-        """Take back what was asked for."""
+        """Withdraw a request for a slot."""
         self._openings.withdraw(name)
         self._shared.withdraw(self._holder, name)
 

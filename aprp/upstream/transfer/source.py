@@ -192,7 +192,7 @@ class TransferSource:
         self._shared.remember(self._url, None)
 
     def _known(self) -> Url | None:
-        """The place that this transfer was led to, or another whose rule this one's allows."""
+        """Return the redirect target of this transfer, or a cached one that its settings allow."""
         if self._led is not None:
             return self._led
         known, rule = self._shared.redirect_of(self._url), self._options.redirects

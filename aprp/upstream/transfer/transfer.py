@@ -297,7 +297,7 @@ class Transfer:
         self.abort()
 
     def _known(self) -> None:
-        """If the facts are there, or will never be, whoever waits for them goes on."""
+        """Resume those who wait for the facts, if these are known or never will be."""
         over = self._driver is not None and self._driver.over
         if self._knowing is not None and (self.facts is not None or over):
             self._be_patient(False)
@@ -306,7 +306,7 @@ class Transfer:
                 knowing.callback(None)
 
     def _in_service(self) -> list[TransferSource]:
-        """Return the sources that may be asked; all of them if none is in service."""
+        """Return the sources in service, or all of them if none is."""
         out = self._shared.in_service.out
         return [source for source in self._sources if source.name not in out] or self._sources
 
@@ -345,7 +345,7 @@ class Transfer:
             self.observe_asked(name, attempt.number, attempt.start, attempt.stop)
 
     def arrived(self, source: TransferSource, at: int, count: int) -> None:
-        """Bytes of the one response came."""
+        """Bytes of the single response arrived."""
         self.received[source.name] += count
         if self.observe is not None:
             self.observe(source.name, 0, at, count, count)
@@ -379,7 +379,7 @@ class Transfer:
             self._log.info("{source}: {reason}", source=name, reason=str(why), transfer=self.id)
 
     def _warn(self, name: str, why: Reason) -> None:
-        """A file that no source has is no news, and nothing is twice."""
+        """Log a warning once, but not for a file that no source has."""
         source = next(each for each in self._sources if each.name == name)
         if not isinstance(source.error, SourceLied):  # which was counted where it was met
             source.tally.differs(str(why), why.status in MISSING)
