@@ -198,7 +198,7 @@ class ScriptTests(ScriptCase):
             """,
             *await self.urls(honest, honest),
         )
-        last = "this Downloader was started before the fork; create a new one in the child"
+        last = "this Downloader was started before the fork; create one in the child"
         self.assertEqual(out.splitlines(), [*[DIGEST] * 8, last])
 
     async def test_a_failure_names_every_source(self) -> None:

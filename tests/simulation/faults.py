@@ -111,7 +111,7 @@ def _too_long(fault: Fault, reply: Reply, fields: dict[str, str]) -> None:
 
 
 def _two_lengths(fault: Fault, reply: Reply, fields: dict[str, str]) -> None:
-    reply.fields.append(("Content-Length", "3"))
+    reply.fields += [("Content-Length", "3"), ("Content-Length", "4")]
 
 
 def _unsatisfiable(fault: Fault, reply: Reply, fields: dict[str, str]) -> None:

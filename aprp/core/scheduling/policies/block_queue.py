@@ -39,11 +39,12 @@ class BlockQueue(ABC):
         self, state: TransferState, source: SourceState, now: float
     ) -> tuple[int, int] | None:
         """Return the block to request from the source now; None while it has one, or for none."""
-        if source.attempts or self._stopped.get(source.name) == state.returned:
+        others = self._others_work(state, source, now)
+        if source.attempts or (others and self._stops(source, state)):
             return None
         size = min(self._size, max(blocks.EDGE, state.window // 2))
         left = sum((stop - 1) // size - start // size + 1 for start, stop in state.unasked)
-        position = self.position(state, source, now) if left > 1 else 0
+        position = self.position(state, source, now) if left > 1 and others else 0
         if position * _GIVES_UP > left:
             self._stopped[source.name] = state.returned
             return None
@@ -80,3 +81,15 @@ class BlockQueue(ABC):
                     return
                 yield start, end
                 start = end
+
+    def _stops(self, source: SourceState, state: TransferState) -> bool:
+        """Return whether the source left everything to others, and nothing came back since."""
+        return self._stopped.get(source.name) == state.returned
+
+    def _others_work(self, state: TransferState, source: SourceState, now: float) -> bool:
+        """Return whether another source would fetch the blocks that this one leaves."""
+        return any(
+            other.attempts or (other.usable(now) and not self._stops(other, state))
+            for other in state.sources.values()
+            if other is not source
+        )
