@@ -206,14 +206,14 @@ class DaemonTests(SynchronousTestCase):
         film.sendall(b"GET /one/held HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
         self.assertTrue(origin.held.wait(PATIENCE))
         flood = [self.connect(host, port) for _ in range(2 * LIMIT)]
-        daemon.wait_for("connections of clients are refused")
+        daemon.wait_for("refusing connections of clients")
         self.assertEqual(get(daemon.admin or "", "/healthz")[0], 200)
         for client in flood:
             client.close()
         self.until(lambda: self.metric(daemon, "aprp_client_connections") == 1)
         refused = self.metric(daemon, "aprp_connections_refused_total", side="clients")
         self.assertGreater(refused, 0)
-        self.assertEqual(daemon.err.count("connections of clients are refused"), 1)
+        self.assertEqual(daemon.err.count("refusing connections of clients"), 1)
         origin.go_on.set()
         self.assertEqual(len(self.rest(film).partition(b"\r\n\r\n")[2]), SIZE)
         self.assertEqual(get(f"{host}:{port}", "/one/f")[0], 200)

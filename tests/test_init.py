@@ -74,7 +74,7 @@ class WritingTests(SynchronousTestCase):
             (("--upstream", "ftp://a/"), "routes[0].upstream: "),
             (("--upstream", "http://a/#b"), "routes[0].upstream: "),
             (("--source", "http://a/", "--listen", "tcp:x"), "listen[0]: has the port 'x'"),
-            (("--source", "http://a/", "--admin", "8000"), "admin: is listened on already"),
+            (("--source", "http://a/", "--admin", "8000"), "admin: is already listened on"),
         ):
             status, _, err = run(*arguments, "-o", str(self.file))
             self.assertEqual((status, err.count("\n")), (1, 1), err)
