@@ -70,13 +70,24 @@ class DelayTests(SynchronousTestCase):
         self.assertEqual(block(policy, made, "b"), 10 - 3 - 2)
 
     def test_diff_counts_sources_out_of_use(self) -> None:
-        made = state(A, B)
+        made = state(A, B, Source("c"))
         policy = Diff(SETTINGS)
         delivered(policy, made, a=3)
         policy.begun(made.sources["b"])
         delivered(policy, made, a=6)
         made.sources["a"].retry_at = 5.0
-        self.assertEqual(block(policy, made, "b"), 9 - 3 - 2 + 1)
+        self.assertEqual(block(policy, made, "b"), 9 - 3 - 3 + 1)
+
+    def test_nothing_is_left_to_a_source_that_can_not_fetch_it(self) -> None:
+        made = state(A, B)
+        made.sources["a"].retry_at = 5.0
+        self.assertEqual(block(Static(SETTINGS), made, "b"), 0)
+
+    def test_not_every_source_leaves_everything_to_the_others(self) -> None:
+        far = (Source("a", static_delay=99), Source("b", static_delay=99))
+        made, policy = state(*far), Static(SETTINGS)
+        self.assertIsNone(block(policy, made, "a"))
+        self.assertEqual(block(policy, made, "b"), 0)
 
     def test_diff_begins_by_latency(self) -> None:
         made = state(A, B)
