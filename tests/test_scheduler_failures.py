@@ -71,6 +71,14 @@ class TroubleTests(FailuresCase):
         self.assertIn(15.0, list(self.failures.wake(6.0)))
         self.assertTrue(self.failures.hopeless(15.0, in_flight=False))
 
+    def test_silence_is_waited_out_even_if_nothing_is_to_be_resumed(self) -> None:
+        failures = FailurePolicy([self.a, self.b], resume_for=0.0)
+        for source in (self.a, self.b):
+            failures.fell_silent(source, 1, 0.0)
+        self.assertFalse(failures.hopeless(0.5, in_flight=True))
+        failures.blame(self.a, BROKEN, 1.0)
+        self.assertTrue(failures.hopeless(1.0, in_flight=True))
+
     def test_silence_and_a_failure_are_not_two_failures(self) -> None:
         for source in (self.a, self.b):
             self.failures.fell_silent(source, 1, 0.0)

@@ -22,12 +22,16 @@ ROOT = Path(__file__).parent.parent
 CORPUS = ROOT / "tests" / "simulation" / "corpus"
 SEEDS = int(os.environ.get("SIMULATION_SEEDS", "4000"))
 SECONDS = float(os.environ.get("SIMULATION_SECONDS", "30"))
-"""Bounds on the fresh seeds of one run: the first that is reached ends it."""
+"""Bounds on the seeds of one run: the first that is reached ends it."""
+FIRST = 1
+"""The first of the seeds that continuous integration runs; everywhere else they are fresh."""
 
 
 class FreshSeedTests(SynchronousTestCase):
     def test_nothing_fails(self) -> None:
         command = ["-m", "tests.simulation", "--seeds", str(SEEDS), "--seconds", str(SECONDS)]
+        if os.environ.get("CI") == "true":  # what a change is held to must not depend on chance
+            command += ["--seed", str(FIRST)]
         ran = subprocess.run(
             [sys.executable, *command],
             cwd=ROOT,

@@ -25,10 +25,10 @@ class Patience:
         self.end: float | None = None
         self._resume_for = resume_for
 
-    def failed(self, now: float) -> None:
-        """Start the clock, unless it runs already."""
-        if self.end is None:
-            self.end = now + self._resume_for
+    def failed(self, now: float, least: float = 0.0) -> None:
+        """Start the clock, unless it runs already; it runs for `least` seconds at least."""
+        end = now + max(self._resume_for, least)
+        self.end = end if self.end is None else min(self.end, end)
 
     def progressed(self) -> None:
         """Stop the clock: it starts again with the next failure."""

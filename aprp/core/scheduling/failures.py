@@ -82,7 +82,7 @@ class FailurePolicy:
             pause = max(pause, ended.retry_after or 0.0)
         source.retry_at = now + pause
         source.rating.failed(now, ended.retry_after or 0.0, source.spec.file)
-        self._patience.failed(now)
+        self._patience.failed(now, _UNANSWERED if grace else 0.0)
         self._bar()
 
     def fell_silent(self, source: SourceState, attempt: int, now: float) -> None:
