@@ -92,7 +92,8 @@ class ConnectingTests(TransferCase):
             ]
             for number, each in enumerate(asked):
                 self.assertEqual((await each).body, BYTES[number * 99_000 :])
-        self.assertLessEqual(max(origin.most_open for origin in origins), 2)
+        most = max(origin.most_open for origin in origins)
+        self.assertLessEqual(most, 3)  # the end of one may reach the origin after the next began
 
     async def test_it_is_opened_where_the_source_led_before(self) -> None:
         def elsewhere(received: Received) -> Reply:
