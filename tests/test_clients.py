@@ -13,6 +13,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.browser import HEADLESS
 from tests.support.nginx import Nginx
 from tests.support.programs import need
 from tests.support.running import PATIENCE, Running
@@ -27,18 +28,6 @@ routes:
     upstream: {upstream}
     path_ranges: end
 """
-CHROMIUM = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--autoplay-policy=no-user-gesture-required",
-)
 
 
 class ClientCase(SynchronousTestCase):
@@ -60,7 +49,7 @@ class ClientCase(SynchronousTestCase):
     def browse(self, page: str) -> str:
         """What a page in Chromium says at its end, by a request for /done?RESULT."""
         profile = self.folder / "profile"
-        command = [need("chromium"), *CHROMIUM, f"--user-data-dir={profile}", page]
+        command = [need("chromium"), *HEADLESS, f"--user-data-dir={profile}", page]
         with open(self.folder / "chromium", "wb") as out:
             browser = subprocess.Popen(
                 command,

@@ -16,7 +16,7 @@ from typing import Any
 from tests.support.programs import need
 from tests.support.running import PATIENCE
 
-OPTIONS = (
+HEADLESS = (
     "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
@@ -26,10 +26,14 @@ OPTIONS = (
     "--disable-component-update",
     "--disable-sync",
     "--disable-dev-shm-usage",
+    "--autoplay-policy=no-user-gesture-required",
+)
+"""What any Chromium of a test is started with."""
+_DRIVEN = (
+    *HEADLESS,
     "--disable-renderer-backgrounding",
     "--disable-background-timer-throttling",
     "--disable-backgrounding-occluded-windows",
-    "--autoplay-policy=no-user-gesture-required",
     "--remote-debugging-pipe",
 )
 
@@ -42,7 +46,7 @@ class Browser:
         self._in, theirs_out = os.pipe()
         # The browser reads descriptor 3 and writes descriptor 4.
         shell = f'exec 3<&{theirs_in} 4>&{theirs_out}; exec "$@"'
-        command = [need("chromium"), *OPTIONS, f"--user-data-dir={folder / 'profile'}"]
+        command = [need("chromium"), *_DRIVEN, f"--user-data-dir={folder / 'profile'}"]
         with open(folder / "chromium", "wb") as out:
             self._process = subprocess.Popen(
                 ["bash", "-c", shell, "bash", *command, "about:blank"],
