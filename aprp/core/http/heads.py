@@ -105,6 +105,13 @@ def response_framing(head: ResponseHead, method: bytes) -> Framing:
     return Framing(length)
 
 
+def ends_surely(head: ResponseHead, method: bytes) -> bool:
+    """Return whether no body can follow that must not be there (RFC 9112 section 6.3)."""
+    if head.status in (204, 304):
+        return b"transfer-encoding" not in head.fields and not declared_length(head.fields)
+    return method != b"HEAD"
+
+
 def declared_length(fields: Fields) -> int | None:
     """Content-Length as declared, for a HEAD too; None if there is none or it is malformed."""
     try:

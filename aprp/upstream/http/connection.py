@@ -11,7 +11,7 @@ request says so with `Connection: close`, after which an origin must not read on
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
@@ -27,7 +27,7 @@ from aprp.core.http.heads import (
     Framing,
     MalformedMessage,
     ResponseHead,
-    declared_length,
+    ends_surely,
     response_framing,
 )
 from aprp.upstream.errors import (
@@ -43,17 +43,12 @@ from aprp.upstream.errors import (
 from aprp.upstream.exchange import Inflow, SourceRequest, Timings
 from aprp.upstream.http.http1_exchange import Http1Exchange
 from aprp.upstream.http.response_heads import Heads, NotHttp
-from aprp.upstream.http.sending import send_file, send_inflow
+from aprp.upstream.http.sending import send_body, send_head, send_inflow
 from aprp.upstream.http.wire import Wire
 from aprp.upstream.watchdog import Watchdog
 
-MAX_INTERIM = 16
 FRESH = 1.0
 """Seconds for which a connection that was opened ahead counts as new."""
-PLENTY = 65536
-"""Bytes that are worth a read."""
-SHORTEST = 0.0005
-"""Seconds that are worth a pause between two reads."""
 LINGER = 10.0
 """Seconds that a source has to take what was sent before its connection is closed."""
 
@@ -79,9 +74,7 @@ class Connection(Wire):
         self._answered: Deferred[Http1Exchange] | None = None
         self._exchange: Http1Exchange | None = None
         self._rested = 0.0
-        self._read_at = 0.0
         self._asked = 0.0
-        self._interims = 0
         self._decoder: Decoder | None = None
         self._by_close = False
         self._reusable = True
@@ -113,26 +106,15 @@ class Connection(Wire):
         assert self.idle, "one exchange at a time"
         self.served += 1
         self._request = request
-        self._interims = 0
+        self._heads.expect(request.upgrade)
         self._asked = self._clock.seconds()
         self._answered = Deferred(lambda _: self._cancelled())
         self.read_on()
-        lines = [b"%s %s HTTP/1.1\r\n" % (request.method, request.target)]
-        lines += [b"%s: %s\r\n" % pair for pair in request.fields.pairs]
-        lines.append(b"\r\n" if request.body is None else b"Connection: close\r\n\r\n")
-        transport = cast(ITransport, self.transport)
-        transport.write(b"".join(lines))
+        send_head(request, self.transport)
         self._watchdog.expect(request.timeouts.first_byte)
         if request.body is not None:
-            self._send_body(request.body, b"transfer-encoding" in request.fields)
+            send_body(request, self.transport, self._await_source).addErrback(self._client_failed)
         return self._answered
-
-    def _send_body(self, body: Any, chunked: bool) -> None:
-        if isinstance(body, Inflow):
-            sent = send_inflow(body, chunked, self.transport, self._await_source)
-            sent.addErrback(self._client_failed)
-        else:
-            send_file(body, self.transport, self._await_source)
 
     def _cancelled(self) -> None:
         self._answered = None
@@ -199,7 +181,7 @@ class Connection(Wire):
                 self.abandon()
         except NotHttp as malformed:
             # on a kept connection stray bytes belong to an earlier answer: ours is still to come
-            stray = self.served > 1 and not self._interims
+            stray = self.served > 1 and not self._heads.interims
             text = "sent bytes that answer nothing"
             self._fail(NoAnswer(self._where, text) if stray else self._lied(malformed))
         except MalformedMessage as malformed:
@@ -213,25 +195,12 @@ class Connection(Wire):
     def _head_received(self, data: bytes) -> None:
         self._heads.feed(data)
         while self._answered is not None and (head := self._heads.next()) is not None:
-            if head.status >= 200 or self._switches(head):
+            if head.status >= 200 or head.status == 101:
                 self._begin_body(head)
             else:
                 self._interim(head)
 
-    def _switches(self, head: ResponseHead) -> bool:
-        """Return whether it is a 101. Raise MalformedMessage for one that wasn't requested."""
-        if head.status != 101:
-            return False
-        if self._request is None or self._request.upgrade is None:
-            raise MalformedMessage("it switches to a protocol that wasn't asked for")
-        self._request.upgrade.check(head)
-        self._switched = True
-        return True
-
     def _interim(self, head: ResponseHead) -> None:
-        self._interims += 1
-        if self._interims > MAX_INTERIM:
-            raise MalformedMessage("interim answers without end")
         assert self._request is not None
         self._watchdog.expect(self._request.timeouts.first_byte)
         if self._request.interim is not None:
@@ -240,9 +209,10 @@ class Connection(Wire):
     def _begin_body(self, head: ResponseHead) -> None:
         assert self._request is not None and self._answered is not None
         method = self._request.method
+        self._switched = head.status == 101
         framing = Framing() if self._switched else response_framing(head, method)
         kept = head.keeps_alive and not framing.by_close and self._request.body is None
-        self._reusable = kept and _ends_surely(head, method)
+        self._reusable = kept and ends_surely(head, method)
         self._decoder, self._by_close = decoder_for(framing), framing.by_close
         timings = Timings(self._asked, self._clock.seconds())
         exchange = Http1Exchange(self, head, framing, timings, self._request.tally)
@@ -278,18 +248,11 @@ class Connection(Wire):
             self.read_no_more()
 
     def _let_gather(self, count: int) -> None:
-        """After so few bytes, let plenty come at the speed at which they came, if it was asked for.
-
-        Longer than that would leave the source without room for what it sends.
-        """
+        """Let more of the body come before it is read, if the request allows it."""
         request, exchange = self._request, self._exchange
         if request is None or exchange is None or exchange.length is None or not request.gather:
             return
-        now = self._clock.seconds()
-        elapsed, self._read_at = now - self._read_at, now
-        seconds = min(request.gather, elapsed * PLENTY / count)
-        if count < PLENTY < exchange.length - exchange.moved and seconds >= SHORTEST:
-            self.gather(seconds)
+        self.gather_after(count, exchange.length - exchange.moved, request.gather)
 
     def gathered(self) -> None:
         self._read_if_hungry()
@@ -343,10 +306,3 @@ class Connection(Wire):
                 self._body_complete([], b"")
             else:
                 self._fail(BodyBroken(self._where, "closed the connection within its answer"))
-
-
-def _ends_surely(head: ResponseHead, method: bytes) -> bool:
-    """Whether no body can follow that isn't to be there (RFC 9112 section 6.3)."""
-    if head.status in (204, 304):
-        return b"transfer-encoding" not in head.fields and not declared_length(head.fields)
-    return method != b"HEAD"

@@ -1,4 +1,4 @@
-"""Send the body of a request, from a file or streamed from a client."""
+"""Send a request: its head, and its body from a file or streamed from a client."""
 
 from __future__ import annotations
 
@@ -10,21 +10,39 @@ from twisted.internet.interfaces import IConsumer, IPushProducer
 from twisted.protocols.basic import FileSender
 from zope.interface import implementer
 
-from aprp.upstream.exchange import Inflow
+from aprp.upstream.exchange import Inflow, SourceRequest
 
 Waiting = Callable[[bool], None]
 """Told whether it is the source that has to do something now: to take bytes, or to answer."""
 
 
-def send_file(file: IO[bytes], transport: Any, waiting: Waiting) -> None:
-    """Send a file from its start; the time for an answer begins again with each piece of it."""
+def send_head(request: SourceRequest, transport: Any) -> None:
+    """Send the request line and the fields."""
+    lines = [b"%s %s HTTP/1.1\r\n" % (request.method, request.target)]
+    lines += [b"%s: %s\r\n" % pair for pair in request.fields.pairs]
+    lines.append(b"\r\n" if request.body is None else b"Connection: close\r\n\r\n")
+    transport.write(b"".join(lines))
+
+
+def send_body(request: SourceRequest, transport: Any, waiting: Waiting) -> Deferred[None]:
+    """Send the body. Fires when all was written; fails as a streamed body does."""
+    if isinstance(request.body, Inflow):
+        chunked = b"transfer-encoding" in request.fields
+        return send_inflow(request.body, chunked, transport, waiting)
+    assert request.body is not None
+    return _send_file(request.body, transport, waiting)
+
+
+def _send_file(file: IO[bytes], transport: Any, waiting: Waiting) -> Deferred[None]:
+    """Send a file from its start; the response timeout begins again with each piece of it."""
 
     def sent(data: bytes) -> bytes:
         waiting(True)
         return data
 
     file.seek(0)
-    FileSender().beginFileTransfer(file, transport, sent).addErrback(lambda _: None)
+    sending: Deferred[Any] = FileSender().beginFileTransfer(file, transport, sent)
+    return sending.addBoth(lambda _: None)
 
 
 def send_inflow(inflow: Inflow, chunked: bool, transport: Any, waiting: Waiting) -> Deferred[None]:

@@ -18,6 +18,10 @@ from zope.interface import implementer
 
 from aprp.upstream.errors import ConnectFailed, lost_before_answer
 
+PLENTY = 65536
+"""Bytes that are worth a read."""
+SHORTEST = 0.0005
+"""Seconds that are worth a pause between two reads."""
 READ_SIZE = 262144
 """The read size: larger reads cost less CPU per byte than Twisted's 64 KiB."""
 
@@ -34,6 +38,7 @@ class Wire(Protocol):
         self._opening: Deferred[None] | None = None
         self._reading = True
         self._gathering: IDelayedCall | None = None
+        self._read_at = 0.0
         self._gone = False
 
     def _socket(self) -> Any:
@@ -76,7 +81,7 @@ class Wire(Protocol):
         if opening is not None:
             opening.callback(None)
 
-    # TransferReader is on or off; the transport is told only of changes.
+    # Reading is on or off; the transport hears only of changes.
 
     def start_reading(self) -> None:
         """From now on; unless more is to gather, then after that."""
@@ -89,6 +94,18 @@ class Wire(Protocol):
         if self._reading and not self._gone:
             self._reading = False
             self._socket().pauseProducing()
+
+    def gather_after(self, count: int, left: int, longest: float) -> None:
+        """Let PLENTY of bytes come before the next read, at the speed at which these `count` came.
+
+        `left` bytes are to come. A pause of more than `longest` seconds would leave the source
+        without room for what it sends.
+        """
+        now = self._clock.seconds()
+        elapsed, self._read_at = now - self._read_at, now
+        seconds = min(longest, elapsed * PLENTY / count)
+        if count < PLENTY < left and seconds >= SHORTEST:
+            self.gather(seconds)
 
     def gather(self, seconds: float) -> None:
         """Let more come for so long before it is read; `gathered` is called then.
