@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aprp.web.request import ProxyRequest
 
 ENDINGS = ("complete", "client left", "cut", "refused", "failed")
 """How requests end. A record has one of them in `ended`."""
@@ -69,3 +73,36 @@ class AccessRecord:
         if self.error == "proxy_internal_error":
             return "I" + when
         return ("s" if self.error in _SILENT else "S") + when
+
+
+def record_of(request: ProxyRequest, now: float) -> AccessRecord:
+    """Return the record of a request that ends now, in Unix time."""
+    return AccessRecord(
+        client=request.client_host,
+        method=request.method.decode("latin-1"),
+        target=request.uri.decode("latin-1"),
+        version=request.clientproto.decode("latin-1"),
+        status=request.code if request.startedWriting else 0,
+        bytes_sent=request.sentLength,
+        bytes_received=request.body_length,
+        started_at=request.arrived,
+        seconds=now - request.arrived,
+        host=_text(request.authority),
+        range=_text(request.range),
+        route=request.route,
+        upstream=request.upstream,
+        ended=request.ended or "complete",
+        error=request.error,
+        resumes=request.resumes,
+        referer=_text(request.fields.get(b"referer")),
+        user_agent=_text(request.fields.get(b"user-agent")),
+        id=request.id,
+        first_byte=request.first_byte,
+        longest_gap=request.longest_gap,
+        sources=request.sources,
+        duplicates=request.duplicates,
+    )
+
+
+def _text(value: bytes | None) -> str | None:
+    return value.decode("latin-1") if value else None

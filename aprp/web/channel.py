@@ -18,7 +18,7 @@ from aprp.core.http.heads import MalformedMessage, check_line_ends, parse_fields
 from aprp.web.closing import ClosingChannel
 from aprp.web.failures import Refusal
 from aprp.web.inflow import Inflow
-from aprp.web.request import ProxyRequest, too_large
+from aprp.web.request import ProxyRequest
 from aprp.web.request_rules import (
     RequestLine,
     body_length,
@@ -26,6 +26,7 @@ from aprp.web.request_rules import (
     parse_request_line,
     wants_continue,
 )
+from aprp.web.spooled_request import too_large
 
 
 class StrictChannel(ClosingChannel):

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from twisted.web.http import NO_BODY_CODES, toChunk
-from twisted.web.server import Request
 
 from aprp.core.http.client_address import UNKNOWN
 from aprp.core.http.fields import Fields
@@ -21,10 +19,11 @@ from aprp.core.http.heads import declared_length
 from aprp.core.http.targets import Target
 from aprp.core.http.validators import format_date
 from aprp.upstream.wall_clock import time
-from aprp.web.access_record import AccessRecord
+from aprp.web.access_record import record_of
 from aprp.web.clients import Release
 from aprp.web.failures import Failure, Refusal, failure_of, reason_phrase
 from aprp.web.inflow import Inflow
+from aprp.web.spooled_request import SpooledRequest
 
 if TYPE_CHECKING:
     from aprp.upstream.transfer.transfer import Transfer
@@ -34,7 +33,7 @@ _numbers = itertools.count(1)
 _OURS = secrets.token_hex(3)
 
 
-class ProxyRequest(Request):
+class ProxyRequest(SpooledRequest):
     """A request as the strict channel hands it on; `site` resources render it."""
 
     defaultContentType = None
@@ -49,7 +48,6 @@ class ProxyRequest(Request):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._received = 0
         self._in_process = False
         self._bodiless = False
         self._owed: int | None = None
@@ -134,26 +132,10 @@ class ProxyRequest(Request):
             )
             self.fail(error)
 
-    def gotLength(self, length: int | None) -> None:
-        """A body is to come, for which there may be a file; raises Refusal where none is had."""
-        with _spooling():
-            super().gotLength(length)
-
-    def handleContentChunk(self, data: bytes) -> None:
-        """Keep a part of the body; raises Refusal where it can't be written."""
-        self._received += len(data)
-        with _spooling():
-            super().handleContentChunk(data)
-
-    def discard(self) -> None:
-        """Discard a request that was refused while it was received."""
-        if self.content is not None:
-            self.content.close()
-
     @property
     def body_length(self) -> int:
         """Bytes of body that came with the request."""
-        return self._received + (0 if self.inflow is None else self.inflow.received)
+        return self.spooled + (0 if self.inflow is None else self.inflow.received)
 
     @property
     def upgraded(self) -> bool:
@@ -294,52 +276,8 @@ class ProxyRequest(Request):
         super().finish()
 
     def _record(self) -> None:
-        record = AccessRecord(
-            client=self.client_host,
-            method=self.method.decode("latin-1"),
-            target=self.uri.decode("latin-1"),
-            version=self.clientproto.decode("latin-1"),
-            status=self.code if self.startedWriting else 0,
-            bytes_sent=self.sentLength,
-            bytes_received=self.body_length,
-            started_at=self._arrived,
-            seconds=time() - self._arrived,
-            host=_text(self.authority),
-            range=_text(self.range),
-            route=self.route,
-            upstream=self.upstream,
-            ended=self.ended or "complete",
-            error=self.error,
-            resumes=self.resumes,
-            referer=_text(self.fields.get(b"referer")),
-            user_agent=_text(self.fields.get(b"user-agent")),
-            id=self.id,
-            first_byte=self.first_byte,
-            longest_gap=self.longest_gap,
-            sources=self.sources,
-            duplicates=self.duplicates,
-        )
         self.site.in_flight.discard(self)
         release, self._release = self._release, None
         if release is not None:
             release()
-        self.site.observe(record)
-
-
-@contextmanager
-def _spooling() -> Iterator[None]:
-    """The disk may be full, or no descriptor left: it's this request's misfortune alone."""
-    try:
-        yield
-    except OSError:
-        text = "the proxy has no room for the request's body; try again"
-        raise Refusal(503, text, "proxy_internal_error") from None
-
-
-def too_large(limit: int) -> Refusal:
-    """For a request body over the limit, in bytes."""
-    return Refusal(413, f"the request's body is larger than the limit of {limit} bytes")
-
-
-def _text(value: bytes | None) -> str | None:
-    return value.decode("latin-1") if value else None
+        self.site.observe(record_of(self, time()))
