@@ -35,6 +35,7 @@ POLICY = (
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 FILES = {
+    b"palette.css": "text/css; charset=utf-8",
     b"page.css": "text/css; charset=utf-8",
     b"page.js": "text/javascript; charset=utf-8",
     b"map.js": "text/javascript; charset=utf-8",

@@ -1,4 +1,5 @@
-// Drawing: the map of a transfer's blocks, and the rates of the past minute.
+// Drawing for any page: the map of a transfer's blocks, and the rates of the past minute. Colors are
+// those of palette.css.
 "use strict";
 
 const DELIVERED = 1, WAITING = 2, IN_FLIGHT = 3, TWICE = 4;
