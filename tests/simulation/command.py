@@ -19,6 +19,7 @@ from twisted.logger import globalLogBeginner
 
 from tests.simulation.generate import PROFILES, scenario_of
 from tests.simulation.known import known
+from tests.simulation.regressions import REGRESSIONS
 from tests.simulation.scenario import Scenario, from_json, to_json
 from tests.simulation.shrink import shrink
 from tests.simulation.world import Outcome, run
@@ -44,6 +45,15 @@ class Ran:
 def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     _quiet()
+    if options.without is None:
+        return _command(options)
+    regression = REGRESSIONS[options.without]
+    print(f"without its fix: {regression.what}; seed {regression.seed} has found it", flush=True)
+    with regression.without():  # the processes that are forked have it from here
+        return _command(options)
+
+
+def _command(options: argparse.Namespace) -> int:
     if options.scenario is not None:
         return _replay(from_json(Path(options.scenario).read_text()), options.shrink)
     if options.seeds is None:
@@ -61,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--profile", choices=sorted(PROFILES), help="in place of the seed's own")
     parser.add_argument("--failures", type=int, default=ENOUGH, help="how many end the run")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--without", choices=REGRESSIONS, help="take out the fix of this fault")
     parser.add_argument("--scenario", help="replay a scenario from a file")
     parser.add_argument("--shrink", action="store_true", help="print the smallest that still fails")
     return parser
@@ -134,7 +145,7 @@ def _run_all(first: int, options: argparse.Namespace) -> Ran:
                 continue
             total = total.plus(ran)
             for seed, wrong in ran.failed:
-                _tell(seed, wrong, options.profile)
+                _tell(seed, wrong, options)
     for process in listening.values():
         process.kill()
         process.join()
@@ -162,9 +173,10 @@ def _ran(seed: int, profile: str | None) -> Ran:
     return Ran(1, outcome.seconds, ((seed, wrong),) if wrong else ())
 
 
-def _tell(seed: int, wrong: tuple[str, ...], profile: str | None) -> None:
-    scenario = scenario_of(seed, profile)
-    named = f" --profile {profile}" if profile is not None else ""
+def _tell(seed: int, wrong: tuple[str, ...], options: argparse.Namespace) -> None:
+    scenario = scenario_of(seed, options.profile)
+    chosen = {"profile": options.profile, "without": options.without}
+    named = "".join(f" --{name} {value}" for name, value in chosen.items() if value is not None)
     print(f"seed {seed} ({scenario.name}) fails: {wrong[0]}")
     print(f"  again: {Path(sys.executable).name} -m tests.simulation --seed {seed}{named} --shrink")
     sys.stdout.flush()
