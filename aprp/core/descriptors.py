@@ -24,7 +24,8 @@ def least_for_each(limit: int) -> int:
 
 def most_for_sources(limit: int, clients: int) -> int:
     """Return how many connections sources may have while clients have `clients`."""
-    return max(least_for_each(limit), min(usable(limit) // 2, usable(limit) - clients))
+    shared = usable(limit)
+    return max(shared // 4, min(shared // 2, shared - clients))
 
 
 def most_for_clients(limit: int, sources: int) -> int:

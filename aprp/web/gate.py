@@ -40,12 +40,9 @@ class Gate:
         self._own = tuple(
             (n.encode("latin-1"), v.encode("latin-1")) for n, v in route.response_headers
         )
-
-    @property
-    def open(self) -> bool:
-        """Whether the route has no access rules and doesn't change responses."""
         rules = (self._networks, self._links, self._passwords, self._origins, self._own)
-        return not any(rules)
+        self.open = not any(rules)
+        """Whether the route has no access rules and doesn't change responses."""
 
     def response_fields(self, request: Fields, fields: Fields) -> Fields:
         """Return a response's fields with those that this route sets."""

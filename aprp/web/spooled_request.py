@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from twisted.web.server import Request
 
 from aprp.web.failures import Refusal
@@ -18,14 +15,18 @@ class SpooledRequest(Request):
 
     def gotLength(self, length: int | None) -> None:
         """Prepare for a body, which may need a file; raises Refusal where none can be created."""
-        with _spooling():
+        try:
             super().gotLength(length)
+        except OSError:
+            raise _no_room() from None
 
     def handleContentChunk(self, data: bytes) -> None:
         """Keep a part of the body; raises Refusal where it can't be written."""
         self.spooled += len(data)
-        with _spooling():
+        try:
             super().handleContentChunk(data)
+        except OSError:
+            raise _no_room() from None
 
     def discard(self) -> None:
         """Discard a request that was refused while it was received."""
@@ -33,14 +34,10 @@ class SpooledRequest(Request):
             self.content.close()
 
 
-@contextmanager
-def _spooling() -> Iterator[None]:
-    """Refuse this request alone when the disk is full or no descriptor is left."""
-    try:
-        yield
-    except OSError:
-        text = "the proxy has no room for the request's body; try again"
-        raise Refusal(503, text, "proxy_internal_error") from None
+def _no_room() -> Refusal:
+    """Return the refusal of a request when the disk is full or no descriptor is left."""
+    text = "the proxy has no room for the request's body; try again"
+    return Refusal(503, text, "proxy_internal_error")
 
 
 def too_large(limit: int) -> Refusal:

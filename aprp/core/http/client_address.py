@@ -8,6 +8,7 @@ isn't a trusted proxy is the client.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from aprp.core.http.addresses import Address, Network, parse_address
@@ -39,6 +40,7 @@ def client_address(peer: str, fields: Fields, proxies: Sequence[Network]) -> str
     return address
 
 
+@lru_cache(maxsize=4096)
 def limit_key(address: str) -> str | None:
     """What limits count a client by: its address, or its /64 for IPv6.
 

@@ -22,28 +22,18 @@ Pairs = tuple[tuple[bytes, bytes], ...]
 class Fields:
     """The field lines of one message, in order."""
 
-    __slots__ = ("_index", "pairs")
+    __slots__ = ("_names", "pairs")
 
     def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self.pairs: Pairs = tuple(pairs)
-        self._index: dict[bytes, list[bytes]] | None = None
-
-    @property
-    def _values(self) -> dict[bytes, list[bytes]]:
-        """Values by lower-case name, made when first looked into: many stages only pass on."""
-        if self._index is None:
-            index: dict[bytes, list[bytes]] = {}
-            for name, value in self.pairs:
-                index.setdefault(name.lower(), []).append(value)
-            self._index = index
-        return self._index
+        self._names = _lower(self.pairs)
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         return iter(self.pairs)
 
     def __contains__(self, name: bytes) -> bool:
         """Whether a line of that lower-case name is there."""
-        return name in self._values
+        return name in self._names
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Fields) and self.pairs == other.pairs
@@ -56,14 +46,18 @@ class Fields:
 
     def all(self, name: bytes) -> list[bytes]:
         """Every value of that lower-case name, in order."""
-        return self._values.get(name, [])
+        if name not in self._names:
+            return []
+        return [pair[1] for each, pair in zip(self._names, self.pairs, strict=True) if each == name]
 
     def get(self, name: bytes) -> bytes | None:
         """The combined value (RFC 9110 section 5.3) of that lower-case name, None if absent."""
-        values = self._values.get(name)
-        if values is None:
+        names = self._names
+        if name not in names:
             return None
-        return values[0] if len(values) == 1 else b", ".join(values)
+        if names.count(name) > 1:
+            return b", ".join(self.all(name))
+        return self.pairs[names.index(name)][1]
 
     def tokens(self, name: bytes) -> list[bytes]:
         """The members of a list-valued field in lower case, empty ones left out."""
@@ -73,11 +67,21 @@ class Fields:
     def without(self, names: Iterable[bytes]) -> Fields:
         """The same lines less those with one of these lower-case names."""
         gone = frozenset(names)
-        return Fields([pair for pair in self.pairs if pair[0].lower() not in gone])
+        if gone.isdisjoint(self._names):
+            return self
+        kept = zip(self._names, self.pairs, strict=True)
+        return Fields([pair for name, pair in kept if name not in gone])
 
     def adding(self, *pairs: tuple[bytes, bytes]) -> Fields:
         """The same lines and these behind them."""
-        return Fields(self.pairs + pairs)
+        longer = Fields.__new__(Fields)
+        longer.pairs = self.pairs + pairs
+        longer._names = self._names + _lower(pairs)
+        return longer
+
+
+def _lower(pairs: Pairs) -> tuple[bytes, ...]:
+    return tuple([name.lower() for name, _ in pairs])
 
 
 def split_list(value: bytes) -> list[bytes]:

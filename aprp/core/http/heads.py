@@ -13,6 +13,7 @@ from aprp.core.http.fields import TOKEN, VALUE, Fields
 from aprp.core.http.ranges import MAX, number
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-5][0-9]{2})(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?")
+_FIELD_LINE = re.compile(rb"(%s):(%s)" % (TOKEN.pattern, VALUE.pattern))
 _STRAY = re.compile(rb"\r(?!\n|\Z)|(?<!\r)\n")
 
 
@@ -54,17 +55,22 @@ def parse_fields(lines: list[bytes]) -> Fields:
     """Field lines without their CRLF; raises `MalformedMessage` (RFC 9112 section 5)."""
     pairs = []
     for line in lines:
-        name, colon, value = line.partition(b":")
-        if not colon:
-            raise MalformedMessage("a field line has no colon")
-        if TOKEN.fullmatch(name) is None:
-            if line[:1] in (b" ", b"\t"):
-                raise MalformedMessage("a field line is folded (obs-fold)")
-            raise MalformedMessage("a field name is not a token")
-        if VALUE.fullmatch(value) is None:
-            raise MalformedMessage("a field value holds a control character")
-        pairs.append((name, value.strip(b" \t")))
+        match = _FIELD_LINE.fullmatch(line)
+        if match is None:
+            raise MalformedMessage(_fault_of(line))
+        pairs.append((match[1], match[2].strip(b" \t")))
     return Fields(pairs)
+
+
+def _fault_of(line: bytes) -> str:
+    name, colon, _ = line.partition(b":")
+    if not colon:
+        return "a field line has no colon"
+    if TOKEN.fullmatch(name) is not None:
+        return "a field value holds a control character"
+    if line[:1] in (b" ", b"\t"):
+        return "a field line is folded (obs-fold)"
+    return "a field name is not a token"
 
 
 def parse_response_head(head: bytes) -> ResponseHead:

@@ -54,12 +54,12 @@ class InService:
     def __init__(self) -> None:
         self._drained: set[str] = set()
         self._health: dict[tuple[str, Hashable], SourceHealth] = {}
-
-    @property
-    def out(self) -> frozenset[str]:
+        self.out: frozenset[str] = frozenset()
         """The sources that are out of service."""
+
+    def _changed(self) -> None:
         unwell = (name for (name, _), health in self._health.items() if not health.well)
-        return frozenset(self._drained).union(unwell)
+        self.out = frozenset(self._drained).union(unwell)
 
     def why_out(self, source: str) -> str | None:
         """Return why a source is out of service, or None if it is in service."""
@@ -73,10 +73,12 @@ class InService:
     def drain(self, source: str) -> None:
         """Take a source out until it is resumed."""
         self._drained.add(source)
+        self._changed()
 
     def resume(self, source: str) -> None:
         """Use a drained source again."""
         self._drained.discard(source)
+        self._changed()
 
     def checked(
         self, source: str, how: Hashable, failure: str | None, rules: HealthRules
@@ -84,9 +86,11 @@ class InService:
         """Take the result of one check made in the way `how`; give what it makes of the source."""
         before = self._health.get((source, how), SourceHealth())
         after = self._health[source, how] = before.after(failure, rules)
+        self._changed()
         return after
 
     def keep(self, sources: Collection[str], checks: Collection[tuple[str, Hashable]]) -> None:
         """Forget what is known of other sources and by other checks."""
         self._drained.intersection_update(sources)
         self._health = {key: health for key, health in self._health.items() if key in checks}
+        self._changed()

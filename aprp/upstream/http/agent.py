@@ -93,7 +93,7 @@ class Agent:
         seconds for the name, TCP and TLS together. Nothing is reserved: whoever asks first takes
         it. Raises a `SourceError`. Cancelling the coroutine's Deferred closes the connection.
         """
-        if self._idle.at(origin):
+        if self._idle.ready(origin):
             return None
         began = self._reactor.seconds()
         try:

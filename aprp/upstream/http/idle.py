@@ -21,8 +21,12 @@ class IdleConnections:
         return len(self._order)
 
     def at(self, origin: Origin) -> int:
-        """How many wait for requests to that origin."""
-        return sum(connection.idle for connection in self._origins.get(origin, ()))
+        """How many wait for requests to that origin, with any that are being closed."""
+        return len(self._origins.get(origin, ()))
+
+    def ready(self, origin: Origin) -> bool:
+        """Whether one is there that can take a request to that origin."""
+        return any(connection.idle for connection in self._origins.get(origin, ()))
 
     def add(self, origin: Origin, connection: Connection) -> None:
         self._origins.setdefault(origin, {})[connection] = None
@@ -30,8 +34,9 @@ class IdleConnections:
 
     def take(self, origin: Origin) -> Connection | None:
         """The one that came last, which is no longer among them; None where there is none."""
-        while origin in self._origins:
-            connection = next(reversed(self._origins[origin]))
+        there = self._origins.get(origin)
+        while there:
+            connection = next(reversed(there))
             self.discard(connection)
             if connection.idle:
                 return connection
