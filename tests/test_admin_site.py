@@ -8,7 +8,6 @@ from time import time
 from typing import Literal
 
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.config import SourceSettings, SourcesRoute, Url
@@ -16,10 +15,9 @@ from aprp.core.scheduling.messages import Source, Urgency
 from aprp.upstream.errors import connect_failed
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.transfer.shared import SharedResources
-from aprp.web.admin.metrics import Metrics
 from aprp.web.admin.overview import Health, Overview
-from aprp.web.admin.site import admin_site
 from aprp.web.tallies import Tallies
+from tests.support.admin_port import admin_site, ask
 from tests.support.records import PLAIN
 
 MIRRORS = ("http://a.example/", "http://b.example/")
@@ -58,19 +56,11 @@ class AdminTests(SynchronousTestCase):
         self.shared = SharedResources(Agent(self.clock), self.clock, 1_000_000)
         self.tallies = Tallies((ROUTE,))
         self.overview = Overview(self.health, self.tallies, self.shared, list, lambda: 0)
-        self.site = admin_site(self.overview, Metrics(self.overview), self.clock)
+        self.site = admin_site(self.overview, self.clock)
 
     def ask(self, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
         """Status, fields in lower case, body."""
-        transport = StringTransport()
-        protocol = self.site.buildProtocol(None)
-        protocol.makeConnection(transport)
-        request = f"{method} {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n"
-        protocol.dataReceived(request.encode())
-        head, _, body = transport.value().partition(b"\r\n\r\n")
-        status, *lines = head.decode().split("\r\n")
-        fields = dict(line.lower().split(": ", 1) for line in lines)
-        return int(status.split()[1]), fields, body
+        return ask(self.site, path, method)
 
     def test_health_through_a_life(self) -> None:
         states: tuple[tuple[States, int], ...] = (

@@ -13,7 +13,7 @@ from twisted.internet.testing import MemoryReactor
 
 from aprp.config import endpoints
 from aprp.config.endpoints import check_endpoint, same_socket
-from tests.support.config_case import ConfigCase
+from tests.support.config_case import LEAST, ConfigCase
 
 GOOD = (
     "tcp:8000",
@@ -135,6 +135,31 @@ class EndpointTests(ConfigCase):
                 "2:8: admin: is already listened on, by line 1; leave one of them out",
             ],
         )
+
+    def test_the_port_of_the_operator_is_on_loopback(self) -> None:
+        for text, listened in (
+            ("tcp:8001", "tcp:8001:interface=127.0.0.1"),
+            ("tcp6:8001", r"tcp6:8001:interface=\:\:1"),
+            ("haproxy:tcp:8001", "haproxy:tcp:8001:interface=127.0.0.1"),
+            ("tcp:8001:backlog=5", "tcp:8001:backlog=5:interface=127.0.0.1"),
+            ("tcp:8001:192.0.2.1", "tcp:8001:192.0.2.1"),
+            ("tcp:8001:interface=0.0.0.0", "tcp:8001:interface=0.0.0.0"),
+            ("unix:/run/a.sock", "unix:/run/a.sock"),
+            ("systemd:domain=INET:name=admin", "systemd:domain=INET:name=admin"),
+        ):
+            for admin in (f'"{text}"', f'{{listen: "{text}"}}'):
+                found = self.read(f"admin: {admin}\n".replace("\\", "\\\\") + LEAST).settings.admin
+                assert found is not None
+                self.assertEqual(found.listen, listened)
+                twisted_endpoints._parse(listened)
+        fault = self.fault("admin: {listen: 'tcp:8001:'}\n" + LEAST)
+        self.assertIn("1:17: admin.listen: has an empty interface; leave it out, or", fault)
+
+    def test_the_port_of_the_operator_beside_another_address(self) -> None:
+        clients = LEAST.replace("tcp:0", "'tcp:8001:interface=192.0.2.1'")
+        self.assertEqual(self.read("admin: tcp:8001\n" + clients).warnings, ())
+        for admin in ("'tcp:8001:interface=0.0.0.0'", "{listen: 'tcp:8001:interface=192.0.2.1'}"):
+            self.assertIn("is already listened on", self.fault(f"admin: {admin}\n" + clients))
 
     def test_where_a_fault_is(self) -> None:
         text = "listen: [tcp:1, tcp:x]\nadmin: 8001\nroutes: [{path: /, upstream: 'http://a/'}]\n"

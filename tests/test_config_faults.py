@@ -98,7 +98,7 @@ class FaultTests(ConfigCase):
             ("routes: {}", "1:9: routes: must be a list"),
             ("routes: [null]", "1:10: routes[0]: is empty"),
             ("routes: [[]]", "1:10: routes[0]: must be a mapping"),
-            ("admin: [tcp:0]", "1:8: admin: must be a single value, not a list"),
+            ("admin: [tcp:0]", "1:8: admin: must be an endpoint string, as tcp:8001, or"),
             ("memory: {}", "1:9: memory: must be a single value, not a mapping"),
             ("- x", "1:1: yaml: must be a mapping"),
             ("x", "1:1: yaml: must be a mapping"),

@@ -88,6 +88,26 @@ class WarningTests(ConfigCase):
             found = self.warned(f"log: {log}\n" + LEAST)
             self.assertEqual([line.split(": ")[1] for line in found], said, log)
 
+    def test_an_admin_port_that_everyone_may_use(self) -> None:
+        users = self.folder / "users"
+        users.write_text("ann:$2y$05$" + "a" * 53 + "\n")
+        for admin, said in (
+            ("tcp:8001", False),
+            (r'"tcp6:8001:interface=\\:\\:1"', False),
+            ("{listen: 'tcp:8001:interface=127.0.0.2'}", False),
+            ("'tcp:8001:interface=localhost'", False),
+            ("unix:/run/a.sock", False),
+            ("'tcp:8001:interface=0.0.0.0'", True),
+            ("{listen: 'tcp:8001:interface=192.0.2.1'}", True),
+            ("{listen: 'tcp:8001:interface=0.0.0.0', basic_auth: users}", False),
+        ):
+            found = self.warned(f"admin: {admin}\n" + LEAST)
+            self.assertEqual(
+                [line[:43] for line in found],
+                ["1:1: admin: warning: can be used by everyone"[:43]] * said,
+                admin,
+            )
+
     def test_routes_that_lead_back_to_the_daemon(self) -> None:
         for listen, url, back in (
             ("tcp:8000", "http://127.0.0.1:8000/x", True),

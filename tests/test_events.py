@@ -14,11 +14,10 @@ from aprp.config import SourceSettings, SourcesRoute, Url
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.web.admin.events import MOST_VIEWERS
-from aprp.web.admin.metrics import Metrics
 from aprp.web.admin.overview import Health, Overview
-from aprp.web.admin.site import admin_site
 from aprp.web.admin.snapshot import MOST_IN_BRIEF, MOST_IN_FULL, Snapshots
 from aprp.web.tallies import Tallies
+from tests.support.admin_port import admin_site
 
 A = "http://a.example/pub/"
 ROUTE = SourcesRoute(path="/films/", sources=(SourceSettings(url=Url.parse(A)),))
@@ -48,13 +47,13 @@ class EventsCase(SynchronousTestCase):
         self.overview = Overview(
             Health("serving"), Tallies((ROUTE,)), shared, lambda: self.requests, lambda: 0
         )
-        self.site = admin_site(self.overview, Metrics(self.overview), self.clock)
+        self.site = admin_site(self.overview, self.clock)
 
     def look(self) -> StringTransport:
         transport = StringTransport()
         protocol = self.site.buildProtocol(None)
         protocol.makeConnection(transport)
-        protocol.dataReceived(b"GET /events HTTP/1.1\r\nHost: admin\r\n\r\n")
+        protocol.dataReceived(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         self.addCleanup(protocol.connectionLost, connectionDone)
         return transport
 
@@ -87,7 +86,7 @@ class EventsTests(EventsCase):
         transport = StringTransport()
         protocol = self.site.buildProtocol(None)
         protocol.makeConnection(transport)
-        protocol.dataReceived(b"GET /events HTTP/1.1\r\nHost: admin\r\n\r\n")
+        protocol.dataReceived(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         self.assertNotEqual(self.clock.getDelayedCalls(), [])
         protocol.connectionLost(connectionDone)
         self.assertEqual(self.clock.getDelayedCalls(), [])

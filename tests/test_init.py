@@ -11,7 +11,7 @@ from unittest import mock
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.cli import main
-from aprp.config import SourcesRoute, UpstreamRoute, load
+from aprp.config import AdminSettings, SourcesRoute, UpstreamRoute, load
 from aprp.init.command import ask
 from aprp.init.text import Wanted, configuration, endpoint
 from tests.support.config_case import ConfigCase
@@ -42,7 +42,9 @@ class WritingTests(SynchronousTestCase):
         assert isinstance(route, UpstreamRoute)
         self.assertEqual(str(route.upstream), "https://a.example/films/")
         self.assertEqual(loaded.settings.listen, ("tcp:8000:interface=127.0.0.1",))
-        self.assertEqual(loaded.settings.admin, "tcp:8001:interface=127.0.0.1")
+        self.assertEqual(
+            loaded.settings.admin, AdminSettings(listen="tcp:8001:interface=127.0.0.1")
+        )
         self.assertEqual(loaded.warnings, ())
 
     def test_sources_and_ports(self) -> None:

@@ -13,7 +13,6 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.config import ConfigFaults, Settings, SourcesRoute, load_text
-from aprp.daemon.control import CannotDo
 from aprp.daemon.listening import CannotServe
 from aprp.daemon.workers import merging
 from aprp.daemon.workers.messages import Configuration
@@ -28,6 +27,7 @@ from aprp.daemon.workers.supervisor import (
     Supervisor,
     pause_after,
 )
+from aprp.web.admin.actions import CannotDo
 
 TEXT = """\
 listen: ["tcp:0", "systemd:domain=INET:name=a", "systemd:domain=INET:name=b"]

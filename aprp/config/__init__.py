@@ -27,11 +27,18 @@ from aprp.config.routes import (
     UpstreamRoute,
 )
 from aprp.config.schema import json_schema
-from aprp.config.settings import CertificateSettings, LimitSettings, LogSettings, Settings
+from aprp.config.settings import (
+    AdminSettings,
+    CertificateSettings,
+    LimitSettings,
+    LogSettings,
+    Settings,
+)
 from aprp.core.http.urls import Url
 
 __all__ = [
     "AccessFormat",
+    "AdminSettings",
     "CertificateSettings",
     "Compare",
     "ConfigFaults",

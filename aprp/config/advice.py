@@ -18,7 +18,7 @@ Steps = tuple[str | int, ...]
 
 def warnings(tree: Tree, settings: Settings) -> list[Problem]:
     """Return all warnings, in no particular order."""
-    said = [*_of_log(settings), *_of_routes(settings), *_loops(settings)]
+    said = [*_of_log(settings), *_of_admin(settings), *_of_routes(settings), *_loops(settings)]
     return [_problem(tree, location, message) for location, message in said]
 
 
@@ -35,6 +35,20 @@ def _of_log(settings: Settings) -> Iterator[tuple[Location, str]]:
             yield ("log", key), message
     if log.access is None and "access_format" in log.model_fields_set:
         yield ("log", "access_format"), "has no effect without access:"
+
+
+def _of_admin(settings: Settings) -> Iterator[tuple[Location, str]]:
+    admin = settings.admin
+    listening = None if admin is None else listens_at(admin.listen)
+    if admin is None or listening is None or admin.basic_auth is not None:
+        return
+    address = _address(listening[0])
+    if address is None or not address.is_loopback:
+        yield (
+            ("admin",),
+            "can be used by everyone who reaches that address, to drain sources too; "
+            "set basic_auth: FILE beside listen:, or listen on 127.0.0.1",
+        )
 
 
 def _loops(settings: Settings) -> Iterator[tuple[Location, str]]:

@@ -6,9 +6,10 @@ They are read from the tree, so that they are reported together with all other f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from aprp.config.endpoints import same_socket
+from aprp.config.endpoints import on_loopback, same_socket
 from aprp.config.faults import Position
 from aprp.config.text import Entries, Items, Problem, Text, Tree, joined
 from aprp.core.http.addresses import host_allowed
@@ -26,7 +27,7 @@ def twins(tree: Tree) -> Iterator[Problem]:
 
     yield from _never_reached(list(_routes(routes)))
 
-    sockets = [*_items(_under(tree, "listen"), "listen"), ("admin", _under(tree, "admin"))]
+    sockets = [*_items(_under(tree, "listen"), "listen"), *_admin(tree)]
     yield from _alike(_texts(sockets), same_socket, "is already listened on, by line {}")
 
     for key, route in routes:
@@ -34,6 +35,16 @@ def twins(tree: Tree) -> Iterator[Problem]:
         if isinstance(headers, Entries):
             names = [(joined(f"{key}.headers", name.value), name) for name, _ in headers.entries]
             yield from _alike(_texts(names), _same_field, "is the same field as the one on line {}")
+
+
+def _admin(tree: Tree) -> Iterator[tuple[str, Tree | None]]:
+    """Yield the endpoint string of the admin port, as it is listened on."""
+    key, found = "admin", _under(tree, "admin")
+    if isinstance(found, Entries):
+        key, found = "admin.listen", found.get("listen")
+    if isinstance(found, Text) and found.value is not None:
+        with suppress(ValueError):  # a fault of its own
+            yield key, Text(found.place, on_loopback(found.value))
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ _EXAMPLES = {
     "unix": "unix:/run/aprp/aprp.sock",
     "systemd": "systemd:domain=INET:name=aprp",
 }
+_TCP = ("tcp", "tcp6", "tls", "tls6", "ssl")
 _DOMAINS = ("INET", "INET6", "UNIX")
 
 
@@ -165,12 +166,27 @@ def without_tls(text: str) -> str:
     return re.sub(r"^((?:haproxy:)?)tls(6?):", r"\1tcp\2:", text)
 
 
+def on_loopback(text: str) -> str:
+    """Return a valid string with a loopback interface if it is for TCP and names no interface."""
+    name, _, rest = text.partition(":")
+    if name == "haproxy":
+        return "haproxy:" + on_loopback(rest)
+    if name not in _TCP:
+        return text
+    interface = _arguments(text, name, _split(rest)).get("interface")
+    if interface == "":
+        raise ValueError("has an empty interface; leave it out, or write interface=0.0.0.0 for all")
+    if interface is not None:
+        return text
+    return text + (r":interface=\:\:1" if name.endswith("6") else ":interface=127.0.0.1")
+
+
 def listens_at(text: str) -> tuple[str, int] | None:
     """Return the interface (empty: all) and port of a valid string, or None if it has neither."""
     name, _, rest = text.partition(":")
     if name == "haproxy":
         return listens_at(rest)
-    if name not in ("tcp", "tcp6", "tls", "tls6", "ssl"):
+    if name not in _TCP:
         return None
     given = _arguments(text, name, _split(rest))
     return given.get("interface", ""), int(given["port"])

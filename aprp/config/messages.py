@@ -16,12 +16,19 @@ from aprp.config.routes import (
     TlsSettings,
 )
 from aprp.config.scalars import EMPTY
-from aprp.config.settings import CertificateSettings, LimitSettings, LogSettings, Settings
+from aprp.config.settings import (
+    AdminSettings,
+    CertificateSettings,
+    LimitSettings,
+    LogSettings,
+    Settings,
+)
 from aprp.config.text import Entries, Items, Location, Problem, Text, Tree, locate
 
 _MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     (): Settings,
     ("log",): LogSettings,
+    ("admin",): AdminSettings,
     ("certificates",): CertificateSettings,
     ("limits",): LimitSettings,
     ("routes", "tls"): TlsSettings,
@@ -40,6 +47,7 @@ _HOMES = (
     ("a sources: route", KINDS["sources"]),
     ("a query: route", KINDS["query"]),
     ("limits:", LimitSettings),
+    ("admin:", AdminSettings),
     ("an item of certificates:", CertificateSettings),
 )
 _ONE_KIND = "a route has exactly one of upstream:, sources: and query:"

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from typing import Any
 
-from aprp.config.endpoints import check_endpoint, key_files
+from aprp.config.endpoints import check_endpoint, key_files, on_loopback
 from aprp.config.faults import shown
 from aprp.config.files import check_certificate, check_readable
 from aprp.config.scalars import Scalar
@@ -257,6 +257,14 @@ class Endpoint(Scalar):
             for path in (files.certificate, files.key, *files.others):
                 check_readable(path)
             check_certificate(files.certificate, files.key)
+
+
+class PrivateEndpoint(Endpoint):
+    """The same for a port that is for the operator: on loopback unless it names an interface."""
+
+    def read(self, text: str) -> str:
+        check_endpoint(text)
+        return on_loopback(text)
 
 
 def _plain_dots(path: str) -> str:

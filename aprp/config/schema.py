@@ -18,10 +18,17 @@ from aprp.config.routes import (
     TlsSettings,
 )
 from aprp.config.scalars import Scalar
-from aprp.config.settings import CertificateSettings, LimitSettings, LogSettings, Settings
+from aprp.config.settings import (
+    AdminSettings,
+    CertificateSettings,
+    LimitSettings,
+    LogSettings,
+    Settings,
+)
 
 _MODELS: tuple[type[BaseModel], ...] = (
     HealthSettings,
+    AdminSettings,
     CertificateSettings,
     LimitSettings,
     LogSettings,
@@ -30,9 +37,11 @@ _MODELS: tuple[type[BaseModel], ...] = (
     TlsSettings,
     *KINDS.values(),
 )
+_PLACES: dict[type[BaseModel], str] = {AdminSettings: "admin."}
 _EXAMPLES: dict[str, list[Any]] = {
     "access": ["access.log", "-"],
-    "admin": ["tcp:8001:interface=127.0.0.1"],
+    "admin": ["tcp:8001", {"listen": "tcp:8001", "basic_auth": "users.htpasswd"}],
+    "admin.listen": ["tcp:8001"],
     "allow": [["*.example.org", "media.example.net"]],
     "allow_clients": [["192.168.0.0/16"]],
     "basic_auth": ["users.htpasswd"],
@@ -90,5 +99,6 @@ def _finish(model: type[BaseModel], properties: dict[str, Any]) -> None:
         if scalar is not None and not field.is_required():
             default = scalar.write(field.default)
             about["default"] = default
-        about["examples"] = _EXAMPLES.get(name, [default])
+        full = f"{_PLACES.get(model, '')}{name}"
+        about["examples"] = _EXAMPLES.get(full, _EXAMPLES.get(name, [default]))
         about.pop("title", None)

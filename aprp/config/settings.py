@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
+    BeforeValidator,
     Field,
     ValidationInfo,
     field_validator,
@@ -24,6 +25,7 @@ from aprp.config.endpoints import is_tls, is_unix
 from aprp.config.files import (
     InputFile,
     OutputFile,
+    PasswordFile,
     SocketFile,
     check_certificate,
 )
@@ -31,8 +33,10 @@ from aprp.config.model import Model
 from aprp.config.network import (
     Endpoint,
     FieldName,
+    HostGlob,
     Network,
     NetworkBlock,
+    PrivateEndpoint,
 )
 from aprp.config.routes import Route, SourcesRoute
 from aprp.config.scalars import (
@@ -97,6 +101,32 @@ class LimitSettings(Model):
     """Requests in flight from one address, or from one /64 of IPv6."""
 
 
+class AdminSettings(Model):
+    """The admin port. An endpoint string alone stands for `listen`."""
+
+    listen: Annotated[str, PrivateEndpoint()]
+    """The endpoint string of the admin port; on loopback unless it names an interface."""
+    basic_auth: Annotated[Path, PasswordFile()] | None = None
+    """An htpasswd file with bcrypt hashes of those who may use the port; null: everyone may."""
+    hosts: tuple[Annotated[str, HostGlob()], ...] = ()
+    """Names by which the port may be requested, beside addresses and localhost."""
+
+
+def _as_mapping(value: object) -> object:
+    if isinstance(value, list):
+        raise ValueError("must be an endpoint string, as tcp:8001, or a mapping with listen:")
+    return {"listen": value} if isinstance(value, str) else value
+
+
+def _or_text(schema: dict[str, Any]) -> None:
+    schema["anyOf"].insert(0, {"type": "string"})
+
+
+Admin = Annotated[
+    AdminSettings | None, BeforeValidator(_as_mapping), Field(json_schema_extra=_or_text)
+]
+
+
 class Settings(Model):
     """The whole configuration of one daemon."""
 
@@ -104,8 +134,9 @@ class Settings(Model):
     """The endpoints that clients connect to, as Twisted endpoint strings."""
     certificates: tuple[CertificateSettings, ...] = ()
     """Certificates for `tls:` endpoints; clients that request no other name get the first."""
-    admin: Annotated[str, Endpoint()] | None = None
-    """The endpoint string of the admin port (status page, /metrics, /healthz); null: none."""
+    admin: Admin = None
+    """The admin port (status page, /metrics, /healthz): its endpoint string, or a mapping; null:
+    none."""
     control: Annotated[Path, SocketFile()] | None = None
     """The unix socket for aprp ctl; null: ctl.sock in systemd's runtime directory, if any."""
     log: LogSettings = LogSettings()
@@ -148,7 +179,8 @@ class Settings(Model):
 
     @model_validator(mode="after")
     def _has_certificates(self) -> Self:
-        for where in (*self.listen, self.admin or ""):
+        admin = "" if self.admin is None else self.admin.listen
+        for where in (*self.listen, admin):
             if is_tls(where) and not self.certificates:
                 raise ValueError(f"{where} needs certificates: with a certificate and its key")
         return self

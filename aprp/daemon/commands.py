@@ -11,11 +11,11 @@ import aprp
 from aprp.config import Settings
 from aprp.config.faults import listed, nearest
 from aprp.core.http.urls import Url
-from aprp.daemon.control import CannotDo, Handler
 from aprp.daemon.logging import LEVELS, Logs
 from aprp.upstream.transfer.options import names_of
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.wall_clock import time
+from aprp.web.admin.actions import CannotDo, Handler
 from aprp.web.admin.overview import Overview
 from aprp.web.admin.reloads import ReloadOutcome
 from aprp.web.request import ProxyRequest

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -19,16 +19,10 @@ from twisted.logger import Logger
 from twisted.protocols.basic import LineOnlyReceiver
 
 from aprp.config import Settings
+from aprp.web.admin.actions import CannotDo, Handler
 
 MOST_BYTES = 65536
 """The maximum length of a request."""
-
-Handler = Callable[..., Any]
-"""A command: takes text arguments, returns a JSON value or an awaitable of one."""
-
-
-class CannotDo(Exception):
-    """Raised when a command can't be executed; the text says why, and what to do."""
 
 
 def socket_of(settings: Settings, environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:

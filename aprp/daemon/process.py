@@ -113,7 +113,7 @@ def _already_told(kind: type[BaseException], error: BaseException, trace: Any) -
 
 def admin_of(settings: Settings) -> tuple[str, ...]:
     """Return the endpoint string of the admin port, as a tuple that is empty for none."""
-    return () if settings.admin is None else (settings.admin,)
+    return () if settings.admin is None else (settings.admin.listen,)
 
 
 def count_of(settings: Settings) -> int:

@@ -41,10 +41,11 @@ from aprp.upstream.transfer.options import names_of
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.web.access_log import AccessLog
 from aprp.web.access_record import AccessRecord
+from aprp.web.admin.gate import AdminGate, AdminRules
 from aprp.web.admin.metrics import Metrics
 from aprp.web.admin.overview import Health, Overview
 from aprp.web.admin.reloads import ReloadOutcome
-from aprp.web.admin.site import admin_site
+from aprp.web.admin.site import admin_tree, site_of
 from aprp.web.site import make_site, make_tree
 from aprp.web.tallies import Tallies
 
@@ -108,7 +109,6 @@ class Daemon(Process):
         self._metrics = Metrics(self._overview)
         self._metrics.watch_logs(self._logs.dropped)
         self._metrics.watch_connections(self._agent)
-        admin = admin_site(self._overview, self._metrics)
         try:
             self._certificates = Certificates(settings.certificates)
         except CannotUse as error:
@@ -117,9 +117,13 @@ class Daemon(Process):
         clients = sockets or reactor
         self._ports = Ports(settings.listen, site, clients, advice, self._certificates)
         site.accept = self._ports.accept
-        self._admin_ports = Ports(admin_of(settings), admin, reactor, advice, self._certificates)
         self._reloader = Reloader(path, self, reactor, self._reloaded)
-        control = ControlFactory(self._commands().handlers())
+        commands = self._commands().handlers()
+        tree = admin_tree(self._overview, self._metrics, commands)
+        self._admin = AdminGate(tree, AdminRules.of(settings.admin))
+        admin = site_of(self._admin)
+        self._admin_ports = Ports(admin_of(settings), admin, reactor, advice, self._certificates)
+        control = ControlFactory(commands)
         sockets = socket_of(settings)
         self._control_ports = Ports(sockets, control, reactor, OTHER_SOCKET, self._certificates)
         for ports in (self._ports, self._admin_ports, self._control_ports):
@@ -186,6 +190,7 @@ class Daemon(Process):
             certificates = self._certificates.load(settings.certificates)
             tree = make_tree(settings, self._shared, self._reactor, self.listening, self._tallies)
             checks = list(checks_of(settings))
+            admin = AdminRules.of(settings.admin)
             wanted = (
                 (self._ports, settings.listen),
                 (self._admin_ports, admin_of(settings)),
@@ -199,6 +204,7 @@ class Daemon(Process):
                 raise CannotServe(str(error)) from None
             raise
         self._settings = settings
+        self._admin.rules = admin
         if count_of(settings) != 1:
             self._log.warn("the number of workers stays 1 until aprp is restarted")
         self._certificates.adopt(certificates)

@@ -16,14 +16,14 @@ listen:
 
 """
 _ADMIN = """\
-# The operator's port, with the status page, /metrics and /healthz. It has no password: keep it on
-# loopback or on a private network.
+# The operator's port, with the status page, /metrics and /healthz. It is on loopback unless an
+# interface is named; give it a password (basic_auth: beside listen:) where others can reach it.
 admin: {admin}
 
 """
 _NO_ADMIN = """\
-# The operator's port, with the status page, /metrics and /healthz. Keep it private.
-# admin: tcp:8001:interface=127.0.0.1
+# The operator's port, with the status page, /metrics and /healthz, on loopback.
+# admin: tcp:8001
 
 """
 _LOG = """\

@@ -119,13 +119,17 @@ class Running:
 
 
 def get(
-    address: str, path: str, fields: Mapping[str, str] | None = None, method: str = "GET"
+    address: str,
+    path: str,
+    fields: Mapping[str, str] | None = None,
+    method: str = "GET",
+    body: bytes | None = None,
 ) -> tuple[int, http.client.HTTPMessage, bytes]:
     """Status, fields and body of one request, on a connection of its own."""
     host, _, port = address.rpartition(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
     try:
-        connection.request(method, path, headers=dict(fields or {}))
+        connection.request(method, path, body, dict(fields or {}))
         response = connection.getresponse()
         return response.status, response.headers, response.read()
     finally:

@@ -14,12 +14,12 @@ from twisted.web.server import Request
 
 import aprp
 from aprp.config.faults import listed
-from aprp.daemon.control import CannotDo, Handler
 from aprp.daemon.logging import LEVELS, Logs
 from aprp.daemon.workers import merging
 from aprp.daemon.workers.samples import Samples
 from aprp.daemon.workers.supervisor import Supervisor
 from aprp.upstream.wall_clock import time
+from aprp.web.admin.actions import CannotDo, Handler
 from aprp.web.admin.events import Events
 from aprp.web.admin.metrics import CONTENT_TYPE
 from aprp.web.admin.overview import Health
@@ -68,7 +68,8 @@ class Fleet:
                 b"healthz": Told(text, self._healthz),
                 b"readyz": Told(text, self._readyz),
                 b"metrics": Told(CONTENT_TYPE, self._metrics),
-            }
+            },
+            self.handlers(),
         )
 
     async def make(self) -> bytes:

@@ -126,6 +126,7 @@ def _source(group: Sequence[Json]) -> Json:
         | _history(group)
         | {
             "state": min((each["state"] for each in group), key=_STATES.index),
+            "out_of_service": _first(group, "out_of_service"),
             "latency": _mean(group, "latency"),
             "errors": errors,
             "failures": max(each["failures"] for each in group),

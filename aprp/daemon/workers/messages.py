@@ -19,7 +19,7 @@ from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 
 from aprp.config import Settings
-from aprp.daemon.control import CannotDo
+from aprp.web.admin.actions import CannotDo
 
 DESCRIPTOR = 3
 """Where a worker has its end of the pair."""

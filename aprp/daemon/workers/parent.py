@@ -28,6 +28,7 @@ from aprp.daemon.workers.messages import Configuration
 from aprp.daemon.workers.shares import settings_of
 from aprp.daemon.workers.supervisor import Plan, Supervisor
 from aprp.upstream.transfer.options import names_of
+from aprp.web.admin.gate import AdminGate, AdminRules
 from aprp.web.admin.overview import Health
 from aprp.web.admin.reloads import ReloadOutcome
 from aprp.web.admin.site import site_of
@@ -77,7 +78,8 @@ class Parent(Process):
             self._certificates = Certificates(settings.certificates)
         except CannotUse as error:
             raise CannotServe(str(error)) from None
-        admin, control = site_of(self._fleet.tree(reactor)), ControlFactory(self._fleet.handlers())
+        self._admin = AdminGate(self._fleet.tree(reactor), AdminRules.of(settings.admin))
+        admin, control = site_of(self._admin), ControlFactory(self._fleet.handlers())
         self._ports = self._make_ports(settings.listen, _Nothing(), ADVICE)
         self._admin_ports = self._make_ports(admin_of(settings), admin, ADVICE)
         self._control_ports = self._make_ports(socket_of(settings), control, OTHER_SOCKET)
@@ -167,6 +169,7 @@ class Parent(Process):
         )
         try:
             certificates = self._certificates.load(settings.certificates)
+            admin = AdminRules.of(settings.admin)
             changes = await open_all(wanted)
         except BaseException as error:
             logs.close()
@@ -184,6 +187,7 @@ class Parent(Process):
             logs.close()
             raise
         self._adopt(settings)
+        self._admin.rules = admin
         self._certificates.adopt(certificates)
         self._logs.adopt(logs)
         for (ports, _), change in zip(wanted, changes, strict=True):

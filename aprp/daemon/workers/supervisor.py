@@ -20,10 +20,10 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
-from aprp.daemon.control import CannotDo
 from aprp.daemon.listening import CannotServe
 from aprp.daemon.workers.messages import DESCRIPTOR, Configuration, Requests, WorkerGone
 from aprp.daemon.workers.process import WorkerProcess
+from aprp.web.admin.actions import CannotDo
 from aprp.web.loops import INSTANCE
 
 SOON = 10.0

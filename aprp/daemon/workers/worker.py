@@ -22,12 +22,12 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from aprp.config import Loaded
-from aprp.daemon.control import CannotDo
 from aprp.daemon.listening import CannotServe
 from aprp.daemon.log_opener import LogOpener
 from aprp.daemon.service import Daemon
 from aprp.daemon.workers.messages import DESCRIPTOR, Configuration, Lines
 from aprp.daemon.workers.sockets import PassedSockets
+from aprp.web.admin.actions import CannotDo
 from aprp.web.admin.snapshot import Snapshots
 from aprp.web.admin.status import status_of
 

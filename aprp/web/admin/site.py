@@ -1,6 +1,6 @@
 """The admin port: is it up, how do its sources do, what has it served.
 
-GET and HEAD only.
+GET and HEAD only, but for the actions of the page, which are POST (`aprp.web.admin.actions`).
 
 ``/healthz`` answers 200 from when the daemon serves until it begins to stop, 503 otherwise;
 ``/readyz`` 503 also while a route has no source that is well.
@@ -9,26 +9,25 @@ GET and HEAD only.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from importlib.resources import files
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
-from twisted.python.failure import Failure
 from twisted.web.pages import notFound
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
+from aprp.web.admin.actions import Handler, actions
+from aprp.web.admin.answering import answer, run_later
 from aprp.web.admin.events import Events
+from aprp.web.admin.gate import AdminGate, SmallRequest
 from aprp.web.admin.metrics import CONTENT_TYPE, Metrics
 from aprp.web.admin.overview import Overview
 from aprp.web.admin.snapshot import Snapshots
 from aprp.web.admin.status import status_of
 from aprp.web.quiet import QuietSite
 
-_log = Logger()
 IDLE_SECONDS = 60
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -52,9 +51,8 @@ class _Page(Resource):
 
     def render(self, request: Request) -> bytes | int:
         if request.method not in (b"GET", b"HEAD"):
-            request.setResponseCode(405)
             request.setHeader("Allow", "GET, HEAD")
-            return b""
+            return answer(request, 405, "text/plain; charset=utf-8", b"use GET\n")
         request.setHeader("Content-Type", self.content_type)
         request.setHeader("Cache-Control", "no-store")
         request.setHeader("X-Content-Type-Options", "nosniff")
@@ -77,20 +75,6 @@ class _Page(Resource):
 
     def body(self, request: Request) -> bytes | Awaitable[bytes]:
         raise NotImplementedError
-
-
-def run_later(request: Request, work: Coroutine[Deferred[Any], Any, None]) -> None:
-    """Have a coroutine answer the request, unless whoever asked leaves before it has."""
-    running = Deferred.fromCoroutine(work)
-    request.notifyFinish().addErrback(lambda _: running.cancel())
-
-    def failed(failure: Failure) -> None:
-        if not failure.check(CancelledError):
-            _log.failure("answering {uri}", failure, uri=request.uri)
-            request.setResponseCode(500)
-            request.finish()
-
-    running.addErrback(failed)
 
 
 class Told(_Page):
@@ -173,8 +157,8 @@ class _Metrics(_Page):
         return self._metrics.text()
 
 
-def admin_resource(overview: Overview, metrics: Metrics) -> Resource:
-    """The tree of the admin port."""
+def admin_tree(overview: Overview, metrics: Metrics, handlers: Mapping[str, Handler]) -> Resource:
+    """The tree of the admin port; `handlers` are the commands of `aprp ctl`."""
     return tree_of(
         {
             b"events": Events(Snapshots(overview), overview.shared.clock),
@@ -182,31 +166,28 @@ def admin_resource(overview: Overview, metrics: Metrics) -> Resource:
             b"healthz": _Healthz(overview),
             b"readyz": _Readyz(overview),
             b"metrics": _Metrics(metrics),
-        }
+        },
+        handlers,
     )
 
 
-def tree_of(pages: Mapping[bytes, Resource]) -> Resource:
-    """The page at the root, its files, and these beside it."""
+def tree_of(pages: Mapping[bytes, Resource], handlers: Mapping[str, Handler]) -> Resource:
+    """The page at the root, its files, and these pages and the actions beside it."""
     root, page = _Index(), Resource()
     for name, content_type in FILES.items():
         page.putChild(name, _File(name.decode("ascii"), content_type))
     root.putChild(b"page", page)
-    for name, each in pages.items():
-        root.putChild(name, each)
+    for path, each in (dict(pages) | actions(handlers)).items():
+        root.putChild(path, each)
     return root
 
 
-def admin_site(overview: Overview, metrics: Metrics, reactor: IReactorTime | None = None) -> Site:
+def site_of(gate: AdminGate, reactor: IReactorTime | None = None) -> Site:
     """The admin port's factory."""
-    return site_of(admin_resource(overview, metrics), reactor)
-
-
-def site_of(tree: Resource, reactor: IReactorTime | None = None) -> Site:
-    """The factory for a tree."""
     options: dict[str, Any] = {} if reactor is None else {"reactor": reactor}
     return QuietSite(
-        tree,
+        gate,
+        requestFactory=SmallRequest,
         timeout=IDLE_SECONDS,
         parsePOSTFormSubmission=False,
         **options,

@@ -105,6 +105,7 @@ def _source(
     return {
         "source": source.name,
         "state": overview.state(tally, source),
+        "out_of_service": overview.shared.in_service.why_out(source.name),
         "bytes_per_second": overview.rates.now(key),
         "latency": None if latency is None else round(latency, 6),
         "requests": source.requests,
