@@ -7,51 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.core.rate_limit import RateLimit
 from aprp.web.paced_sink import PacedSink
-
-
-class Client:
-    """A client's end as a sink, which the test fills and empties."""
-
-    def __init__(self) -> None:
-        self.got = 0
-        self.closed = False
-
-    def write(self, data: bytes) -> None:
-        self.got += len(data)
-
-    def registerProducer(self, producer: PacedSink, streaming: bool) -> None:
-        """The test pauses and resumes itself."""
-
-    def unregisterProducer(self) -> None:
-        """Nothing is held."""
-
-    def stopProducing(self) -> None:
-        """The test ends by itself."""
-
-    def close(self) -> None:
-        self.closed = True
-
-
-class Producer:
-    """Writes a KB each millisecond unless it is paused."""
-
-    def __init__(self, sink: PacedSink, clock: Clock) -> None:
-        self._sink = sink
-        self._clock = clock
-        self.paused = False
-        sink.registerProducer(self, True)
-        self.tick()
-
-    def tick(self) -> None:
-        if not self.paused:
-            self._sink.write(b"a" * 1000)
-        self._clock.callLater(0.001, self.tick)
-
-    def pauseProducing(self) -> None:
-        self.paused = True
-
-    def resumeProducing(self) -> None:
-        self.paused = False
+from tests.support.sinks import Client, Producer
 
 
 class PacedSinkTests(SynchronousTestCase):

@@ -103,6 +103,19 @@ def mirrored(path: str, *origins: ThreadedOrigin) -> str:
 
 
 class TwoWorkersTests(WorkersCase):
+    def test_bandwidth_holds_over_both(self) -> None:
+        """Downloads of one size, started together: at 1 MiB/s, 3 MiB take 3 s less the bursts."""
+        route = upstream("/", self.origin)[:-1] + ", bandwidth: 1MiB}"
+        host, _, port = self.start(route).rpartition(":")
+        began = time.monotonic()
+        clients = [http.client.HTTPConnection(host, int(port), timeout=PATIENCE) for _ in range(3)]
+        for client in clients:
+            self.addCleanup(client.close)
+            client.request("GET", "/x")
+        sizes = [len(client.getresponse().read()) for client in clients]
+        self.assertEqual(sizes, [SIZE] * 3)
+        self.assertGreater(time.monotonic() - began, 2.0)
+
     def test_both_serve_and_one_place_counts(self) -> None:
         address = self.start(upstream("/", self.origin), mirrored("/m/", self.origin))
         for worker in (0, 1):

@@ -127,6 +127,8 @@ class RouteSettings(Model):
     """The maximum rate of one response in bytes per second; null: no limit."""
     limit_rate_after: Annotated[int, Size(least=0)] = 0
     """How much of a response to send before limit_rate applies."""
+    bandwidth: Annotated[int, Size(least=64 * KIB)] | None = None
+    """The maximum rate of all responses together, in bytes per second; null: no limit."""
     redirects: Annotated[Redirects, Choice(Redirects)] = Redirects.SAME_HOST
     """Which redirects of a source to follow; upstream routes pass redirects on to the client."""
 

@@ -44,6 +44,7 @@ _EXAMPLES: dict[str, list[Any]] = {
     "admin.listen": ["tcp:8001"],
     "allow": [["*.example.org", "media.example.net"]],
     "allow_clients": [["192.168.0.0/16"]],
+    "bandwidth": ["100MiB"],
     "basic_auth": ["users.htpasswd"],
     "certificate": ["fullchain.pem"],
     "certificates": [[{"certificate": "fullchain.pem", "key": "privkey.pem"}]],

@@ -46,6 +46,7 @@ from aprp.web.admin.metrics import Metrics
 from aprp.web.admin.overview import Health, Overview
 from aprp.web.admin.reloads import ReloadOutcome
 from aprp.web.admin.site import admin_tree, site_of
+from aprp.web.bandwidth import Bandwidths
 from aprp.web.site import make_site, make_tree
 from aprp.web.tallies import Tallies
 
@@ -86,6 +87,7 @@ class Daemon(Process):
         self._access = self._access_log()
         self._health = Health()
         self._tallies = Tallies()
+        self._bandwidths = Bandwidths(reactor)
         self._agent = Agent(reactor)
         self._shared = SharedResources(self._agent, reactor, settings.memory)
         self._checks = HealthChecks(self._shared, reactor)
@@ -98,6 +100,7 @@ class Daemon(Process):
             listening=self.listening,
             shared=self._shared,
             tallies=self._tallies,
+            bandwidths=self._bandwidths,
         )
         self._overview = Overview(
             self._health,
@@ -188,7 +191,14 @@ class Daemon(Process):
         logs = self._log_opener.open(settings.log, self._logs)
         try:
             certificates = self._certificates.load(settings.certificates)
-            tree = make_tree(settings, self._shared, self._reactor, self.listening, self._tallies)
+            tree = make_tree(
+                settings,
+                self._shared,
+                self._reactor,
+                self.listening,
+                self._tallies,
+                self._bandwidths,
+            )
             checks = list(checks_of(settings))
             admin = AdminRules.of(settings.admin)
             wanted = (
@@ -200,6 +210,7 @@ class Daemon(Process):
         except BaseException as error:
             logs.close()
             self._tallies.keep(self._settings.routes)
+            self._bandwidths.keep(self._settings.routes)
             if isinstance(error, CannotUse):
                 raise CannotServe(str(error)) from None
             raise
@@ -215,6 +226,7 @@ class Daemon(Process):
         self._check_sources(checks)
         self._site.change_clients(settings)
         self._tallies.keep(settings.routes)
+        self._bandwidths.keep(settings.routes)
         for (ports, _), change in zip(wanted, changes, strict=True):
             await ports.make(change)
 

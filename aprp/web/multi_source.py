@@ -35,15 +35,15 @@ from aprp.upstream.transfer.options import (
 )
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.transfer import LengthUnknown, Transfer, TransferFailed
-from aprp.web.client_sink import ClientSink
 from aprp.web.failures import Refusal, failure_of
 from aprp.web.handling import run_handler
+from aprp.web.held_sink import Sink
 from aprp.web.loops import own_via
-from aprp.web.paced_sink import PacedSink, sink_for
 from aprp.web.range_request import RangeRequest, read_range_request
 from aprp.web.request import ProxyRequest
 from aprp.web.responding import send
 from aprp.web.routes import RouteResource
+from aprp.web.sinks import sink_for
 from aprp.web.tallies import RouteTally
 from aprp.web.unknown_length import CannotCut, relay
 
@@ -88,7 +88,7 @@ class MultiSource(RouteResource):
         options = replace(self._options, marks=own_via(request), transfer_id=request.id)
         transfer = Transfer(self._shared, locations, options)
         name = self.prefix.rstrip(b"/") + range_request.path + request.target.query
-        sink = sink_for(request, self._clock, route)
+        sink = sink_for(request, self._clock, route, self.bandwidth)
         run_handler(request, serve(request, range_request, name, transfer, options.same, sink))
         return NOT_DONE_YET
 
@@ -111,7 +111,7 @@ async def serve(
     name: bytes,
     transfer: Transfer,
     same: Same,
-    sink: ClientSink | PacedSink,
+    sink: Sink,
 ) -> None:
     """Answer the request with what it asks of the transfer's file, known here as `name`."""
     request.range = range_request.text
@@ -149,7 +149,7 @@ async def _relay(
     same: Same,
     unknown: LengthUnknown,
     transfer: Transfer,
-    sink: ClientSink | PacedSink,
+    sink: Sink,
 ) -> None:
     shown = unknown.response.shown
     current = shown.validators

@@ -30,11 +30,11 @@ from aprp.web.failures import Refusal, failure_of
 from aprp.web.handling import run_handler
 from aprp.web.loops import own_via
 from aprp.web.multi_source import refused_method, serve
-from aprp.web.paced_sink import sink_for
 from aprp.web.query_sources import read_sources
 from aprp.web.range_request import read_range_request
 from aprp.web.request import ProxyRequest
 from aprp.web.routes import RouteResource
+from aprp.web.sinks import sink_for
 from aprp.web.tallies import RouteTally
 
 
@@ -91,7 +91,7 @@ class QuerySources(RouteResource):
             transfer_id=request.id,
         )
         transfer = Transfer(self._shared, locations(found), options)
-        sink = sink_for(request, self._clock, route)
+        sink = sink_for(request, self._clock, route, self.bandwidth)
         name = self.prefix + request.target.query
         try:
             await serve(request, range_request, name, transfer, options.same, sink)

@@ -38,11 +38,11 @@ from aprp.upstream.transfer.resumed_body import ResumedBody, Resumption, summary
 from aprp.upstream.wall_clock import time
 from aprp.web.handling import run_handler
 from aprp.web.loops import with_own_via
-from aprp.web.paced_sink import sink_for
 from aprp.web.range_request import RangeRequest, read_range_request
 from aprp.web.request import ProxyRequest
 from aprp.web.responding import send
 from aprp.web.routes import Capabilities, RouteResource
+from aprp.web.sinks import sink_for
 from aprp.web.tallies import RouteTally
 from aprp.web.upgrade import ONLY_HERE, relay_upgraded, requested_upgrade
 
@@ -89,7 +89,7 @@ class Visit:
         self._request = request
         keep = proxy.settings.underscore_fields is UnderscoreFields.PASS
         self._fields = without_underscores(end_to_end(request.fields), keep)
-        self._sink = sink_for(request, proxy.clock, proxy.settings)
+        self._sink = sink_for(request, proxy.clock, proxy.settings, proxy.bandwidth)
         self._range_request: RangeRequest | None = None
         request.upstream = str(proxy.origin)
 

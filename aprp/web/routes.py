@@ -13,6 +13,7 @@ from aprp.core.http.fields import Fields
 from aprp.core.http.targets import climbs, host_of, under
 from aprp.core.scheduling.in_service import InService
 from aprp.upstream.transfer.options import names_of
+from aprp.web.bandwidth import Bandwidth
 from aprp.web.failures import Refusal
 from aprp.web.gate import Gate, Gated
 from aprp.web.loops import refuse_loop
@@ -43,6 +44,8 @@ class RouteResource(Resource):
         self.hosts = route.hosts
         self.sources = names_of(route)
         self.gate = Gate(route)
+        self.bandwidth: Bandwidth | None = None
+        """What all its answers together may send, if that is limited."""
         most = route.max_body if isinstance(route, UpstreamRoute) else UNUSED_BODY
         self.body_limits = BodyLimits(most, route.send_timeout, route=self.label)
 

@@ -17,6 +17,7 @@ from aprp.upstream.http.agent import Agent
 from aprp.upstream.http.guard import Guard, Listening, nowhere
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.web.access_record import AccessRecord
+from aprp.web.bandwidth import Bandwidths
 from aprp.web.channel import StrictChannel
 from aprp.web.clients import Clients
 from aprp.web.closing import ClosingChannel
@@ -154,15 +155,16 @@ def make_site(
     listening: Listening = nowhere,
     shared: SharedResources | None = None,
     tallies: Tallies | None = None,
+    bandwidths: Bandwidths | None = None,
 ) -> ProxySite:
     """The site that serves the routes of the settings.
 
-    `listening` says which ports are its own; `shared` is what its transfers share and `tallies`
-    what is counted, if others look at them too.
+    `listening` says which ports are its own; `shared` is what its transfers share, `tallies` what
+    is counted and `bandwidths` what routes may send, if others look at them too.
     """
     tallies = tallies or Tallies()
     shared = shared or SharedResources(agent, reactor, settings.memory)
-    tree = make_tree(settings, shared, reactor, listening, tallies)
+    tree = make_tree(settings, shared, reactor, listening, tallies, bandwidths)
     site = ProxySite(tree, observe, reactor, limits, tallies=tallies)
     site.change_clients(settings)
     site.clients.descriptors = agent.descriptors
@@ -176,9 +178,11 @@ def make_tree(
     reactor: Any,
     listening: Listening = nowhere,
     tallies: Tallies | None = None,
+    bandwidths: Bandwidths | None = None,
 ) -> RouteTree:
     """The resources that serve the routes of the settings; arguments as for `make_site`."""
     tallies = tallies or Tallies()
+    bandwidths = bandwidths or Bandwidths(reactor)
     routes: list[RouteResource] = []
     for route in settings.routes:
         tally = tallies.add(route)
@@ -189,4 +193,5 @@ def make_tree(
             routes.append(MultiSource(route, shared, reactor, guard, tally))
         elif isinstance(route, QueryRoute):
             routes.append(QuerySources(route, shared, reactor, tally, listening))
+        routes[-1].bandwidth = bandwidths.of(route)
     return RouteTree(routes, shared.in_service, settings.log.request_id)

@@ -23,6 +23,7 @@ from aprp.daemon.ports import Ports, open_all
 from aprp.daemon.process import ADVICE, BESIDES, OTHER_SOCKET, Process, admin_of, count_of
 from aprp.daemon.reload import Reloader
 from aprp.daemon.signals import StopSignals
+from aprp.daemon.workers.bandwidths import SharedBandwidths
 from aprp.daemon.workers.fleet import Fleet
 from aprp.daemon.workers.messages import Configuration
 from aprp.daemon.workers.shares import settings_of
@@ -74,6 +75,7 @@ class Parent(Process):
             lambda: self.addresses,
             self._reloader.reload,
         )
+        self._bandwidths = SharedBandwidths(self._workers, reactor)
         try:
             self._certificates = Certificates(settings.certificates)
         except CannotUse as error:
@@ -145,6 +147,7 @@ class Parent(Process):
         if self._health.state != "starting":
             return
         self._health.state = "serving"
+        self._bandwidths.change(self._settings.routes)
         where = self.describe()
         self._log.info("{where}", where=where)
         notify("READY=1", f"STATUS={where}")
@@ -196,6 +199,7 @@ class Parent(Process):
 
     def _adopt(self, settings: Settings) -> None:
         self._settings = settings
+        self._bandwidths.change(settings.routes)
         self._fleet.drained &= {name for route in settings.routes for name in names_of(route)}
         if count_of(settings) != self._count:
             self._log.warn(
@@ -214,6 +218,7 @@ class Parent(Process):
         if self._signals is not None:
             self._signals.again.addBoth(lambda _: self._workers.cut())
         await self._ports.stopService()
+        self._bandwidths.stop()
         await self._workers.stop(seconds + LATE)
         await super().stopService()
         self._give_back_hang_up()

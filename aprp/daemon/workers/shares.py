@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aprp.config import LimitSettings, LogSettings, Settings, SourcesRoute
+from aprp.config import LimitSettings, LogSettings, Route, Settings, SourcesRoute
 
 
 def share(cap: int, number: int, count: int, first: int = 0) -> int:
@@ -39,12 +39,17 @@ def settings_of(settings: Settings, number: int, count: int) -> Settings:
     )
 
 
-def _routes_of(settings: Settings, number: int, count: int) -> tuple[object, ...]:
+def _routes_of(settings: Settings, number: int, count: int) -> tuple[Route, ...]:
     routes = [route for route in settings.routes if isinstance(route, SourcesRoute)]
     hosts = sorted({source.url.authority for route in routes for source in route.sources})
     firsts = {host: place % count for place, host in enumerate(hosts)}
 
-    def divided(route: SourcesRoute) -> SourcesRoute:
+    def divided(route: Route) -> Route:
+        if route.bandwidth is not None:
+            bandwidth = share(route.bandwidth, number, count)
+            route = route.model_copy(update={"bandwidth": bandwidth})
+        if not isinstance(route, SourcesRoute):
+            return route
         sources = tuple(
             source.model_copy(
                 update={
@@ -57,9 +62,7 @@ def _routes_of(settings: Settings, number: int, count: int) -> tuple[object, ...
         )
         return route.model_copy(update={"sources": sources})
 
-    return tuple(
-        divided(route) if isinstance(route, SourcesRoute) else route for route in settings.routes
-    )
+    return tuple(divided(route) for route in settings.routes)
 
 
 def _piped(log: LogSettings) -> LogSettings:

@@ -207,8 +207,14 @@ class Supervisor:
 
     async def ask(self, command: str, *arguments: str) -> list[tuple[int, Any]]:
         """Return what each answers, beside its number; those that don't answer are left out."""
+        return await self.ask_each(command, lambda number: arguments)
+
+    async def ask_each(
+        self, command: str, arguments: Callable[[int], tuple[str, ...]]
+    ) -> list[tuple[int, Any]]:
+        """The same, with arguments by the number of the worker."""
         asked = [
-            Deferred.fromCoroutine(self._ask(slot, command, arguments))
+            Deferred.fromCoroutine(self._ask(slot, command, arguments(slot.number)))
             for slot in self.slots
             if slot.serving
         ]

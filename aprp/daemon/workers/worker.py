@@ -52,6 +52,7 @@ class WorkerDaemon(Daemon):
             "admin-status": lambda: status_of(overview),
             "page": lambda: json.loads(snapshots.make()),
             "metrics": self._samples,
+            "bandwidth": lambda parts: self._bandwidths.share(json.loads(parts)),
             "cut": self.cut,
             "log-reopen": self.reopen_logs,
         }
