@@ -184,6 +184,7 @@ class MergingTests(SynchronousTestCase):
                 "errors": {"tls": count},
                 "failures": count,
                 "last_error": None,
+                "out_of_service": "drained" if count == 3 else None,
                 "parked_until": None,
             } | dict.fromkeys(("requests", "received", "bytes_per_second", "connections"), count)
             route = {"path": "/", "history": history, "sources": [source]}
@@ -206,5 +207,6 @@ class MergingTests(SynchronousTestCase):
         self.assertEqual((route["sent"], route["history"]), (4, [1, 7]))
         (source,) = route["sources"]
         self.assertEqual((source["state"], source["errors"]), ("down", {"tls": 4}))
+        self.assertEqual(source["out_of_service"], "drained")
         self.assertEqual((source["share"], source["latency"]), (1.0, 0.25))
         self.assertEqual([each["at"] for each in merged["problems"]], ["3", "1"])
