@@ -13,9 +13,10 @@ from aprp.core.scheduling.messages import Source, Urgency
 from aprp.core.scheduling.settings import SchedulingSettings
 from aprp.simulator import network
 from aprp.simulator.mirror import Mirror
-from aprp.simulator.run import contend
+from aprp.simulator.run import run_together
 from aprp.simulator.scenarios import MB, at, mirrors
 from aprp.simulator.trace import Trace
+from aprp.simulator.transfer import SimulatedTransfer
 
 SIZE = 20 * MB
 
@@ -52,7 +53,10 @@ class ContentionTests(SynchronousTestCase):
 
     def traces(self, sources: tuple[Mirror, ...], count: int, connections: int) -> list[Trace]:
         limited = [replace(source, connections=connections) for source in sources]
-        return contend(limited, SIZE, SchedulingSettings(), count)
+        shared = network.Network(limited)
+        transfers = [SimulatedTransfer(shared, SIZE, SchedulingSettings()) for _ in range(count)]
+        run_together(shared, transfers)
+        return [transfer.trace for transfer in transfers]
 
     def check(self, traces: list[Trace], apart: float, efficiency: float) -> None:
         done = [trace.done for trace in traces]

@@ -18,7 +18,7 @@ import aprp
 from aprp.library.downloader import DelayRequestAlgorithm, Downloader, DuplicateRequestAlgorithm
 from aprp.library.open_transfer import open_transfer, shared_by
 from aprp.upstream.errors import BodyBroken
-from aprp.upstream.http.names import ReactorNames
+from aprp.upstream.http.names import SystemNames
 from tests.support.eventually import eventually
 from tests.support.mirrored_case import BYTES, SIZE, honest, reactor
 from tests.support.replies import Close, File, Pattern, Received, Reply
@@ -98,7 +98,7 @@ class NameTests(SynchronousTestCase):
         )
         for options, initial in (({"init_delay_coef": 3}, 3), ({"enable_init_delay": False}, 0)):
             told = Downloader(["http://a/x"], close_bad_conn=True, **options)._fetch_request
-            scheduling = told.options(ReactorNames(MemoryReactorClock())).scheduling
+            scheduling = told.options(SystemNames(MemoryReactorClock())).scheduling
             self.assertEqual((scheduling.leave_late, scheduling.initial_delay), (True, initial))
         least = Downloader(["http://a/x"], invalid_block_threshold=3)
         self.assertEqual(least._fetch_request.route.duplicate_threshold, 20)

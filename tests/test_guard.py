@@ -5,8 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_network
 from typing import Any
 
-from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -16,63 +15,52 @@ from aprp.upstream.errors import ConnectFailed, SourceError
 from aprp.upstream.exchange import Origin, SourceRequest, Timeouts
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.http.guard import AddressRefused, Guard, OwnListener
-from aprp.upstream.http.names import ReactorNames
+from aprp.upstream.http.names import Addresses
 
 
-class Names:
-    """A resolver with a table; a name that is asked twice gets its next answer."""
+class TableNames:
+    """Names from a table; a name that is looked up twice gets its next answer."""
 
     def __init__(self, **answers: list[list[str]]) -> None:
         self.answers = answers
         self.asked: list[str] = []
 
-    def resolveHostName(self, receiver: Any, name: str, port: int = 0, *_: object) -> None:
-        self.asked.append(name)
-        answers = self.answers.get(name.replace(".", "_"), [[]])
-        receiver.resolutionBegan(None)
-        for text in answers.pop(0) if len(answers) > 1 else answers[0]:
-            kind = IPv6Address if ":" in text else IPv4Address
-            receiver.addressResolved(kind("TCP", text, port))
-        receiver.resolutionComplete()
-
-
-def reactor_with(names: Names) -> Any:
-    reactor: Any = MemoryReactorClock()
-    reactor.nameResolver = names
-    return reactor
-
-
-def names_of(names: Names) -> ReactorNames:
-    return ReactorNames(reactor_with(names))
+    def lookup(self, host: str, seconds: float, asker: str | None = None) -> Deferred[Addresses]:
+        self.asked.append(host)
+        answers = self.answers.get(host.replace(".", "_"), [[]])
+        found = tuple(answers.pop(0) if len(answers) > 1 else answers[0])
+        if found:
+            return succeed(found)
+        return fail(ConnectFailed(host, ": the name has no address", kind="dns_error"))
 
 
 class GuardTests(SynchronousTestCase):
-    def origin(self, url: str, names: Names | None = None, **options: Any) -> Origin:
-        guard = Guard(names_of(names or Names()), **options)
+    def origin(self, url: str, names: TableNames | None = None, **options: Any) -> Origin:
+        guard = Guard(names or TableNames(), **options)
         return self.successResultOf(Deferred.fromCoroutine(guard.origin(Url.parse(url))))
 
-    def refusal(self, url: str, names: Names | None = None, **options: Any) -> SourceError:
-        guard = Guard(names_of(names or Names()), **options)
+    def refusal(self, url: str, names: TableNames | None = None, **options: Any) -> SourceError:
+        guard = Guard(names or TableNames(), **options)
         failure = self.failureResultOf(Deferred.fromCoroutine(guard.origin(Url.parse(url))))
         assert isinstance(failure.value, SourceError)
         return failure.value
 
     def test_a_name_is_resolved_once_and_keeps_its_addresses(self) -> None:
-        names = Names(a_example=[["1.1.1.1", "2606:4700::1111", "1.1.1.1"]])
+        names = TableNames(a_example=[["1.1.1.1", "2606:4700::1111"]])
         origin = self.origin("https://a.example/x", names)
         self.assertEqual(origin.addresses, ("1.1.1.1", "2606:4700::1111"))
         self.assertEqual((origin.host, origin.port), ("a.example", 443))
         self.assertEqual(names.asked, ["a.example"])
 
     def test_one_bad_address_refuses_the_name(self) -> None:
-        error = self.refusal("http://a.example/", Names(a_example=[["1.1.1.1", "10.0.0.1"]]))
+        error = self.refusal("http://a.example/", TableNames(a_example=[["1.1.1.1", "10.0.0.1"]]))
         self.assertIsInstance(error, AddressRefused)
         self.assertEqual(
             str(error), "a.example: its address 10.0.0.1 may not be reached: it is private"
         )
 
     def test_literals_are_judged_without_a_resolver(self) -> None:
-        names = Names()
+        names = TableNames()
         self.assertIsInstance(self.refusal("http://[::1]/", names), AddressRefused)
         self.assertIsInstance(self.refusal("http://169.254.169.254/", names), AddressRefused)
         self.assertEqual(self.origin("http://1.1.1.1/", names).addresses, ("1.1.1.1",))
@@ -117,10 +105,10 @@ class GuardTests(SynchronousTestCase):
 class PinnedTests(SynchronousTestCase):
     def test_the_agent_connects_to_the_judged_address_alone(self) -> None:
         """The second answer of the name is a private one: it is never asked for."""
-        names = Names(a_example=[["1.1.1.1", "1.0.0.1"], ["10.0.0.1"]])
-        reactor = reactor_with(names)
+        names = TableNames(a_example=[["1.1.1.1", "1.0.0.1"], ["10.0.0.1"]])
+        reactor: Any = MemoryReactorClock()
         url = Url.parse("http://a.example:8080/")
-        guard = Guard(ReactorNames(reactor))
+        guard = Guard(names)
         origin = self.successResultOf(Deferred.fromCoroutine(guard.origin(url)))
         request = SourceRequest(b"GET", origin, b"/", Fields(()), Timeouts(5, 5, 5))
         opened = Deferred.fromCoroutine(Agent(reactor).open(request))

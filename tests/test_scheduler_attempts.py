@@ -97,7 +97,7 @@ class TrafficTests(SynchronousTestCase):
         number = self.begin("a", Assignment(0, MIB))
         self.tracker.head_came(m.HeadCame(number, 0, 1000, 2 * MIB), 0.02)
         self.assertEqual(self.state.attempts[number].stop, 1000)
-        self.assertTrue(self.state.unasked.holds(1000))
+        self.assertTrue(self.state.unrequested.holds(1000))
 
     def test_the_length_is_learned(self) -> None:
         number = self.begin("a", Assignment(0, MIB))
@@ -108,7 +108,7 @@ class TrafficTests(SynchronousTestCase):
         number = self.begin("a", Assignment(0, MIB))
         self.tracker.ended(m.Ended(number, m.End.STALE), 0.1)
         self.assertEqual((self.a.failures, self.a.rating.warm), (0, 0))
-        self.assertEqual(self.state.unasked.size, 2 * MIB)
+        self.assertEqual(self.state.unrequested.size, 2 * MIB)
 
     def test_a_broken_one_is(self) -> None:
         number = self.begin("a", Assignment(0, MIB))

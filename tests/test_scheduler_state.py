@@ -14,9 +14,9 @@ class BoardTests(SynchronousTestCase):
 
     def test_what_is_asked_is_not_unasked(self) -> None:
         attempt = begun(self.state, "a", 0, 600)
-        self.assertEqual(list(self.state.unasked), [(600, 1000)])
+        self.assertEqual(list(self.state.unrequested), [(600, 1000)])
         self.state.end(attempt)
-        self.assertEqual(list(self.state.unasked), [(0, 1000)])
+        self.assertEqual(list(self.state.unrequested), [(0, 1000)])
 
     def test_bytes_are_kept_once(self) -> None:
         first, second = begun(self.state, "a", 0, 600), begun(self.state, "b", 100, 300)
@@ -29,16 +29,16 @@ class BoardTests(SynchronousTestCase):
         first = begun(self.state, "a", 0, 600)
         begun(self.state, "b", 500, 700)
         self.state.cut(first, 200)
-        self.assertEqual(list(self.state.unasked), [(200, 500), (700, 1000)])
+        self.assertEqual(list(self.state.unrequested), [(200, 500), (700, 1000)])
 
     def test_a_doubted_attempt_keeps_what_nobody_else_was_asked_for(self) -> None:
         silent = begun(self.state, "a", 0, 600)
         self.state.doubt(silent)
-        self.assertEqual(list(self.state.unasked), [(0, 1000)])
+        self.assertEqual(list(self.state.unrequested), [(0, 1000)])
         begun(self.state, "b", 300, 400)
         self.state.believe(silent)
         self.assertEqual((silent.doubted, silent.stop), (False, 300))
-        self.assertEqual(list(self.state.unasked), [(400, 1000)])
+        self.assertEqual(list(self.state.unrequested), [(400, 1000)])
 
     def test_the_head_is_the_likeliest_of_two(self) -> None:
         first = begun(self.state, "a", 0, 600)
@@ -64,7 +64,7 @@ class BoardTests(SynchronousTestCase):
     def test_forgotten_bytes_are_missing_again(self) -> None:
         self.state.receive(begun(self.state, "a", 0, 600), 600)
         self.assertEqual(self.state.forget(200, 1000), [(200, 600)])
-        self.assertEqual((self.state.ready, self.state.unasked.size), (200, 800))
+        self.assertEqual((self.state.ready, self.state.unrequested.size), (200, 800))
 
     def test_a_shorter_file(self) -> None:
         self.state.receive(begun(self.state, "a", 0, 600), 600)

@@ -19,7 +19,7 @@ from aprp.core.scheduling.ratings import Ratings
 from aprp.simulator.mirror import Connection, Mirror, Pipe, Stream
 
 
-class Customer(Hashable, Protocol):
+class SharingTransfer(Hashable, Protocol):
     """A transfer, as the network sees it."""
 
     @property
@@ -53,11 +53,11 @@ class Network:
         self._random = Random(seed)
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._turns = count()
-        self._customers: dict[Hashable, Customer] = {}
+        self._transfers: dict[Hashable, SharingTransfer] = {}
 
-    def join(self, customer: Customer) -> None:
+    def join(self, transfer: SharingTransfer) -> None:
         """Add a transfer, which gets grants and failures from now on."""
-        self._customers[customer] = customer
+        self._transfers[transfer] = transfer
 
     def at(self, time: float, act: Callable[[], None]) -> None:
         """Schedule a call for that time."""
@@ -65,7 +65,7 @@ class Network:
 
     def run(self, limit: float) -> None:
         """Run until every transfer is over, or ``limit`` seconds have passed."""
-        while self._heap and not all(customer.over for customer in self._customers.values()):
+        while self._heap and not all(transfer.over for transfer in self._transfers.values()):
             time, _, act = heapq.heappop(self._heap)
             if time > limit:
                 break
@@ -89,7 +89,7 @@ class Network:
     def pass_on(self, grants: Sequence[Grant]) -> None:
         """Pass granted slots on to their transfers."""
         for grant in grants:
-            self._customers[grant.transfer].granted(grant.source)
+            self._transfers[grant.transfer].granted(grant.source)
 
     def carry(self, stream: Stream) -> None:
         """Start a body."""
@@ -125,5 +125,5 @@ class Network:
 
     def _fail_all(self, mirror: Mirror, end: m.End) -> None:
         self.idle[mirror.name].clear()
-        for customer in self._customers.values():
-            customer.fail_all(mirror, end)
+        for transfer in self._transfers.values():
+            transfer.fail_all(mirror, end)

@@ -51,26 +51,18 @@ class Simulation:
         Raises:
             AssertionError: the scheduler broke a promise.
         """
-        _run(self._network, [self._transfer], limit)
+        run_together(self._network, [self._transfer], limit)
         return self._transfer.trace
 
 
-def contend(
-    mirrors: Sequence[Mirror], size: int, settings: SchedulingSettings, count: int, seed: int = 0
-) -> list[Trace]:
-    """``count`` equal transfers of ``[0, size)`` that begin at once and share the mirrors, their
-    ratings and the arbiter.
+def run_together(
+    network: Network, transfers: Sequence[SimulatedTransfer], limit: float = LIMIT
+) -> None:
+    """Begin transfers at once on one network, and run until all have ended or time is up.
 
     Raises:
         AssertionError: the scheduler broke a promise.
     """
-    network = Network(mirrors, seed)
-    transfers = [SimulatedTransfer(network, size, settings) for _ in range(count)]
-    _run(network, transfers, LIMIT)
-    return [transfer.trace for transfer in transfers]
-
-
-def _run(network: Network, transfers: Sequence[SimulatedTransfer], limit: float) -> None:
     network.begin()
     for transfer in transfers:
         transfer.begin()

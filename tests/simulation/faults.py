@@ -154,7 +154,7 @@ LIES: dict[str, Spoiler] = {
     "interims": _interims,
     "other-range": _other_range,
     "no-content-range": _no_content_range,
-    "unasked-part": _unasked_part,
+    "unrequested-part": _unasked_part,
     "shorter": _shorter,
     "coded": _coded,
     "too-long": _too_long,

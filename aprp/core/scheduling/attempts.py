@@ -120,7 +120,7 @@ class AttemptTracker:
                 self._trim(other, now)
         if attempt.number in state.attempts and attempt.at < attempt.wire_stop:
             self._trim(attempt, now)
-        return ready < state.ready and state.unasked.holds(state.ready)
+        return ready < state.ready and state.unrequested.holds(state.ready)
 
     def _alive(self, source: SourceState, attempt: AttemptState, now: float) -> None:
         self._duplicate.heard_from(source)

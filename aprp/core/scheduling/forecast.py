@@ -162,7 +162,7 @@ def _lanes_to_try(state: TransferState, source: SourceState, now: float) -> int:
     its blocks come more slowly: it's not done near the end, nor early beside other sources."""
     lanes, rates = source.lanes, all_rates(state, now)
     alone = not any(p is not source and p.usable(now) for p in state.sources.values())
-    if state.unasked.size < (_WORTH_ALONE if alone else _WORTH_BESIDE) * rates:
+    if state.unrequested.size < (_WORTH_ALONE if alone else _WORTH_BESIDE) * rates:
         return lanes
     return source.rating.lanes_to_try(source.spec.connections, now, at_once=alone)
 

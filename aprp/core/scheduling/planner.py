@@ -70,7 +70,7 @@ class Planner:
         """Want slots for what is worth requesting, and find when to look again."""
         state = self._state
         self._planned = now
-        room = state.unasked.count(state.ready, state.edge)
+        room = state.unrequested.count(state.ready, state.edge)
         for source in sorted(self._sources, key=self._preference):
             assignment = None if source is self._declined else self.assign(source, now)
             if assignment is not None and (room > 0 or assignment.relieved is not None):

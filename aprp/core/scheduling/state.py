@@ -2,7 +2,7 @@
 from which source.
 
 Rules:
-- ``unasked`` is what is missing and not covered by an attempt that is expected to bring it;
+- ``unrequested`` is what is missing and not covered by an attempt that is expected to bring it;
 - at most two attempts cover any byte;
 - a byte is kept when it first comes, from whichever attempt;
 - an attempt that has nothing missing before it is over.
@@ -46,7 +46,7 @@ class TransferState:
         self.window = 0
         self.slack = 0.0
         self.missing = Spans((start, stop))
-        self.unasked = Spans((start, stop))
+        self.unrequested = Spans((start, stop))
         self.attempts: dict[int, AttemptState] = {}
         self.returned = 0
         self.wasted = 0.0
@@ -94,7 +94,7 @@ class TransferState:
         )
         self.attempts[attempt.number] = attempt
         source.attempts.append(attempt)
-        self.unasked.remove(start, stop)
+        self.unrequested.remove(start, stop)
         return attempt
 
     def end(self, attempt: AttemptState) -> None:
@@ -117,7 +117,7 @@ class TransferState:
             if start > stop and self.missing.count(stop, start):
                 break
             stop = end
-        self.unasked.remove(attempt.at, stop)
+        self.unrequested.remove(attempt.at, stop)
         attempt.stop = max(attempt.at, stop)
 
     def cut(self, attempt: AttemptState, stop: int) -> None:
@@ -133,7 +133,7 @@ class TransferState:
         for low, high in fresh:
             self.wasted -= high - low
             self.missing.remove(low, high)
-            self.unasked.remove(low, high)
+            self.unrequested.remove(low, high)
         if fresh and fresh[0][0] == self.ready:
             self.advance()
         return fresh
@@ -181,7 +181,7 @@ class TransferState:
     def limit(self, stop: int) -> list[AttemptState]:
         """Set the end to ``stop``; return the attempts that went beyond it and now end there."""
         self.missing.remove(stop, self.stop)
-        self.unasked.remove(stop, self.stop)
+        self.unrequested.remove(stop, self.stop)
         self.stop = stop
         self.edge = min(self.edge, stop)
         self.advance()
@@ -217,7 +217,7 @@ class TransferState:
         return most
 
     def _wanted_of(self, attempt: AttemptState) -> Iterator[tuple[int, int]]:
-        return self.unasked.within(attempt.at, attempt.stop)
+        return self.unrequested.within(attempt.at, attempt.stop)
 
     def _give_back(self, start: int, stop: int) -> None:
         free = Spans(*self.missing.within(start, stop))
@@ -225,5 +225,5 @@ class TransferState:
             if not other.doubted:
                 free.remove(other.at, other.stop)
         for low, high in free:
-            self.unasked.add(low, high)
+            self.unrequested.add(low, high)
             self.returned += 1

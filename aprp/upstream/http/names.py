@@ -16,9 +16,7 @@ from threading import Thread
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IHostResolution, IResolutionReceiver
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from aprp.core.http.lookup_queue import LookupQueue
 from aprp.core.reasons import Name
@@ -65,18 +63,6 @@ class SystemNames:
     def lookup(self, host: str, seconds: float, asker: str | None = None) -> Deferred[Addresses]:
         lookups = self._operators if asker is None else self._strangers
         return _in_time(self._reactor, host, seconds, lookups.join(host, asker or ""))
-
-
-class ReactorNames:
-    """The names that a reactor's own resolver knows, without bounds: for reactors in memory."""
-
-    def __init__(self, reactor: Any) -> None:
-        self._reactor = reactor
-
-    def lookup(self, host: str, seconds: float, asker: str | None = None) -> Deferred[Addresses]:
-        receiver = _Receiver(host)
-        self._reactor.nameResolver.resolveHostName(receiver, host)
-        return _in_time(self._reactor, host, seconds, receiver.done)
 
 
 class _Known:
@@ -155,32 +141,6 @@ class _Lookups:
         for waiter in self._waiters.pop(host, []):
             if not waiter.called:  # telling one may make another leave
                 _tell(waiter, host, found)
-
-
-@implementer(IResolutionReceiver)
-class _Receiver:
-    """Collects what a reactor's resolver says of a name."""
-
-    def __init__(self, host: str) -> None:
-        self.done: Deferred[Addresses] = Deferred(lambda _: self._cancelled())
-        self._host = host
-        self._found: list[str] = []
-        self._resolution: IHostResolution | None = None
-
-    def _cancelled(self) -> None:
-        if self._resolution is not None:
-            with suppress(NotImplementedError):
-                self._resolution.cancel()
-
-    def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
-        self._resolution = resolutionInProgress
-
-    def addressResolved(self, address: Any) -> None:
-        self._found.append(address.host)
-
-    def resolutionComplete(self) -> None:
-        if not self.done.called:
-            _tell(self.done, self._host, tuple(dict.fromkeys(self._found)))
 
 
 def _getaddrinfo(host: str) -> Addresses:

@@ -69,11 +69,6 @@ class Events(Resource):
         self._showing = LoopingCall(self._show)
         self._showing.clock = clock
 
-    @property
-    def viewers(self) -> int:
-        """How many look."""
-        return len(self._viewers)
-
     def render_GET(self, request: Request) -> bytes | int:
         if request.postpath:
             request.setResponseCode(404)

@@ -69,7 +69,7 @@ class Adaptive:
             and GUESS * (source.rating.connect or 0.0) > OPENING
             and source.usable(now)
             and source.rating.warm == 0
-            and bool(state.unasked.first(state.ready, state.edge))
+            and bool(state.unrequested.first(state.ready, state.edge))
         )
 
     def begun(self, source: SourceState) -> None:
@@ -120,13 +120,13 @@ class Adaptive:
         frees = forecast.lanes_free(state, source, now)
         free = min(frees)
         patience = min(PATIENCE, state.window / (2 * all_rates))
-        span = state.unasked.first(self._from(state, source, others, all_rates), state.edge)
+        span = state.unrequested.first(self._from(state, source, others, all_rates), state.edge)
         while span is not None:
             block = min(size, span[1] - span[0])
             sooner = min(others, key=lambda o: o.free + block / o.rate, default=None)
             if sooner is None or sooner.finish(block) + patience >= free + block / rate:
                 break
-            span = state.unasked.first(span[0] + sooner.take(span[1] - span[0]), state.edge)
+            span = state.unrequested.first(span[0] + sooner.take(span[1] - span[0]), state.edge)
         if span is None:
             return None
         if state.known:
@@ -154,10 +154,10 @@ class Adaptive:
         rate, free = forecast.lane_rate(state, source), min(frees)
         lanes = [(rate, time) for time in frees]
         lanes += ((other.rate, time) for other in others for time in other.frees)
-        share = rate * (water_level(state.unasked.size, lanes) - free)
+        share = rate * (water_level(state.unrequested.size, lanes) - free)
         floor = blocks.smallest_size(rate, source.rating.latency or 0.0)
         if share < blocks.EDGE:
-            rest = min(state.unasked.size, blocks.EDGE)
+            rest = min(state.unrequested.size, blocks.EDGE)
             mine = free + rest / rate
             if any(other.began + rest / other.rate < mine for other in others):
                 return 0
@@ -196,7 +196,7 @@ def _roomy(state: TransferState, near: int, size: int) -> tuple[int, int] | None
     """Return the head, or the first gap from ``near`` on with room for ``size``, or the largest
     gap: a distant source between the blocks of others would soon be idle."""
     largest: tuple[int, int] | None = None
-    for span in state.unasked.within(near, state.edge):
+    for span in state.unrequested.within(near, state.edge):
         if span[0] == state.ready or span[1] - span[0] >= size:
             return span
         if largest is None or span[1] - span[0] > largest[1] - largest[0]:

@@ -43,7 +43,7 @@ class BlockQueue(ABC):
         if source.attempts or (others and self._stops(source, state)):
             return None
         size = min(self._size, max(blocks.EDGE, state.window // 2))
-        left = sum((stop - 1) // size - start // size + 1 for start, stop in state.unasked)
+        left = sum((stop - 1) // size - start // size + 1 for start, stop in state.unrequested)
         position = self.position(state, source, now) if left > 1 and others else 0
         if position * _GIVES_UP > left:
             self._stopped[source.name] = state.returned
@@ -73,7 +73,7 @@ class BlockQueue(ABC):
     def _queue(self, state: TransferState, size: int) -> Iterator[tuple[int, int]]:
         """Give the blocks inside the window not requested yet; one that the window cuts is left
         until it fits, unless nothing else is in progress."""
-        for start, stop in state.unasked.within(state.ready, state.edge):
+        for start, stop in state.unrequested.within(state.ready, state.edge):
             while start < stop:
                 end = min((start // size + 1) * size, stop)
                 cut = end == state.edge < state.stop and end % size

@@ -57,14 +57,14 @@ class AdaptiveRescue:
         """Return what to request from the source before anything else, or None."""
         if len(source.attempts) >= source.spec.connections:
             return None
-        if state.unasked.holds(state.ready) and state.ready < state.edge:
+        if state.unrequested.holds(state.ready) and state.ready < state.edge:
             return self._orphan(state, source, now)
         head = state.head
         if head is not None and head.source != source.name and not source.failures:
             rescue = self._split(state, source, head, now, late=True)
             if rescue is not None and self._is_best(state, source, head, now):
                 return rescue
-        if state.known and not state.unasked:
+        if state.known and not state.unrequested:
             return self._end_game(state, source, now)
         return None
 
@@ -153,7 +153,7 @@ class AdaptiveRescue:
         ]
         if min(soon, default=inf) <= now + _SOON or not self._is_best(state, source, None, now):
             return None
-        span = state.unasked.first(state.ready, state.edge)
+        span = state.unrequested.first(state.ready, state.edge)
         if span is None:
             return None
         size = forecast.block_size(state, source, forecast.lane_rate(state, source))
