@@ -16,6 +16,7 @@ from aprp.upstream.http.agent import Agent
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.web.admin.metrics import Metrics
 from aprp.web.admin.overview import Health, Overview
+from aprp.web.clients import Clients
 from aprp.web.tallies import Tallies
 from tests.support.programs import need
 from tests.support.running import ROOT
@@ -34,6 +35,7 @@ def exported() -> bytes:
     overview = Overview(Health("serving"), Tallies((route,)), shared, list, lambda: 0)
     metrics = Metrics(overview)
     metrics.watch_connections(shared.agent)
+    metrics.watch_clients(Clients().refused)
     return metrics.text()
 
 

@@ -163,6 +163,18 @@ class ReadingTests(ConfigCase):
         networks = tuple(map(ip_network, ("10.1.0.0/16", "fd00::/8", "::1/128")))
         self.assertEqual(route.allow_addresses, networks)
 
+    def test_the_process_has_room_beside_what_waits(self) -> None:
+        for lines, least in (
+            ("limits: {memory: 512MiB}", "640MiB"),
+            ("memory: 1GiB\nlimits: {memory: 1GiB}", "1152MiB"),
+            ("workers: 4\nlimits: {memory: 1023MiB}", "1GiB"),
+        ):
+            fault = self.fault(lines + "\n" + LEAST)
+            self.assertIn("each process needs 128MiB beside", fault)
+            self.assertIn(f"raise it to at least {least}, or lower memory", fault)
+        self.assertEqual(self.read(LEAST).settings.limits.memory, 0)
+        self.read("workers: 4\nlimits: {memory: 1GiB}\n" + LEAST)
+
     def test_settings_are_values(self) -> None:
         one, other = self.read(LEAST).settings, self.read(LEAST).settings
         self.assertEqual(hash(one), hash(other))

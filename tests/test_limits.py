@@ -6,17 +6,20 @@ from ipaddress import ip_network
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.config import Settings, UpstreamRoute
 from aprp.core.http.urls import Url
-from aprp.core.limits import ClientCounts, ClientLimits, Over
+from aprp.core.limits import ClientCounts, ClientLimits, Over, memory_is_short
 from aprp.upstream.http.agent import Agent
 from aprp.web.clients import Clients
 from aprp.web.failures import Refusal
+from aprp.web.memory_watch import SAMPLE, MemoryWatch, give_back, resident
 from aprp.web.site import ProxySite, make_site
+from tests.support.logged import Logged
 
 
 class CountTests(SynchronousTestCase):
@@ -40,6 +43,15 @@ class CountTests(SynchronousTestCase):
         self.assertIs(counts.began("a", limits), Over.REQUESTS_PER_ADDRESS)
         counts.ended("a")
         self.assertIsNone(counts.began("a", limits))
+
+    def test_memory(self) -> None:
+        has = (99, 100, 101, 96, 95, 96, 101)
+        short, found = False, []
+        for each in has:
+            short = memory_is_short(each, 100, short)
+            found.append(short)
+        self.assertEqual(found, [False, False, True, True, False, False, True])
+        self.assertFalse(memory_is_short(1 << 40, 0, True))
 
     def test_no_limits(self) -> None:
         counts, limits = ClientCounts(), ClientLimits(0, 0, 0)
@@ -81,6 +93,45 @@ class Client(StringTransport):
         return bytes(self.value())
 
 
+class MemoryWatchTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.has, self.trims = 50, 0
+        self.watch = MemoryWatch(self.clock, lambda: self.has << 20, self.trim)
+
+    def trim(self) -> None:
+        self.trims += 1
+
+    def test_memory_that_is_short_is_given_back_now_and_then_and_said(self) -> None:
+        logged = Logged(self)
+        self.watch.limit = 100 << 20
+        self.assertFalse(self.watch.short)
+        self.has = 150
+        self.clock.pump([SAMPLE] * 48)
+        self.assertEqual((self.watch.short, self.trims), (True, 3))
+        (line,) = logged.lines
+        self.assertIn("has 150 MiB of memory, and limits.memory is 100 MiB", line)
+        self.has = 80
+        self.clock.advance(SAMPLE)
+        self.assertFalse(self.watch.short)
+
+    def test_without_a_limit_nothing_is_sampled(self) -> None:
+        self.has = 150
+        self.watch.limit = 100 << 20
+        self.watch.limit = 0
+        self.assertFalse(self.watch.short)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_what_is_measured_grows_and_is_given_back(self) -> None:
+        before = resident()
+        held = bytearray(64 << 20)
+        held[::4096] = b"x" * len(held[::4096])
+        self.assertGreater(resident(), before + (48 << 20))
+        del held
+        give_back()
+        self.assertLess(resident(), before + (32 << 20))
+
+
 class SiteTests(SynchronousTestCase):
     def setUp(self) -> None:
         clock = MemoryReactorClock()
@@ -98,6 +149,17 @@ class SiteTests(SynchronousTestCase):
         self.assertTrue(second.value().startswith(b"HTTP/1.1 429 "), second.value())
         self.assertIn(b"\r\nRetry-After: 5\r\n", second.value())
         self.assertIn(b"\r\nConnection: close\r\n", second.value())
+
+    def test_requests_are_refused_while_memory_is_short(self) -> None:
+        client = self.connect()
+        assert self.site.clients.memory is not None
+        self.site.clients.memory.short = True
+        answer = client.ask(b"GET /a")
+        self.assertTrue(answer.startswith(b"HTTP/1.1 503 "), answer)
+        self.assertIn(b"\r\nRetry-After: 5\r\n", answer)
+        self.assertEqual(self.site.clients.refused[Over.MEMORY], 1)
+        self.site.clients.memory.short = False
+        self.assertIn(b" 204 ", client.ask(b"OPTIONS *"))
 
     def test_requests_over_the_limit_are_refused_and_the_connection_stays(self) -> None:
         self.site.clients.limits = ClientLimits(requests_per_address=1)

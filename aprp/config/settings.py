@@ -49,6 +49,9 @@ from aprp.config.scalars import (
     Size,
 )
 
+BESIDE_MEMORY = 128 * MIB
+"""The least that a process is allowed beside the bytes that wait for clients."""
+
 
 class LogSettings(Model):
     """Logging: what to log, and where."""
@@ -99,6 +102,8 @@ class LimitSettings(Model):
     """Connections from one address, or from one /64 of IPv6."""
     requests_per_address: Annotated[int, Count(0, 1_000_000)] = 32
     """Requests in flight from one address, or from one /64 of IPv6."""
+    memory: Annotated[int, Size(least=0)] = 0
+    """Memory of the process, above which new requests are refused."""
 
 
 class AdminSettings(Model):
@@ -175,6 +180,19 @@ class Settings(Model):
                     f"workers is {self.workers}, but {name} is {cap}, and each worker needs one of "
                     "its own; raise the one or lower the other"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _has_room(self) -> Self:
+        least = self.memory + max(1, self.workers) * BESIDE_MEMORY
+        if 0 < self.limits.memory < least:
+            size = Size()
+            raise ValueError(
+                f"limits.memory is {size.write(self.limits.memory)}, but the bytes that wait for "
+                f"clients may take {size.write(self.memory)} (memory:), and each process needs "
+                f"{size.write(BESIDE_MEMORY)} beside; raise it to at least {size.write(least)}, or "
+                "lower memory"
+            )
         return self
 
     @model_validator(mode="after")

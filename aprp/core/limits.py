@@ -25,6 +25,16 @@ class Over(Enum):
     CONNECTIONS = "connections"
     CONNECTIONS_PER_ADDRESS = "connections_per_address"
     REQUESTS_PER_ADDRESS = "requests_per_address"
+    MEMORY = "memory"
+
+
+ENOUGH = 0.95
+"""Of a limit of memory, what is to be had again before it is no longer short."""
+
+
+def memory_is_short(has: int, limit: int, was_short: bool) -> bool:
+    """Return whether a process that has so many bytes of memory is over its limit; 0: none."""
+    return limit > 0 and has > (limit * ENOUGH if was_short else limit)
 
 
 class ClientCounts:

@@ -112,6 +112,7 @@ class Daemon(Process):
         self._metrics = Metrics(self._overview)
         self._metrics.watch_logs(self._logs.dropped)
         self._metrics.watch_connections(self._agent)
+        self._metrics.watch_clients(site.clients.refused)
         try:
             self._certificates = Certificates(settings.certificates)
         except CannotUse as error:

@@ -12,6 +12,7 @@ from aprp.core.http.fields import Fields
 from aprp.core.limits import ClientCounts, ClientLimits, Over
 from aprp.upstream.http.descriptors import Descriptors
 from aprp.web.failures import Refusal
+from aprp.web.memory_watch import MemoryWatch
 
 RETRY_AFTER = 5
 """Seconds after which a client that was turned away may try again."""
@@ -33,6 +34,8 @@ class Clients:
         self.refused = dict.fromkeys(Over, 0)
         self.descriptors: Descriptors | None = None
         """What bounds connections beside the limits."""
+        self.memory: MemoryWatch | None = None
+        """What bounds requests beside the limits."""
         self._counts = ClientCounts()
 
     @property
@@ -65,6 +68,8 @@ class Clients:
 
     def begins(self, address: str) -> Release:
         """Count a request of the client with that address; raises Refusal."""
+        if self.memory is not None and self.memory.short:
+            self._check(Over.MEMORY)
         key = limit_key(address)
         self._check(self._counts.began(key, self.limits))
         return partial(self._counts.ended, key)
@@ -77,6 +82,9 @@ class Clients:
         if over is Over.CONNECTIONS:
             kind = "connection_limit_reached"
             raise Refusal(503, "all connections are in use; try again later", kind, fields)
+        if over is Over.MEMORY:
+            kind = "proxy_internal_error"
+            raise Refusal(503, "the proxy is short of memory; try again later", kind, fields)
         what = "connections" if over is Over.CONNECTIONS_PER_ADDRESS else "requests at once"
         text = f"too many {what} from your address; try again"
         raise Refusal(429, text, "http_request_denied", fields)

@@ -21,6 +21,7 @@ from aprp.web.bandwidth import Bandwidths
 from aprp.web.channel import StrictChannel
 from aprp.web.clients import Clients
 from aprp.web.closing import ClosingChannel
+from aprp.web.memory_watch import MemoryWatch
 from aprp.web.multi_source import MultiSource
 from aprp.web.query_proxy import QuerySources
 from aprp.web.request import ProxyRequest
@@ -123,6 +124,8 @@ class ProxySite(Site):
             request.cut()
         for channel in tuple(self.channels):
             channel.reset_now()
+        if self.clients.memory is not None:
+            self.clients.memory.limit = 0
         await deferLater(self._reactor, 0)  # resets are carried out in the reactor's next turn
 
     def acceptableProtocols(self) -> list[bytes]:
@@ -140,6 +143,8 @@ class ProxySite(Site):
         self.clients.limits = ClientLimits(
             limits.connections, limits.connections_per_address, limits.requests_per_address
         )
+        if self.clients.memory is not None:
+            self.clients.memory.limit = limits.memory
 
     def body_limits(self, authority: bytes, target: Target) -> BodyLimits:
         """On which a request's body is taken there; raises `Refusal`."""
@@ -166,6 +171,7 @@ def make_site(
     shared = shared or SharedResources(agent, reactor, settings.memory)
     tree = make_tree(settings, shared, reactor, listening, tallies, bandwidths)
     site = ProxySite(tree, observe, reactor, limits, tallies=tallies)
+    site.clients.memory = MemoryWatch(reactor)
     site.change_clients(settings)
     site.clients.descriptors = agent.descriptors
     agent.descriptors.clients = lambda: site.clients.connections

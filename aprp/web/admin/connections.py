@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from aprp.core.limits import Over
 from aprp.upstream.http.agent import Agent
 
 
@@ -43,3 +44,20 @@ class ConnectionsCollector(Collector):
         for side, count in descriptors.reached.items():
             refused.add_metric([side], count)
         yield refused
+
+
+class RefusedCollector(Collector):
+    """Reads how many clients were refused, by the limit that they were over."""
+
+    def __init__(self, refused: Mapping[Over, int]) -> None:
+        self._refused = refused
+
+    def collect(self) -> Iterable[Metric]:
+        family = CounterMetricFamily(
+            "aprp_clients_refused",
+            "Connections and requests of clients that were refused by limits:",
+            labels=["limit"],
+        )
+        for over, count in self._refused.items():
+            family.add_metric([over.value], count)
+        yield family

@@ -20,9 +20,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 import aprp
+from aprp.core.limits import Over
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.tally import Histogram
-from aprp.web.admin.connections import ConnectionsCollector
+from aprp.web.admin.connections import ConnectionsCollector, RefusedCollector
 from aprp.web.admin.overview import Overview, Running
 from aprp.web.admin.reloads import ReloadOutcome
 from aprp.web.tallies import RouteTally
@@ -211,6 +212,10 @@ class Metrics:
     def watch_connections(self, agent: Agent) -> None:
         """From now on show the connections to sources and of clients, and what bounds them."""
         self.registry.register(ConnectionsCollector(agent))
+
+    def watch_clients(self, refused: Mapping[Over, int]) -> None:
+        """From now on show how many clients were refused by each limit."""
+        self.registry.register(RefusedCollector(refused))
 
     def text(self) -> bytes:
         """All of it, in the format that ``CONTENT_TYPE`` names."""

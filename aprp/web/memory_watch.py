@@ -1,0 +1,96 @@
+"""The memory of the process against `limits.memory`: above it, new requests are refused.
+
+What the process has is sampled, since it costs a system call. While it is too much, memory that
+was freed and is kept for later is given back to the system, so that refusing is enough to recover.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+from aprp.core.limits import memory_is_short
+
+SAMPLE = 0.25
+"""Seconds between two samples."""
+TRIM = 5.0
+"""Seconds between two calls that give freed memory back."""
+SAY_EVERY = 60.0
+"""Seconds between two lines of the log."""
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def resident() -> int:
+    """Return the bytes of memory that the process has (proc(5)); 0 where there is no /proc."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
+    except OSError:
+        return 0
+
+
+def give_back() -> None:
+    """Give freed memory back to the system, where the C library can (malloc_trim(3))."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+class MemoryWatch:
+    """Samples the memory while there is a limit."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        clock: Any,
+        measure: Callable[[], int] = resident,
+        trim: Callable[[], None] = give_back,
+    ) -> None:
+        self.short = False
+        """Whether the process has more than its limit."""
+        self._clock = clock
+        self._measure = measure
+        self._trim = trim
+        self._limit = 0
+        self._next: IDelayedCall | None = None
+        self._trimmed = self._said = -SAY_EVERY
+
+    @property
+    def limit(self) -> int:
+        """The most memory in bytes; 0: no limit, and nothing is sampled."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        self._limit = limit
+        waiting, self._next = self._next, None
+        if waiting is not None:
+            waiting.cancel()
+        if limit:
+            self._sample()
+        else:
+            self.short = False
+
+    def _sample(self) -> None:
+        self._next = self._clock.callLater(SAMPLE, self._sample)
+        has, now = self._measure(), self._clock.seconds()
+        self.short = memory_is_short(has, self._limit, self.short)
+        if not self.short:
+            return
+        if now - self._said >= SAY_EVERY:
+            self._said = now
+            self._log.warn(
+                "refusing new requests: the process has {has} MiB of memory, and limits.memory is "
+                "{limit} MiB; raise it, or lower memory or limits.connections",
+                has=has >> 20,
+                limit=self._limit >> 20,
+            )
+        if now - self._trimmed >= TRIM:
+            self._trimmed = now
+            self._trim()
