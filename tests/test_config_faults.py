@@ -85,7 +85,7 @@ class FaultTests(ConfigCase):
         said = self.faults("listen: [tcp:0]\nroutes:\n  - upstream: http://a/\n")
         self.assertTrue(said[0].startswith("3:5: routes[0].path: is missing."), said)
         said = self.faults(in_route("", "sources: [{connections: 1}]"))
-        self.assertTrue(said[0].startswith("4:15: routes[0].sources[0].url: is missing."), said)
+        self.assertTrue(said[0].startswith("4:15: routes[0].sources[0]: a source has"), said)
 
     def test_shapes(self) -> None:
         for text, said in (

@@ -23,6 +23,7 @@ FLOORS = (
     ("aprp.upstream.errors", "aprp.upstream.watchdog", "aprp.upstream.wall_clock"),
     ("aprp.upstream.tally",),
     ("aprp.upstream.exchange",),
+    ("aprp.upstream.files",),
     ("aprp.upstream.http",),
     ("aprp.upstream.transfer",),
     ("aprp.upstream",),

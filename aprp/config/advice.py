@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from aprp.config.choices import Compare, Delay, Duplicate
 from aprp.config.endpoints import listens_at
+from aprp.config.files import directory_trouble
 from aprp.config.routes import QueryRoute, SourcesRoute, TransferSettings, UpstreamRoute
 from aprp.config.scalars import Size
 from aprp.config.settings import Settings
@@ -13,6 +14,7 @@ from aprp.config.text import Location, Problem, Tree, locate
 from aprp.core.http.addresses import Address, parse_address
 from aprp.core.http.urls import Url
 
+_OF_SERVERS = ("connect_timeout", "headers", "health", "host", "redirects", "tls")
 Steps = tuple[str | int, ...]
 
 
@@ -61,6 +63,7 @@ def _loops(settings: Settings) -> Iterator[tuple[Location, str]]:
             urls += (
                 (("routes", index, "sources", at, "url"), source.url)
                 for at, source in enumerate(route.sources)
+                if source.url is not None
             )
         for location, url in urls:
             own = next((each for each in settings.listen if _leads_to(url, each)), None)
@@ -101,6 +104,7 @@ def _of_routes(settings: Settings) -> Iterator[tuple[Location, str]]:
             yield from _of_transfer(here, route, settings.memory)
         if isinstance(route, SourcesRoute):
             yield from _of_sources((*here, "sources"), route)
+            yield from _of_directories(here, route)
             if route.compare is Compare.SAMPLE and len(route.sources) == 1:
                 message = "has no effect with one source; there is nothing to compare it with"
                 yield (*here, "compare"), message
@@ -130,14 +134,26 @@ def _of_secrets(here: Steps, route: QueryRoute) -> Iterator[tuple[Location, str]
 
 
 def _of_sources(here: Steps, route: SourcesRoute) -> Iterator[tuple[Location, str]]:
-    urls = [source.url for source in route.sources]
+    places = [source.location for source in route.sources]
     for index, source in enumerate(route.sources):
-        if source.url in urls[:index]:
+        key = "path" if source.url is None else "url"
+        if source.location in places[:index]:
             message = "is already a source; to use it more, raise its connections:"
-            yield (*here, index, "url"), message
+            yield (*here, index, key), message
+        if source.path is not None and (trouble := directory_trouble(source.path)) is not None:
+            yield (*here, index, key), trouble
         if "static_delay" in source.model_fields_set and route.delay is not Delay.STATIC:
             message = f"has no effect with delay: {route.delay}; it is for delay: static"
             yield (*here, index, "static_delay"), message
+
+
+def _of_directories(here: Steps, route: SourcesRoute) -> Iterator[tuple[Location, str]]:
+    """Warn about settings of servers on a route that has directories alone."""
+    if any(source.url is not None for source in route.sources):
+        return
+    for key in _OF_SERVERS:
+        if key in route.model_fields_set:
+            yield (*here, key), "has no effect: it is for servers, and all sources are directories"
 
 
 def _of_transfer(

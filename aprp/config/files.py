@@ -10,6 +10,7 @@ import os
 import pwd
 import ssl
 from pathlib import Path
+from threading import Thread
 
 from pydantic import ValidationInfo
 
@@ -64,6 +65,45 @@ class CaFile(Scalar):
         path = _resolved(text, info)
         _load_certificates(path)
         return path
+
+
+class Directory(Scalar):
+    """A directory to read files from, relative to the configuration's folder.
+
+    It may be missing, as a mirror may be down; see `directory_trouble`.
+    """
+
+    types = (Path,)
+
+    def read_in(self, text: str, info: ValidationInfo) -> Path:
+        if not text:
+            raise ValueError("is not the name of a directory")
+        return _resolved(text, info)
+
+
+def directory_trouble(path: Path) -> str | None:
+    """Return why files of the directory can't be read now, or None.
+
+    The disk has a second to answer, since a file server may hang.
+    """
+    found: list[str | None] = []
+
+    def look() -> None:
+        try:
+            if not path.is_dir():
+                os.stat(path)
+                found.append(f"{path} is not a directory; name the one that holds the files")
+            elif not os.access(path, os.R_OK | os.X_OK):
+                found.append(f"{path} can't be read by {_who()}; change its owner or its mode")
+            else:
+                found.append(None)
+        except OSError as error:
+            found.append(f"{path} can't be read: {error.strerror}")
+
+    looking = Thread(target=look, daemon=True)
+    looking.start()
+    looking.join(1.0)
+    return found[0] if found else f"{path} does not answer: its disk or file server hangs"
 
 
 class InputFile(Scalar):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     Discriminator,
@@ -12,6 +12,7 @@ from pydantic import (
     Tag,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from aprp.config.choices import (
@@ -27,6 +28,7 @@ from aprp.config.choices import (
 from aprp.config.faults import nearest
 from aprp.config.files import (
     CaFile,
+    Directory,
     PasswordFile,
 )
 from aprp.config.model import Headers, Model, ResponseHeaders
@@ -194,14 +196,28 @@ class TransferSettings(RouteSettings):
 
 
 class SourceSettings(Model):
-    """A server that has the files of a route."""
+    """A server or a directory that has the files of a route; one of `url` and `path`."""
 
-    url: Annotated[Url, HttpUrl(query=True)]
+    url: Annotated[Url, HttpUrl(query=True)] | None = None
     """The URL that replaces the route's path, or the URL of a single file."""
+    path: Annotated[Path, Directory()] | None = None
+    """A directory on disk that replaces the route's path."""
     connections: Annotated[int, Count(1, 1000)] = 4
     """The maximum number of connections to this source, over the whole daemon."""
     static_delay: Annotated[int, Count(0, 100_000)] = 0
     """With delay: static, how many blocks ahead this source works."""
+
+    @property
+    def location(self) -> Url:
+        """Where the files are."""
+        return self.url or Url.of_directory(str(self.path))
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if (self.url is None) == (self.path is None):
+            given = "none of them" if self.url is None else "both"
+            raise ValueError(f"a source has exactly one of url: and path:; this one has {given}")
+        return self
 
 
 class SourcesRoute(TransferSettings):

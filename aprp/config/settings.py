@@ -167,7 +167,7 @@ class Settings(Model):
         for route in self.routes:
             if isinstance(route, SourcesRoute):
                 for source in route.sources:
-                    yield f"connections of {source.url.authority}", source.connections
+                    yield f"connections of {source.location.place}", source.connections
 
     @model_validator(mode="after")
     def _divisible(self) -> Self:

@@ -160,7 +160,7 @@ def _handles(name: str) -> tuple[str, ...]:
     try:
         url = Url.parse(name)
     except ValueError:
-        return ()
+        return (name.rstrip("/"),)
     return (name.rstrip("/"), url.host, url.authority, url.origin)
 
 

@@ -30,7 +30,7 @@ class FetchRequest:
     def locations(self) -> tuple[FileLocation, ...]:
         """The sources, and the URLs at which they have the file."""
         sources = self.route.sources
-        names = names_by_origin([source.url for source in sources])
+        names = names_by_origin([source.location for source in sources])
         return tuple(map(location, sources, names))
 
     def options(self, names: Names) -> TransferOptions:

@@ -68,6 +68,10 @@ class NoAnswer(SourceError):
     kind = "connection_terminated"
 
 
+class NotPermitted(SourceError):
+    """The file is there, and the user that runs aprp may not read it."""
+
+
 class AnswerTimeout(SourceError):
     """No answer's head came in time."""
 

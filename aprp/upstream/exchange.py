@@ -2,7 +2,8 @@
 
 An exchange is a response whose head is there and whose body waits to be moved: `pump` moves its
 next bytes into a consumer, with the consumer's back-pressure going all the way to the source's
-socket; `abort` ends it at any byte. What lies below (HTTP/1.1 today) doesn't show.
+socket; `abort` ends it at any byte. What lies below (HTTP/1.1, or a directory on disk)
+doesn't show.
 """
 
 from __future__ import annotations
@@ -37,13 +38,19 @@ class Origin:
 
     socket: str | None = None
     """The Unix socket to connect to, in place of the host and port."""
+    directory: str | None = None
+    """The directory on disk to read, in place of the host and port."""
 
     @classmethod
     def of(cls, url: Url, trust: Any = None) -> Origin:
         """That of a URL."""
-        return cls(url.scheme, url.host, url.port, trust, socket=url.socket)
+        return cls(
+            url.scheme, url.host, url.port, trust, socket=url.socket, directory=url.directory
+        )
 
     def __str__(self) -> str:
+        if self.directory is not None:
+            return f"{self.directory}/"
         if self.socket is not None:
             return f"unix:{self.socket}"
         host = f"[{self.host}]" if ":" in self.host else self.host

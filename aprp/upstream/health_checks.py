@@ -62,15 +62,16 @@ class Check:
 
 
 def checks_of(settings: Settings) -> Iterator[Check]:
-    """Give the checks that the settings ask for."""
+    """Give the checks that the settings ask for. Directories have none: each read is one."""
     for route in settings.routes:
         if isinstance(route, UpstreamRoute | SourcesRoute) and route.health is not None:
             if isinstance(route, UpstreamRoute):
                 urls = [route.upstream]
             else:
-                urls = [source.url for source in sources_of(route)]
+                urls = [source.location for source in sources_of(route)]
             for name, url in zip(names_of(route), urls, strict=True):
-                yield _check(route, route.health, name, url)
+                if url.directory is None:
+                    yield _check(route, route.health, name, url)
 
 
 def _check(

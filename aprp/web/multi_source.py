@@ -202,7 +202,7 @@ def _never_fresh(asked: RequestedRange) -> RequestedRange:
 def locations_of(route: SourcesRoute, path: bytes, query: bytes) -> tuple[FileLocation, ...]:
     """Return where each source of the route has the file at `path`, relative to the route."""
     return tuple(
-        location(source, name, file_url(source.url, path, query))
+        location(source, name, file_url(source.location, path, query))
         for source, name in zip(sources_of(route), names_of(route), strict=True)
     )
 
@@ -216,6 +216,6 @@ def file_url(base: Url, path: bytes, query: bytes) -> Url:
     rest = path.decode("ascii")
     single = not base.path.endswith("/") and rest in ("", "/", base.path[base.path.rindex("/") :])
     joined = base if single else replace(base, path=base.path.rstrip("/") + rest or "/")
-    if base.query is not None or not query:
+    if base.query is not None or base.directory is not None or not query:
         return joined
     return replace(joined, query=query[1:].decode("ascii"))

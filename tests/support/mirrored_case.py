@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as _reactor
@@ -43,22 +44,22 @@ class MirroredCase(ProxyCase):
 
     def in_front_of(
         self,
-        origins: Iterable[Origin | str],
+        origins: Iterable[Origin | str | Path],
         path: str = "/",
         memory: int = 512 * 1024 * 1024,
         base: str = "/",
         connections: int = 4,
         **options: Any,
     ) -> int:
-        """A proxy with one route over these mirrors (or URLs); gives its port."""
-        urls = [each if isinstance(each, str) else each.url + base for each in origins]
-        route = SourcesRoute(
-            path=path,
-            sources=tuple(
-                SourceSettings(url=Url.parse(url), connections=connections) for url in urls
-            ),
-            **options,
-        )
+        """A proxy with one route over these mirrors (or URLs, or directories); gives its port."""
+        sources = []
+        for each in origins:
+            if isinstance(each, Path):
+                sources.append(SourceSettings(path=each, connections=connections))
+            else:
+                url = Url.parse(each if isinstance(each, str) else each.url + base)
+                sources.append(SourceSettings(url=url, connections=connections))
+        route = SourcesRoute(path=path, sources=tuple(sources), **options)
         settings = Settings(listen=("tcp:0",), routes=(route,), memory=memory)
         self.agent = agent = Agent(reactor)
         self.addCleanup(agent.close)

@@ -1,4 +1,4 @@
-"""http and https URLs as values: what a request needs to know of where it goes.
+"""URLs as values: what a request needs to know of where it goes. A directory on disk is one too.
 
 Rules kept here:
 
@@ -31,10 +31,11 @@ _PORT = re.compile(r"0*([0-9]{1,5})")
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """One http or https URL.
+    """One http or https URL, or a file below a directory on disk.
 
     ``host`` is in lower case and without brackets, ``port`` is always given, ``path`` begins with
-    a slash, ``query`` is None where there is no question mark.
+    a slash, ``query`` is None where there is no question mark. With a ``directory``, scheme and
+    host are empty, and ``path`` is relative to it.
     """
 
     scheme: str
@@ -44,6 +45,8 @@ class Url:
     query: str | None = None
     socket: str | None = None
     """The Unix socket at which the host is reached, in place of its port."""
+    directory: str | None = None
+    """The directory on disk in place of the host."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -92,9 +95,19 @@ class Url:
             raise ValueError("has a query or a fragment, but it is a prefix; leave it out")
         return cls("http", "localhost", DEFAULT_PORTS["http"], path or "/", socket=socket)
 
+    @classmethod
+    def of_directory(cls, directory: str) -> Self:
+        """That of a directory on disk, by its absolute path; it prints with a slash at its end."""
+        return cls("", "", 0, "/", directory=directory.rstrip("/"))
+
     @property
     def authority(self) -> str:
-        """The value of a Host field (RFC 9110 §7.2): the port only where it isn't the default."""
+        """The value of a Host field (RFC 9110 §7.2): the port only where it isn't the default.
+
+        Empty for a directory.
+        """
+        if self.directory is not None:
+            return ""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
@@ -102,11 +115,18 @@ class Url:
     def origin(self) -> str:
         """Scheme and authority, as ``http://host:port`` without a slash at the end.
 
-        With a socket, ``unix:/run/x.sock:``.
+        With a socket, ``unix:/run/x.sock:``; that of a directory is its path.
         """
+        if self.directory is not None:
+            return self.directory
         if self.socket is not None:
             return f"unix:{self.socket}:"
         return f"{self.scheme}://{self.authority}"
+
+    @property
+    def place(self) -> str:
+        """What a limit of connections is counted by: the authority, or the directory."""
+        return self.authority or self.origin
 
     @property
     def target(self) -> str:

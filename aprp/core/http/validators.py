@@ -13,6 +13,9 @@ from functools import lru_cache
 
 from aprp.core.http.fields import Fields
 
+CLOCKS_APART = 60
+"""Seconds that a source's clock may differ from ours."""
+
 _ETAG = re.compile(rb'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _MONTHS = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 _DAYS = b"Mon Tue Wed Thu Fri Sat Sun".split()

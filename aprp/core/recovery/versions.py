@@ -18,10 +18,7 @@ from dataclasses import dataclass, field, replace
 
 from aprp.core.choices import Same
 from aprp.core.http.fields import Fields, split_list
-from aprp.core.http.validators import ETag, Validators, format_date
-
-CLOCKS_APART = 60
-"""Seconds that a source's clock may differ from ours."""
+from aprp.core.http.validators import CLOCKS_APART, ETag, Validators, format_date
 
 Digests = frozenset[tuple[bytes, bytes]]
 """Pairs of an algorithm, in lower case, and a digest in base 64."""

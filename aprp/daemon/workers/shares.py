@@ -41,7 +41,7 @@ def settings_of(settings: Settings, number: int, count: int) -> Settings:
 
 def _routes_of(settings: Settings, number: int, count: int) -> tuple[Route, ...]:
     routes = [route for route in settings.routes if isinstance(route, SourcesRoute)]
-    hosts = sorted({source.url.authority for route in routes for source in route.sources})
+    hosts = sorted({source.location.place for route in routes for source in route.sources})
     firsts = {host: place % count for place, host in enumerate(hosts)}
 
     def divided(route: Route) -> Route:
@@ -54,7 +54,7 @@ def _routes_of(settings: Settings, number: int, count: int) -> tuple[Route, ...]
             source.model_copy(
                 update={
                     "connections": share(
-                        source.connections, number, count, firsts[source.url.authority]
+                        source.connections, number, count, firsts[source.location.place]
                     )
                 }
             )

@@ -7,7 +7,7 @@ connection to begin with (RFC 9112 section 9.3.1).
 
 Idle connections are bounded over all origins, and all connections by the limit of open files: idle
 ones are closed to make room, the longest idle first, and where that isn't enough, the new one is
-refused.
+refused. Requests for files of a directory on disk are passed on to `aprp.upstream.files`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from aprp.core.http.addresses import parse_address
 from aprp.upstream.errors import ConnectFailed, NoAnswer, SourceError, connect_failed
 from aprp.upstream.exchange import Exchange, Origin, SourceRequest
+from aprp.upstream.files.agent import FileAgent
 from aprp.upstream.http.connection import Connection
 from aprp.upstream.http.descriptors import Descriptors
 from aprp.upstream.http.dialing import Wrap, dial, dial_unix
@@ -55,6 +56,7 @@ class Agent:
         self.descriptors.sources = lambda: self.connections
         self._reactor = reactor
         self._idle = IdleConnections()
+        self._files = FileAgent(reactor)
         self._open: dict[Connection, Deferred[None]] = {}
         self._closing: set[Connection] = set()  # of those open, closed for others
         self._dialling = 0
@@ -75,6 +77,9 @@ class Agent:
         return exchange
 
     async def _ask(self, request: SourceRequest) -> Exchange:
+        if request.origin.directory is not None:
+            self._make_room(request.origin)
+            return await self._files.open(request)
         if request.repeatable and (kept := self._idle.take(request.origin)) is not None:
             try:
                 return await kept.ask(request)
@@ -89,11 +94,12 @@ class Agent:
     ) -> float | None:
         """Have a connection to the origin idle, over TLS one whose other side is verified.
 
-        Return the seconds that it took to open it; None: one was idle already. `timeout` are
+        Return the seconds that it took to open it; None: one was idle already, or none is needed,
+        as for a directory. `timeout` are
         seconds for the name, TCP and TLS together. Nothing is reserved: whoever asks first takes
         it. Raises a `SourceError`. Cancelling the coroutine's Deferred closes the connection.
         """
-        if self._idle.ready(origin):
+        if origin.directory is not None or self._idle.ready(origin):
             return None
         began = self._reactor.seconds()
         try:
@@ -106,6 +112,7 @@ class Agent:
 
     def close(self) -> Deferred[None]:
         """Close every connection, busy ones too; fires when all are gone."""
+        self._files.close()
         gone = DeferredList(list(self._open.values()))
         for connection in list(self._open):
             connection.abandon()
@@ -115,8 +122,8 @@ class Agent:
 
     @property
     def connections(self) -> int:
-        """How many are open or being opened now, idle ones too."""
-        return len(self._open) - len(self._closing) + self._dialling
+        """How many are open or being opened now, idle ones and open files too."""
+        return len(self._open) - len(self._closing) + self._dialling + self._files.open_files
 
     @property
     def idle(self) -> int:
@@ -124,8 +131,8 @@ class Agent:
         return len(self._idle)
 
     def in_use(self) -> Counter[str]:
-        """How many connections have a request under way, by host and port."""
-        return Counter(each.where for each in self._open if each.busy)
+        """How many connections have a request under way, by host and port or by directory."""
+        return Counter(each.where for each in self._open if each.busy) + self._files.in_use()
 
     def _make_room(self, origin: Origin) -> None:
         """See that one more may be open; raises ConnectFailed."""

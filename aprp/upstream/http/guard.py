@@ -99,7 +99,7 @@ def own_host_or(guard: Guard, trust: Any, seconds: float) -> Reach:
 
     async def reach(url: Url, own: Url) -> Origin:
         if same_place(own, url):
-            return Origin(url.scheme, url.host, url.port, trust)
+            return Origin.of(url, trust)
         return await guard.origin(url, trust, seconds, own.host)
 
     return reach

@@ -29,6 +29,8 @@ from aprp.upstream.tally import UNCOUNTED, SourceTally
 
 GATHER = 0.004
 """Seconds between two reads of a slow body."""
+_ANY_URL = "http://localhost/"
+"""What treq is given where a file isn't at a URL; the adapter goes by its own."""
 _NO_COOKIES = IndexableCookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
 
 
@@ -138,8 +140,9 @@ async def ask(face: SourceAgent, method: str, url: Url, fields: Fields) -> Sourc
     for name, value in fields:
         headers.addRawHeader(name, value)
     client = HTTPClient(face, cookiejar=_NO_COOKIES)
+    named = str(url) if url.directory is None else _ANY_URL
     asked: Any = client.request(
-        method, str(url), headers=headers, unbuffered=True, allow_redirects=False
+        method, named, headers=headers, unbuffered=True, allow_redirects=False
     )
     response = await asked
     while not isinstance(response, SourceResponse):

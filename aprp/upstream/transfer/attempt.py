@@ -21,7 +21,7 @@ from aprp.core.recovery.ends import End
 from aprp.core.recovery.same_file import Accepted, Rejected, StandsAlone, judge, judge_alone
 from aprp.core.recovery.versions import Facts
 from aprp.core.scheduling.messages import Ended
-from aprp.upstream.errors import OWN_FAULT, BodyBroken, SourceError, SourceLied
+from aprp.upstream.errors import OWN_FAULT, BodyBroken, NotPermitted, SourceError, SourceLied
 from aprp.upstream.http.guard import AddressRefused, OwnListener
 from aprp.upstream.transfer.body import Body, discard
 from aprp.upstream.transfer.sample import Sample
@@ -140,7 +140,7 @@ class Attempt:
             answer.fields,
             self._asked,
             self._same,
-            self._observer.facts,
+            self._observer.facts or self.source.vouched,
             self.source.version_at(answer.place),
             int(time()),
         )
@@ -250,6 +250,6 @@ def end_of(error: SourceError) -> End:
         return End.BROKEN
     if isinstance(error, SourceLied):
         return End.LIED
-    if isinstance(error, NotFollowed | AddressRefused | OwnListener):
+    if isinstance(error, NotFollowed | AddressRefused | OwnListener | NotPermitted):
         return End.ABSENT
     return End.UNREACHABLE

@@ -73,7 +73,10 @@ class Chunk:
 
 
 class Driver:
-    """The delivery of the bytes [start, stop), or to the end of the file where `stop` is None."""
+    """The delivery of the bytes [start, stop), or to the end of the file where `stop` is None.
+
+    The sources called `waiting` aren't asked before another said what the file is.
+    """
 
     _log = Logger()
 
@@ -86,8 +89,10 @@ class Driver:
         stop: int | None,
         watcher: TransferObserver,
         sample: Sample | None = None,
+        waiting: frozenset[str] = frozenset(),
     ) -> None:
         self._shared = shared
+        self._waiting = waiting
         self._sample = sample
         self._start = start
         self._options = options
@@ -148,7 +153,7 @@ class Driver:
         """Start fetching. `on_end` is called when all was delivered or the transfer failed."""
         self._on_end = on_end
         self._shared.join(self, self._options.scheduling.window)
-        if out := self._shared.in_service.out:
+        if out := self._shared.in_service.out | self._waiting:
             self.take_out(out)
         self._feed(m.Started())
 
@@ -196,7 +201,7 @@ class Driver:
             self._feed(m.WindowChanged(window))
 
     def take_out(self, sources: frozenset[str]) -> None:
-        self._feed(m.OutOfService(sources))
+        self._feed(m.OutOfService(sources | self._waiting))
 
     # What attempts tell
 
@@ -208,6 +213,9 @@ class Driver:
         self._watcher.learned(attempt.source, good.facts)
         complete = good.facts.complete
         self._feed(m.HeadCame(attempt.number, attempt.start, stop, complete, connect))
+        if self._waiting:
+            self._waiting = frozenset()
+            self.take_out(self._shared.in_service.out)
 
     def bytes_came(self, attempt: Attempt, at: int, data: bytes) -> None:
         self._queue.append((m.BytesCame(attempt.number, len(data)), Chunk(attempt, at, data)))

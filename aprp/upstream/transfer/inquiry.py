@@ -32,8 +32,19 @@ Reasons = list[tuple[str, Reason]]
 
 
 async def inquire(clock: Any, sources: Sequence[TransferSource], same: Same) -> Facts | Reasons:
-    """The facts, or why each source has none to tell."""
-    return await _Inquiry(clock, sources, same).begin()
+    """The facts, or why each source has none to tell. Directories are asked after servers."""
+    reasons: Reasons = []
+    for on_disk in (False, True):
+        asked = [source for source in sources if source.on_disk is on_disk]
+        if not asked:
+            continue
+        found = await _Inquiry(clock, asked, same).begin()
+        if isinstance(found, Facts):
+            return found
+        reasons += found
+        if any(source.alone for source in asked):
+            break
+    return reasons
 
 
 class _Inquiry:

@@ -33,8 +33,8 @@ class FileLocation:
 
 def location(source: SourceSettings, name: str, url: Url | None = None) -> FileLocation:
     """Return where the source, called `name`, has the file: at `url`, or at its own URL."""
-    spec = Source(name, source.url.authority, source.connections, source.static_delay)
-    return FileLocation(spec, url or source.url)
+    at = source.location
+    return FileLocation(Source(name, at.place, source.connections, source.static_delay), url or at)
 
 
 def locations(urls: Iterable[Url]) -> tuple[FileLocation, ...]:
@@ -68,7 +68,7 @@ def names_of(route: Route) -> list[str]:
     if isinstance(route, UpstreamRoute):
         return [without_query(route.upstream)]
     if isinstance(route, SourcesRoute):
-        return _numbered([without_query(source.url) for source in sources_of(route)])
+        return _numbered([without_query(source.location) for source in sources_of(route)])
     return []
 
 
@@ -76,7 +76,7 @@ def sources_of(route: SourcesRoute) -> list[SourceSettings]:
     """Return the sources of a route; of those with the same URL, the first."""
     sources: dict[Url, SourceSettings] = {}
     for source in route.sources:
-        sources.setdefault(source.url, source)
+        sources.setdefault(source.location, source)
     return list(sources.values())
 
 

@@ -21,6 +21,7 @@ from aprp.core.http.validators import Validators
 from aprp.core.reasons import Name, Reason
 from aprp.core.recovery.same_file import StandsAlone
 from aprp.core.recovery.statuses import REDIRECTS
+from aprp.core.recovery.versions import Facts
 from aprp.upstream.errors import SourceError, SourceLied
 from aprp.upstream.exchange import Exchange, Origin, Timeouts
 from aprp.upstream.http.treq_agent import SourceAgent, SourceResponse, ask
@@ -87,11 +88,25 @@ class TransferSource:
         self.error: SourceError | None = None
         self.beyond = False
         self._shared = shared
-        self._url = location.url
+        self.url = location.url
         self._options = options
         self._versions: dict[Url, Validators] = {}
         self._led: Url | None = None
         self.tally = options.tally_of(self.name)
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether it is a directory."""
+        return self.url.directory is not None
+
+    @property
+    def vouched(self) -> Facts | None:
+        """What a server said lately of a directory's file, and the directory showed as well."""
+        return self._shared.vouched.facts_of(self.url) if self.on_disk else None
+
+    def contradicted(self) -> None:
+        """What it shows isn't used: no server vouches for it any longer."""
+        self._shared.vouched.forget(self.url)
 
     @property
     def transfer_id(self) -> str:
@@ -105,7 +120,7 @@ class TransferSource:
     def showed(self, place: Url, version: Validators) -> None:
         """Note a good answer of the place: it holds for this transfer from now on."""
         self._versions.setdefault(place, version)
-        if self._led is None and place != self._url:
+        if self._led is None and place != self.url:
             self._led = place
 
     async def connect(self) -> float | None:
@@ -121,7 +136,7 @@ class TransferSource:
                 return await self._connect(known)
             except SourceError:
                 self._forget()  # it may lead elsewhere by now
-        return await self._connect(self._url)
+        return await self._connect(self.url)
 
     async def get(self, wanted: Range) -> SourceAnswer:
         """Request a range, on condition of the version that the place showed.
@@ -184,21 +199,21 @@ class TransferSource:
             except SourceError:
                 pass  # it may lead elsewhere by now
             self._forget()
-        answer = await self._send(method, self._url, spec, conditional)
+        answer = await self._send(method, self.url, spec, conditional)
         return await self._follow(method, answer, spec, conditional, FOREVER)
 
     def _forget(self) -> None:
         self._led = None
-        self._shared.remember(self._url, None)
+        self._shared.remember(self.url, None)
 
     def _known(self) -> Url | None:
         """Return the redirect target of this transfer, or a cached one that its settings allow."""
         if self._led is not None:
             return self._led
-        known, rule = self._shared.redirect_of(self._url), self._options.redirects
+        known, rule = self._shared.redirect_of(self.url), self._options.redirects
         if known is None or rule == "public":
             return known
-        return known if rule == "same-host" and same_place(self._url, known) else None
+        return known if rule == "same-host" and same_place(self.url, known) else None
 
     async def _connect(self, url: Url) -> float | None:
         origin, timeouts = await self._origin(url)
@@ -208,7 +223,7 @@ class TransferSource:
         self, method: str, answer: SourceAnswer, spec: Spec | None, conditional: bool, good: float
     ) -> SourceAnswer:
         """Return what an answer's redirects lead to; they may be remembered for `good` seconds."""
-        lasting, seconds = self._url, good
+        lasting, seconds = self.url, good
         for _ in range(MOST_HOPS):
             status, fields = answer.status, answer.fields
             if status not in REDIRECTS:
@@ -216,7 +231,7 @@ class TransferSource:
             locations = fields.all(b"location")
             location = locations[0] if len(locations) == 1 else None
             discard(answer.exchange)
-            target = redirected(self._options.redirects, self._url, answer.place, location)
+            target = redirected(self._options.redirects, self.url, answer.place, location)
             if isinstance(target, Reason):
                 raise NotFollowed.by(target, "")
             good = min(good, remembered_for(status, fields))
@@ -226,15 +241,15 @@ class TransferSource:
         else:
             discard(answer.exchange)
             raise NotFollowed("", f"redirects more than {MOST_HOPS} times")
-        if lasting != self._url and answer.status in (200, 206):
-            self._shared.remember(self._url, lasting, seconds)
+        if lasting != self.url and answer.status in (200, 206):
+            self._shared.remember(self.url, lasting, seconds)
         return answer
 
     async def _send(
         self, method: str, url: Url, spec: Spec | None, conditional: bool
     ) -> SourceAnswer:
         options = self._options
-        at_home = url.origin == self._url.origin and host_allowed(url.host, options.headers_to)
+        at_home = url.origin == self.url.origin and host_allowed(url.host, options.headers_to)
         origin, timeouts = await self._origin(url)
         face = SourceAgent(
             self._shared.agent,
@@ -268,12 +283,12 @@ class TransferSource:
 
     async def _reach(self, url: Url) -> Origin:
         if self._options.reach is not None:
-            return await self._options.reach(url, self._url)
-        if url.host != self._url.host:
+            return await self._options.reach(url, self.url)
+        if url.host != self.url.host:
             raise NotFollowed(
                 "",
                 "redirects to ",
                 Name(url.origin, "another place"),
                 ", which can't be checked here",
             )
-        return Origin(url.scheme, url.host, url.port, self._options.trust)
+        return Origin.of(url, self._options.trust)

@@ -67,6 +67,8 @@ from aprp.upstream.transfer.sample import Sample
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.source import TransferSource
 from aprp.upstream.transfer.trail import Mark, Trail
+from aprp.upstream.transfer.vouching import PATIENCE as SERVERS_PATIENCE
+from aprp.upstream.transfer.vouching import Agreement, may_speak, those_to_wait
 
 __all__ = ["LengthUnknown", "Transfer", "TransferFailed"]
 
@@ -137,6 +139,7 @@ class Transfer:
         self._left_out: dict[str, Reason] = {}
         self._one: OneResponse | None = None
         self._one_used = False
+        self._agreement = Agreement(shared.vouched)
         self._patience: IDelayedCall | None = None
         self.trail = Trail()
 
@@ -173,9 +176,12 @@ class Transfer:
     async def begin(self, spec: Spec | None) -> Facts:
         if spec is None or isinstance(spec, Suffix):
             return await self._inquire(spec)
-        await self._learn(spec)
+        waiting = those_to_wait(self._in_service())
+        await self._learn(spec, waiting)
         if self.facts is None and any(source.ignores_ranges for source in self._sources):
-            await self._learn(spec)  # now they are read from their beginning
+            await self._learn(spec, waiting)  # now they are read from their beginning
+        if self.facts is None and may_speak(self._in_service(), waiting):
+            await self._learn(spec)
         if self.facts is not None:
             return self.facts
         if any(source.alone for source in self._sources):
@@ -184,10 +190,15 @@ class Transfer:
             return await self._inquire(spec)
         raise self._failed(None if self._driver is None else self._driver.failure)
 
-    async def _learn(self, spec: FromTo) -> None:
-        """Begin to fetch, until the facts are known or no source can tell them."""
+    async def _learn(self, spec: FromTo, waiting: frozenset[str] = frozenset()) -> None:
+        """Begin to fetch, until the facts are known or no source can tell them.
+
+        Those called `waiting` don't say it.
+        """
         self._knowing = Deferred(lambda _: self._cancelled())
-        self._drive(spec.start, spec.stop)
+        self._drive(spec.start, spec.stop, waiting)
+        if waiting:
+            self._be_patient(SERVERS_PATIENCE)
         self._known()
         await self._knowing
 
@@ -219,7 +230,7 @@ class Transfer:
             raise self._failed(failure) from None
 
     def abort(self) -> None:
-        self._be_patient(False)
+        self._be_patient(None)
         if self._one is not None:
             self._one.abort()
         if self._driver is not None:
@@ -256,7 +267,9 @@ class Transfer:
         """Read the file from one response that holds the range; None: the whole."""
         if self._one is not None:
             self._one.abort()
-        ready = sorted(self._in_service(), key=lambda each: (each.spare is None, not each.alone))
+        ready = sorted(
+            self._in_service(), key=lambda each: (each.on_disk, each.spare is None, not each.alone)
+        )
         found = await open_one(ready, spec, self._options.same, self._shared.clock)
         if isinstance(found, list):
             raise TransferFailed(found, self._sources)
@@ -266,13 +279,17 @@ class Transfer:
         self.facts = found.facts
         return found.facts
 
-    def _be_patient(self, waiting: bool) -> None:
-        """Give other sources a moment, when one can only be used by itself."""
-        if self._patience is not None and self._patience.active():
-            self._patience.cancel()
-        self._patience = None
-        if waiting:
-            self._patience = self._shared.clock.callLater(PATIENCE, self._give_up_others)
+    def _be_patient(self, seconds: float | None) -> None:
+        """Give other sources so long, when one can only be used by itself or has to wait.
+
+        None: as long as they need. If they were given less already, that stays.
+        """
+        patience, clock = self._patience, self._shared.clock
+        if patience is not None and patience.active():
+            if seconds is not None and patience.getTime() <= clock.seconds() + seconds:
+                return
+            patience.cancel()
+        self._patience = None if seconds is None else clock.callLater(seconds, self._give_up_others)
 
     def _give_up_others(self) -> None:
         if self.facts is None and self._driver is not None:
@@ -284,10 +301,10 @@ class Transfer:
         stop = complete if driver.stop is None else min(driver.stop, complete)
         return (driver.position, stop) == (wanted.start, wanted.stop)
 
-    def _drive(self, start: int, stop: int | None) -> Driver:
+    def _drive(self, start: int, stop: int | None, waiting: frozenset[str] = frozenset()) -> Driver:
         self.trail.settle()
         driver = self._driver = Driver(
-            self._shared, self._sources, self._options, start, stop, self, self._sample
+            self._shared, self._sources, self._options, start, stop, self, self._sample, waiting
         )
         driver.begin(self._known)
         return driver
@@ -300,7 +317,7 @@ class Transfer:
         """Resume those who wait for the facts, if these are known or never will be."""
         over = self._driver is not None and self._driver.over
         if self._knowing is not None and (self.facts is not None or over):
-            self._be_patient(False)
+            self._be_patient(None)
             knowing = self._knowing
             if not knowing.called:
                 knowing.callback(None)
@@ -328,6 +345,7 @@ class Transfer:
     # What the driver tells
 
     def learned(self, source: TransferSource, facts: Facts) -> None:
+        self._agreement.accepted(source, facts)
         if self.facts is None:
             self.facts = facts
             for each in self._sources:
@@ -364,11 +382,13 @@ class Transfer:
             return
         if end is End.BROKEN:
             self.resumes += 1
+        if end is End.ABSENT and source.on_disk:
+            source.contradicted()
         if source.alone and self.facts is None:
             self._log.info(
                 "{source}: {reason}", source=source.name, reason=str(why), transfer=self.id
             )
-            self._be_patient(self._patience is None)
+            self._be_patient(PATIENCE)
             return
         name = source.name
         if end in (End.LIED, End.ABSENT) and name not in self._left_out:
