@@ -39,7 +39,7 @@ class FairShare:
 
     @property
     def rate(self) -> int | None:
-        """Bytes per second of all together; None: no limit."""
+        """The rate of all together, in bytes per second; None means no limit."""
         rate = self._limit.rate
         return None if rate is None else int(rate)
 
@@ -49,12 +49,12 @@ class FairShare:
 
     @property
     def writers(self) -> int:
-        """How many have written and aren't done."""
+        """The number of writers that have written and aren't done."""
         return len(self._served)
 
     @property
     def waiting(self) -> int:
-        """How many wait for their turn."""
+        """The number of writers that wait for their turn."""
         return len(self._waiting)
 
     def wrote(self, who: Hashable, count: int, now: float) -> None:

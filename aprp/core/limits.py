@@ -12,7 +12,9 @@ from enum import Enum
 
 @dataclass(frozen=True, slots=True)
 class ClientLimits:
-    """At once: connections in all, connections and requests of one address. 0: no limit."""
+    """The connections of all clients, and the connections and requests of one address, allowed at
+    once. 0 means no limit.
+    """
 
     connections: int = 10_000
     connections_per_address: int = 64
@@ -20,7 +22,7 @@ class ClientLimits:
 
 
 class Over(Enum):
-    """Which limit is reached."""
+    """The limit that is reached."""
 
     CONNECTIONS = "connections"
     CONNECTIONS_PER_ADDRESS = "connections_per_address"
@@ -38,7 +40,9 @@ def memory_is_short(has: int, limit: int, was_short: bool) -> bool:
 
 
 class ClientCounts:
-    """What is open now. Each `opened` and `began` that isn't over a limit needs its opposite."""
+    """Counts of what is open now. Each `opened` or `began` that succeeds must be matched by its
+    opposite.
+    """
 
     def __init__(self) -> None:
         self.connections = 0

@@ -32,7 +32,9 @@ _ADVICE = {
 
 
 class CannotServe(Exception):
-    """What the daemon can't do without isn't to be had; the text says what, and what to do."""
+    """Raised when the daemon can't get what it can't do without; the text says what, and what to
+    do.
+    """
 
 
 class Listener(Service):

@@ -49,7 +49,7 @@ class Ports(MultiService):
 
     @property
     def addresses(self) -> list[str]:
-        """Where it listens: host and port, or an endpoint string."""
+        """The addresses that it listens on: host and port, or an endpoint string."""
         return [listener.address for listener in self.listeners]
 
     @property

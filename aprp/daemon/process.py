@@ -43,7 +43,7 @@ class Process(MultiService):
 
     @property
     def settings(self) -> Settings:
-        """Those in use."""
+        """The settings in use."""
         return self._settings
 
     @property
@@ -53,7 +53,9 @@ class Process(MultiService):
 
     @property
     def addresses(self) -> list[str]:
-        """Where it listens for clients and for its admin: host and port, or an endpoint string."""
+        """The addresses of the ports for clients and of the admin port: host and port, or an
+        endpoint string.
+        """
         return self._ports.addresses + self._admin_ports.addresses
 
     served_by = ""

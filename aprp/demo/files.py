@@ -43,7 +43,7 @@ class FileResponse:
 
 
 def answer(file: File, method: bytes, asked: Fields, now: int) -> FileResponse:
-    """What a GET or HEAD with these fields is answered with, at unix time `now`."""
+    """Return the response to a GET or HEAD with these fields, at unix time `now`."""
     current, size = file.validators(now), len(file.content)
     always = (
         (b"ETag", bytes(current.etag or b"")),
@@ -66,7 +66,9 @@ def answer(file: File, method: bytes, asked: Fields, now: int) -> FileResponse:
 
 
 def demo_files() -> dict[str, File]:
-    """By path: the page, and the clip that it plays. They travel in the package."""
+    """Return the files by path: the page, and the clip that it plays. They are part of the
+    package.
+    """
     here = files("aprp.demo")
     return {
         "/": File((here / "page.html").read_bytes(), b"text/html; charset=utf-8"),

@@ -45,7 +45,7 @@ class Tally:
 
     @property
     def seconds(self) -> float:
-        """Seconds since the start."""
+        """The seconds since the start."""
         return self._now() - self._began
 
     def took(self, count: int, offset: int) -> None:

@@ -86,7 +86,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _answers(parsed: argparse.Namespace) -> _Answers | None:
-    """What the options say, or what the terminal answers; None where there is neither."""
+    """Return what the options say, or what is typed at the terminal; None if there is neither."""
     if parsed.upstream or parsed.source:
         urls = [parsed.upstream] if parsed.upstream else parsed.source
         listen, admin = parsed.listen or LISTEN, parsed.admin or ADMIN

@@ -19,7 +19,7 @@ from aprp.upstream.transfer.options import FileLocation, TransferOptions, locati
 
 @dataclass(frozen=True, slots=True)
 class FetchRequest:
-    """What to fetch, and with which settings; see `fetch_request`."""
+    """The file to fetch, and the settings for it; see `fetch_request`."""
 
     route: SourcesRoute
     verify: bool = True

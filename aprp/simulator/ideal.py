@@ -18,12 +18,12 @@ _PRECISION = 1e-4
 
 
 def first_possible(mirror: Mirror) -> float:
-    """When the first byte can come from a source that has to be connected to, in seconds."""
+    """Return when the first byte can come from a source that has to be connected to, in seconds."""
     return mirror.responds_at(0.0) + 2 * mirror.latency
 
 
 def nearest(mirrors: Sequence[Mirror]) -> float:
-    """When the first byte can come at all, in seconds."""
+    """Return when the first byte can come from any source, in seconds."""
     return min(first_possible(mirror) for mirror in mirrors)
 
 
@@ -59,7 +59,9 @@ def _limit(mirror: Mirror, rate: float) -> float:
 
 
 def _ramp(mirror: Mirror, seconds: float) -> float:
-    """Bytes of one connection whose window doubles in each latency until it has the rate."""
+    """Return the bytes of one connection whose window doubles with each latency until it has the
+    rate.
+    """
     growth = GROWTH / mirror.latency
     start_rate = INITIAL_WINDOW / mirror.latency
     if start_rate >= mirror.rate:

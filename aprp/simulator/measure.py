@@ -63,7 +63,7 @@ def measure(trace: Trace, drain: float = inf) -> Row:
 
 
 def start_delay(trace: Trace, least: float) -> float:
-    """Seconds after the first byte at which a player may start and never stop."""
+    """Return the seconds after the first byte at which a player may start and never stop."""
     first = trace.delivered[0][0]
     rate = PLAYER * trace.size / max(least - nearest(trace.mirrors), 1e-9)
     before = [0, *(offset for _, offset in trace.delivered)]

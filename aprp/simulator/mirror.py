@@ -55,7 +55,7 @@ class Mirror:
     slow_start: bool = False
 
     def rate_at(self, time: float) -> float:
-        """Bytes a second at that time."""
+        """Return the rate at that time, in bytes per second."""
         if time >= self.dies_at:
             return 0.0
         index = bisect_right(self.changes, (time, inf)) - 1
@@ -90,7 +90,7 @@ class Stream:
     speed: float = 0.0
 
     def limit(self) -> float:
-        """Bytes a second that its own connection allows now."""
+        """The bytes per second that its own connection allows now."""
         mirror = self.connection.mirror
         if not mirror.slow_start:
             return mirror.per_connection

@@ -10,7 +10,7 @@ from aprp.simulator.mirror import Mirror
 
 @dataclass(slots=True)
 class Line:
-    """What became of one attempt: (time, offset) as its bytes came."""
+    """The course of one attempt: (time, offset) as its bytes came."""
 
     source: str
     points: list[tuple[float, int]]
@@ -18,7 +18,7 @@ class Line:
 
 @dataclass(slots=True)
 class Trace:
-    """What happened. Times are seconds from the start, offsets bytes of the file."""
+    """The course of a transfer. Times are seconds from the start, offsets bytes of the file."""
 
     size: int
     mirrors: tuple[Mirror, ...]

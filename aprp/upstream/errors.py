@@ -47,7 +47,7 @@ class SourceError(Exception):
 
 
 class ConnectFailed(SourceError):
-    """There is no connection, so nothing of the request was sent."""
+    """Raised when there is no connection, so that nothing of the request was sent."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class NotPermitted(SourceError):
 
 
 class AnswerTimeout(SourceError):
-    """No answer's head came in time."""
+    """Raised when no response head came in time."""
 
     kind = "http_response_timeout"
     timed_out = True
@@ -98,14 +98,14 @@ class BodyBroken(SourceError):
 
 
 class BodyStalled(BodyBroken):
-    """No byte of the body came in time."""
+    """Raised when no byte of the body came in time."""
 
     kind = "connection_read_timeout"
     timed_out = True
 
 
 class Exhausted(Exception):
-    """No source can go on; `reasons` are (source, why) for each."""
+    """Raised when no source can continue; `reasons` are (source, why) for each."""
 
     def __init__(self, reasons: tuple[tuple[str, Reason], ...]) -> None:
         super().__init__("; ".join(str(why.of(source)) for source, why in reasons))

@@ -24,7 +24,7 @@ from aprp.upstream.tally import UNCOUNTED, SourceTally
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where to connect. Connections are shared only between equal origins."""
+    """The place to connect to. Connections are shared only between equal origins."""
 
     scheme: str
     host: str
@@ -43,7 +43,7 @@ class Origin:
 
     @classmethod
     def of(cls, url: Url, trust: Any = None) -> Origin:
-        """That of a URL."""
+        """Return the origin of a URL."""
         return cls(
             url.scheme, url.host, url.port, trust, socket=url.socket, directory=url.directory
         )
@@ -68,7 +68,7 @@ class Timeouts:
 
 @runtime_checkable
 class Inflow(Protocol):
-    """Bytes of a client that are still coming."""
+    """Bytes that a client is still sending."""
 
     def flow(self, sink: IConsumer) -> Deferred[None]:
         """Write them into `sink` as they come, paced by it; fires at their end.
@@ -112,7 +112,9 @@ class SourceRequest:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds on the reactor's clock: asked (the request was written), answered (head came)."""
+    """The times of a request on the reactor's clock, in seconds: asked (the request was written),
+    answered (the head came).
+    """
 
     asked: float
     answered: float
@@ -147,11 +149,11 @@ class Exchange(Protocol):
         ...
 
     def send_on(self, inflow: Inflow) -> Deferred[None]:
-        """After a 101, send incoming bytes to the source. Fires like `Inflow.flow`."""
+        """Send a client's bytes to the source after a 101. Fires like `Inflow.flow`."""
         ...
 
     def hang_up(self) -> None:
-        """After a 101, close once the source has what was sent; nothing more is received."""
+        """Close, after a 101, once the source has what was sent; receive nothing more."""
         ...
 
     def abort(self) -> None:

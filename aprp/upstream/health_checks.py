@@ -45,7 +45,7 @@ class Check:
 
     @property
     def key(self) -> tuple[str, str]:
-        """By which its results are remembered."""
+        """The key by which its results are kept."""
         return (self.source, self.path)
 
     def request(self) -> SourceRequest:

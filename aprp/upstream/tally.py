@@ -54,7 +54,7 @@ class Histogram:
 
 
 class SourceTally:
-    """What is counted of one source on one route. Times are seconds of the reactor's clock.
+    """The counts of one source on one route. Times are seconds of the reactor's clock.
 
     `failures` counts the failures since the last good answer; `mean_latency` is smoothed; `error`
     is the text of the last failure and `failed_at` its time. `told` is called with the tally, the

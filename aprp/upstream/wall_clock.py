@@ -9,7 +9,7 @@ _read: Callable[[], float] = _time.time
 
 
 def time() -> float:
-    """Seconds since the epoch."""
+    """Return the seconds since the epoch."""
     return _read()
 
 

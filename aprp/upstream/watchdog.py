@@ -21,7 +21,7 @@ class Watchdog:
         self._call: IDelayedCall | None = None
 
     def expect(self, seconds: float) -> None:
-        """Something has to happen within `seconds` from now."""
+        """Call `expired` unless touched within `seconds` from now."""
         self._deadline = self._clock.seconds() + seconds
         if self._call is None:
             self._call = self._clock.callLater(seconds, self._look)
@@ -29,11 +29,11 @@ class Watchdog:
             self._call.reset(seconds)
 
     def rest(self) -> None:
-        """Nothing is waited for."""
+        """Wait for nothing."""
         self._deadline = None
 
     def close(self) -> None:
-        """Nothing will be waited for again; leaves no timer behind."""
+        """Wait for nothing ever again, and leave no timer behind."""
         self._deadline = None
         if self._call is not None:
             self._call.cancel()

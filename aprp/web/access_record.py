@@ -19,7 +19,7 @@ _SILENT = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class AccessRecord:
-    """One request, told when it has ended.
+    """The record of one request that has ended.
 
     Text stands as it was received (the writers of logs escape it). Sizes are bytes,
     ``started_at`` is unix time, ``seconds`` runs from the request's arrival to its end.

@@ -19,7 +19,7 @@ from aprp.web.tallies import label_of
 
 
 class Bandwidth:
-    """That of one route. `rate` is in bytes per second; None: no limit."""
+    """The bandwidth of one route. `rate` is in bytes per second; None means no limit."""
 
     def __init__(self, clock: Any, rate: int | None) -> None:
         self.rate = rate
@@ -33,7 +33,7 @@ class Bandwidth:
 
     @property
     def part(self) -> int | None:
-        """Bytes per second that may be used now."""
+        """The bytes per second that may be used now."""
         return self._share.rate
 
     @part.setter
@@ -105,12 +105,12 @@ class SharedSink(HeldSink):
         self._bandwidth = bandwidth
 
     def close(self) -> None:
-        """No more will be written."""
+        """Stop: nothing more will be written."""
         self._bandwidth.done(self)
         super().close()
 
     def has_turn(self) -> None:
-        """It may write now."""
+        """Write what waits: it is this response's turn."""
         self._let_go()
 
     def write(self, data: bytes) -> None:
@@ -147,8 +147,9 @@ class SharedSink(HeldSink):
 
 
 class Bandwidths:
-    """Those of all routes, kept over reloads, so that the answers of a route before and after one
-    share the limit."""
+    """The bandwidths of all routes, kept over reloads, so that responses of a route from before
+    and after one share the limit.
+    """
 
     def __init__(self, clock: Any) -> None:
         self._clock = clock

@@ -78,7 +78,7 @@ class StrictChannel(ClosingChannel):
         self._time_the_head()
 
     def _time_the_head(self) -> None:
-        """From its first byte on, however it trickles in."""
+        """Start the timeout of a request head with its first byte."""
         if self._closing or self._head_began or self._handlingRequest or self._decoder is not None:
             return
         if self._buffer or self._line is not None:
@@ -226,7 +226,7 @@ class StrictChannel(ClosingChannel):
         super().close(seconds)
 
     def _hold(self, data: bytes) -> None:
-        """Later requests wait; when they get many, the client has to wait too."""
+        """Hold later requests back; pause reading when they are many."""
         self._dataBuffer.append(data)
         if sum(map(len, self._dataBuffer)) > self.limits.pipelined:
             self._networkProducer.pauseProducing()

@@ -32,7 +32,7 @@ class ClientSink:
         self._waiting_since: float | None = None
 
     def close(self) -> None:
-        """No more will be written."""
+        """Stop: nothing more will be written."""
         self._watchdog.close()
         if self._waiting_since is not None:
             gap = self._clock.seconds() - self._waiting_since

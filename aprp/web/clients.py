@@ -40,7 +40,7 @@ class Clients:
 
     @property
     def connections(self) -> int:
-        """Those that are open and counted."""
+        """The number of connections that are open and counted."""
         return self._counts.connections
 
     def address(self, peer: str, fields: Fields) -> str:
@@ -48,7 +48,9 @@ class Clients:
         return client_address(peer, fields, self.proxies) if self.proxies else peer
 
     def believes(self, peer: str) -> bool:
-        """Whether what the peer says of clients counts, and is passed on."""
+        """Return whether the peer is a trusted proxy, whose X-Forwarded fields count and are
+        passed on.
+        """
         return within(peer, self.proxies) if self.proxies else False
 
     def connected(self, peer: str) -> Release:

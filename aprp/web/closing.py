@@ -118,7 +118,9 @@ class ClosingChannel(HTTPChannel):
             self.loseConnection()
 
     def timeoutConnection(self) -> None:
-        """Between requests: no news, so nothing is logged; one that stays isn't waited for."""
+        """Close a connection that idles between requests. Nothing is logged, and a client that
+        doesn't close isn't waited for.
+        """
         self.loseConnection()
         self._watchdog.expect(self.limits.linger_seconds)
 

@@ -17,14 +17,14 @@ _log = Logger()
 
 
 def run_handler(request: ProxyRequest, coroutine: Coroutine[Deferred[Any], Any, None]) -> None:
-    """Have the coroutine answer the request; it's cancelled if the client leaves before."""
+    """Run the coroutine that answers a request; cancel it if the client leaves first."""
     work = Deferred.fromCoroutine(coroutine)
     request.notifyFinish().addErrback(lambda _: work.cancel())
     work.addErrback(lambda failure: _failed(request, failure))
 
 
 def _failed(request: ProxyRequest, failure: Failure) -> None:
-    """Tell the client, unless it was the client who left."""
+    """Answer with the error, unless the client has left."""
     error = failure.value
     if isinstance(error, CancelledError):
         return

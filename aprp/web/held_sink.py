@@ -24,7 +24,7 @@ class HeldSink:
         self._held = False
 
     def close(self) -> None:
-        """No more will be written."""
+        """Stop: nothing more will be written."""
         self._sink.close()
 
     def write(self, data: bytes) -> None:

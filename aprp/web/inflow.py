@@ -93,13 +93,13 @@ class Inflow:
         return rest
 
     def fail(self, error: Exception) -> None:
-        """The client did what ends its request."""
+        """End the body with an error of the client."""
         if not self.over and self._error is None:
             self._error = error
             self._flush()
 
     def lost(self, reason: Failure) -> None:
-        """The connection has ended; a stream is over then, if it was closed in order."""
+        """End a stream when its connection has ended, if it was closed in order."""
         if self._decoder is None and reason.check(ConnectionDone):
             self.over = True
             self._paused = False
@@ -131,7 +131,7 @@ class Inflow:
             flowed.callback(None)
 
     def drop(self) -> None:
-        """Nothing of it is wanted any longer; the connection is no longer paced from here."""
+        """Drop the rest of it; the connection is no longer paced from here."""
         self._stopped = True
         self._sink = None
         self._held.clear()

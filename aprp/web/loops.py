@@ -22,18 +22,18 @@ NAME = b"%s-%s" % (PSEUDONYM, INSTANCE.encode("ascii"))
 
 
 def refuse_loop(request: ProxyRequest) -> None:
-    """Raise Refusal where the request was sent by this process."""
+    """Raise Refusal if this daemon sent the request."""
     if NAME in (request.fields.get(b"via") or b"").lower():
         raise Refusal(508, "the request came from this proxy itself", OwnListener.kind)
 
 
 def with_own_via(fields: Fields, request: ProxyRequest) -> Fields:
-    """The fields of a request to an upstream, with this hop in their Via."""
+    """Return the fields of a request to an upstream, with this hop in their Via."""
     return with_via(fields, request.minor, NAME)
 
 
 def own_via(request: ProxyRequest) -> Pairs:
-    """The Via of a request that isn't the client's own, but is made for its sake."""
+    """Return the Via of a request that aprp makes on behalf of a client's."""
     earlier = request.fields.get(b"via")
     before = Fields(() if earlier is None else ((b"Via", earlier),))
     return with_own_via(before, request).pairs

@@ -94,7 +94,7 @@ class MultiSource(RouteResource):
 
 
 def refused_method(request: ProxyRequest) -> Refusal | None:
-    """What is said to anything but GET and HEAD."""
+    """Return the refusal of methods other than GET and HEAD."""
     if request.method in (b"GET", b"HEAD"):
         return None
     text = "only GET and HEAD are served on this route"
@@ -178,7 +178,9 @@ def plan_of(
 
 
 def first_range(asked: RequestedRange) -> Spec | None:
-    """What to begin with, before anything is known of the file; None: its head alone."""
+    """Return the range to begin with before anything is known of the file; None for its head
+    alone.
+    """
     if any(name in asked.fields for name in FRESHNESS):
         return None
     return None if asked.head else asked.wanted or FromTo(0)
@@ -195,7 +197,9 @@ def representation(shown: Representation, current: Validators) -> Fields:
 
 
 def _never_fresh(asked: RequestedRange) -> RequestedRange:
-    """Where nothing that the client is shown tells versions apart, a copy is never called fresh."""
+    """Return the request without its conditions: without validators, no copy of the client's is
+    fresh.
+    """
     return replace(asked, fields=asked.fields.without(FRESHNESS))
 
 

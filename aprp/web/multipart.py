@@ -23,7 +23,7 @@ class Multipart:
 
     @property
     def length(self) -> int:
-        """Of the whole body, in bytes."""
+        """The length of the whole body, in bytes."""
         frame = sum(len(self._before(index)) for index in range(len(self.ranges)))
         return frame + sum(each.length for each in self.ranges) + len(self.end)
 
@@ -32,7 +32,7 @@ class Multipart:
         return b"\r\n--" + self.boundary + b"--\r\n"
 
     def parts(self) -> Iterator[tuple[bytes, Range]]:
-        """Each range behind the bytes that introduce it."""
+        """Yield each range with the bytes that introduce it."""
         for index, each in enumerate(self.ranges):
             yield self._before(index), each
 

@@ -20,7 +20,7 @@ class PacedSink(HeldSink):
         self._waiting: IDelayedCall | None = None
 
     def close(self) -> None:
-        """No more will be written."""
+        """Stop: nothing more will be written."""
         self._stop_waiting()
         super().close()
 

@@ -100,7 +100,9 @@ class QuerySources(RouteResource):
 
 
 class CheckedOrigins:
-    """Where one request may go, each place judged when it is first needed and then known."""
+    """The origins that one request may reach. Each is checked when it is first needed, then
+    remembered.
+    """
 
     def __init__(
         self,
@@ -120,7 +122,9 @@ class CheckedOrigins:
         self._known: dict[tuple[str, str, int], Origin] = {}
 
     async def judge(self, urls: Sequence[Url]) -> list[Url]:
-        """Those that can be reached; raises Refusal if one may not be, SourceError if none can."""
+        """Return the sources that can be reached. Raise Refusal if one may not be, SourceError if
+        none can.
+        """
         work = [Deferred.fromCoroutine(self._judge(url)) for url in urls]
         results: Sequence[tuple[bool, Any]] = await DeferredList(work, consumeErrors=True)
         errors = [None if good else result.value for good, result in results]

@@ -7,7 +7,7 @@ from twisted.web.server import Site
 
 
 class QuietSite(Site):
-    """For what aprp serves of itself: neither starts nor requests are worth a line."""
+    """A site for the daemon's own pages: neither starts nor requests are logged."""
 
     noisy = False
 

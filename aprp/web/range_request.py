@@ -14,7 +14,8 @@ from aprp.core.http.validators import IfRange
 
 @dataclass(frozen=True, slots=True)
 class RangeRequest:
-    """What is asked: of the file at `path` (the range in it taken off), these bytes.
+    """The range that a client requests of the file at `path`, from which a range in it was
+    removed.
 
     `if_range` is the field to hand on with a range; `text` is the range as the client wrote it.
     """
@@ -33,7 +34,7 @@ def read_range_request(
     max_ranges: int,
     one_file: bool = False,
 ) -> RangeRequest:
-    """Reads a GET or HEAD; `path` is relative to its route, which may be that of `one_file`."""
+    """Read a GET or HEAD; `path` is relative to its route, which may be that of `one_file`."""
     in_path, text = None, None
     if meaning != PathRanges.OFF:
         second: PathMeaning = "end" if meaning == PathRanges.END else "length"

@@ -77,7 +77,7 @@ class ProxyRequest(SpooledRequest):
         self.ended: str | None = None
 
     def parseCookies(self) -> None:
-        """Cookies are the upstream's affair."""
+        """Do nothing: cookies are for the upstream."""
 
     @property
     def minor(self) -> int:
@@ -91,17 +91,17 @@ class ProxyRequest(SpooledRequest):
 
     @property
     def id(self) -> str:
-        """What this request is called in logs and in answers; no other process uses it."""
+        """The request's id in logs and responses; no other process uses it."""
         return f"{_OURS}-{self._number:x}"
 
     @property
     def arrived(self) -> float:
-        """When it arrived, in Unix time."""
+        """The time at which it arrived, in Unix time."""
         return self._arrived
 
     @property
     def owed(self) -> int | None:
-        """Bytes of the body that have still to be sent, None where that isn't known."""
+        """The number of body bytes still to be sent, or None if unknown."""
         return self._owed
 
     @property
@@ -134,7 +134,7 @@ class ProxyRequest(SpooledRequest):
 
     @property
     def body_length(self) -> int:
-        """Bytes of body that came with the request."""
+        """The number of body bytes that came with the request."""
         return self.spooled + (0 if self.inflow is None else self.inflow.received)
 
     @property
@@ -220,7 +220,7 @@ class ProxyRequest(SpooledRequest):
         return self.inflow
 
     def answer(self, failure: Failure) -> None:
-        """The whole of an answer that aprp makes itself."""
+        """Send a whole response of aprp's own."""
         self.error = self.error or failure.kind
         if self._disconnected:
             return
@@ -229,7 +229,7 @@ class ProxyRequest(SpooledRequest):
         self.finish()
 
     def fail(self, error: BaseException) -> None:
-        """End with the answer for `error`, or with a cut where another has begun already."""
+        """Answer with `error`, or cut the connection if another response has begun."""
         failure = failure_of(error, self.names_sources)
         self.error = failure.kind
         if self.startedWriting:

@@ -38,7 +38,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """How a request's body is taken: `most` bytes, and never `seconds` without any."""
+    """The limits of a request's body: at most `most` bytes, and never `seconds` without any."""
 
     most: int
     seconds: float
@@ -96,7 +96,7 @@ def check_host_field(line: RequestLine, fields: Fields) -> bytes:
 
 
 def body_length(line: RequestLine, fields: Fields) -> int | None:
-    """Bytes of body by Content-Length, None when chunked; raises `Refusal` (section 6)."""
+    """Return the body's length by Content-Length, None if chunked; raise `Refusal` (section 6)."""
     lengths = fields.all(b"content-length")
     if b"transfer-encoding" in fields:
         if lengths:

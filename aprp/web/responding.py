@@ -21,17 +21,17 @@ OF_THE_CONTENT = frozenset(
 
 
 class Supply(Protocol):
-    """Where the bytes of a file come from."""
+    """A supply of a file's bytes."""
 
     async def send(self, wanted: Range, sink: IConsumer) -> None:
-        """Write those bytes into `sink`, in order and paced by it; raises SourceError."""
+        """Write these bytes into `sink`, in order and at its pace; raise SourceError."""
         ...
 
 
 async def send(
     request: ProxyRequest, plan: Plan, fields: Fields, supply: Supply, sink: IConsumer
 ) -> None:
-    """Begin the answer that the plan asks for and write its body, if it has one.
+    """Begin the response that the plan calls for and write its body, if it has one.
 
     `fields` are those of the representation; a HEAD gets the head alone.
     """

@@ -82,7 +82,7 @@ class ReverseProxy(RouteResource):
 
 
 class Visit:
-    """One request on its way to the upstream and back."""
+    """One client request while it is forwarded to the upstream and answered."""
 
     def __init__(self, proxy: ReverseProxy, request: ProxyRequest) -> None:
         self._proxy = proxy
@@ -109,7 +109,7 @@ class Visit:
         self._request.finish()
 
     async def _upgrade(self, offer: Offer) -> None:
-        """Change to another protocol, where the upstream does."""
+        """Change to another protocol, if the upstream agrees."""
         proxy, request = self._proxy, self._request
         outgoing = self._outgoing(under(proxy.prefix, request.target.path) or b"")
         fields = outgoing.fields.without(ONLY_HERE).adding(*offer.fields)
@@ -178,7 +178,7 @@ class Visit:
         return summary_of(exchange.head, time())
 
     async def _relay(self, exchange: Exchange) -> None:
-        """The answer as it is, up to what belongs to the connection."""
+        """Relay the response as it is, except for what belongs to the connection."""
         head, fields = exchange.head, self._incoming(exchange.head)
         lengths, length = head.fields.all(b"content-length"), declared_length(head.fields)
         if head.status == 204:  # RFC 9110 section 8.6
@@ -191,7 +191,7 @@ class Visit:
             await exchange.pump(self._sink)
 
     def _outgoing(self, path: bytes) -> SourceRequest:
-        """The request as it goes to the upstream, its `path` being relative to the route."""
+        """Return the request to the upstream; `path` is relative to the route."""
         request, proxy = self._request, self._proxy
         fields = self._fields.without((b"host", b"content-length", b"expect"))
         hops = hops_left(fields)
@@ -220,7 +220,7 @@ class Visit:
         )
 
     def _incoming(self, head: ResponseHead) -> Fields:
-        """The fields of an answer as they go to the client."""
+        """Return the fields of a response as the client gets them."""
         fields = with_via(end_to_end(head.fields), head.minor)
         if b"location" not in fields:
             return fields
@@ -240,7 +240,7 @@ class Visit:
         return value if found is None else with_range_in_path(found, range_request.text)
 
     def _interim(self, head: ResponseHead) -> None:
-        """Hand a 1xx on (RFC 9110 section 15.2); the client had its 100 from us."""
+        """Relay a 1xx (RFC 9110 section 15.2), except 100, which aprp has sent itself."""
         if head.status != 100:
             self._request.interim(head.status, self._incoming(head), head.reason)
 
@@ -258,7 +258,7 @@ def _framing_of(request: ProxyRequest) -> Pairs:
 
 
 def _uncoded(outgoing: SourceRequest) -> SourceRequest:
-    """The same request for the file as it is: a range in the path is one of no coded form."""
+    """Return the same request without content coding: a range in the path is of the file itself."""
     fields = outgoing.fields.without((b"accept-encoding",))
     return replace(outgoing, fields=fields.adding((b"Accept-Encoding", b"identity")))
 
@@ -266,7 +266,7 @@ def _uncoded(outgoing: SourceRequest) -> SourceRequest:
 def _with_range(
     outgoing: SourceRequest, spec: Spec | None, range_request: RangeRequest
 ) -> SourceRequest:
-    """The GET for `spec`, by the client's If-Range where it is the client's Range."""
+    """Return the request with `spec`, and the client's If-Range if the range is the client's."""
     fields = outgoing.fields.without((b"range", b"if-range"))
     if spec is not None:
         fields = fields.adding((b"Range", spec.header()))

@@ -84,7 +84,7 @@ class RouteTree(Resource):
         self._routes = sorted(routes, key=lambda route: (-len(route.prefix), not route.hosts))
 
     def find(self, authority: bytes, path: bytes) -> RouteResource:
-        """The route for the host with the longest prefix that `path` is under, in whole segments.
+        """Return the route for the host with the longest prefix of `path`, by whole segments.
 
         Raises `Refusal` where there is none, or where the path may lead out of it.
         """
@@ -97,7 +97,7 @@ class RouteTree(Resource):
         raise Refusal(404, "no route matches this path", "destination_not_found")
 
     def body_limits(self, authority: bytes, path: bytes) -> BodyLimits:
-        """On which a request's body is taken at `path`; raises `Refusal`."""
+        """Return the limits of a request's body at `path`; raise `Refusal`."""
         return OPTIONS_BODY if path == b"*" else self.find(authority, path).body_limits
 
     def getChildWithDefault(self, name: bytes, request: ProxyRequest) -> Resource:
@@ -120,7 +120,9 @@ class RouteTree(Resource):
 
 
 def _no_source() -> Refusal:
-    """What a client gets where no source is in service (RFC 9209 section 2.3.5)."""
+    """Return the refusal of a request when no source of the route is in service (RFC 9209 section
+    2.3.5).
+    """
     retry = ((b"Retry-After", b"%d" % RETRY_AFTER),)
     return Refusal(503, "no source of this route is in service", "destination_unavailable", retry)
 

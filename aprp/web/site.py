@@ -78,12 +78,12 @@ class ProxySite(Site):
         return channel
 
     def observe(self, record: AccessRecord) -> None:
-        """A request has ended."""
+        """Count and log a request that has ended."""
         self.tallies.observe(record)
         self._observe(record)
 
     def failed(self, request: ProxyRequest, error: SourceError, status: int) -> None:
-        """A request's upstream, or all of its sources, failed it."""
+        """Count and log a request that its upstream, or all of its sources, failed."""
         tally = self.tallies.of(request.route)
         tally.failed(error, status, request.id, self._reactor.seconds())
 
@@ -147,7 +147,7 @@ class ProxySite(Site):
             self.clients.memory.limit = limits.memory
 
     def body_limits(self, authority: bytes, target: Target) -> BodyLimits:
-        """On which a request's body is taken there; raises `Refusal`."""
+        """Return the limits of a request's body; raise `Refusal`."""
         return self._tree.body_limits(authority, target.path)
 
 

@@ -22,7 +22,7 @@ def socket_of(transport: Any) -> socket.socket | None:
 
 
 def unacknowledged(transport: Any) -> int | None:
-    """Bytes in the kernel's buffer that the peer hasn't acknowledged (SIOCOUTQ)."""
+    """Return the bytes in the kernel's buffer that the peer hasn't acknowledged (SIOCOUTQ)."""
     handle = socket_of(transport)
     if handle is None:
         return None

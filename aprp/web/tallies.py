@@ -124,7 +124,7 @@ class RouteTally:
 
 
 class Tallies:
-    """Those of all routes, and of requests that none of them has (`NO_ROUTE`)."""
+    """The tallies of all routes, and of requests that match none (`NO_ROUTE`)."""
 
     def __init__(self, routes: Iterable[Route] = ()) -> None:
         self.problems = Problems()

@@ -92,9 +92,9 @@ _CARRIERS = (
 
 
 def refused_address(address: Address, allow: Iterable[Network] = ()) -> str | None:
-    """What the address is that it may not be reached, in a few words; None where it may.
+    """Return in a few words why an address may not be reached, or None if it may.
 
-    `allow` are the networks that are open though they are not public.
+    `allow` are networks that may be reached though they aren't public.
     """
     listed = [network for network in allow if _within(address, network)]
     carrier = None if _special(address) in ("unspecified", "loopback") else _carrier(address)

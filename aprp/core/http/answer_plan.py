@@ -114,7 +114,9 @@ class Unsatisfiable:
 
 @dataclass(frozen=True, slots=True)
 class AskAgain:
-    """This answer is of no use: GET `spec` instead, or the whole where it is None."""
+    """Plan another request, because this response can't be used: a GET for `spec`, or for the
+    whole file if it is None.
+    """
 
     spec: Spec | None
 
@@ -154,7 +156,7 @@ def plan_for(asked: RequestedRange, complete: int, current: Validators) -> Plan:
 
 
 def held_range(sent: Spec, answer: ResponseSummary) -> Range | str:
-    """Which bytes a 206 holds, or why it isn't an answer to `sent`.
+    """Return the range that a 206 holds, or say why it doesn't answer `sent`.
 
     A valid part may begin where it was asked to and be shorter; the rest can be asked for.
     """
@@ -201,7 +203,7 @@ def _after_part(asked: RequestedRange, sent: Spec | None, answer: ResponseSummar
 
 
 def _part_of_unknown(asked: RequestedRange, sent: Spec, held: Range) -> Plan:
-    """With no complete length nothing can be resolved: only what was sent can be answered."""
+    """Plan the response to a 206 without a complete length: only what was requested can be sent."""
     meant = asked.header if asked.path is None else (asked.path,)
     if asked.hopeless or (asked.path is not None and asked.header not in (None, meant)):
         return Unsatisfiable(None, None if asked.hopeless else _conflict(asked))

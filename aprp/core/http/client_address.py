@@ -42,7 +42,7 @@ def client_address(peer: str, fields: Fields, proxies: Sequence[Network]) -> str
 
 @lru_cache(maxsize=4096)
 def limit_key(address: str) -> str | None:
-    """What limits count a client by: its address, or its /64 for IPv6.
+    """Return the key by which limits count a client: its address, or its /64 for IPv6.
 
     None for this machine itself, which may be a proxy in front that speaks for many clients.
     """

@@ -34,7 +34,7 @@ def is_preflight(method: bytes, request: Fields) -> bool:
 
 
 def allowed_origin(request: Fields, allowed: Collection[bytes]) -> bytes | None:
-    """What Access-Control-Allow-Origin says to this request; None: nothing."""
+    """Return the Access-Control-Allow-Origin of the response to this request, or None."""
     if ANY in allowed:
         return ANY
     origin = request.get(b"origin")

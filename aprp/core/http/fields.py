@@ -45,13 +45,13 @@ class Fields:
         return f"Fields({self.pairs!r})"
 
     def all(self, name: bytes) -> list[bytes]:
-        """Every value of that lower-case name, in order."""
+        """Return every value of that lower-case name, in order."""
         if name not in self._names:
             return []
         return [pair[1] for each, pair in zip(self._names, self.pairs, strict=True) if each == name]
 
     def get(self, name: bytes) -> bytes | None:
-        """The combined value (RFC 9110 section 5.3) of that lower-case name, None if absent."""
+        """Return the combined value (RFC 9110 section 5.3) of that lower-case name, or None."""
         names = self._names
         if name not in names:
             return None
@@ -60,12 +60,12 @@ class Fields:
         return self.pairs[names.index(name)][1]
 
     def tokens(self, name: bytes) -> list[bytes]:
-        """The members of a list-valued field in lower case, empty ones left out."""
+        """Return the members of a list-valued field in lower case, without empty ones."""
         value = self.get(name)
         return [] if value is None else [item.lower() for item in split_list(value)]
 
     def without(self, names: Iterable[bytes]) -> Fields:
-        """The same lines less those with one of these lower-case names."""
+        """Return the same lines without those that have one of these lower-case names."""
         gone = frozenset(names)
         if gone.isdisjoint(self._names):
             return self
@@ -73,7 +73,7 @@ class Fields:
         return Fields([pair for name, pair in kept if name not in gone])
 
     def adding(self, *pairs: tuple[bytes, bytes]) -> Fields:
-        """The same lines and these behind them."""
+        """Return the same lines followed by these."""
         longer = Fields.__new__(Fields)
         longer.pairs = self.pairs + pairs
         longer._names = self._names + _lower(pairs)
@@ -85,7 +85,8 @@ def _lower(pairs: Pairs) -> tuple[bytes, ...]:
 
 
 def split_list(value: bytes) -> list[bytes]:
-    """The members of a comma-separated list; commas inside quoted strings do not separate.
+    """Return the members of a comma-separated list; a comma in a quoted string doesn't separate
+    them.
 
     Empty members are dropped (RFC 9110 section 5.6.1.2).
     """

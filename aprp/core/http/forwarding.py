@@ -47,13 +47,13 @@ CONDITIONS = frozenset(
 
 
 def end_to_end(fields: Fields) -> Fields:
-    """The fields less those that are for the next hop only, nominated ones among them."""
+    """Return the fields without those for the next hop only, including nominated ones."""
     nominated = frozenset(fields.tokens(b"connection")) - NEVER_NOMINATED
     return fields.without(HOP_BY_HOP | nominated)
 
 
 def without_underscores(fields: Fields, keep: bool = False) -> Fields:
-    """The fields less those that some upstream may take for another.
+    """Return the fields without those that an upstream may mistake for another field.
 
     CGI and its heirs read `X_Real_IP` as `X-Real-IP`. With `keep` only those go that would then
     pass for fields that a proxy writes or leaves out itself.
@@ -69,7 +69,9 @@ def without_underscores(fields: Fields, keep: bool = False) -> Fields:
 
 
 def with_via(fields: Fields, minor: int, name: bytes = PSEUDONYM) -> Fields:
-    """Via with this hop at its end; `minor` is the y of the HTTP/1.y that was received."""
+    """Return the fields with this hop at the end of Via; `minor` is the y of the HTTP/1.y
+    received.
+    """
     hop = b"1.%d %s" % (minor, name)
     earlier = fields.get(b"via")
     via = hop if earlier is None else earlier + b", " + hop
@@ -79,7 +81,7 @@ def with_via(fields: Fields, minor: int, name: bytes = PSEUDONYM) -> Fields:
 def with_forwarded(
     fields: Fields, peer: bytes, scheme: bytes, host: bytes, *, trusted: bool = False
 ) -> Fields:
-    """The fields with what this hop knows of the client.
+    """Return the fields with what this hop knows about the client.
 
     The peer is added to X-Forwarded-For. What a `trusted` peer says of the client's scheme and
     host stays, and so do its Forwarded and X-Real-IP; from anyone else they are claims that nobody
@@ -96,12 +98,12 @@ def with_forwarded(
 
 
 def with_own(fields: Fields, own: tuple[tuple[bytes, bytes], ...]) -> Fields:
-    """The fields with those of the configuration in place of their namesakes."""
+    """Return the fields with those of the configuration in place of fields with the same names."""
     return fields.without(name.lower() for name, _ in own).adding(*own) if own else fields
 
 
 def hops_left(fields: Fields) -> int | None:
-    """Max-Forwards (RFC 9110 section 7.6.2), None if absent or not a number."""
+    """Return Max-Forwards (RFC 9110 section 7.6.2), or None if absent or not a number."""
     value = fields.get(b"max-forwards")
     return None if value is None else number(value)
 
@@ -109,7 +111,8 @@ def hops_left(fields: Fields) -> int | None:
 def rewrite_location(
     value: bytes, origins: Container[bytes], base: bytes, prefix: bytes
 ) -> bytes | None:
-    """A Location that points into the upstream, as the client has to ask for it; None for others.
+    """Return a Location that points into the upstream as the client must request it; None for
+    others.
 
     `origins` are the `scheme://authority` by which the upstream may call itself, in lower case and
     without a default port; `base` is the path of its URL, `prefix` that of the route.

@@ -24,22 +24,24 @@ MAX_TRAILERS = 16384
 
 
 class BodyTooLarge(Exception):
-    """More bytes of body come, or are announced, than are taken."""
+    """Raised when a body is, or is declared to be, larger than allowed."""
 
 
 class Decoder(Protocol):
-    """Takes a body out of its framing."""
+    """Remove the framing of a body."""
 
     done: bool
     rest: bytes
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The body bytes in `data`, in pieces; raises `MalformedMessage`."""
+        """Return the body bytes in `data`, in pieces; raise `MalformedMessage`."""
         ...
 
 
 def decoder_for(framing: Framing) -> Decoder:
-    """The decoder of a response's body. A body that the close ends is never `done`."""
+    """Return the decoder of a response's body. One for a body that ends with the connection is
+    never `done`.
+    """
     if framing.chunked:
         return ChunkedDecoder()
     return LengthDecoder(framing.length)

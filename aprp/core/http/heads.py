@@ -41,7 +41,7 @@ class ResponseHead:
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """How the end of a body is known: its `length` in bytes, by chunks, or by the close."""
+    """How a body ends: after `length` bytes, with the last chunk, or with the connection."""
 
     length: int | None = None
     chunked: bool = False
@@ -52,7 +52,7 @@ class Framing:
 
 
 def parse_fields(lines: list[bytes]) -> Fields:
-    """Field lines without their CRLF; raises `MalformedMessage` (RFC 9112 section 5)."""
+    """Parse field lines without their CRLF; raise `MalformedMessage` (RFC 9112 section 5)."""
     pairs = []
     for line in lines:
         match = _FIELD_LINE.fullmatch(line)
@@ -74,7 +74,7 @@ def _fault_of(line: bytes) -> str:
 
 
 def parse_response_head(head: bytes) -> ResponseHead:
-    """A head without the empty line that ends it; raises `MalformedMessage`."""
+    """Parse a head without the empty line that ends it; raise `MalformedMessage`."""
     lines = head.split(b"\r\n")
     match = _STATUS_LINE.fullmatch(lines[0])
     if match is None:
@@ -84,17 +84,19 @@ def parse_response_head(head: bytes) -> ResponseHead:
 
 
 def check_line_ends(data: bytes, checked: int = 0) -> None:
-    """Raise `MalformedMessage` where a bare CR or LF isn't allowed (section 2.2).
+    """Raise `MalformedMessage` for a bare CR or LF (section 2.2).
 
-    For heads that are still incomplete: who ends lines otherwise never sends the end waited for.
-    The first `checked` bytes were found good before, up to a CR at their end.
+    Checked while a head is incomplete: a sender that ends lines otherwise never sends the end that
+    is waited for. The first `checked` bytes were found valid before, up to a CR at their end.
     """
     if _STRAY.search(data, max(0, checked - 1)):
         raise MalformedMessage("a bare CR or LF isn't allowed")
 
 
 def response_framing(head: ResponseHead, method: bytes) -> Framing:
-    """RFC 9112 section 6.3; raises `MalformedMessage` where the length has two meanings."""
+    """Return how a response's body is framed (RFC 9112 section 6.3). Raise `MalformedMessage` if
+    its length is ambiguous.
+    """
     fields = head.fields
     codings, length = fields.tokens(b"transfer-encoding"), _content_length(fields)
     if b"transfer-encoding" in fields:
@@ -119,7 +121,9 @@ def ends_surely(head: ResponseHead, method: bytes) -> bool:
 
 
 def declared_length(fields: Fields) -> int | None:
-    """Content-Length as declared, for a HEAD too; None if there is none or it is malformed."""
+    """Return the declared Content-Length, for a HEAD too; None if there is none or it is
+    malformed.
+    """
     try:
         return _content_length(fields)
     except MalformedMessage:
@@ -127,7 +131,7 @@ def declared_length(fields: Fields) -> int | None:
 
 
 def _content_length(fields: Fields) -> int | None:
-    """Repeated equal values are one (RFC 9110 section 8.6)."""
+    """Return Content-Length; repeated equal values are one (RFC 9110 section 8.6)."""
     value = fields.get(b"content-length")
     if value is None:
         return None

@@ -10,7 +10,9 @@ from collections import Counter
 
 
 class LookupQueue:
-    """At most `total` lookups run at once, and at most `each` for one asker.
+    """Run at most `total` lookups at once, and at most `each` for one asker. Lookups of the same
+    name are one. `want`, `leave` and `ended` are the events; the first and the last return the
+    names to look up now.
 
     Lookups of the same name are one. `want`, `leave` and `ended` are the events; the first and the
     last return the names whose lookup begins now.
@@ -32,14 +34,14 @@ class LookupQueue:
         return len(self._waiting)
 
     def want(self, name: str, asker: str) -> list[str]:
-        """Someone waits for the addresses of a name."""
+        """Add a caller that waits for the addresses of a name."""
         if name in self._running:
             return []
         self._waiting.setdefault(name, []).append(asker)
         return self._begin()
 
     def leave(self, name: str, asker: str) -> None:
-        """Someone waits for them no longer."""
+        """Remove a caller that no longer waits."""
         askers = self._waiting.get(name, [])
         if asker in askers:
             askers.remove(asker)
@@ -47,7 +49,7 @@ class LookupQueue:
                 del self._waiting[name]
 
     def ended(self, name: str) -> list[str]:
-        """The lookup of a name has its result."""
+        """Remove a lookup that has its result."""
         self._held[self._running[name]] -= 1
         self._held += Counter()  # forgets those who hold none
         del self._running[name]

@@ -22,7 +22,7 @@ _CONTENT_RANGE = re.compile(rb"bytes +(?:([0-9]+)-([0-9]+)/([0-9]+|\*)|\*/([0-9]
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Bytes [start, stop) of a representation; never empty when resolved from a spec."""
+    """The bytes [start, stop) of a representation; never empty when resolved from a spec."""
 
     start: int
     stop: int
@@ -32,20 +32,22 @@ class Range:
         return self.stop - self.start
 
     def content_range(self, complete: int | None) -> bytes:
-        """The Content-Range of these bytes (section 14.4); `*` for an unknown complete length."""
+        """Return the Content-Range of these bytes (section 14.4); `*` for an unknown complete
+        length.
+        """
         size = b"*" if complete is None else b"%d" % complete
         return b"bytes %d-%d/%s" % (self.start, self.stop - 1, size)
 
 
 @dataclass(frozen=True, slots=True)
 class FromTo:
-    """An int-range: bytes from `start`, up to `stop` or to the end when None."""
+    """An int-range: the bytes from `start` to `stop`, or to the end if it is None."""
 
     start: int
     stop: int | None = None
 
     def resolve(self, complete: int) -> Range | None:
-        """What this means for a file of `complete` bytes; None if it can't be satisfied."""
+        """Return the range of a file of `complete` bytes, or None if it can't be satisfied."""
         if self.start >= complete:
             return None
         return Range(self.start, complete if self.stop is None else min(self.stop, complete))
@@ -77,7 +79,7 @@ NOTHING = Suffix(0)
 
 
 def number(digits: bytes) -> int | None:
-    """A non-negative number of ASCII digits and nothing else; huge ones saturate at `MAX`."""
+    """Return the value of ASCII digits; huge ones saturate at `MAX`. None for anything else."""
     if _DIGITS.fullmatch(digits) is None:
         return None
     significant = digits.lstrip(b"0")
@@ -85,9 +87,9 @@ def number(digits: bytes) -> int | None:
 
 
 def parse_range(value: bytes) -> tuple[Spec, ...] | None:
-    """The range-specs of a Range field value, in order.
+    """Return the range-specs of a Range field value, in order.
 
-    None when it is to be ignored: another unit than bytes, or not of the grammar (section 14.2).
+    None if the field must be ignored: another unit than bytes, or a syntax error (section 14.2).
     """
     match = _UNIT.fullmatch(value)
     if match is None or match[1].lower() != b"bytes":
@@ -119,7 +121,9 @@ class ContentRange:
 
 
 def parse_content_range(value: bytes) -> ContentRange | None:
-    """None when it isn't a valid one (section 14.4), a last-pos past the length included."""
+    """Parse a Content-Range; None if it isn't valid (section 14.4), as with a last-pos past the
+    length.
+    """
     match = _CONTENT_RANGE.fullmatch(value)
     if match is None:
         return None
@@ -134,7 +138,7 @@ def parse_content_range(value: bytes) -> ContentRange | None:
 
 
 def in_one_pass(ranges: Sequence[Range]) -> tuple[Range, ...]:
-    """The same bytes in ascending order, each once: ranges that overlap become one.
+    """Return the same bytes in ascending order, each once: ranges that overlap become one.
 
     Section 15.3.7.2 lets a server coalesce and, where it must, reorder.
     """

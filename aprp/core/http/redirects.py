@@ -17,7 +17,7 @@ _FRESH = frozenset((302, 307))
 
 
 def redirected(rule: Redirects, first: Url, at: Url, location: bytes | None) -> Url | Reason:
-    """The URL that a redirect from `at` means, or why it isn't followed.
+    """Return the URL that a redirect from `at` leads to, or why it isn't followed.
 
     `rule` is the route's: same-host (where `first` is, the source's own URL), public, or off.
     Going from https to http is never followed.
@@ -71,7 +71,9 @@ def same_place(own: Url, other: Url) -> bool:
 
 
 def _meant(at: Url, location: bytes) -> Url:
-    """Raises ValueError with a sentence of ours: the library's own would name the host."""
+    """Resolve a Location. Raise ValueError with a sentence without the host, which the library's
+    own would name.
+    """
     try:
         joined = urljoin(str(at), location.decode("ascii").partition("#")[0])
     except UnicodeError:

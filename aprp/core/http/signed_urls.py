@@ -24,14 +24,14 @@ from aprp.core.http.ranges import number
 
 
 class SignatureForm(StrEnum):
-    """How the signature in a URL is made."""
+    """The form of the signature in a URL."""
 
     HMAC = "hmac"
     MD5 = "md5"
 
 
 class LinkBinding(StrEnum):
-    """What a link is good for."""
+    """What a signed URL is bound to."""
 
     NOTHING = "nothing"
     ADDRESS = "address"
@@ -39,7 +39,7 @@ class LinkBinding(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LinkRules:
-    """What a route demands of its URLs."""
+    """The rules that a route's signed URLs must satisfy."""
 
     secret: bytes
     form: SignatureForm = SignatureForm.HMAC

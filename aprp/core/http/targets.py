@@ -47,7 +47,7 @@ class Target:
 
 
 def parse_target(method: bytes, raw: bytes) -> Target:
-    """Raises `BadTarget`. CONNECT's authority-form is nothing that is served here."""
+    """Parse a request target; raise `BadTarget`. CONNECT's authority-form isn't served."""
     if raw == b"*" and method == b"OPTIONS":
         return Target(raw)
     authority = None
@@ -67,9 +67,9 @@ def parse_target(method: bytes, raw: bytes) -> Target:
 
 
 def check_host(value: bytes) -> None:
-    """Raises `BadTarget` unless it is uri-host [":" port] (RFC 9110 section 7.2).
+    """Raise `BadTarget` unless the value is uri-host [":" port] (RFC 9110 section 7.2).
 
-    No label of a name is empty: what two dots in a row would mean is left to nobody.
+    Empty labels are refused, since servers differ on what two dots in a row mean.
     """
     twice = b".." in value and value[:2].lower() != b"[v"
     if twice or _HOST.fullmatch(value) is None:
@@ -77,7 +77,7 @@ def check_host(value: bytes) -> None:
 
 
 def host_of(authority: bytes) -> str:
-    """The host of a valid Host field, in lower case, without port and brackets."""
+    """Return the host of a valid Host field, in lower case, without port and brackets."""
     host = authority.decode("latin-1").lower()
     if host.startswith("["):
         return host[1:].partition("]")[0]
@@ -110,7 +110,7 @@ def _climbs(segments: list[bytes]) -> bool:
 
 
 def under(prefix: bytes, path: bytes) -> bytes | None:
-    """What of `path` follows `prefix`, whole segments only; None if it isn't under it.
+    """Return the rest of `path` after `prefix`, by whole segments; None if it isn't under it.
 
     The rest is empty or begins with a slash.
     """
@@ -132,7 +132,7 @@ class PathRange:
 
 
 def split_path_range(path: bytes, meaning: PathMeaning, nameless: bool = False) -> PathRange | None:
-    """The range that the end of `path` asks for, None if it asks for none.
+    """Return the range at the end of `path`, or None if there is none.
 
     `end` reads the second number as the last position, `length` as a count of bytes. Only where
     it may be `nameless` can the range be all of the path.

@@ -35,7 +35,7 @@ class Offer:
 
     @property
     def fields(self) -> Pairs:
-        """What a request or a 101 says of it."""
+        """The fields of a request or a 101 that name this protocol."""
         return ((b"Connection", b"Upgrade"), (b"Upgrade", self.protocol))
 
     def check(self, head: ResponseHead) -> None:

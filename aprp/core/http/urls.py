@@ -50,7 +50,7 @@ class Url:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The URL that is written in the text; ValueError with a sentence where it isn't one."""
+        """Return the URL in the text. Raise ValueError with a sentence if it isn't one."""
         _refuse_characters(text)
         found = _SCHEME.match(text)
         if found is None:
@@ -75,7 +75,7 @@ class Url:
 
     @classmethod
     def parse_unix(cls, text: str) -> Self:
-        """The URL that ``unix:/run/x.sock:/path/`` stands for; nginx's form begins with http://.
+        """Return the URL for ``unix:/run/x.sock:/path/``; nginx's form begins with http://.
 
         Without a path it is /. The host is localhost, as with nginx. Raises ValueError.
         """

@@ -46,7 +46,7 @@ class ETag:
 
 @dataclass(frozen=True, slots=True)
 class Validators:
-    """What tells one version of a representation from another.
+    """The validators of one version of a representation.
 
     `date` is when the answer was made; a Last-Modified is a strong validator only when it lies
     at least a second before it (section 8.8.2.2).
@@ -58,7 +58,7 @@ class Validators:
 
     @classmethod
     def of(cls, fields: Fields) -> Validators:
-        """The validators of a response; malformed ones count as absent."""
+        """Return the validators of a response; malformed ones count as absent."""
         etags = fields.all(b"etag")
         return cls(
             parse_etag(etags[0]) if len(etags) == 1 else None,
@@ -74,7 +74,7 @@ class Validators:
         return self.last_modified < self.date
 
     def strong(self) -> bytes | None:
-        """The value that If-Range can carry for this version, None if there is no strong one."""
+        """Return the strong validator that If-Range can carry, or None if there is none."""
         if self.etag is not None and not self.etag.weak:
             return bytes(self.etag)
         if self.etag is None and self.modified_is_strong and self.last_modified is not None:
@@ -88,14 +88,14 @@ def _date_of(fields: Fields, name: bytes) -> int | None:
 
 
 def parse_etag(value: bytes) -> ETag | None:
-    """None if it isn't an entity tag."""
+    """Parse an entity tag; None if it isn't one."""
     match = _ETAG.fullmatch(value)
     return None if match is None else ETag(match[2], match[1] is not None)
 
 
 @lru_cache(maxsize=64)
 def parse_date(value: bytes) -> int | None:
-    """An HTTP-date in any of its three forms (section 5.6.7); None if it is none of them."""
+    """Parse an HTTP-date in any of its three forms (section 5.6.7); None if it is none of them."""
     if match := _IMF.fullmatch(value):
         day, month, year, *clock = match.groups()
     elif match := _RFC850.fullmatch(value):

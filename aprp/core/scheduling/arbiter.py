@@ -92,7 +92,7 @@ class Arbiter:
         return self._grant()
 
     def by_source(self) -> dict[str, int]:
-        """How many slots are granted at each source; those without are left out."""
+        """Return the number of granted slots of each source that has any."""
         found: Counter[str] = Counter()
         for transfer, source in self._hosts:
             if held := self._held[(transfer, source)]:

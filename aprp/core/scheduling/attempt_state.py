@@ -30,7 +30,7 @@ class AttemptState:
 
     @property
     def left(self) -> int:
-        """Bytes it has still to bring."""
+        """The number of bytes that it has still to fetch."""
         return max(0, self.stop - self.at)
 
     @property

@@ -38,7 +38,7 @@ def edge_before(offset: float) -> int:
 def wanted_size(
     rate: float, all_rates: float, latency: float, window: int, *, spare: bool = True
 ) -> int:
-    """How many bytes to ask of a source at once, away from the end of the file.
+    """Return how many bytes to request from a source at once, away from the end of the file.
 
     Args:
         rate: bytes a second of the connection that will fetch it.

@@ -99,7 +99,7 @@ class FailurePolicy:
         self._bar()
 
     def take_out(self, names: Collection[str]) -> None:
-        """These sources, and no others, are out of service."""
+        """Take these sources, and no others, out of service."""
         for source in self._sources:
             source.out = source.name in names
         self._bar()
@@ -150,7 +150,7 @@ class FailurePolicy:
         return all(self._spent(source, now, end) for source in sources)
 
     def wake(self, now: float) -> Iterable[float]:
-        """When something about failures changes by time alone."""
+        """Return when the passing of time changes something about failures."""
         yield from (source.retry_at for source in self._sources if source.retry_at > now)
         if self._patience.end is not None and all(source.failures for source in self._within()):
             yield self._patience.end

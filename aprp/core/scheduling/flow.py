@@ -9,7 +9,7 @@ _SHORTEST, _SILENCE = 0.002, 0.25
 
 
 class Flow:
-    """What comes to one transfer from one source, over all of its attempts.
+    """The bytes that come to one transfer from one source, over all of its attempts.
 
     The first chunk after an idle time may have waited to be read: it only starts the clock, unless
     it is all that comes. Silence isn't a rate.

@@ -36,7 +36,7 @@ _WORTH_ALONE, _WORTH_BESIDE = 2.0, 4.0
 
 
 def lane_rate(state: TransferState, source: SourceState) -> float:
-    """Bytes a second that one connection to the source gets, or is assumed to get."""
+    """Return the bytes per second that one connection to the source gets, or is assumed to get."""
     rate = source.rating.lane_rate
     if rate is not None:
         return max(rate, 1.0)
@@ -54,7 +54,7 @@ def all_rates(state: TransferState, now: float) -> float:
 
 
 def first_byte(state: TransferState, source: SourceState, now: float) -> float:
-    """Seconds from a request wanted now to its first byte."""
+    """Return the seconds from a request wanted now to its first byte."""
     warm = source.slot.connected or source.rating.warm > 0
     measured = source.rating.first_byte(warm)
     if measured is not None:
@@ -68,7 +68,7 @@ def first_byte(state: TransferState, source: SourceState, now: float) -> float:
 
 
 def lead(state: TransferState, source: SourceState, now: float) -> float:
-    """How long before a lane is free its next request has to go out."""
+    """Return how long before a lane is free its next request must be sent."""
     unsteady = 1 + min(_UNSTEADY * source.rating.swing, 1.0)
     return first_byte(state, source, now) * unsteady + 2 * source.rating.deviation + MARGIN
 
@@ -86,8 +86,9 @@ def block_size(state: TransferState, source: SourceState, rates: float) -> int:
 
 
 def left(attempt: AttemptState, rate: float, now: float) -> float:
-    """Bytes that the attempt still has to bring, counting what must have come by now but has
-    not been handed over yet."""
+    """Return how many bytes the attempt has still to fetch, counting what must have arrived by now
+    but has not been handed over yet.
+    """
     if attempt.began is None:
         return attempt.left
     return max(0.0, attempt.left - rate * min(now - attempt.heard_at, _CHUNK_TIME))
@@ -104,12 +105,12 @@ def begins(state: TransferState, source: SourceState, attempt: AttemptState, now
 
 
 def finishes(state: TransferState, source: SourceState, now: float) -> dict[int, float]:
-    """When each of the source's attempts will have brought all."""
+    """Return when each of the source's attempts will be complete."""
     return _schedule(state, source, now)[0]
 
 
 def lanes_free(state: TransferState, source: SourceState, now: float) -> list[float]:
-    """When the first byte of a further block could come on each of the source's lanes."""
+    """Return when the first byte of another block could come on each of the source's lanes."""
     soonest = now + first_byte(state, source, now)
     return [max(soonest, end) for end in _schedule(state, source, now)[1]]
 
@@ -131,12 +132,12 @@ def _schedule(
 
 
 def lane_free(state: TransferState, source: SourceState, now: float) -> float:
-    """When the source has a lane with nothing left to do; ``now`` if it has one."""
+    """Return when the source has a lane with nothing left to do; ``now`` if it has one."""
     return min(_schedule(state, source, now)[1])
 
 
 def free_at(state: TransferState, source: SourceState, now: float) -> float:
-    """When the first byte of a further block could come from the source."""
+    """Return when the first byte of another block could come from the source."""
     return min(lanes_free(state, source, now))
 
 
@@ -158,8 +159,10 @@ def due(state: TransferState, source: SourceState, now: float) -> float | None:
 
 
 def _lanes_to_try(state: TransferState, source: SourceState, now: float) -> int:
-    """How many requests the source should serve at once to learn from it. While that is tried,
-    its blocks come more slowly: it's not done near the end, nor early beside other sources."""
+    """Return how many requests the source should serve at once to learn from it. While that is
+    tried, its blocks come more slowly, so it isn't done near the end, nor early beside other
+    sources.
+    """
     lanes, rates = source.lanes, all_rates(state, now)
     alone = not any(p is not source and p.usable(now) for p in state.sources.values())
     if state.unrequested.size < (_WORTH_ALONE if alone else _WORTH_BESIDE) * rates:
@@ -168,7 +171,7 @@ def _lanes_to_try(state: TransferState, source: SourceState, now: float) -> int:
 
 
 def under_way(state: TransferState, attempt: AttemptState) -> float:
-    """Bytes that come, or are sent, though the attempt is abandoned now."""
+    """Return how many bytes will come, or be sent, though the attempt is abandoned now."""
     if attempt.began is None or attempt.doubted:
         return 0.0
     rating = state.sources[attempt.source].rating

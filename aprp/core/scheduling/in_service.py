@@ -27,7 +27,7 @@ class HealthRules:
 
 @dataclass(frozen=True, slots=True)
 class SourceHealth:
-    """What one way of checking says of a source.
+    """The health of a source by one way of checking it.
 
     `streak` counts the last checks in a row that contradict `well`; `reason` is that of the last
     failure.

@@ -18,7 +18,7 @@ MIB = 1024 * KIB
 
 
 class Urgency(IntEnum):
-    """How badly a slot is wanted; the lower number is served first."""
+    """The priority of a slot; lower numbers are served first."""
 
     HEAD = 0  # the client waits for these bytes
     AHEAD = 1
@@ -139,8 +139,9 @@ class ClientTook:
 
 @dataclass(frozen=True, slots=True)
 class WindowChanged:
-    """From now on at most ``size`` bytes may be in flight or waiting. What is already there stays
-    until it is taken; only the asking stops."""
+    """Limit what may be in flight or waiting to ``size`` bytes from now on. What is already there
+    stays until it is taken; only requests stop.
+    """
 
     size: int
 
@@ -155,7 +156,7 @@ class OutOfService:
 
 @dataclass(frozen=True, slots=True)
 class TimePassed:
-    """Nothing happened; ``next_deadline()`` is reached."""
+    """Report that ``next_deadline()`` is reached and nothing else happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,7 @@ class ReleaseSlot:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """On the slot just granted, ask ``source`` for ``[start, stop)`` as attempt ``attempt``."""
+    """Request ``[start, stop)`` from ``source`` as ``attempt``, on the slot just granted."""
 
     attempt: int
     source: str
@@ -242,7 +243,7 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Every byte of the range was taken by the client. The last action there is."""
+    """The client has taken every byte of the range. This is the last action."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ class Meter:
 
     @property
     def rate(self) -> float | None:
-        """Bytes a second, or None while nothing was measured."""
+        """The rate in bytes per second, or None if nothing was measured."""
         return self._bytes / self._seconds if self._seconds > 0 else None
 
 
@@ -94,12 +94,12 @@ class Rating:
 
     @property
     def rate(self) -> float | None:
-        """Bytes a second over all of ``lanes`` connections; None: never measured."""
+        """The rate over all ``lanes`` connections, in bytes per second; None if never measured."""
         return self._meter.rate
 
     @property
     def lane_rate(self) -> float | None:
-        """Bytes a second that one of ``lanes`` connections gets; None: never measured."""
+        """The rate of one of ``lanes`` connections, in bytes per second; None if never measured."""
         rate = self._meter.rate
         return None if rate is None else rate / self.lanes
 

@@ -55,12 +55,13 @@ class ReadAhead:
 
     @property
     def rate(self) -> float:
-        """Bytes a second that the client takes when it can; infinite while it never waited."""
+        """The bytes per second that the client takes if it can; infinite while it never waited."""
         return self._bytes / self._seconds if self._seconds > 0.01 else inf
 
     def window(self, now: float, rates: float) -> int:
-        """Bytes that may be ahead of the client now; ``rates`` is what the sources deliver
-        together, in bytes a second."""
+        """Return how many bytes may be ahead of the client now; ``rates`` is what the sources
+        deliver together, in bytes per second.
+        """
         if self.asleep:
             return KEPT
         waits = self._since is None or now < self._since + _PROMPT

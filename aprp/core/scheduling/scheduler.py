@@ -153,7 +153,7 @@ class Scheduler:
 
     @property
     def ready(self) -> int:
-        """Every byte of ``[taken, ready)`` is in the store."""
+        """The offset up to which every byte from ``taken`` on is in the store."""
         return self._state.ready
 
     @property
@@ -168,17 +168,17 @@ class Scheduler:
 
     @property
     def buffered(self) -> int:
-        """Bytes kept and not yet taken."""
+        """The number of bytes kept and not yet taken."""
         return self._state.buffered()
 
     @property
     def in_flight(self) -> int:
-        """Bytes requested and not received yet."""
+        """The number of bytes requested and not received yet."""
         return self._state.in_flight()
 
     @property
     def window(self) -> int:
-        """Bytes that may be in flight or waiting now, as the client's rate allows."""
+        """The number of bytes that may be in flight or waiting now, as the client's rate allows."""
         return self._state.window or self._read_ahead.window(0.0, 0.0)
 
     def _take(self, now: float, event: Event) -> bool:

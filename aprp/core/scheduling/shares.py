@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class MemoryClaim:
-    """What one transfer has to do with memory, in bytes.
+    """The memory that one transfer uses and would like to use, in bytes.
 
     Args:
         appetite: what it would hold or have in flight if it could.

@@ -13,7 +13,7 @@ from aprp.core.scheduling.slot import WantedSlot
 
 @dataclass(slots=True, eq=False)
 class SourceState:
-    """What this transfer knows of one of its sources.
+    """The state of one source in one transfer's schedule.
 
     ``slot`` is the planner's. What follows it is written by the failure policy alone: ``failures``
     counts those since its last byte, ``silences`` how many of them were attempts given up for
@@ -43,7 +43,9 @@ class SourceState:
 
     @property
     def spare(self) -> bool:
-        """It may have more connections than make it faster: one can wait for the next block."""
+        """Whether more connections are allowed than make it faster, so that one can wait for the
+        next block.
+        """
         return self.lanes < self.spec.connections
 
     @property
@@ -58,7 +60,7 @@ class SourceState:
 
     @property
     def streaming(self) -> int:
-        """How many of its attempts have had their response head."""
+        """The number of its attempts that have received their response head."""
         return sum(attempt.began is not None for attempt in self.attempts)
 
     def usable(self, now: float) -> bool:

@@ -28,7 +28,7 @@ class Spans:
         return f"Spans{tuple(self)!r}"
 
     def add(self, start: int, stop: int) -> None:
-        """Every offset of ``[start, stop)`` is in the set."""
+        """Add every offset of ``[start, stop)`` to the set."""
         if start >= stop:
             return
         first = bisect_left(self._stops, start)
@@ -39,7 +39,7 @@ class Spans:
         self._replace(first, last, [(start, stop)])
 
     def remove(self, start: int, stop: int) -> None:
-        """No offset of ``[start, stop)`` is in the set."""
+        """Remove every offset of ``[start, stop)`` from the set."""
         if start >= stop:
             return
         first = bisect_right(self._stops, start)
@@ -77,7 +77,7 @@ class Spans:
         return index >= 0 and offset < self._stops[index]
 
     def count(self, start: int, stop: int) -> int:
-        """How many offsets of ``[start, stop)`` are in the set."""
+        """Return how many offsets of ``[start, stop)`` are in the set."""
         return sum(high - low for low, high in self.within(start, stop))
 
     def _replace(self, first: int, last: int, spans: list[tuple[int, int]]) -> None:

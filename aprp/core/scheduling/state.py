@@ -69,7 +69,7 @@ class TransferState:
         return best
 
     def buffered(self) -> int:
-        """Bytes held and not taken."""
+        """The number of bytes held and not taken."""
         return self.stop - self.taken - self.missing.size
 
     def in_flight(self) -> int:

@@ -39,7 +39,7 @@ LATE = 5.0
 
 
 class _Nothing(Factory):
-    """For ports on which the parent accepts no connection."""
+    """A protocol factory for ports on which the parent accepts no connection."""
 
     noisy = False
 
@@ -98,7 +98,7 @@ class Parent(Process):
     def _plan(
         self, settings: Settings, listeners: Sequence[Listener], admin: Sequence[Listener]
     ) -> Plan:
-        """What the workers are to serve by; raises `CannotServe`."""
+        """Return the configuration of the workers; raise `CannotServe`."""
         for name, cap in settings.divided():
             if cap < self._count:
                 raise CannotServe(

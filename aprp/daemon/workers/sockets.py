@@ -57,7 +57,7 @@ class PassedSockets:
                 self._passed.append((descriptor, family))
 
     def settle(self, where: Sequence[str]) -> None:
-        """These are listened on now; close what is left over."""
+        """Close the sockets that aren't listened on."""
         self._had = Counter(where)
         while self._passed:
             os.close(self._passed.popleft()[0])

@@ -40,7 +40,7 @@ WITHOUT = ("NOTIFY_SOCKET", "RUNTIME_DIRECTORY", "LISTEN_FDS", "LISTEN_PID", "LI
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What all workers serve by: one configuration for each, and descriptors of the sockets."""
+    """What all workers serve by: the configuration of each, and the descriptors of the sockets."""
 
     configurations: tuple[Configuration, ...]
     descriptors: tuple[int, ...]

@@ -58,7 +58,7 @@ class WorkerDaemon(Daemon):
         }
 
     def _samples(self) -> list[Any]:
-        """Every family of the metrics: name, help, type, and samples with labels and value."""
+        """Return every metric family: name, help, type, and samples with labels and values."""
         return [
             [
                 family.name,

@@ -62,7 +62,7 @@ class Agent:
         self._dialling = 0
 
     async def open(self, request: SourceRequest) -> Exchange:
-        """Ask; gives the exchange once the head of the final answer is there.
+        """Send a request and return the exchange, once the head of the final response has come.
 
         Raises a `SourceError`. Cancelling the coroutine's Deferred closes the connection.
         """
@@ -92,7 +92,8 @@ class Agent:
     async def connect(
         self, origin: Origin, timeout: float, tally: SourceTally = UNCOUNTED
     ) -> float | None:
-        """Have a connection to the origin idle, over TLS one whose other side is verified.
+        """Make sure that a connection to the origin is idle; over TLS, one whose other side is
+        verified.
 
         Return the seconds that it took to open it; None: one was idle already, or none is needed,
         as for a directory. `timeout` are
@@ -122,16 +123,16 @@ class Agent:
 
     @property
     def connections(self) -> int:
-        """How many are open or being opened now, idle ones and open files too."""
+        """The number of connections open or being opened now, including idle ones."""
         return len(self._open) - len(self._closing) + self._dialling + self._files.open_files
 
     @property
     def idle(self) -> int:
-        """How many wait for a request."""
+        """The number of connections that wait for a request."""
         return len(self._idle)
 
     def in_use(self) -> Counter[str]:
-        """How many connections have a request under way, by host and port or by directory."""
+        """Return how many connections have a request under way, by host and port."""
         return Counter(each.where for each in self._open if each.busy) + self._files.in_use()
 
     def _make_room(self, origin: Origin) -> None:
@@ -222,7 +223,7 @@ class Agent:
 
 
 def _tls_for(origin: Origin) -> Wrap:
-    """What puts TLS around an endpoint of the origin, if it wants any."""
+    """Return what wraps an endpoint of the origin in TLS, if it uses TLS."""
     if origin.scheme == "http":
         return lambda endpoint: endpoint
     return partial(wrapClientTLS, client_options(origin.host, origin.trust))

@@ -54,7 +54,9 @@ LINGER = 10.0
 
 
 class Connection(Wire):
-    """`released` is called when the connection can serve again, `lost` when it's gone."""
+    """One connection to a source. `released` is called when it can serve again, `lost` when it has
+    closed.
+    """
 
     def __init__(
         self,
@@ -138,7 +140,9 @@ class Connection(Wire):
         return send_inflow(inflow, False, self.transport, self._await_source)
 
     def hang_up(self) -> None:
-        """Close when everything was sent; a source that doesn't take it isn't waited for."""
+        """Close when everything was sent, without waiting long for a source that doesn't accept
+        it.
+        """
         self._exchange = self._request = None
         self._reusable = False
         self._leaving = True
@@ -147,7 +151,7 @@ class Connection(Wire):
         cast(ITransport, self.transport).loseConnection()
 
     def rest(self, seconds: float) -> None:
-        """Stay open for that long without a request; reads on, to notice that it was closed."""
+        """Stay open for that long without a request. Reading continues, to notice a close."""
         self.kept, self._rested = True, self._clock.seconds()
         self._watchdog.expect(seconds)
         self.read_on()

@@ -42,7 +42,7 @@ class OwnListener(SourceError):
 
 
 def nowhere() -> Iterable[tuple[str, int]]:
-    """For a process that doesn't listen."""
+    """Return no ports, for a process that doesn't listen."""
     return ()
 
 

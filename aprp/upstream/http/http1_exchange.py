@@ -112,7 +112,7 @@ class Http1Exchange:
         self._flush()
 
     def ended(self, pieces: list[bytes]) -> None:
-        """These are the body's last: the connection is no longer ours."""
+        """Take the last pieces of the body: the connection is no longer this exchange's."""
         self._connection = None
         self._ended = True
         self._held.extend(pieces)

@@ -21,11 +21,11 @@ class IdleConnections:
         return len(self._order)
 
     def at(self, origin: Origin) -> int:
-        """How many wait for requests to that origin, with any that are being closed."""
+        """Return how many wait for requests to that origin, with any that are being closed."""
         return len(self._origins.get(origin, ()))
 
     def ready(self, origin: Origin) -> bool:
-        """Whether one is there that can take a request to that origin."""
+        """Return whether one can take a request to that origin now."""
         return any(connection.idle for connection in self._origins.get(origin, ()))
 
     def add(self, origin: Origin, connection: Connection) -> None:
@@ -33,7 +33,7 @@ class IdleConnections:
         self._order[connection] = origin
 
     def take(self, origin: Origin) -> Connection | None:
-        """The one that came last, which is no longer among them; None where there is none."""
+        """Remove and return the one that came last, or None if there is none."""
         there = self._origins.get(origin)
         while there:
             connection = next(reversed(there))
@@ -43,14 +43,14 @@ class IdleConnections:
         return None
 
     def take_longest(self) -> Connection | None:
-        """The one that has been idle longest, which is no longer among them."""
+        """Remove and return the one that has been idle longest, or None if there is none."""
         connection = next(iter(self._order), None)
         if connection is not None:
             self.discard(connection)
         return connection
 
     def discard(self, connection: Connection) -> None:
-        """It isn't idle any longer; no effect where it wasn't."""
+        """Remove a connection that is no longer idle, if it is there."""
         origin = self._order.pop(connection, None)
         if origin is not None:
             there = self._origins[origin]

@@ -124,7 +124,7 @@ class _Lookups:
                 self._reactor.callLater(0, self._ended, host, OSError(str(error)))
 
     def _look_up(self, host: str) -> None:
-        """In the thread."""
+        """Resolve a name, in its thread."""
         found: Addresses | OSError
         try:
             found = self._resolve(host)
@@ -144,7 +144,7 @@ class _Lookups:
 
 
 def _getaddrinfo(host: str) -> Addresses:
-    """In bytes, since text would be encoded by rules that know no underscore."""
+    """Resolve a name in bytes, since text would be encoded by rules that reject underscores."""
     found = socket.getaddrinfo(host.encode("ascii"), None, type=socket.SOCK_STREAM)
     kinds = (socket.AF_INET, socket.AF_INET6)
     return tuple(dict.fromkeys(str(place[0]) for kind, *_, place in found if kind in kinds))

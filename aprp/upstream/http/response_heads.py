@@ -21,7 +21,7 @@ class NotHttp(MalformedMessage):
 
 
 class Heads:
-    """What came and isn't part of a body. `where` names the source in errors."""
+    """Parses the response heads of one connection. `where` names the source in errors."""
 
     def __init__(self, where: str) -> None:
         self.interims = 0

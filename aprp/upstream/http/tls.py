@@ -26,7 +26,7 @@ class _AnyCertificate:
 
 
 def client_options(host: str, trust: Any) -> Any:
-    """What makes TLS connections to a host; `trust` is as in `Origin`, or UNVERIFIED."""
+    """Return what makes TLS connections to a host; `trust` is as in `Origin`, or UNVERIFIED."""
     if trust is UNVERIFIED:
         return _AnyCertificate(host)
     return optionsForClientTLS(host, trustRoot=trust)

@@ -28,7 +28,7 @@ READ_SIZE = 262144
 
 @implementer(IHandshakeListener)
 class Wire(Protocol):
-    """`where` names it in errors."""
+    """A connection without its protocol. `where` names it in errors."""
 
     def __init__(self, clock: IReactorTime, where: str) -> None:
         self._clock = clock
@@ -84,13 +84,13 @@ class Wire(Protocol):
     # Reading is on or off; the transport hears only of changes.
 
     def start_reading(self) -> None:
-        """From now on; unless more is to gather, then after that."""
+        """Read from now on; if bytes are being gathered, after that."""
         if not self._reading and not self._gone and self._gathering is None:
             self._reading = True
             self._socket().resumeProducing()
 
     def stop_reading(self) -> None:
-        """Until it's started again."""
+        """Stop reading until it is started again."""
         if self._reading and not self._gone:
             self._reading = False
             self._socket().pauseProducing()
@@ -108,7 +108,7 @@ class Wire(Protocol):
             self.gather(seconds)
 
     def gather(self, seconds: float) -> None:
-        """Let more come for so long before it is read; `gathered` is called then.
+        """Stop reading for so many seconds so that more bytes come; `gathered` is called then.
 
         Not over TLS, whose records have gathered already, one piece each.
         """
@@ -121,12 +121,12 @@ class Wire(Protocol):
         self.gathered()
 
     def gathered(self) -> None:
-        """There may be more to read."""
+        """Handle the end of a pause: there may be more to read."""
 
     # Closing
 
     def close(self) -> None:
-        """At once, whatever is under way."""
+        """Close at once, whatever is under way."""
         if self._gathering is not None:
             self._gathering.cancel()
             self._gathering = None

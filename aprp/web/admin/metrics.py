@@ -206,11 +206,11 @@ class Metrics:
             self._reload_at.set(outcome.at)
 
     def watch_logs(self, dropped: Callable[[], Mapping[str, int]]) -> None:
-        """From now on show how many lines each log has dropped."""
+        """Show from now on how many lines each log has dropped."""
         self.registry.register(_DroppedLines(dropped))
 
     def watch_connections(self, agent: Agent) -> None:
-        """From now on show the connections to sources and of clients, and what bounds them."""
+        """Show from now on the connections to sources and of clients, and their limits."""
         self.registry.register(ConnectionsCollector(agent))
 
     def watch_clients(self, refused: Mapping[Over, int]) -> None:

@@ -34,7 +34,7 @@ class Health:
 
 
 class Running:
-    """What the requests of one route that have not ended come to."""
+    """The requests of one route that are in flight, added up."""
 
     def __init__(self) -> None:
         self.count = 0

@@ -11,7 +11,7 @@ NOW = 2
 
 
 class Rates:
-    """What was added to each count in each of the last `SECONDS` seconds. Pure."""
+    """Rates over the last `SECONDS` seconds: what was added to each count in each of them. Pure."""
 
     def __init__(self) -> None:
         self._totals: dict[Hashable, int] = {}

@@ -20,7 +20,9 @@ MOST = 200
 
 
 def status_of(overview: Overview) -> dict[str, Any]:
-    """What can be said as JSON: bytes, seconds, times in RFC 3339, None for what isn't known."""
+    """Return the state of everything as JSON values: bytes, seconds, times in RFC 3339, None for
+    what isn't known.
+    """
     shared = overview.shared
     in_use, now = shared.connections, shared.clock.seconds()
     known = sorted(shared.ratings, key=lambda pair: (-in_use.get(pair[0], 0), pair[0]))
@@ -56,7 +58,7 @@ def summary_of(overview: Overview) -> dict[str, Any]:
 
 
 def routes_of(overview: Overview) -> list[dict[str, Any]]:
-    """Each route of the configuration, with its sources."""
+    """Return each route of the configuration, with its sources."""
     shared, running = overview.shared, overview.running_by_route()
     slots, busy = shared.connections, shared.agent.in_use()
     found = []
