@@ -150,7 +150,7 @@ def report(aprp: Contender, nginx: Contender, memory: float) -> int:
     rate = statistics.median(aprp.rates_per_core)
     reached = (
         step(speed >= 0.8, f"throughput: {speed:.2f} of nginx, at least 0.8"),
-        step(cost <= 1.4, f"CPU: {cost:.2f} of nginx, at most 1.4"),
+        step(cost <= 0.5, f"CPU: {cost:.2f} of nginx, at most 0.5"),
         step(rate >= 2500, f"1 KiB ranges: {rate:,.0f} a second per core, at least 2,500"),
         step(memory < 64, f"memory: {memory:.1f} MiB over idle, under 64"),
     )

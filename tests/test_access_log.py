@@ -96,6 +96,7 @@ class JsonTests(SynchronousTestCase):
                 "first_byte": None,
                 "longest_gap": None,
                 "sources": {},
+                "spliced": 0,
                 "ending": "--",
             },
         )

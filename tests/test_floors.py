@@ -24,6 +24,7 @@ FLOORS = (
     ("aprp.upstream.tally",),
     ("aprp.upstream.exchange",),
     ("aprp.upstream.files",),
+    ("aprp.upstream.splice",),
     ("aprp.upstream.http",),
     ("aprp.upstream.transfer",),
     ("aprp.upstream",),

@@ -3,6 +3,7 @@
 from aprp.config.choices import (
     AccessFormat,
     Compare,
+    DataPlane,
     Delay,
     Duplicate,
     Level,
@@ -42,6 +43,7 @@ __all__ = [
     "CertificateSettings",
     "Compare",
     "ConfigFaults",
+    "DataPlane",
     "Delay",
     "Duplicate",
     "Fault",

@@ -12,6 +12,7 @@ from aprp.core.choices import Compare, Delay, Duplicate, Redirects, Same
 __all__ = [
     "AccessFormat",
     "Compare",
+    "DataPlane",
     "Delay",
     "Duplicate",
     "Level",
@@ -59,3 +60,10 @@ class PathRanges(StrEnum):
     END = "end"
     LENGTH = "length"
     OFF = "off"
+
+
+class DataPlane(StrEnum):
+    """How body bytes travel from a source to a client."""
+
+    AUTO = "auto"
+    COPY = "copy"

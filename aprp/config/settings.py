@@ -19,6 +19,7 @@ from pydantic import (
 
 from aprp.config.choices import (
     AccessFormat,
+    DataPlane,
     Level,
 )
 from aprp.config.endpoints import is_tls, is_unix
@@ -148,6 +149,8 @@ class Settings(Model):
     """The log and the access log."""
     memory: Annotated[int, Size(least=64 * KIB)] = 512 * MIB
     """The maximum number of bytes waiting for clients. When it runs short, windows shrink."""
+    data_plane: DataPlane = DataPlane.AUTO
+    """How body bytes travel: auto, moved by the kernel where it can; copy, always copied."""
     stop_timeout: Annotated[float, Duration(least=0.0)] = 30.0
     """How long responses in flight may take to finish when the daemon stops; 0s: no time."""
     workers: Annotated[int, CountOrAuto(1, 256)] = 1

@@ -1,8 +1,8 @@
 """How the file descriptors of the process are shared between clients and sources.
 
 An eighth of the limit, 32 at least, is for neither: log files, listening ports, the operator's
-port, spooled bodies, and clients that are turned away. Each side always has a quarter of the rest.
-Sources have half of it at most, clients whatever sources don't use.
+port, spooled bodies, pipes, and clients that are turned away. Each side always has a quarter of the
+rest. Sources have half of it at most, clients whatever sources don't use.
 """
 
 from __future__ import annotations
@@ -15,6 +15,11 @@ IDLE = 1024
 def usable(limit: int) -> int:
     """The descriptors for connections, of a process that may have `limit` open."""
     return max(4, limit - max(RESERVE, limit // 8))
+
+
+def most_pipes(limit: int) -> int:
+    """Return how many pipes there may be, of two descriptors each: half of what is kept free."""
+    return (limit - usable(limit)) // 4
 
 
 def least_for_each(limit: int) -> int:
@@ -34,8 +39,8 @@ def most_for_clients(limit: int, sources: int) -> int:
 
 
 def most_accepted(limit: int, sources: int) -> int:
-    """The same with clients that are being turned away, for whom half of what is kept free is."""
-    return most_for_clients(limit, sources) + (limit - usable(limit)) // 2
+    """The same with clients that are being turned away, who get a quarter of what is kept free."""
+    return most_for_clients(limit, sources) + (limit - usable(limit)) // 4
 
 
 def most_idle(sources: int) -> int:

@@ -19,7 +19,7 @@ from twisted.application.service import IService
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from aprp.config import ConfigFaults, Fault, Loaded, Settings, find, load
+from aprp.config import ConfigFaults, DataPlane, Fault, Loaded, Settings, find, load
 from aprp.daemon.certificates import CannotUse, Certificates
 from aprp.daemon.commands import Commands
 from aprp.daemon.control import ControlFactory, socket_of
@@ -89,6 +89,7 @@ class Daemon(Process):
         self._tallies = Tallies()
         self._bandwidths = Bandwidths(reactor)
         self._agent = Agent(reactor)
+        self._agent.pipes.enabled = settings.data_plane is DataPlane.AUTO
         self._shared = SharedResources(self._agent, reactor, settings.memory)
         self._checks = HealthChecks(self._shared, reactor)
         self._signals: StopSignals | None = None
@@ -223,6 +224,7 @@ class Daemon(Process):
         self._logs.adopt(logs)
         self._access = self._access_log()
         self._shared.limit_memory(settings.memory)
+        self._agent.pipes.enabled = settings.data_plane is DataPlane.AUTO
         self._site.change_routes(tree)
         self._check_sources(checks)
         self._site.change_clients(settings)

@@ -78,6 +78,27 @@ class Inflow(Protocol):
         ...
 
 
+@runtime_checkable
+class SocketSink(Protocol):
+    """A consumer that ends in a socket, into which the kernel may move bytes by itself."""
+
+    def outlet(self, n: int) -> Any:
+        """Return the transport that takes the next `n` bytes; None where they must be written."""
+        ...
+
+    def passed(self, n: int) -> None:
+        """Count bytes that the outlet got."""
+        ...
+
+    def pauseProducing(self) -> None:
+        """Take note that the outlet is full."""
+        ...
+
+    def resumeProducing(self) -> None:
+        """Take note that the outlet has sent everything."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class SourceRequest:
     """One request as it goes out. `target` and the fields' bytes are sent as they stand here.

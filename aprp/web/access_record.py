@@ -48,6 +48,7 @@ class AccessRecord:
     first_byte: float | None = None  # seconds until the answer began
     longest_gap: float | None = None  # seconds for which the client had to wait within the body
     sources: tuple[tuple[str, int], ...] = ()  # bytes that came from each
+    spliced: int = 0  # bytes of the body that the kernel moved
 
     @property
     def ending(self) -> str:
@@ -101,6 +102,7 @@ def record_of(request: ProxyRequest, now: float) -> AccessRecord:
         longest_gap=request.longest_gap,
         sources=request.sources,
         duplicates=request.duplicates,
+        spliced=request.spliced,
     )
 
 

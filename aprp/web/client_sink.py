@@ -41,12 +41,24 @@ class ClientSink:
             self._request.longest_gap = self._longest_gap
 
     def write(self, data: bytes) -> None:
+        self._note_gap()
+        self._request.write(data)
+
+    def outlet(self, n: int) -> Any:
+        """Return the client's transport if it may get the next `n` bytes from the kernel."""
+        return self._request.transport if self._request.takes_unframed(n) else None
+
+    def passed(self, n: int) -> None:
+        """Count bytes that the kernel moved."""
+        self._note_gap()
+        self._request.passed(n)
+
+    def _note_gap(self) -> None:
         since = self._waiting_since
         if since is not None:
             now = self._waiting_since = self._clock.seconds()
             if now - since > self._longest_gap:
                 self._longest_gap = now - since
-        self._request.write(data)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         self._producer = producer

@@ -65,6 +65,8 @@ class ProxyRequest(SpooledRequest):
         self.upstream: str | None = None
         self.resumes = 0
         self.duplicates = 0
+        self.spliced = 0
+        """Bytes of the body that the kernel moved."""
         self.sources: tuple[tuple[str, int], ...] = ()
         """The bytes that came from each source, once the request has ended."""
         self.transfer: Transfer | None = None
@@ -193,6 +195,18 @@ class ProxyRequest(SpooledRequest):
                 transfer=self.id,
             )
             self.cut()
+
+    def takes_unframed(self, n: int) -> bool:
+        """Whether the next `n` bytes of the body go out as they are."""
+        plain = not (self._disconnected or self._bodiless or self.finished or self.chunked)
+        return plain and self._owed is not None and n <= self._owed
+
+    def passed(self, n: int) -> None:
+        """Count bytes of the body that the kernel moved to the client's connection."""
+        self.sentLength += n
+        self.spliced += n
+        if self._owed is not None:
+            self._owed -= n
 
     def interim(self, status: int, fields: Fields, reason: bytes) -> None:
         """Send a 1xx ahead of the answer (RFC 9110 section 15.2); HTTP/1.0 knows none.

@@ -65,11 +65,13 @@ class Proxy(Listening):
         limits: Limits | None = None,
         path: str = "/",
         context: Any = None,
+        spliced: bool = True,
         **route: Any,
     ) -> None:
         one = UpstreamRoute(path=path, upstream=Url.parse(upstream), **route)
         settings = Settings(listen=("tcp:0",), routes=(one,))
         self.agent = Agent(reactor)
+        self.agent.pipes.enabled = spliced
         self.site = make_site(settings, self.agent, observe, reactor, limits)
         super().__init__(self.site, context)
 
@@ -82,6 +84,8 @@ class ProxyCase(TestCase):
     """Gives each test upstreams, proxies and clients, and ends them with it."""
 
     timeout = 60
+    spliced = True
+    """Whether the kernel may move bytes in the proxies."""
 
     def setUp(self) -> None:
         self.records: list[AccessRecord] = []
@@ -121,7 +125,7 @@ class ProxyCase(TestCase):
         **route: Any,
     ) -> int:
         """The port of a proxy with one route."""
-        proxy = Proxy(upstream, self.records.append, limits, path, context, **route)
+        proxy = Proxy(upstream, self.records.append, limits, path, context, self.spliced, **route)
         self.agent, self.proxy_site = proxy.agent, proxy.site
         return self._until_the_end(proxy).port
 

@@ -64,6 +64,12 @@ class LengthDecoder:
         self.done = self._left == 0
         return [data] if data else []
 
+    def skip(self, count: int) -> None:
+        """Take note of body bytes that went another way, no more than there are."""
+        if self._left is not None:
+            self._left -= count
+            self.done = self._left == 0
+
 
 class ChunkedDecoder:
     """The chunked coding. `strict` takes no spaces or extensions that the grammar doesn't have.

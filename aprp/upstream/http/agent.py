@@ -31,6 +31,7 @@ from aprp.upstream.http.dialing import Wrap, dial, dial_unix
 from aprp.upstream.http.idle import IdleConnections
 from aprp.upstream.http.names import Addresses, Names, SystemNames
 from aprp.upstream.http.tls import client_options
+from aprp.upstream.splice.pipes import Pipes
 from aprp.upstream.tally import UNCOUNTED, SourceTally
 
 IDLE_SECONDS = 55.0
@@ -54,6 +55,7 @@ class Agent:
         self.names = names or SystemNames(reactor)
         self.descriptors = descriptors or Descriptors(reactor)
         self.descriptors.sources = lambda: self.connections
+        self.pipes = Pipes(lambda: self.descriptors.most_pipes)
         self._reactor = reactor
         self._idle = IdleConnections()
         self._files = FileAgent(reactor)
@@ -117,6 +119,7 @@ class Agent:
         gone = DeferredList(list(self._open.values()))
         for connection in list(self._open):
             connection.abandon()
+        self.pipes.close()
         done: Deferred[None] = Deferred()
         gone.addCallback(lambda _: done.callback(None))
         return done
@@ -209,7 +212,7 @@ class Agent:
             if (gone := self._open.pop(connection, None)) is not None:
                 gone.callback(None)
 
-        connection = Connection(self._reactor, str(origin), released, lost)
+        connection = Connection(self._reactor, str(origin), released, lost, self.pipes)
         self._open[connection] = Deferred()
         return connection
 

@@ -11,7 +11,7 @@ request says so with `Connection: close`, after which an origin must not read on
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
@@ -22,7 +22,7 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
-from aprp.core.http.framing import Decoder, decoder_for
+from aprp.core.http.framing import Decoder, LengthDecoder, decoder_for
 from aprp.core.http.heads import (
     Framing,
     MalformedMessage,
@@ -45,6 +45,8 @@ from aprp.upstream.http.http1_exchange import Http1Exchange
 from aprp.upstream.http.response_heads import Heads, NotHttp
 from aprp.upstream.http.sending import send_body, send_head, send_inflow
 from aprp.upstream.http.wire import Wire
+from aprp.upstream.splice.pipes import Pipes
+from aprp.upstream.splice.splice import Splice, has_more, splice_between
 from aprp.upstream.watchdog import Watchdog
 
 FRESH = 1.0
@@ -64,8 +66,10 @@ class Connection(Wire):
         where: str,
         released: Callable[[Connection], None],
         lost: Callable[[Connection], None],
+        pipes: Pipes | None = None,
     ) -> None:
         super().__init__(clock, where)
+        self._pipes = pipes
         self.served = 0
         self.kept = False
         self._released = released
@@ -241,6 +245,24 @@ class Connection(Wire):
             self._body_complete(pieces, decoder.rest)
         else:
             exchange.received(pieces)
+            self._read_if_hungry()
+
+    def splice_into(self, outlet: Any, exchange: Http1Exchange) -> Splice | None:
+        """Begin to move the body into a transport without reading it; None where that can't be."""
+        if self._pipes is None or not isinstance(self._decoder, LengthDecoder):
+            return None
+        return splice_between(self.transport, outlet, self._pipes, exchange)
+
+    def spliced(self, count: int) -> None:
+        """Take note of body bytes that were moved."""
+        exchange, decoder = self._exchange, self._decoder
+        assert exchange is not None and isinstance(decoder, LengthDecoder)
+        decoder.skip(count)
+        if decoder.done:
+            self._reusable = self._reusable and not has_more(self.transport)
+            self._body_complete([], b"")
+        else:
+            exchange.received([])
             self._read_if_hungry()
 
     def _read_if_hungry(self) -> None:

@@ -14,6 +14,7 @@ from aprp.core.descriptors import (
     most_for_clients,
     most_for_sources,
     most_idle,
+    most_pipes,
 )
 
 UNLIMITED = 1 << 20
@@ -57,6 +58,10 @@ class Descriptors:
     @property
     def most_idle(self) -> int:
         return most_idle(self.most_for_sources)
+
+    @property
+    def most_pipes(self) -> int:
+        return most_pipes(self.limit)
 
     def note_reached(self, side: str) -> None:
         """Count a connection that was refused for want of descriptors, and say so now and then."""

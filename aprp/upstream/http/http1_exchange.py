@@ -1,13 +1,14 @@
 """The answer to one request over HTTP/1.1, and how its body moves into a consumer.
 
 Nothing is read ahead of the consumer but what one read of the socket brings: while no pump runs, or
-the consumer has paused, the socket isn't read.
+the consumer has paused, the socket isn't read. Where the consumer ends in a socket, the kernel
+moves the bytes if it can.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Protocol
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer, IPushProducer
@@ -15,8 +16,12 @@ from zope.interface import implementer
 
 from aprp.core.http.heads import Framing, ResponseHead
 from aprp.upstream.errors import BodyBroken
-from aprp.upstream.exchange import Inflow, Timings
+from aprp.upstream.exchange import Inflow, SocketSink, Timings
+from aprp.upstream.splice.splice import Splice
 from aprp.upstream.tally import SourceTally
+
+WORTH_SPLICING = 131072
+"""Bytes; so few are copied, since a splice takes longer to begin."""
 
 
 class Served(Protocol):
@@ -25,6 +30,8 @@ class Served(Protocol):
     kept: bool
     """Whether it was open, and idle, before the request was made."""
 
+    def splice_into(self, outlet: Any, exchange: Http1Exchange) -> Splice | None: ...
+    def spliced(self, count: int) -> None: ...
     def read_on(self) -> None: ...
     def read_no_more(self) -> None: ...
     def abandon(self) -> None: ...
@@ -59,6 +66,8 @@ class Http1Exchange:
         self._start = 0
         self._pumped: Deferred[int] | None = None
         self._paused = False
+        self._socket_sink: SocketSink | None = None
+        self._splice: Splice | None = None
 
     def pump(self, sink: IConsumer, n: int | None = None) -> Deferred[int]:
         assert self._pumped is None, "one pump at a time"
@@ -66,11 +75,24 @@ class Http1Exchange:
         self._sink, self._paused, self._pumped = sink, False, pumped
         self._start = self.moved
         self._goal = None if n is None else self.moved + n
+        if self.left >= WORTH_SPLICING and isinstance(sink, SocketSink):
+            self._socket_sink = sink
         sink.registerProducer(self, True)
         self._flush()
-        if self._pumped is not None and self._connection is not None:
-            self._connection.read_on()
+        self._read_on()
         return pumped
+
+    def _read_on(self) -> None:
+        """Read more, or have the kernel move it, if a pump wants it."""
+        if not self.hungry or self._connection is None:
+            return
+        if self._socket_sink is not None and self._splice is None and not self._held:
+            outlet = self._socket_sink.outlet(self.left)
+            if outlet is not None:
+                self._splice = self._connection.splice_into(outlet, self)
+            if self._splice is None:
+                self._socket_sink = None
+        self._connection.read_on()
 
     def send_on(self, inflow: Inflow) -> Deferred[None]:
         if self._connection is None:
@@ -85,12 +107,15 @@ class Http1Exchange:
     def abort(self) -> None:
         connection, self._connection = self._connection, None
         self._held.clear()
+        splice, self._splice = self._splice, None
+        if splice is not None:
+            splice.abandon()
         if connection is not None:
             self.failed(BodyBroken("", "stopped by the proxy itself"))
             connection.abandon()
 
     def _cancelled(self) -> None:
-        sink, self._sink, self._pumped = self._sink, None, None
+        sink, self._sink, self._socket_sink, self._pumped = self._sink, None, None, None
         if sink is not None:
             sink.unregisterProducer()
         self.abort()
@@ -113,12 +138,14 @@ class Http1Exchange:
 
     def ended(self, pieces: list[bytes]) -> None:
         """Take the last pieces of the body: the connection is no longer this exchange's."""
+        self._end_splice()
         self._connection = None
         self._ended = True
         self._held.extend(pieces)
         self._flush()
 
     def failed(self, error: Exception) -> None:
+        self._end_splice()
         self._connection = None
         if self._error is None and not self._ended:
             self._error = error
@@ -149,13 +176,45 @@ class Http1Exchange:
 
     def _finish_pump(self) -> None:
         pumped, self._pumped = self._pumped, None
-        sink, self._sink = self._sink, None
+        sink, self._sink, self._socket_sink = self._sink, None, None
         assert pumped is not None and sink is not None
+        self._end_splice()
         sink.unregisterProducer()
         if self._error is not None and self.moved != self._goal:
             pumped.errback(self._error)
         else:
             pumped.callback(self.moved - self._start)
+
+    # What a splice says.
+
+    @property
+    def left(self) -> int:
+        """Bytes that the pump has still to move; 0 where only the body's end will tell."""
+        ends = [each for each in (self._goal, self.length) if each is not None]
+        return min(ends, default=self.moved) - self.moved
+
+    def spliced(self, count: int) -> None:
+        self.moved += count
+        self._tally.received += count
+        if self._socket_sink is not None:
+            self._socket_sink.passed(count)
+        if self.moved == self._goal:
+            self._end_splice()
+        if self._connection is not None:
+            self._connection.spliced(count)
+
+    def receiver_full(self) -> None:
+        if self._socket_sink is not None:
+            self._socket_sink.pauseProducing()
+
+    def receiver_ready(self) -> None:
+        if self._socket_sink is not None:
+            self._socket_sink.resumeProducing()
+
+    def _end_splice(self) -> None:
+        splice, self._splice = self._splice, None
+        if splice is not None:
+            splice.end()
 
     # What the consumer says.
 
@@ -167,8 +226,7 @@ class Http1Exchange:
     def resumeProducing(self) -> None:
         self._paused = False
         self._flush()
-        if self.hungry and self._connection is not None:
-            self._connection.read_on()
+        self._read_on()
 
     def stopProducing(self) -> None:
         self.abort()

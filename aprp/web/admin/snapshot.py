@@ -95,6 +95,7 @@ def _brief(request: ProxyRequest, rate: int) -> dict[str, Any]:
         "status": request.code if request.startedWriting else None,
         "seconds": round(time() - request.arrived, 1),
         "sent": request.sentLength,
+        "spliced": request.spliced,
         "total": total,
         "bytes_per_second": rate,
     }

@@ -144,6 +144,7 @@ function fillTransfer(card, one) {
   if (one.near) drawMap(p.near, one.near, one.position, tints, true);
   const said = [size(one.sent) + (total ? " of " + size(total) + ", " +
     Math.floor(100 * one.sent / total) + "%" : "")];
+  if (one.spliced) said.push("moved by the kernel");
   if (one.near) {
     said.push(size(one.waiting) + " waiting", "window " + size(one.window));
     if (one.duplicates) said.push(size(one.duplicates) + " twice");
