@@ -13,7 +13,7 @@ IDLE = 1024
 
 
 def usable(limit: int) -> int:
-    """The descriptors for connections, of a process that may have `limit` open."""
+    """Return how many descriptors connections may use, of a process that may open `limit`."""
     return max(4, limit - max(RESERVE, limit // 8))
 
 
@@ -23,7 +23,7 @@ def most_pipes(limit: int) -> int:
 
 
 def least_for_each(limit: int) -> int:
-    """The connections that sources can count on, and that clients can."""
+    """Return how many connections sources can count on, and clients too."""
     return usable(limit) // 4
 
 
@@ -39,7 +39,9 @@ def most_for_clients(limit: int, sources: int) -> int:
 
 
 def most_accepted(limit: int, sources: int) -> int:
-    """The same with clients that are being turned away, who get a quarter of what is kept free."""
+    """Return how many client connections to accept, including those to refuse, which may use a
+    quarter of the reserve.
+    """
     return most_for_clients(limit, sources) + (limit - usable(limit)) // 4
 
 

@@ -89,7 +89,7 @@ class FairShare:
         return self._limit.wait(0, now) if self._waiting else None
 
     def next(self, now: float) -> Hashable | None:
-        """Return whose turn it is, who no longer waits then; None where it's nobody's yet."""
+        """Remove and return the writer whose turn it is, or None if it is nobody's yet."""
         if self._limit.wait(0, now) > 0:
             return None
         while self._queue:
@@ -101,7 +101,9 @@ class FairShare:
         return None
 
     def _standing(self, who: Hashable) -> int:
-        """Return what it counts as having been served: those who come or rest catch up."""
+        """Return the bytes that a writer counts as served: one that is new or has rested starts
+        level with the others.
+        """
         return max(self._level, self._served.get(who, 0))
 
 

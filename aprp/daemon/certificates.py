@@ -1,7 +1,8 @@
-"""Certificates for TLS listeners: one for each name (SNI), read again when their files change.
+"""Certificates for TLS listeners: one for each name (SNI), reloaded when their files change.
 
 TLS 1.2 and 1.3 only, with forward secrecy and authenticated ciphers. A connection keeps the
-certificate that it began with; files that can't be used any more leave those in place that were.
+certificate that it began with. If the files become unusable, the certificates loaded before stay
+in use.
 """
 
 from __future__ import annotations

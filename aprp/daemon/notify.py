@@ -1,4 +1,4 @@
-"""Telling the service manager how we are: systemd's notification protocol, sd_notify(3).
+"""Report the daemon's state to the service manager: systemd's notification protocol, sd_notify(3).
 
 Without ``NOTIFY_SOCKET`` in the environment nothing is sent. A message that can't be sent is
 dropped: a daemon serves whether or not anyone hears that it does.

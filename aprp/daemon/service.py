@@ -1,10 +1,10 @@
 """The daemon: listening ports, the admin port and the logs around the proxy, as one service.
 
-What can be wrong is told before anything is served, in plain words and with exit status 1: faults
-of the configuration, files that can't be opened, ports that can't be had. SIGHUP reloads the
-configuration and opens the log files anew (`aprp.daemon.reload`). To stop, the ports of clients are
-closed first, then clients that are still being served are cut, when they have had the time that
-the settings give or at a second signal, then the admin port and connections to sources.
+Everything that can be wrong is reported before anything is served, in plain words and with exit
+status 1: faults of the configuration, files that can't be opened, ports that can't be listened on.
+SIGHUP reloads the configuration and reopens the log files (`aprp.daemon.reload`). To stop, the
+daemon closes the ports for clients, cuts clients that are still being served when `stop_timeout`
+is over or at a second signal, and closes the admin port and the connections to sources last.
 """
 
 from __future__ import annotations
@@ -57,16 +57,16 @@ OTHER_PORT = "end what holds the port, or choose another with --port"
 
 
 class Daemon(Process):
-    """All of aprp for these settings. Making it and starting it raise `CannotServe`.
+    """The whole daemon for these settings. Creating and starting it raise `CannotServe`.
 
-    `logs` opens the logs as settings have them. `path` is the file that a reload reads, None where
-    there is none. `advice` is said where a port can't be had. Warnings are logged once it serves.
-    The ports for clients are opened by `sockets`, if that isn't the reactor.
+    `logs` opens the logs of the settings. `path` is the file that a reload reads, or None.
+    `advice` is logged if a port can't be opened, `warnings` once the daemon serves. `sockets`
+    opens the ports for clients, if that isn't the reactor.
     """
 
     _log = Logger()
     stop_signals: ClassVar[tuple[int, ...]] = (signal.SIGTERM, signal.SIGINT)
-    """What is taken for a signal to stop."""
+    """The signals that stop the daemon."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The files that the demonstration's mirrors have, and what a request for one is answered with.
+"""The files that the demonstration's mirrors have, and the responses to requests for them.
 
 Conditions come before ranges (RFC 9110 section 13.2.2). One range is answered with that part;
 several are answered with the whole file, as section 14.2 allows.

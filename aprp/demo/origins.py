@@ -1,4 +1,4 @@
-"""Mirrors on loopback that send no faster than they are told to.
+"""Mirrors on loopback that send at limited rates.
 
 Each is a small HTTP server of its own on a free port. Its speed is a token bucket that all of
 its connections share, as they would share a line.

@@ -96,7 +96,7 @@ def _renew() -> None:
 
 @contextmanager
 def _as_crochet_expects() -> Iterator[None]:
-    """What crochet looks at when it is imported, as it isn't in a child.
+    """Give crochet what it looks at when it is imported, which a forked child lacks.
 
     It knows the main thread by its class, which a thread that forked lacks; and it begins to log,
     which may be done but once, so that here an observer is added instead.

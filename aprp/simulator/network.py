@@ -1,4 +1,4 @@
-"""What simulated transfers share: the clock, the arbiter, the mirrors and the connections to them.
+"""The clock, the arbiter, the mirrors and the connections that simulated transfers share.
 
 Events lie on one heap, in order of time and then of their coming; the same seed gives the same run.
 """

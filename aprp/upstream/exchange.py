@@ -1,4 +1,4 @@
-"""The seam to sources: a request, and the exchange that answers it.
+"""The interface to sources: a request, and the exchange that answers it.
 
 An exchange is a response whose head is there and whose body waits to be moved: `pump` moves its
 next bytes into a consumer, with the consumer's back-pressure going all the way to the source's

@@ -52,12 +52,12 @@ class AccessRecord:
 
     @property
     def ending(self) -> str:
-        """Two characters in the spirit of HAProxy's termination state: who ended it, and when.
+        """Who ended the request and when, in two characters like HAProxy's termination state.
 
-        Who: ``-`` no one, it is whole; ``C`` the client, ``c`` its silence; ``S`` an upstream or
-        source, ``s`` its silence; ``P`` the proxy's rules; ``K`` the proxy as it stopped; ``I`` a
-        fault of the proxy. When: ``R`` while the request came, ``H`` before the head of the
-        answer was sent, ``D`` in the body, ``-`` at the end.
+        Who: ``-`` nobody, it is complete; ``C`` the client, ``c`` its silence; ``S`` an upstream
+        or source, ``s`` its silence; ``P`` the proxy's rules; ``K`` the proxy as it stopped; ``I``
+        an internal error. When: ``R`` while the request was received, ``H`` before the head of the
+        response was sent, ``D`` in the body, ``-`` at the end.
         """
         if self.ended == "complete":
             return "--"

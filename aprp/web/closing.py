@@ -125,7 +125,7 @@ class ClosingChannel(HTTPChannel):
         self._watchdog.expect(self.limits.linger_seconds)
 
     def end_by_close(self) -> None:
-        """A body begins whose end is the close of the connection.
+        """Begin a body that ends with the connection.
 
         Until all of it was handed to the kernel, anything that closes the connection resets it,
         the end of the process included.

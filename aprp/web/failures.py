@@ -1,4 +1,4 @@
-"""The one place where what went wrong becomes a status, a sentence and a Proxy-Status field.
+"""Turn errors into statuses, sentences and Proxy-Status fields; the one place that does.
 
 Clients are told what happened and not where: the names and addresses of upstreams are the
 operator's affair, as with other proxies. A client that named the sources itself reads the names

@@ -1,4 +1,4 @@
-"""Requests that come back to the process that sent them: known by its name in Via, and refused.
+"""Detect and refuse requests that come back to the daemon that sent them, by its name in Via.
 
 Every request to an upstream or a source has the name of this process at the end of its Via field
 (RFC 9110 section 7.6.3), which every proxy on the way has to pass on.

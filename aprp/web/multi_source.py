@@ -1,4 +1,4 @@
-"""The multi-source proxy: one file from several mirrors, handed on in order as one answer.
+"""The multi-source proxy: one file from several mirrors, sent in order as one response.
 
 There is no request to find out what the file is: the first block's answer tells, and its bytes
 flow on as they come. Only where no body is to come (HEAD, a client that asks whether its copy is
@@ -212,10 +212,10 @@ def locations_of(route: SourcesRoute, path: bytes, query: bytes) -> tuple[FileLo
 
 
 def file_url(base: Url, path: bytes, query: bytes) -> Url:
-    """The URL of the file at `path` below `base`, byte for byte.
+    """Return the URL of the file at `path` below `base`, byte for byte.
 
-    A base that doesn't end in a slash may be that of a single file: it's meant where no path
-    follows the route's own, or the file's own name.
+    A base that doesn't end in a slash may be the URL of a single file. It is used as it is if no
+    path follows the route's own, or only the file's own name.
     """
     rest = path.decode("ascii")
     single = not base.path.endswith("/") and rest in ("", "/", base.path[base.path.rindex("/") :])

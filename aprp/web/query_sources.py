@@ -1,4 +1,4 @@
-"""The sources that a client names itself: ``/proxy?host=URL,URL`` taken apart and judged.
+"""Parse and check the sources that a client names itself: ``/proxy?host=URL,URL``.
 
 - The parameter may stand several times, and each value may list several URLs between commas.
 - A URL that stands plainly (``http://...``) is taken as it is; one that is percent-encoded is

@@ -1,7 +1,7 @@
-"""One request of a client, and the calls by which every answer is begun and ended.
+"""One request of a client, and the calls that begin and end every response.
 
-Ending is one of two: `finish`, for a body that is whole, and `cut`, which closes so that the
-client can tell that it isn't.
+A response ends in one of two ways: `finish`, for a complete body, and `cut`, which closes the
+connection so that the client can tell that the body is incomplete.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class ProxyRequest(SpooledRequest):
         return self.code == 101
 
     def begin(self, status: int, fields: Fields, reason: bytes = b"") -> None:
-        """Send the head of the answer; the body's bytes follow by `write`.
+        """Send the head of the response; the body's bytes follow by `write`.
 
         Without a `reason` the status has its usual phrase. What frames the body and keeps or
         closes the connection is added here (RFC 9112 sections 6 and 9).
@@ -253,7 +253,7 @@ class ProxyRequest(SpooledRequest):
             self.answer(failure)
 
     def cut(self, stuck: bool = False) -> None:
-        """Close the connection so that the client knows its answer isn't whole.
+        """Close the connection so that the client knows that its response is incomplete.
 
         A body with a length or in chunks lacks its end; one whose end is the close itself is ended
         by a reset instead of a FIN. A `stuck` client isn't waited for.

@@ -1,4 +1,4 @@
-"""What a request has to look like, rule by rule, and what one may cost.
+"""The rules for requests: what one must look like, and what it may cost.
 
 The sections are those of RFC 9112 unless another is named. Each rule is a function of the head;
 what it refuses it raises as a `Refusal`. `aprp.web.channel` applies them.

@@ -1,4 +1,4 @@
-"""The reverse proxy: one upstream, whose answers are checked, sliced and resumed.
+"""The reverse proxy: one upstream, whose responses are checked, sliced and resumed.
 
 GET and HEAD go by the plan of `aprp.core.http.answer_plan`; everything else is handed on as it is.
 """

@@ -162,7 +162,7 @@ def make_site(
     tallies: Tallies | None = None,
     bandwidths: Bandwidths | None = None,
 ) -> ProxySite:
-    """The site that serves the routes of the settings.
+    """Return the site that serves the routes of the settings.
 
     `listening` says which ports are its own; `shared` is what its transfers share, `tallies` what
     is counted and `bandwidths` what routes may send, if others look at them too.

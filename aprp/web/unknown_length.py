@@ -1,4 +1,4 @@
-"""A file whose length no source declares: relayed from one response, as it comes.
+"""Relay a file whose length no source declares, from one response.
 
 A single range with both ends is cut out of it if it's short enough to be held until its last byte
 is known to exist: a 206 must not promise what doesn't come. Any other range in the Range field is

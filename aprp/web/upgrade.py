@@ -1,4 +1,4 @@
-"""Upgraded connections: what a client and an upstream send each other after a 101.
+"""Relay upgraded connections: what a client and an upstream send each other after a 101.
 
 The bytes are passed on as they are, each side paced by the other. The connection ends when either
 side closes it, when nothing has come from both for the route's `upgrade_idle_timeout`, or when the
@@ -25,7 +25,7 @@ ONLY_HERE = frozenset((b"range", b"if-range"))
 
 
 def requested_upgrade(request: ProxyRequest, protocols: tuple[bytes, ...]) -> Offer | None:
-    """Return the upgrade that the client asks for, of those protocols; raises Refusal.
+    """Return the upgrade that the client requests, among those protocols; raise Refusal.
 
     The client's connection isn't used for other requests afterwards, whatever the answer is: who
     expects a 101 may have sent more than a request.

@@ -109,7 +109,7 @@ def refused_address(address: Address, allow: Iterable[Network] = ()) -> str | No
 
 
 def parse_address(text: str) -> Address | None:
-    """An address as a resolver writes it (a zone is dropped); None where it is none."""
+    """Return an address as a resolver writes it (a zone is dropped), or None if it isn't one."""
     try:
         return ip_address(text.partition("%")[0])
     except ValueError:

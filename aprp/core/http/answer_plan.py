@@ -1,4 +1,4 @@
-"""From what a client asked and what an upstream answered: what the client is to get.
+"""Plan the response to a client, from what it requested and what the upstream answered.
 
 Pure. `wanted` says which range to ask the upstream for, `decide` makes the plan. The rules, in
 this order: an answer that can't be what was asked for is refused; preconditions come before
@@ -25,7 +25,7 @@ from aprp.core.http.validators import IfRange, Validators, is_conditional, preco
 
 @dataclass(frozen=True, slots=True)
 class RequestedRange:
-    """A GET or HEAD, as far as it decides which bytes are meant.
+    """A GET or HEAD, as far as it says which bytes are meant.
 
     `header` holds the specs of a Range that is to be obeyed, None where there is none or it is
     ignored; `path` the range asked in the path. `fields` are looked at for preconditions.
@@ -39,12 +39,13 @@ class RequestedRange:
 
     @property
     def wanted(self) -> Spec | None:
-        """The range to ask an upstream for; None: the whole, or a HEAD."""
+        """The range to request from an upstream; None means the whole file, or a HEAD."""
         return None if self.head else self.probe
 
     @property
     def probe(self) -> Spec | None:
-        """The range whose answer tells the length, for a HEAD too; None: no range is asked.
+        """The range whose response tells the length, for a HEAD too; None if no range is
+        requested.
 
         What no file satisfies isn't sent, since many servers misread it: one byte will tell.
         """
@@ -61,7 +62,7 @@ class RequestedRange:
 
 @dataclass(frozen=True, slots=True)
 class ResponseSummary:
-    """An upstream's answer, as far as it decides. `length` is its Content-Length."""
+    """What the plan needs of an upstream's response. `length` is its Content-Length."""
 
     status: int
     length: int | None
@@ -71,19 +72,19 @@ class ResponseSummary:
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """Hand the answer on as it is."""
+    """Relay the response as it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """200 with all of the file; `complete` is its length where known."""
+    """Respond 200 with the whole file; `complete` is its length, if known."""
 
     complete: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """206 with one range. `complete` is None where the upstream doesn't know it."""
+    """Respond 206 with one range. `complete` is None if the upstream doesn't know it."""
 
     range: Range
     complete: int | None
@@ -91,7 +92,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """206 with several ranges, in the requested order."""
+    """Respond 206 with several ranges, in the requested order."""
 
     ranges: tuple[Range, ...]
     complete: int
@@ -99,14 +100,16 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Conditional:
-    """304 or 412, by a precondition."""
+    """Respond 304 or 412, by a precondition."""
 
     status: int
 
 
 @dataclass(frozen=True, slots=True)
 class Unsatisfiable:
-    """416; `complete` goes into its Content-Range, `reason` is a sentence where it isn't plain."""
+    """Respond 416; `complete` goes into its Content-Range, `reason` is a sentence if it isn't
+    obvious.
+    """
 
     complete: int | None
     reason: str | None = field(default=None, compare=False)
@@ -123,7 +126,7 @@ class AskAgain:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """The answer can't be trusted; `reason` says why."""
+    """Refuse the upstream's response, which can't be trusted; `reason` says why."""
 
     reason: str
 
@@ -132,7 +135,7 @@ Plan = Relay | Whole | Part | Parts | Conditional | Unsatisfiable | AskAgain | R
 
 
 def decide(asked: RequestedRange, sent: Spec | None, answer: ResponseSummary) -> Plan:
-    """The plan for an answer to a request that carried the range `sent` (None: no Range)."""
+    """Return the plan for the response to a request with the range `sent` (None: without Range)."""
     if answer.status == 206:
         return _after_part(asked, sent, answer)
     if answer.status == 200:
@@ -143,7 +146,7 @@ def decide(asked: RequestedRange, sent: Spec | None, answer: ResponseSummary) ->
 
 
 def plan_for(asked: RequestedRange, complete: int, current: Validators) -> Plan:
-    """The plan where every byte of the file can be had, and all is known of it."""
+    """Return the plan when all is known of the file and every byte of it is available."""
     answer = ResponseSummary(200, complete, current)
     conditional = _conditional(asked, answer)
     if conditional is not None:
@@ -266,7 +269,9 @@ def _whole_of_unknown(asked: RequestedRange, sent: Spec | None) -> Plan:
 
 
 def _after_unsatisfiable(asked: RequestedRange, sent: Spec, answer: ResponseSummary) -> Plan:
-    """A 416 shows no validators and may be mistaken: it stands where its length bears it out."""
+    """Plan the response to a 416. It shows no validators and may be wrong, so it is believed only
+    if its length confirms it.
+    """
     said = answer.content_range
     complete = said.complete if said is not None and said.range is None else None
     believed = complete is not None and sent.resolve(complete) is None

@@ -1,4 +1,4 @@
-"""Who a client is: its own address, or the one that proxies in front tell of it.
+"""The address of a client: its own, or the one reported by trusted proxies in front.
 
 A field that anyone can write is believed only from proxies that the operator lists. The chain in
 X-Forwarded-For is read from its end, where our own proxies have written: the first address that
@@ -28,7 +28,7 @@ def within(address: str, networks: Sequence[Network]) -> bool:
 
 
 def client_address(peer: str, fields: Fields, proxies: Sequence[Network]) -> str:
-    """The client's address, by the peer's and by X-Forwarded-For where the peer is trusted."""
+    """Return the client's address: the peer's, or by X-Forwarded-For if the peer is trusted."""
     address = peer
     for told in reversed(fields.tokens(b"x-forwarded-for")):
         if not within(address, proxies):

@@ -42,7 +42,9 @@ def allowed_origin(request: Fields, allowed: Collection[bytes]) -> bytes | None:
 
 
 def preflight_fields(request: Fields, allowed: Collection[bytes]) -> Fields:
-    """The fields of the answer to a preflight; without an allowed origin it permits nothing."""
+    """Return the fields of the response to a preflight; without an allowed origin it permits
+    nothing.
+    """
     lines: Pairs = ((b"Vary", b"Origin"),)
     origin = allowed_origin(request, allowed)
     if origin is not None:
@@ -56,7 +58,7 @@ def preflight_fields(request: Fields, allowed: Collection[bytes]) -> Fields:
 
 
 def with_cors(response: Fields, request: Fields, allowed: Collection[bytes]) -> Fields:
-    """A response's fields with ours in place of what the upstream says of other origins."""
+    """Return a response's fields with aprp's CORS fields in place of the upstream's."""
     kept = response.without(_OURS)
     if ANY not in allowed:
         kept = _vary_by_origin(kept)

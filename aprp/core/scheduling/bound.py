@@ -31,9 +31,12 @@ def least_time(size: float, sources: Sequence[tuple[float, float]], drain: float
 
 
 def water_level(size: float, lanes: Sequence[tuple[float, float]]) -> float:
-    """The least T with Σ rate · max(0, T − free) = size, for (rate, free) pairs; infinite without
-    any. With ``free`` the time at which a lane is done with what it has, that is when the rest
-    of a file can be done, and ``rate · (T − free)`` is each lane's share of it."""
+    """Return the least T with Σ rate · max(0, T − free) = size, for (rate, free) pairs; infinite
+    without any.
+
+    If ``free`` is when each lane finishes what it has, T is when the rest of a file can be
+    complete, and ``rate · (T − free)`` is each lane's share of it.
+    """
     total = weighted = 0.0
     level = inf
     for free, rate in sorted((free, rate) for rate, free in lanes if rate > 0):

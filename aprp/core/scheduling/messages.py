@@ -1,4 +1,4 @@
-"""What is said to the scheduler (events) and what it says back (actions).
+"""The messages to the scheduler (events) and from it (actions).
 
 Every message is a frozen value. Offsets and sizes are bytes of the file; a range is half-open,
 ``[start, stop)``; times are float seconds on the caller's one clock. A source is named by a

@@ -65,7 +65,11 @@ class Meter:
 
 
 class Rating:
-    """One source.
+    """The rating of one source. ``latency`` and its mean ``deviation`` are seconds on a warm
+    connection, ``connect`` the additional seconds on a cold one; ``warm`` counts the connections
+    believed idle in the pool; ``failures`` those in a row; ``parking`` says for which files it is
+    left alone; ``lanes`` is how many connections at once make it faster; ``swing`` is the part by
+    which the rate deviates, on average, within a few hundredths of a second.
 
     ``latency`` and its mean ``deviation`` are seconds on a warm connection, ``connect`` seconds on
     top of it on a cold one; ``warm`` counts the connections believed idle in the pool;
@@ -121,9 +125,10 @@ class Rating:
             self._reconsider()
 
     def answered(self, seconds: float, connect: float | None, *, busy: bool = False) -> None:
-        """A response head came ``seconds`` after its request, ``connect`` of which went into
-        connecting (None: the connection was reused); ``busy`` tells whether the source was
-        sending us something else meanwhile, behind which it may have had to wait."""
+        """Record a response head that came ``seconds`` after its request, ``connect`` of which
+        were spent on connecting (None: the connection was reused); ``busy`` says whether the
+        source was sending another body meanwhile, behind which the head may have waited.
+        """
         if connect is not None:
             self.connected(connect)
         self.failures = 0

@@ -1,4 +1,4 @@
-"""What several workers answer, as one answer of the daemon. Pure.
+"""Merge the answers of several workers into one answer of the daemon. Pure.
 
 Counts are added up; so are rates, since each byte is counted by one worker. Of the state of a
 source, which every worker judges by its own requests, the worst is shown.

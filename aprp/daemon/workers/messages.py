@@ -1,4 +1,4 @@
-"""What parent and worker say to each other: lines of JSON over a pair of unix sockets.
+"""The messages between parent and worker: lines of JSON over a pair of unix sockets.
 
 The parent requests, ``{"id": 7, "command": "status", "arguments": []}``, and the worker answers,
 ``{"id": 7, "ok": true, "result": ...}`` or ``{"id": 7, "ok": false, "error": "..."}``. Listening

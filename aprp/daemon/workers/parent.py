@@ -1,8 +1,8 @@
 """The parent of several workers: it opens the ports, and serves no client itself.
 
-It has what there is one of: the sockets, the log files, the admin port, the control socket, the
-signals, and the word with the service manager. A reload is validated here first, and what the
-workers then make of it is undone in all of them if one can't.
+It owns what exists once: the sockets, the log files, the admin port, the control socket, the
+signals and the connection to the service manager. A reload is validated here first; if one worker
+can't carry it out, it is undone in all of them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The agent: every byte from a source comes through it. It keeps connections warm per origin.
+"""The agent, through which every byte from a source comes. It keeps idle connections per origin.
 
 `open` takes an idle connection or makes one; `connect` makes one ahead of its first request. A kept
 connection may have been closed by the source at the moment it is used: a request that may be sent
@@ -40,7 +40,7 @@ IDLE_PER_ORIGIN = 64
 
 
 class Agent:
-    """Connections to sources, over one reactor (TCP and time).
+    """The connections to sources, over one reactor (TCP and time).
 
     `names` knows the addresses of hosts, for whoever connects through this agent; `descriptors`
     says how many connections there may be.

@@ -29,7 +29,7 @@ def dial(
     factory: IProtocolFactory,
     wrap: Wrap = lambda endpoint: endpoint,
 ) -> Deferred[IProtocol]:
-    """Connect to one of the addresses, which are tried in turns of their families.
+    """Connect to one of the addresses, IPv6 and IPv4 in turns.
 
     The next is tried when one failed, and after a short while beside it; the first connection
     wins, and the other attempts end. Fails as the first of them did when all have failed.

@@ -1,4 +1,4 @@
-"""The guard before connections made for someone who isn't trusted.
+"""Check the places to connect to for someone who isn't trusted.
 
 A name is resolved once. Every address that it has is judged, and one that may not be reached
 refuses the whole name. The origin that comes out carries the judged addresses and is connected to
@@ -47,7 +47,8 @@ def nowhere() -> Iterable[tuple[str, int]]:
 
 
 class Guard:
-    """Turns URLs into origins that may be connected to.
+    """Turns URLs into origins that may be connected to. `allow` are networks that may be reached
+    though they aren't public; `listening` says where this process listens now.
 
     `allow` are networks that are open though they aren't public; `listening` says where this
     process listens at the time.

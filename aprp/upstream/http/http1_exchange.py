@@ -1,4 +1,4 @@
-"""The answer to one request over HTTP/1.1, and how its body moves into a consumer.
+"""The response to one request over HTTP/1.1, and how its body moves into a consumer.
 
 Nothing is read ahead of the consumer but what one read of the socket brings: while no pump runs, or
 the consumer has paused, the socket isn't read. Where the consumer ends in a socket, the kernel

@@ -7,10 +7,10 @@ from aprp.upstream.http.connection import Connection
 
 
 class IdleConnections:
-    """Idle connections of all origins, in the order in which they came to rest.
+    """Idle connections of all origins, in the order in which they became idle.
 
-    The one that came last to its origin is taken first; the one that has been idle longest, at
-    whatever origin, is given up first.
+    The one that came last to its origin is taken first; the one that has been idle longest, at any
+    origin, is closed first.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Names and their addresses.
+"""Look up the addresses of names with the system's own resolver.
 
 The system's own resolver is asked, so that /etc/hosts, search domains and whatever nsswitch.conf
 names hold here as everywhere on the machine. It blocks, and can't be stopped; so each lookup has a

@@ -1,4 +1,5 @@
-"""``/events``: what the page shows, once a second, as server-sent events (WHATWG HTML, 9.2).
+"""``/events``: the snapshots that the page shows, one a second, as server-sent events (WHATWG
+HTML, 9.2).
 
 One snapshot is made and serialised for all who look; while nobody does, none is. A viewer that
 doesn't take what was sent misses snapshots, and there are at most `MOST_VIEWERS`.

@@ -1,4 +1,4 @@
-"""The admin port: is it up, how do its sources do, what has it served.
+"""The admin port: health, state and metrics of the daemon, and the page.
 
 GET and HEAD only, but for the actions of the page, which are POST (`aprp.web.admin.actions`).
 

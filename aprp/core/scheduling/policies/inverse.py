@@ -8,7 +8,7 @@ from aprp.core.scheduling.state import TransferState
 
 
 class Inverse(BlockQueue):
-    """``inv``: the further ahead, the fewer blocks it delivered beside the best source.
+    """``inv``: the fewer blocks it has delivered compared with the best source, the further ahead.
 
     Position: most blocks any source delivered over those of this one, less one; all that is left
     for one that delivered none while another has.
