@@ -174,7 +174,7 @@ class TransferSettings(RouteSettings):
     duplicate: Annotated[Duplicate, Choice(Duplicate)] = Duplicate.ADAPTIVE
     """The algorithm that decides when a late block is also requested from another source."""
     duplicate_threshold: Annotated[int, Count(0, 100_000)] = 20
-    """For nibib and ibrc: how many later blocks must arrive before the next one is requested again."""
+    """For nibib and ibrc: how many later blocks may arrive before the next one's duplicate."""
 
     @field_validator("window")
     @classmethod
