@@ -47,7 +47,7 @@ class WorkerDaemon(Daemon):
 
     def answers(self) -> dict[str, Any]:
         """Return what the parent may ask for, by name."""
-        overview, snapshots = self._overview, Snapshots(self._overview)
+        overview, snapshots = self.overview, Snapshots(self.overview)
         return self._commands().handlers() | {
             "admin-status": lambda: status_of(overview),
             "page": lambda: json.loads(snapshots.make()),

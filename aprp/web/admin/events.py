@@ -1,5 +1,4 @@
-"""``/events``: the snapshots that the page shows, one a second, as server-sent events (WHATWG
-HTML, 9.2).
+"""``/events``: the snapshots that a page shows, as server-sent events (WHATWG HTML, 9.2).
 
 One snapshot is made and serialised for all who look; while nobody does, none is. A viewer that
 doesn't take what was sent misses snapshots, and there are at most `MOST_VIEWERS`.
@@ -58,12 +57,13 @@ class Making(Protocol):
 
 
 class Events(Resource):
-    """The stream of snapshots."""
+    """The stream of snapshots, one `every` so many seconds."""
 
     isLeaf = True
 
-    def __init__(self, snapshots: Making, clock: Any) -> None:
+    def __init__(self, snapshots: Making, clock: Any, every: float = EVERY) -> None:
         super().__init__()
+        self._every = every
         self._snapshots = snapshots
         self._viewers: set[_Viewer] = set()
         self._last = b""
@@ -87,7 +87,7 @@ class Events(Resource):
         if self._showing.running:
             viewer.show(self._last)
         else:
-            self._showing.start(EVERY)
+            self._showing.start(self._every)
         return NOT_DONE_YET
 
     def end(self) -> None:

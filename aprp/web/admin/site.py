@@ -36,6 +36,7 @@ POLICY = (
 FILES = {
     b"palette.css": "text/css; charset=utf-8",
     b"page.css": "text/css; charset=utf-8",
+    b"parts.js": "text/javascript; charset=utf-8",
     b"page.js": "text/javascript; charset=utf-8",
     b"map.js": "text/javascript; charset=utf-8",
 }
@@ -45,6 +46,7 @@ class _Page(Resource):
     """A body of one type that nobody should keep; anything below it is not found."""
 
     content_type = "text/plain; charset=utf-8"
+    policy = POLICY
 
     def getChild(self, path: bytes, request: Request) -> IResource:
         return notFound()
@@ -56,7 +58,7 @@ class _Page(Resource):
         request.setHeader("Content-Type", self.content_type)
         request.setHeader("Cache-Control", "no-store")
         request.setHeader("X-Content-Type-Options", "nosniff")
-        request.setHeader("Content-Security-Policy", POLICY)
+        request.setHeader("Content-Security-Policy", self.policy)
         body = self.body(request)
         if isinstance(body, bytes):
             return self._whole(request, body)

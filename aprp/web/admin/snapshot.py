@@ -38,19 +38,22 @@ class Snapshots:
 
     def make(self) -> bytes:
         """Return the state of everything as JSON, in one line."""
+        return to_line(self.tell())
+
+    def tell(self) -> dict[str, Any]:
+        """Return the state of everything as what JSON is made of."""
         overview = self._overview
         routes = routes_of(overview)
         for route in routes:
             route["history"] = overview.rates.history(route["path"])
             for source in route["sources"]:
                 source["history"] = overview.rates.history((route["path"], source["source"]))
-        told = summary_of(overview) | {
+        return summary_of(overview) | {
             "at": round(time(), 3),
             "routes": routes,
             "problems": problems_of(overview)[:12],
             **self._requests(),
         }
-        return json.dumps(told, separators=(",", ":")).encode()
 
     def _requests(self) -> dict[str, Any]:
         now = float(self._overview.shared.clock.seconds())
@@ -82,6 +85,11 @@ class Snapshots:
         names = list(self._overview.tallies.of(request.route).sources) or ["-"]
         whole = {"start": 0, "stop": total, "runs": cells.runs()}
         return {"sources": names, "position": request.sentLength, "whole": whole}
+
+
+def to_line(told: dict[str, Any]) -> bytes:
+    """Return JSON in one line."""
+    return json.dumps(told, separators=(",", ":")).encode()
 
 
 def _brief(request: ProxyRequest, rate: int) -> dict[str, Any]:
