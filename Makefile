@@ -58,16 +58,20 @@ $(VENV)/.developing: $(VENV)/bin/python $(METADATA)
 	$(BIN)/python -m pip $(EDITABLE) '.[dev]'
 	@touch $@ $(VENV)/.installed
 
-# The demonstration's clip: ffmpeg's test picture and a beep each second, a minute long. A key
+# The demonstration's clip: two minutes of drifting colors, the time, and a beep each second. A key
 # frame each second makes seeking quick; the index at the start lets it play before it is there.
+# Needs the font of Debian's package fonts-dejavu-core.
 clip:
-	ffmpeg -hide_banner -loglevel error -y \
-	  -f lavfi -i testsrc2=size=640x360:rate=24:duration=60 \
-	  -f lavfi -i sine=frequency=220:beep_factor=4:sample_rate=44100:duration=60,volume=0.2 \
+	ffmpeg -hide_banner -nostdin -loglevel error -y \
+	  -f lavfi -i "gradients=size=640x360:rate=24:duration=120:speed=0.015:nb_colors=4:type=linear\
+	:c0=0x0b1d4d:c1=0x1f5fc4:c2=0x117a6b:c3=0x4a2a86:x0=0:y0=60:x1=640:y1=300" \
+	  -f lavfi -i sine=frequency=220:beep_factor=4:sample_rate=44100:duration=120,volume=0.2 \
+	  -vf "drawtext=fontfile=/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fontsize=120\
+	:text='%{eif\:t/60\:d}\:%{eif\:mod(t\,60)\:d\:2}':fontcolor=white:x=(w-tw)/2:y=(h-th)/2" \
 	  -map_metadata -1 -fflags +bitexact -flags:v +bitexact -flags:a +bitexact \
 	  -c:v libx264 -profile:v baseline -level 3.0 -pix_fmt yuv420p -preset slow -threads 1 \
-	  -b:v 360k -maxrate 500k -bufsize 1000k -g 24 -c:a aac -b:a 48k -ac 1 \
-	  -movflags +faststart aprp/demo/clip.mp4
+	  -crf 24 -maxrate 400k -bufsize 800k -g 24 -c:a aac -b:a 48k -ac 1 \
+	  -movflags +faststart $(or $(OUT),aprp/demo/clip.mp4)
 
 # Manual pages and completions, made from the parsers and the settings.
 reference: $(VENV)/.developing

@@ -21,7 +21,7 @@ setup(
     packages=[*find_packages(include=["aprp", "aprp.*"]), "twisted.plugins"],
     package_data={
         "aprp": ["py.typed"],
-        "aprp.demo": ["*.mp4", "*.html"],
+        "aprp.demo": ["*.mp4", "page/*"],
         "aprp.web.admin": ["page/*"],
     },
 )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import http.client
+import re
 import signal
 import socket
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.running import PATIENCE, ROOT, TWISTD, Running, get
+from aprp.daemon.demonstration import FAULT_AFTER
+from aprp.demo.files import CLIP, demo_files
+from tests.support.running import PATIENCE, TWISTD, Running, get
 
 CONFIG = """\
 listen: [{listen}]
@@ -200,7 +203,7 @@ class LifeTests(DaemonCase):
 
 class DemoTests(DaemonCase):
     def test_it_invites_and_plays(self) -> None:
-        clip = (ROOT / "aprp/demo/clip.mp4").read_bytes()
+        film = demo_files()[CLIP].content
         daemon = Running(self, "--demo", "--port", "0")
         address = daemon.ready()
         self.assertIn(f"Open http://{address}/ ", daemon.wait_for("Open ", "out"))
@@ -209,17 +212,31 @@ class DemoTests(DaemonCase):
         self.assertIn(b"/films/clip.mp4", page)
         status, fields, part = get(address, "/films/clip.mp4", {"Range": "bytes=1000000-1019999"})
         self.assertEqual((status, fields["Content-Type"]), (206, "video/mp4"))
-        self.assertEqual(fields["Content-Range"], f"bytes 1000000-1019999/{len(clip)}")
-        self.assertEqual(part, clip[1_000_000:1_020_000])
-        self.assertEqual(get(address, "/films/clip.mp4/1000/1999")[2], clip[1000:2000])
+        self.assertEqual(fields["Content-Range"], f"bytes 1000000-1019999/{len(film)}")
+        self.assertEqual(part, film[1_000_000:1_020_000])
+        self.assertEqual(get(address, "/films/clip.mp4/1000/1999")[2], film[1000:2000])
         self.assertEqual(len(daemon.out.splitlines()), 4)
         self.assertNotIn("GET", daemon.err)
 
+    def test_its_page_needs_nothing_from_elsewhere(self) -> None:
+        address = Running(self, "--demo", "--port", "0").ready()
+        page = get(address, "/")[2].decode()
+        needed = re.findall(r'(?:src|href)="([^"]*)"', page)
+        self.assertGreater(len(needed), 5)
+        for reference in needed:
+            if reference not in ("data:,", CLIP):
+                self.assertTrue(reference.startswith("/demo/"), reference)
+                status, _, content = get(address, reference)
+                self.assertEqual(status, 200, reference)
+                self.assertNotIn(b"https://", content)
+        self.assertNotIn("https://", page)
+        self.assertIn("default-src 'none'", str(get(address, "/")[1]["Content-Security-Policy"]))
+
     def test_the_film_goes_on_when_the_fastest_mirror_dies(self) -> None:
-        clip = (ROOT / "aprp/demo/clip.mp4").read_bytes()
+        film, stop = demo_files()[CLIP].content, FAULT_AFTER + 2_000_000
         daemon = Running(self, "--demo-fault", "--port", "0")
-        status, _, body = get(daemon.ready(), "/films/clip.mp4")
-        self.assertEqual((status, body == clip), (200, True))
+        status, _, body = get(daemon.ready(), CLIP, {"Range": f"bytes=0-{stop - 1}"})
+        self.assertEqual((status, body == film[:stop]), (206, True))
         daemon.wait_for("has died", "out")
         self.assertNotIn("Traceback", daemon.err)
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet import reactor
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
-from twisted.trial.unittest import SynchronousTestCase, TestCase
-from twisted.web.client import Agent, readBody
+from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.server import Site
 
 from aprp.core.http.fields import Fields
 from aprp.core.http.validators import format_date
-from aprp.demo.files import MADE_AT, File, answer, demo_files
-from aprp.demo.origins import Mirror, Mirrors
+from aprp.demo.files import MADE_AT, answer, file_of
+from aprp.demo.line import Line
+from aprp.demo.origins import Origin
 
 NOW = MADE_AT + 1000
-TEN = File(b"0123456789", b"text/plain")
+TEN = file_of(b"0123456789", b"text/plain")
 TAG = b'"84d89877f0d4041e"'  # the start of the content's SHA-256
 DATE = format_date(MADE_AT)
 
@@ -88,13 +87,12 @@ class AnswerTests(SynchronousTestCase):
         self.assertEqual((first[b"ETag"], first[b"Last-Modified"]), (TAG, DATE))
 
 
-class MirrorTests(SynchronousTestCase):
+class OriginTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        self.site = Site(
-            Mirror({"/ten": TEN, "/big": File(bytes(1000), b"x/y")}, 1000, self.clock),
-            reactor=self.clock,
-        )
+        self.line = Line(1000, self.clock.seconds)
+        files = {"/ten": TEN, "/big": file_of(bytes(1000), b"x/y")}
+        self.site = Site(Origin(files, self.line, self.clock), reactor=self.clock)
 
     def connect(self, request: bytes) -> tuple[Any, Any]:
         transport = StringTransport()
@@ -144,6 +142,21 @@ class MirrorTests(SynchronousTestCase):
         self.clock.pump([0.02] * 25)
         self.assertEqual(sum(map(self.received, both)), 600)
 
+    def test_the_rate_may_change_in_the_middle_of_a_body(self) -> None:
+        transport, _ = self.connect(b"GET /big HTTP/1.1\r\nHost: h\r\n\r\n")
+        self.line.change(0)
+        self.clock.pump([0.02] * 25)
+        self.assertEqual(self.received(transport), 100)
+        self.line.change(2000)
+        self.clock.pump([0.02] * 10)
+        self.assertEqual(self.received(transport), 500)
+
+    def test_a_line_that_stood_still_has_saved_nothing(self) -> None:
+        self.line.change(0)
+        self.clock.advance(60)
+        self.line.change(1000)
+        self.assertEqual(self.line.take(1000), 0)
+
     def test_a_client_that_takes_nothing_is_sent_nothing(self) -> None:
         transport, _ = self.connect(b"GET /big HTTP/1.1\r\nHost: h\r\n\r\n")
         transport.producer.pauseProducing()
@@ -161,32 +174,3 @@ class MirrorTests(SynchronousTestCase):
         protocol.connectionLost(None)
         paced = [call for call in self.clock.getDelayedCalls() if "_send" in str(call)]
         self.assertEqual(paced, [])
-
-
-class MirrorsTests(TestCase):
-    async def test_each_serves_on_a_port_of_its_own_until_stopped(self) -> None:
-        mirrors = Mirrors({"/ten": TEN}, (1e6, 1e6), reactor)
-        self.assertEqual(len(set(mirrors.urls)), 2)
-        mirrors.startService()
-        agent = Agent(reactor)
-        for url in mirrors.urls:
-            response = await agent.request(b"GET", f"{url}/ten".encode())
-            self.assertEqual(await readBody(response), TEN.content)
-        await mirrors.stopService()
-
-    async def test_stopped_before_it_started(self) -> None:
-        await Mirrors({}, (1.0,), reactor).stopService()
-
-
-class DemoFilesTests(SynchronousTestCase):
-    def test_the_page_plays_the_clip_and_needs_nothing_from_elsewhere(self) -> None:
-        files = demo_files()
-        page = files["/"].content.decode()
-        self.assertIn('src="/films/clip.mp4"', page)
-        self.assertNotIn("https://", page)
-        self.assertEqual(page.count("http://"), page.count("http://127.0.0.1:8000"))
-
-    def test_the_clip_can_start_before_it_is_there(self) -> None:
-        clip = demo_files()["/films/clip.mp4"].content
-        self.assertLess(clip.index(b"moov"), clip.index(b"mdat"))
-        self.assertLess(len(clip), 4_000_000)

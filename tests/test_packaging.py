@@ -14,6 +14,7 @@ from zipfile import ZipFile
 from twisted.trial.unittest import SynchronousTestCase
 
 import aprp
+from aprp.demo.files import CLIP, demo_files
 from tests.support.running import ROOT, Running, get
 
 SITE_PACKAGES = Path(sysconfig.get_path("purelib"))
@@ -116,7 +117,7 @@ class WheelTests(SynchronousTestCase):
             "twisted/plugins/aprp_plugin.py",
             "aprp/py.typed",
             "aprp/demo/clip.mp4",
-            "aprp/demo/page.html",
+            "aprp/demo/page/index.html",
             "aprp/init/sample.yaml",
         ):
             self.assertIn(needed, names)
@@ -139,7 +140,7 @@ class WheelTests(SynchronousTestCase):
         )
         address = daemon.ready()
         status, _, part = get(address, "/films/clip.mp4", {"Range": "bytes=0-999"})
-        self.assertEqual((status, part), (206, (ROOT / "aprp/demo/clip.mp4").read_bytes()[:1000]))
+        self.assertEqual((status, part), (206, demo_files()[CLIP].content[:1000]))
         daemon.stop()
 
 

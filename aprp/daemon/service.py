@@ -25,16 +25,12 @@ from aprp.daemon.commands import Commands
 from aprp.daemon.control import ControlFactory, socket_of
 from aprp.daemon.listening import CannotServe
 from aprp.daemon.log_opener import LogOpener
-from aprp.daemon.log_sinks import standard_output
 from aprp.daemon.notify import notify
 from aprp.daemon.options import Options
 from aprp.daemon.ports import Ports, open_all
 from aprp.daemon.process import ADVICE, BESIDES, OTHER_SOCKET, Process, admin_of, count_of
 from aprp.daemon.reload import Reloader
 from aprp.daemon.signals import StopSignals
-from aprp.demo.files import CLIP, demo_files
-from aprp.demo.origins import Mirrors
-from aprp.demo.settings import RATES, demo_settings
 from aprp.upstream.health_checks import Check, HealthChecks, checks_of
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.transfer.options import names_of
@@ -52,7 +48,6 @@ from aprp.web.tallies import Tallies
 
 __all__ = ["BESIDES", "Daemon", "Options", "makeService"]
 
-_NO_TWISTD: Mapping[str, Any] = {}
 OTHER_PORT = "end what holds the port, or choose another with --port"
 
 
@@ -103,14 +98,15 @@ class Daemon(Process):
             tallies=self._tallies,
             bandwidths=self._bandwidths,
         )
-        self._overview = Overview(
+        self.overview = Overview(
             self._health,
             self._tallies,
             self._shared,
             lambda: site.in_flight,
             lambda: len(site.channels),
         )
-        self._metrics = Metrics(self._overview)
+        """What the operator's port shows of it."""
+        self._metrics = Metrics(self.overview)
         self._metrics.watch_logs(self._logs.dropped)
         self._metrics.watch_connections(self._agent)
         self._metrics.watch_clients(site.clients.refused)
@@ -124,7 +120,7 @@ class Daemon(Process):
         site.accept = self._ports.accept
         self._reloader = Reloader(path, self, reactor, self._reloaded)
         commands = self._commands().handlers()
-        tree = admin_tree(self._overview, self._metrics, commands)
+        tree = admin_tree(self.overview, self._metrics, commands)
         self._admin = AdminGate(tree, AdminRules.of(settings.admin))
         admin = site_of(self._admin)
         self._admin_ports = Ports(admin_of(settings), admin, reactor, advice, self._certificates)
@@ -136,7 +132,7 @@ class Daemon(Process):
 
     def _commands(self) -> Commands:
         return Commands(
-            self._overview,
+            self.overview,
             self._logs,
             lambda: self._settings,
             lambda: self.addresses,
@@ -157,7 +153,7 @@ class Daemon(Process):
 
     def startService(self) -> None:
         super().startService()
-        self._overview.start()
+        self.overview.start()
         self._take_hang_up()
         self._reactor.callWhenRunning(self._serving)
 
@@ -255,7 +251,7 @@ class Daemon(Process):
             await self._let_end(seconds)
         await self._site.cut_off()
         self._checks.stop()
-        self._overview.stop()
+        self.overview.stop()
         await super().stopService()
         await self._agent.close()
         self._give_back_hang_up()
@@ -281,6 +277,8 @@ def makeService(options: Options) -> IService:
     twistd: Mapping[str, Any] = options.parent or {}
     try:
         if options["demo"]:
+            from aprp.daemon.demonstration import make_demo
+
             return make_demo(reactor, options["port"], twistd, bool(options["demo-fault"]))
         if options.quick is not None:
             return Daemon(options.quick, reactor, LogOpener(twistd), OTHER_PORT)
@@ -300,29 +298,3 @@ def makeService(options: Options) -> IService:
         sys.exit(str(faults))
     except CannotServe as error:
         sys.exit(f"aprp: {error}")
-
-
-def make_demo(
-    reactor: Any, port: int, twistd: Mapping[str, Any] = _NO_TWISTD, fault: bool = False
-) -> Daemon:
-    """Embedded mirrors of a clip and the proxy in front, at `port` of loopback.
-
-    With `fault`, the fastest mirror dies when half of the clip was sent.
-    """
-    files, out = demo_files(), standard_output()
-    half = len(files[CLIP].content) // 2
-
-    def told() -> None:
-        out.write(b"The fastest mirror has died; the film goes on.\n")
-
-    mirrors = Mirrors(files, RATES, reactor, half if fault else None, told)
-    settings = demo_settings(mirrors.urls, port)
-    daemon = Daemon(settings, reactor, LogOpener(twistd), OTHER_PORT)
-    mirrors.setServiceParent(daemon)
-
-    def invite() -> None:
-        where = daemon.addresses[0]
-        out.write(f"Open http://{where}/ in a browser (Control-C ends the demo)\n".encode())
-
-    reactor.callWhenRunning(invite)
-    return daemon

@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
+from typing import Protocol
 
 from aprp.core.http.fields import Fields
 from aprp.core.http.ranges import Range, parse_range
 from aprp.core.http.validators import ETag, IfRange, Validators, format_date, precondition
+from aprp.demo.film import FRAME, film_of
 
 MADE_AT = 1767225600
 """Last-Modified of the demonstration's files, in unix time: 1 January 2026, on every mirror."""
@@ -20,17 +22,35 @@ MADE_AT = 1767225600
 CLIP = "/films/clip.mp4"
 
 
+class Content(Protocol):
+    """Bytes, or what can be read like them."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> bytes: ...
+
+
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file, whole in memory."""
+    """One file of the mirrors; its content is one that `tag` stands for."""
 
-    content: bytes
+    content: Content
     content_type: bytes
+    tag: bytes
 
     def validators(self, now: int) -> Validators:
-        """A strong tag made of the content, and a date that is the same on every mirror."""
-        tag = sha256(self.content).hexdigest()[:16].encode()
-        return Validators(ETag(tag), MADE_AT, now)
+        """A strong tag, and a date that is the same on every mirror."""
+        return Validators(ETag(self.tag), MADE_AT, now)
+
+
+def file_of(content: bytes, content_type: bytes) -> File:
+    """Return a file whose tag is made of its content."""
+    return File(content, content_type, tag_of(content))
+
+
+def tag_of(*content: bytes) -> bytes:
+    """Return the tag of these bytes."""
+    return sha256(b"".join(content)).hexdigest()[:16].encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +69,7 @@ def answer(file: File, method: bytes, asked: Fields, now: int) -> FileResponse:
         (b"ETag", bytes(current.etag or b"")),
         (b"Last-Modified", format_date(MADE_AT)),
         (b"Accept-Ranges", b"bytes"),
+        (b"Cache-Control", b"no-store"),  # each time the film is played, it is fetched
     )
     if (status := precondition(asked, current)) is not None:
         return FileResponse(status, always, Range(0, 0))
@@ -66,11 +87,6 @@ def answer(file: File, method: bytes, asked: Fields, now: int) -> FileResponse:
 
 
 def demo_files() -> dict[str, File]:
-    """Return the files by path: the page, and the clip that it plays. They are part of the
-    package.
-    """
-    here = files("aprp.demo")
-    return {
-        "/": File((here / "page.html").read_bytes(), b"text/html; charset=utf-8"),
-        CLIP: File((here / "clip.mp4").read_bytes(), b"video/mp4"),
-    }
+    """Return the files by path: the film. The clip that it is made of travels in the package."""
+    clip = (files("aprp.demo") / "clip.mp4").read_bytes()
+    return {CLIP: File(film_of(clip), b"video/mp4", tag_of(clip, b"%d" % FRAME))}

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aprp.config import LogSettings, Settings, for_sources
+from aprp.config import LogSettings, Settings, for_sources, for_upstream
 
-RATES = (600_000.0, 400_000.0, 200_000.0)
-"""Bytes a second of each mirror, 3 to 2 to 1; the clip needs some 52,000."""
+RATES = (1_200_000.0, 800_000.0, 400_000.0)
+"""Bytes a second of each mirror. The film needs 1,000,000: the two slower ones are enough for it,
+the slowest alone is not."""
+FILMS = "/films/"
 
 
-def demo_settings(mirrors: Sequence[str], port: int) -> Settings:
-    """aprp in front of the mirrors with these URLs, with each request shown as it ends.
+def demo_settings(mirrors: Sequence[str], stage: str, port: int) -> Settings:
+    """aprp in front of the mirrors and the page with these URLs; requests are shown as they end.
 
-    The mirrors end with the demonstration, so there is nothing to wait for.
+    All of them end with the demonstration, so there is nothing to wait for.
     """
-    settings = for_sources([f"{mirror}/" for mirror in mirrors], port)
-    return settings.model_copy(update={"log": LogSettings(access="-"), "stop_timeout": 0.0})
+    settings = for_upstream(f"{stage}/", port)
+    films = for_sources([mirror + FILMS for mirror in mirrors], port).routes[0]
+    return settings.model_copy(
+        update={
+            "routes": (films.model_copy(update={"path": FILMS}), *settings.routes),
+            "log": LogSettings(access="-"),
+            "stop_timeout": 0.0,
+        }
+    )

@@ -1,0 +1,103 @@
+"""The buttons of the page: what kills a mirror, revives it or changes its speed.
+
+``POST /demo/mirrors/N/kill``, ``.../revive`` and ``.../rate`` with bytes a second as the body. A
+browser may send these from the demonstration's own page only: one on another site could otherwise
+press the buttons of whoever looks at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+
+from aprp.core.http.ranges import number
+from aprp.core.http.same_site import is_cross_site, is_foreign_host
+from aprp.demo.line import MOST
+from aprp.demo.mirrors import Mirror
+from aprp.demo.origins import fields_of
+from aprp.demo.server import CannotRevive
+from aprp.web.admin.answering import run_later
+
+
+class Refused(Exception):
+    """A status, and in words what was wrong with the request."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+class Controls(Resource):
+    """The buttons of these mirrors, which are numbered from 0."""
+
+    isLeaf = True
+
+    def __init__(self, mirrors: Sequence[Mirror]) -> None:
+        super().__init__()
+        self._mirrors = mirrors
+
+    def render(self, request: Request) -> bytes | int:
+        request.setHeader("Content-Type", "text/plain; charset=utf-8")
+        request.setHeader("Cache-Control", "no-store")
+        request.setHeader("X-Content-Type-Options", "nosniff")
+        run_later(request, self._answer(request))
+        return NOT_DONE_YET
+
+    async def _answer(self, request: Any) -> None:
+        try:
+            await self._press(request)
+            request.setResponseCode(204)
+        except Refused as error:
+            request.setResponseCode(error.status)
+            request.write(f"{error}\n".encode())
+        request.finish()
+
+    async def _press(self, request: Any) -> None:
+        if request.method != b"POST":
+            request.setHeader("Allow", "POST")
+            raise Refused(405, "the buttons take POST")
+        if not is_own_page(request):
+            raise Refused(403, "only the demonstration's own page may press its buttons")
+        mirror, verb = self._named(request.postpath or [])
+        if verb == b"kill":
+            await mirror.kill()
+        elif verb == b"revive":
+            await _revive(mirror)
+        else:
+            mirror.line.change(_rate(request.content.read(20)))
+
+    def _named(self, path: Sequence[bytes]) -> tuple[Mirror, bytes]:
+        """The mirror and the button in a path of two segments."""
+        at = number(path[0]) if len(path) == 2 else None
+        if at is None or at >= len(self._mirrors) or path[1] not in (b"kill", b"revive", b"rate"):
+            last = len(self._mirrors) - 1
+            raise Refused(404, f"the buttons are 0 to {last}, each with /kill, /revive and /rate")
+        return self._mirrors[at], path[1]
+
+
+async def _revive(mirror: Mirror) -> None:
+    try:
+        await mirror.revive()
+    except CannotRevive as error:
+        raise Refused(409, str(error)) from None
+
+
+def _rate(body: bytes) -> int:
+    rate = number(body.strip())
+    if rate is None or rate > MOST:
+        raise Refused(400, f"the body of /rate is bytes a second, 0 to {MOST}")
+    return rate
+
+
+def is_own_page(request: Request) -> bool:
+    """Whether the page of the demonstration has sent this, or a program that is no browser.
+
+    Behind aprp the host that the browser named is in X-Forwarded-Host.
+    """
+    fields = fields_of(request)
+    host = fields.get(b"x-forwarded-host") or fields.get(b"host") or b""
+    named = fields.without((b"host",)).adding((b"Host", host))
+    return not is_foreign_host(host, ()) and not is_cross_site(request.method, named)

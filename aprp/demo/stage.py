@@ -1,0 +1,111 @@
+"""The page of the demonstration, what it shows, and its buttons; aprp serves it as any upstream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any, Protocol
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.web.pages import notFound
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import Request
+
+from aprp.demo.controls import Controls
+from aprp.demo.files import CLIP
+from aprp.demo.line import MOST
+from aprp.demo.mirrors import Mirror
+from aprp.demo.server import Server
+from aprp.web.admin import site as admin
+from aprp.web.admin.events import Events
+from aprp.web.admin.overview import Overview
+from aprp.web.admin.snapshot import Snapshots, to_line
+
+EVERY = 0.25
+"""Seconds between two snapshots."""
+NAMES = ("A", "B", "C")
+POLICY = f"{admin.POLICY}; media-src 'self'"
+HTML, CSS, SCRIPT = (f"text/{kind}; charset=utf-8" for kind in ("html", "css", "javascript"))
+OWN = {"page.css": CSS, "mirrors.js": SCRIPT, "film.js": SCRIPT, "page.js": SCRIPT}
+SHARED = {"palette.css": CSS, "map.js": SCRIPT, "parts.js": SCRIPT}
+"""Files that the operator's page has too."""
+
+
+class _File(admin.Told):
+    """A file of the page."""
+
+    policy = POLICY
+
+    def __init__(self, package: str, name: str, content_type: str) -> None:
+        content = files(package).joinpath("page", name).read_bytes()
+        super().__init__(content_type, lambda request: content)
+
+
+class _Index(_File):
+    def __init__(self) -> None:
+        super().__init__("aprp.demo", "index.html", HTML)
+
+    def getChild(self, path: bytes, request: Request) -> IResource:
+        return self if path == b"" and not request.postpath else notFound()
+
+
+class Telling(Protocol):
+    """Tells the state of everything."""
+
+    def tell(self) -> dict[str, Any]: ...
+
+
+class DemoSnapshots:
+    """Snapshots of the daemon, with the mirrors; of requests, those for the film."""
+
+    def __init__(self, snapshots: Telling, mirrors: Sequence[Mirror]) -> None:
+        self._snapshots = snapshots
+        self._mirrors = mirrors
+
+    def make(self) -> bytes:
+        """Return JSON in one line."""
+        told = self._snapshots.tell()
+        told["running"] = [each for each in told["running"] if each["target"].startswith(CLIP)]
+        told["mirrors"] = [
+            {
+                "name": name,
+                "port": mirror.port,
+                "alive": mirror.alive,
+                "rate": round(mirror.line.rate),
+                "most": MOST,
+                "connections": mirror.connections,
+            }
+            for name, mirror in zip(NAMES, self._mirrors, strict=True)
+        ]
+        return to_line(told)
+
+
+class Stage(Service):
+    """Serves the page on a port of its own. Its URL is good before the service starts."""
+
+    def __init__(self, mirrors: Sequence[Mirror], reactor: Any) -> None:
+        self._root = _Index()
+        self._mirrors = mirrors
+        self._reactor = reactor
+        self._server = Server(self._root, reactor)
+        self.url = self._server.url
+
+    def show(self, overview: Overview) -> None:
+        """Have the page show this daemon; to be called before the service starts."""
+        below = Resource()
+        for package, names in (("aprp.demo", OWN), ("aprp.web.admin", SHARED)):
+            for name, content_type in names.items():
+                below.putChild(name.encode(), _File(package, name, content_type))
+        snapshots = DemoSnapshots(Snapshots(overview), self._mirrors)
+        below.putChild(b"events", Events(snapshots, self._reactor, EVERY))
+        below.putChild(b"mirrors", Controls(self._mirrors))
+        self._root.putChild(b"demo", below)
+
+    def startService(self) -> None:
+        super().startService()
+        self._server.start()
+
+    def stopService(self) -> Deferred[Any]:
+        super().stopService()
+        return Deferred.fromCoroutine(self._server.kill())
