@@ -24,6 +24,8 @@ class Answer:
     how: str = ""
     """fin or reset, where the connection's end was that of the answer."""
     began: float = 0.0
+    headed: float = 0.0
+    """When its head was read; 0: it wasn't."""
     over: float = 0.0
     last: float = 0.0
     """When its last byte came."""

@@ -50,7 +50,7 @@ class HttpClient:
         spec: Client,
         network: Network,
         where: tuple[str, int],
-        write: Callable[[Ask, str], bytes],
+        write: Callable[[Asked], bytes],
         told: Told,
     ) -> None:
         self.spec = spec
@@ -61,7 +61,11 @@ class HttpClient:
         self._where = where
         self._write = write
         self._told = told
-        self._host = f"10.0.0.{number + 1}"
+        self.address = number if spec.address < 0 else spec.address
+        self.connections: list[tuple[float, float]] = []
+        """From when to when it had each of its connections."""
+        self._host = f"10.0.0.{self.address + 1}"
+        self._since = 0.0
         self._next = 0
         self._waiting: list[Asked] = []
         self._end: End | None = None
@@ -94,14 +98,16 @@ class HttpClient:
         for ask in asks:
             held = self._tags.get((ask.route, ask.file), "")
             if_range = held if ask.if_range == "held" else ask.if_range
-            asked = Asked(self._number, self._next, ask, Answer(ask.method), if_range)
+            method = ask.method if ask.upload < 0 else "POST"
+            asked = Asked(self._number, self._next, ask, Answer(method), if_range)
             asked.began = asked.answer.began = asked.answer.last = self._clock.rightNow
             self._waiting.append(asked)
             self._next += 1
-            data += self._write(ask, if_range)
+            data += self._write(asked)
         self._to_send += data
         self._patience = self._clock.callLater(PATIENCE * len(asks), self._gave_up)
         if self._end is None:
+            self._since = self._clock.rightNow
             self._network.connect(self._host, self._where, self._connected, self.spec.link)
         else:
             self._expect()
@@ -188,6 +194,8 @@ class HttpClient:
             self._lost("malformed")
             return
         asked.answer.last = self._clock.rightNow
+        if asked.answer.status and not asked.answer.headed:
+            asked.answer.headed = self._clock.rightNow
         ask = asked.ask
         if 0 <= ask.leave_at <= asked.answer.size and asked.answer.status and not whole:
             self._leave(asked)
@@ -206,7 +214,7 @@ class HttpClient:
             self._expect()
             self._take(b"")
         else:
-            if self._reader.stray:
+            if self._reader.stray and not _came_first(asked.answer):
                 asked.error = f"bytes after the answer: {self._reader.stray[:40]!r}"
             if self._patience is not None and self._patience.active():
                 self._patience.cancel()
@@ -249,7 +257,9 @@ class HttpClient:
 
     def _close(self, abort: bool = False) -> None:
         end, self._end = self._end, None
+        self._to_send = b""
         if end is not None:
+            self.connections.append((self._since, self._clock.rightNow))
             end.close(abort)
 
     def _over(self, asked: Asked) -> None:
@@ -265,12 +275,17 @@ class HttpClient:
             self._close()
 
 
+def _came_first(answer: Answer) -> bool:
+    """Whether it was sent before the request was read, so that it has a body even after HEAD."""
+    return answer.status in (429, 503) and answer.fields.get("connection") == "close"
+
+
 def text_of(asked: Asked) -> str:
     """For reports."""
     answer = asked.answer
     at = asked.began - EPOCH
     return (
-        f"client {asked.client} ask {asked.number} at {at:.3f}: {asked.ask.method} "
+        f"client {asked.client} ask {asked.number} at {at:.3f}: {answer.method} "
         f"/r{asked.ask.route}/f{asked.ask.file}{asked.ask.in_path} range={asked.ask.range or '-'} "
         f"if-range={asked.if_range or '-'} HTTP/1.{asked.ask.minor} -> {answer.status} "
         f"{answer.size} bytes, {answer.ended} {answer.how} after {asked.over - asked.began:.3f} s"

@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.without is None:
         return _command(options)
     regression = REGRESSIONS[options.without]
-    print(f"without its fix: {regression.what}; seed {regression.seed} has found it", flush=True)
+    print(f"{regression.what} Seed {regression.seed} has found it.", flush=True)
     with regression.without():  # the processes that are forked have it from here
         return _command(options)
 

@@ -16,6 +16,8 @@ from tests.simulation.scenario import EPOCH, Ask, Fault, Route, Scenario, Versio
 MOST_BREAKS = 3
 """Of one answer of an `upstream:` route that has to be whole all the same."""
 SLACK = 1.0
+CHECKED = 60.0
+"""Seconds after which health checks have seen for sure that a source is well again."""
 LATEST = 1.0
 """Seconds that a good source may take to answer, under every timeout that is configured."""
 
@@ -23,10 +25,12 @@ LATEST = 1.0
 def expected(
     scenario: Scenario, origins: Sequence[SimulatedOrigin], asked: Asked, stopped: float | None
 ) -> bool:
-    """Whether the answer has to be whole."""
+    """Whether the answer has to be whole. What began before the stop has the time to end."""
     ask, route = asked.ask, scenario.routes[asked.ask.route]
     client = scenario.clients[asked.client]
-    if asked.refused or asked.number < 0 or (stopped is not None and asked.over > stopped - SLACK):
+    if asked.refused or asked.number < 0 or ask.upload >= 0 or route.kind == "none":
+        return False
+    if stopped is not None and _is_cut_off(asked, stopped, scenario.stop_timeout):
         return False
     if client.pipelined and asked.number:
         return False
@@ -44,10 +48,15 @@ def expected(
     if latest > asked.began - EPOCH - 2:  # not a strong validator yet
         return False
     if route.kind == "upstream":
-        return not specs[0].redirect and _upstream(route, origins[route.origins[0]], asked)
+        good = _in_service(scenario, route, route.origins[0], asked)
+        return good and not specs[0].redirect and _upstream(route, origins[route.origins[0]], asked)
     if not _combinable(scenario, route):
         return False
     return any(_good(scenario, route, origins[index], asked) for index in route.origins)
+
+
+def _is_cut_off(asked: Asked, stopped: float, seconds: float) -> bool:
+    return asked.began > stopped - SLACK or asked.over > stopped + seconds - SLACK
 
 
 def satisfiable(ask: Ask, versions: Sequence[Version], numbers: Iterable[int]) -> bool:
@@ -117,13 +126,28 @@ def _good(scenario: Scenario, route: Route, origin: SimulatedOrigin, asked: Aske
     spec, began, over = origin.spec, asked.began, asked.over
     if not _quick(spec.link.latency, spec.think, route) or spec.link.rate < 100_000:
         return False
-    if any(began - 1e-6 <= at <= over for at, _ in origin.refused):
+    before = CHECKED if route.health_interval else 1e-6
+    if any(began - before <= at <= over for at, _ in origin.refused):
+        return False
+    if not _in_service(scenario, route, origin.index, asked):
         return False
     faults = [(each.at, each.file, each.fault) for each in origin.served if each.fault]
     if any(began - 60 <= at <= over and file == asked.ask.file for at, file, _ in faults):
         return False
     parked = {file for at, file, fault in faults if at <= over and _parks(fault)}
     return asked.ask.file not in parked and len(parked) < 2 and scenario.memory >= 64 << 20
+
+
+def _in_service(scenario: Scenario, route: Route, origin: int, asked: Asked) -> bool:
+    """Whether the origin was in service all the time."""
+    began, over = asked.began - EPOCH, asked.over - EPOCH
+    for operation in scenario.operations:
+        if operation.kind == "drain" and operation.origin == origin and operation.at < over:
+            return False  # whenever it is resumed
+    if not route.health_interval:
+        return True
+    sick = [each for each in scenario.faults if each.origin == origin and each.kind == "sick"]
+    return not any(each.since <= over and began <= each.until + CHECKED for each in sick)
 
 
 def _parks(fault: Fault | None) -> bool:
@@ -143,7 +167,8 @@ def _upstream(route: Route, origin: SimulatedOrigin, asked: Asked) -> bool:
         return False
     if not _quick(spec.link.latency, spec.think, route) or spec.link.rate < 100_000:
         return False
-    if any(began - 1e-6 <= at <= over for at, _ in origin.refused):
+    before = CHECKED if route.health_interval else 1e-6
+    if any(began - before <= at <= over for at, _ in origin.refused):
         return False
     faults = [each.fault for each in origin.served if each.fault and began <= each.at <= over]
     breaks = [fault for fault in faults if fault.kind in BREAKS]

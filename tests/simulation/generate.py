@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tests.simulation.faults import BREAKS, LIES, REFUSALS, SILENT
+from tests.simulation.operated import OPERATED, profile_of
 from tests.simulation.parts import (
     any_ask,
     any_change,
@@ -43,6 +44,7 @@ def scenario_of(seed: int, profile: str | None = None) -> Scenario:
     """The scenario of a seed; `profile` is picked by the seed unless given."""
     rng = random.Random(f"aprp {seed}")
     name = rng.choice(_LOTS)
+    name = profile_of(seed) or name
     if profile is not None:
         name = profile
     return replace(PROFILES[name](rng, plain_world(rng)), seed=seed, name=name)
@@ -334,6 +336,7 @@ PROFILES: dict[str, Callable[[Random, Scenario], Scenario]] = {
     "looped": _looped,
     "read": _read,
     "survives": _survives,
+    **OPERATED,
 }
 _LOTS = (
     *("anything",) * 8,

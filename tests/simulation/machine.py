@@ -13,8 +13,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.web.http import HTTPFactory
 
+from aprp.config import Loaded
+from aprp.daemon import reload
 from aprp.upstream import wall_clock
 from aprp.upstream.http import names
 from aprp.web import sockets
@@ -24,10 +28,14 @@ from tests.simulation.sockets import SimulatedSocket
 
 Addresses = Callable[[str], tuple[tuple[str, ...], float | None]]
 """A name's addresses, and the seconds until they are known; None: never."""
+Load = Callable[[object], Loaded]
+"""What reading the configuration file gives, or raises."""
+READING = 0.05
+"""Seconds that reading a file in a thread takes."""
 
 
 @contextlib.contextmanager
-def machine(clock: SimulatedClock, addresses: Addresses) -> Iterator[None]:
+def machine(clock: SimulatedClock, addresses: Addresses, load: Load) -> Iterator[None]:
     """Have all that asks the system ask the simulation for as long as this holds."""
 
     class Thread:
@@ -48,6 +56,9 @@ def machine(clock: SimulatedClock, addresses: Addresses) -> Iterator[None]:
             raise OSError(errno.ENOENT, f"no address of {host}")
         return found
 
+    def in_thread(reactor: Any, pool: Any, function: Any, *args: Any) -> Deferred[Any]:
+        return deferLater(clock, READING, function, *args)
+
     # Timers of each second, of no consequence here, would be most of what is simulated.
     before = wall_clock.read_from(clock.seconds)
     try:
@@ -55,6 +66,8 @@ def machine(clock: SimulatedClock, addresses: Addresses) -> Iterator[None]:
             mock.patch.object(names, "Thread", Thread),
             mock.patch.object(names, "_getaddrinfo", resolve),
             mock.patch.object(sockets, "fcntl", _Ioctls),
+            mock.patch.object(reload, "load", load),
+            mock.patch.object(reload, "deferToThreadPool", in_thread),
             mock.patch.object(overview, "SAMPLE", 60.0),
             mock.patch.object(HTTPFactory, "_updateLogDateTime", lambda _: None),
         ):

@@ -6,7 +6,10 @@ What it holds the daemon to, for every answer that a client got:
   just the range that was asked for; an answer that isn't whole can be seen not to be;
 - one strong entity tag never stands for two versions, and a part that was given by If-Range goes
   with the version that the tag came with;
-- no answer is a 500, nothing is malformed, and no client waits for ever;
+- no answer is a 500, nothing is malformed, no client waits for ever, and none is refused;
+- who is turned away was over a limit, and is told when to come again; a rate limit is kept;
+- a body that was sent came whole, and no request with one was sent on twice;
+- a request is answered by the settings under which it was begun, whatever a reload changes;
 - the film goes on: where one good source was there from the first to the last moment, the answer
   is whole.
 """
@@ -15,11 +18,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from tests.simulation import film
+from tests.simulation import film, limits, uploads
 from tests.simulation.answers import Answer
 from tests.simulation.clients import Asked, text_of
 from tests.simulation.content import part
+from tests.simulation.operator import Era
 from tests.simulation.origins import SimulatedOrigin
 from tests.simulation.scenario import GONE, Route, Scenario, Version
 
@@ -35,9 +40,13 @@ class Wrong(Exception):
 
 
 class Oracle:
-    def __init__(self, scenario: Scenario, origins: Sequence[SimulatedOrigin]) -> None:
-        self._scenario = scenario
+    def __init__(
+        self, eras: Sequence[Era], origins: Sequence[SimulatedOrigin], clients: Sequence[Any]
+    ) -> None:
+        self._eras = eras
+        self._scenario = eras[0].scenario
         self._origins = origins
+        self._clients = clients
         self._tags: dict[tuple[int, int, str], set[int]] = {}
 
     def judge(self, everything: Iterable[Asked], stopped: float | None) -> list[str]:
@@ -45,10 +54,27 @@ class Oracle:
         found = []
         for asked in everything:
             try:
-                self._judge(asked, stopped)
+                self._judge_in_its_era(asked, stopped)
             except Wrong as wrong:
                 found.append(f"{wrong} ({text_of(asked)})")
-        return found
+        return found + uploads.sent_twice(self._origins)
+
+    def _judge_in_its_era(self, asked: Asked, stopped: float | None) -> None:
+        """By the settings under which the request was begun, whatever came after."""
+        served = asked.answer.headed or asked.over
+        first: Wrong | None = None
+        for at, era in enumerate(self._eras):
+            settled = self._eras[at + 1].settled if at + 1 < len(self._eras) else float("inf")
+            if era.since <= served and asked.began <= settled:
+                self._scenario = era.scenario
+                try:
+                    self._judge(asked, stopped)
+                except Wrong as wrong:
+                    first = first or wrong
+                else:
+                    return
+        assert first is not None
+        raise first
 
     def _judge(self, asked: Asked, stopped: float | None) -> None:
         if asked.error:
@@ -60,6 +86,23 @@ class Oracle:
             raise Wrong("a 500")
         if asked.impatient and asked.over - answer.last > SILENCE and not asked.ask.pace:
             raise Wrong("the client waits for ever")
+        if asked.refused and (stopped is None or asked.over < stopped):
+            raise Wrong("a connection is refused")
+        turned_away = limits.turned_away(answer)
+        if turned_away:
+            reason = limits.judge(asked, self._eras, self._clients)
+        elif asked.ask.upload >= 0:
+            reason = uploads.judge(asked, self._scenario, self._origins, stopped)
+        else:
+            reason = limits.too_fast(asked, route)
+        if reason is not None:
+            raise Wrong(reason)
+        if turned_away or asked.ask.upload >= 0:
+            return
+        if route.kind == "none":
+            if answer.status not in (0, 404):
+                raise Wrong(f"a route that isn't there answers {answer.status}")
+            return
         if route.kind == "loop":
             if answer.status not in (0, 400, 508) and answer.ended == "whole":
                 raise Wrong(f"a loop is answered {answer.status}")

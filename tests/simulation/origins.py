@@ -16,11 +16,17 @@ from tests.simulation import faults
 from tests.simulation.clock import SimulatedClock
 from tests.simulation.content import digest, part
 from tests.simulation.network import End
-from tests.simulation.replies import Reply, Sender
+from tests.simulation.replies import Reply
 from tests.simulation.scenario import ANY, EPOCH, GONE, Change, Fault, Origin, Scenario, Version
+from tests.simulation.serving import OriginConnection
+from tests.simulation.uploads import receipt
 
 PORT = 80
+HEALTH = "/health"
+"""The path of health checks: 200 but while the origin is `sick`."""
 NOW = -2
+OF_THE_ORIGIN = ("refuse", "lost", "sick", "early")
+"""Faults of an origin as a whole, and not of its answers."""
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -60,6 +66,8 @@ class SimulatedOrigin:
         self.served: list[Served] = []
         self.refused: list[tuple[float, Fault]] = []
         """When connections were refused or lost, and by which fault."""
+        self.uploads: Counter[str] = Counter()
+        """How often the head of each request with a body came."""
         self.connections = 0
         self.open = 0
         self.most_open = 0
@@ -92,10 +100,16 @@ class SimulatedOrigin:
 
     def way(self) -> Fault | None:
         """What befalls a new connection, if something does."""
+        fault = self.fault_of("refuse", "lost")
+        if fault is not None:
+            self.refused.append((self.clock.rightNow, fault))
+        return fault
+
+    def fault_of(self, *kinds: str) -> Fault | None:
+        """The first fault of these kinds that is in force now."""
         now = self.clock.rightNow - EPOCH
         for fault in self._faults:
-            if fault.kind in ("refuse", "lost") and fault.since <= now < fault.until:
-                self.refused.append((self.clock.rightNow, fault))
+            if fault.kind in kinds and fault.since <= now < fault.until:
                 return fault
         return None
 
@@ -103,18 +117,23 @@ class SimulatedOrigin:
         self.connections += 1
         self.open += 1
         self.most_open = max(self.most_open, self.open)
-        _Served(self, end)
+        OriginConnection(self, end)
 
     # Requests
 
-    def answer(self, method: str, target: str, fields: dict[str, str]) -> Reply:
+    def answer(self, method: str, target: str, fields: dict[str, str], body: bytes = b"") -> Reply:
         """The reply to a request, faults and all."""
+        if target == HEALTH:
+            return Reply(503 if self.fault_of("sick") else 200, [], b"health")
         pinned, file = _parsed(target)
         if file is None or file >= len(self.history):
             return Reply(404, [], b"no such file")
         self._count(file)
         fault = self._fault(file)
-        reply = self._honest(method, pinned, file, fields)
+        if method == "POST":
+            reply = Reply(200, [], receipt(body), keeps=self.spec.keeps)
+        else:
+            reply = self._honest(method, pinned, file, fields)
         self.served.append(Served(self.clock.rightNow, file, fault, reply.status))
         if fault is not None:
             faults.spoil(fault, reply, fields)
@@ -131,7 +150,7 @@ class SimulatedOrigin:
     def _fault(self, file: int) -> Fault | None:
         now = self.clock.rightNow - EPOCH
         for fault in self._faults:
-            if fault.kind in ("refuse", "lost") or fault.file not in (ANY, file):
+            if fault.kind in OF_THE_ORIGIN or fault.file not in (ANY, file):
                 continue
             number = self._counts[fault.file] - 1
             if (
@@ -228,66 +247,3 @@ def _resolve(asked: str, size: int) -> tuple[int, int] | None:
     start = int(first)
     stop = min(int(last) + 1, size) if last else size
     return (start, stop) if start < size else None
-
-
-class _Served:
-    """One connection: requests are read and answered in order."""
-
-    def __init__(self, origin: SimulatedOrigin, end: End) -> None:
-        self._origin = origin
-        self._end = end
-        self._held = b""
-        self._sender: Sender | None = None
-        self._over = False
-        end.watch = self._look
-
-    def _look(self) -> None:
-        end = self._end
-        if self._sender is not None:
-            self._sender.go_on()
-        while not self._over and end.readable:
-            try:
-                data = end.receive(1 << 20)
-            except ConnectionResetError:
-                self._end_it(abort=True)
-                return
-            if not data:
-                if self._sender is None:
-                    self._end_it()
-                break
-            self._held += data
-        self._next()
-
-    def _next(self) -> None:
-        while self._sender is None and not self._over and b"\r\n\r\n" in self._held:
-            head, _, self._held = self._held.partition(b"\r\n\r\n")
-            line, *lines = head.decode("latin-1").split("\r\n")
-            method, target, _ = line.split(" ")
-            fields = {}
-            for each in lines:
-                name, _, value = each.partition(":")
-                fields[name.lower()] = value.strip()
-            reply = self._origin.answer(method, target, fields)
-            if self._origin.spec.think:
-                reply.wait = self._origin.spec.think
-            self._sender = Sender(self._end, self._origin.clock, reply, self._sent)
-            self._sender.go_on()
-
-    def _sent(self, how: str) -> None:
-        """An answer is out; `how` says what comes next: keep, fin, reset or nothing."""
-        if how == "keep":
-            self._sender = None
-            if self._end.fin:
-                self._end_it()
-            else:
-                self._origin.clock.callLater(0, self._next)
-        elif how != "nothing":
-            self._end_it(abort=how == "reset")
-
-    def _end_it(self, abort: bool = False) -> None:
-        if not self._over:
-            self._over = True
-            self._origin.open -= 1
-            if self._sender is not None:
-                self._sender.stop()
-            self._end.close(abort)

@@ -132,6 +132,9 @@ class SimulatedReactor:
     def callFromThread(self, callable: Any, *args: Any, **kw: Any) -> None:
         self.clock.callLater(0, callable, *args, **kw)
 
+    def getThreadPool(self) -> None:
+        """There are no threads: see `tests.simulation.machine`."""
+
     def callWhenRunning(self, callable: Any, *args: Any, **kw: Any) -> None:
         callable(*args, **kw)
 

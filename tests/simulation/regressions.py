@@ -1,4 +1,4 @@
-"""Faults that were fixed, each with a way to take its fix out: the simulation has to find them.
+"""Rules that were broken once, each with a way to take it out: the simulation has to see it.
 
 ``python -m tests.simulation --without NAME`` runs seeds without the fix. An entry records a seed
 that finds the fault soon, and how its failure begins. A new one is added with its fix.
@@ -16,12 +16,22 @@ from unittest import mock
 
 from aprp.core.http import redirects
 from aprp.core.http.validators import ETag, Validators
+from aprp.core.limits import ClientCounts
 from aprp.core.recovery import client_validators, parking, statuses, versions
 from aprp.core.scheduling import scheduler, state
+from aprp.core.scheduling.failures import FailurePolicy
+from aprp.core.scheduling.ratings import Ratings
+from aprp.daemon.ports import PortChange, Ports
+from aprp.daemon.service import Daemon
 from aprp.library.open_transfer import TransferReader
+from aprp.upstream.exchange import SourceRequest
 from aprp.upstream.http import names
-from aprp.web import loops, sockets
+from aprp.upstream.transfer.shared import SharedResources
+from aprp.web import loops, paced_sink, sockets
+from aprp.web.client_sink import ClientSink
 from aprp.web.closing import ClosingChannel
+from aprp.web.routes import RouteTree
+from aprp.web.site import ProxySite
 
 Patches = Iterator[AbstractContextManager[Any]]
 
@@ -47,6 +57,20 @@ class Regression:
             yield
 
 
+REGRESSIONS: dict[str, Regression] = {}
+
+
+def _found_by(seed: int, finds: str) -> Callable[[Callable[[], Patches]], Callable[[], Patches]]:
+    """Enter a function whose patches take a rule out; its docstring says what happens then."""
+
+    def enter(patches: Callable[[], Patches]) -> Callable[[], Patches]:
+        name = patches.__name__.replace("_", "-")
+        REGRESSIONS[name] = Regression(patches.__doc__ or "", seed, finds, patches)
+        return patches
+
+    return enter
+
+
 def _for(function: Callable[..., Any], other: Callable[..., Any]) -> Patches:
     """Put `other` in the place of a function of aprp, under each name that it was imported by."""
     for module in [each for name, each in sys.modules.items() if name.startswith("aprp.")]:
@@ -57,7 +81,10 @@ def _for(function: Callable[..., Any], other: Callable[..., Any]) -> Patches:
 # Two versions in one body
 
 
-def _split_without_a_validator() -> Patches:
+@_found_by(35, "the bytes are of no version")
+def combined_without_validator() -> Patches:
+    """Blocks of a file without a strong validator are combined."""
+
     def differ(found: Validators, known: Validators) -> str | None:
         given = found.last_modified is not None and known.last_modified is not None
         return "differs" if given and found.last_modified != known.last_modified else None
@@ -66,27 +93,38 @@ def _split_without_a_validator() -> Patches:
     yield from _for(versions._validators_differ, differ)
 
 
-def _tag_by_length() -> Patches:
+@_found_by(6, "If-Range joins version")
+def tag_by_length() -> Patches:
+    """A strong entity tag is made of path and length."""
+
     def made(path: bytes, facts: versions.Facts, same: object) -> ETag:
         return client_validators._hashed([path, b"%d" % facts.complete], weak=False)
 
     yield from _for(client_validators._made, made)
 
 
-def _unproven_continuation() -> Patches:
+@_found_by(10, "the bytes are of no version")
+def unproven_continuation() -> Patches:
+    """A response that doesn't show the validator continues a body."""
     yield from _for(versions.change, lambda *_: None)
 
 
-def _redirect_for_good() -> Patches:
+@_found_by(13, "the bytes are of no version")
+def redirect_for_good() -> Patches:
+    """Every redirect outlives its transfer."""
     yield from _for(redirects.remembered_for, lambda status, fields: redirects.FOREVER)
 
 
-def _cut_by_fin() -> Patches:
+@_found_by(162, "the bytes are of no version: version 0: it ends as if whole")
+def cut_by_fin() -> Patches:
+    """The end of the process ends a body of unknown length by FIN."""
     yield from _for(sockets.reset_on_close, lambda transport, on: None)
     yield mock.patch.object(ClosingChannel, "reset_now", lambda channel: None)
 
 
-def _ends_once_failed() -> Patches:
+@_found_by(37, "a transfer that failed ends cleanly")
+def ends_once_failed() -> Patches:
+    """A transfer that failed ends cleanly when it is read again."""
     read = TransferReader.read
 
     async def nothing_more(reader: TransferReader) -> bytes:
@@ -98,80 +136,100 @@ def _ends_once_failed() -> Patches:
 # One client harms others
 
 
-def _lookup_without_deadline() -> Patches:
+@_found_by(127, "the client waits for ever")
+def lookup_without_deadline() -> Patches:
+    """A name lookup may take for ever."""
     yield from _for(names._in_time, lambda clock, host, seconds, waiter: waiter)
 
 
-def _mirror_parked() -> Patches:
+@_found_by(104, "the client waits for ever")
+def mirror_parked() -> Patches:
+    """Retry-After of one file parks the mirror for up to a day."""
     yield mock.patch.object(parking, "SEVERAL", 1)
     yield mock.patch.object(statuses, "LONGEST_WAIT", 86400.0)
 
 
-def _two_bounds() -> Patches:
+@_found_by(132, "in the log: ValueError")
+def two_bounds() -> Patches:
+    """A Range may name positions past the end that the scheduler gives all files."""
     for module in (state, scheduler):
         yield mock.patch.object(module, "ENDLESS", 1 << 62)
 
 
-def _endless_loop() -> Patches:
+@_found_by(54, "a client is turned away")
+def endless_loop() -> Patches:
+    """A request that came back is passed on again."""
     yield from _for(loops.refuse_loop, lambda request: None)
 
 
-REGRESSIONS: dict[str, Regression] = {
-    "combined-without-validator": Regression(
-        "blocks of a file without a strong validator are combined",
-        35,
-        "the bytes are of no version",
-        _split_without_a_validator,
-    ),
-    "tag-by-length": Regression(
-        "a strong entity tag is made of path and length",
-        6,
-        "If-Range joins version",
-        _tag_by_length,
-    ),
-    "unproven-continuation": Regression(
-        "a response that doesn't show the validator continues a body",
-        10,
-        "the bytes are of no version",
-        _unproven_continuation,
-    ),
-    "redirect-for-good": Regression(
-        "every redirect outlives its transfer",
-        13,
-        "the bytes are of no version",
-        _redirect_for_good,
-    ),
-    "cut-by-fin": Regression(
-        "the end of the process ends a body of unknown length by FIN",
-        1,
-        "the bytes are of no version: version 0: it ends as if whole",
-        _cut_by_fin,
-    ),
-    "ends-once-failed": Regression(
-        "a transfer that failed ends cleanly when it is read again",
-        37,
-        "a transfer that failed ends cleanly",
-        _ends_once_failed,
-    ),
-    "lookup-without-deadline": Regression(
-        "a name lookup may take for ever",
-        127,
-        "the client waits for ever",
-        _lookup_without_deadline,
-    ),
-    "mirror-parked": Regression(
-        "Retry-After of one file parks the mirror for up to a day",
-        57,
-        "the client waits for ever",
-        _mirror_parked,
-    ),
-    "two-bounds": Regression(
-        "positions that a Range may name lie past the scheduler's end of all files",
-        132,
-        "in the log: ValueError",
-        _two_bounds,
-    ),
-    "endless-loop": Regression(
-        "a request that came back is passed on again", 54, "a loop is answered", _endless_loop
-    ),
-}
+# Operating
+
+
+@_found_by(129, "a client is turned away")
+def never_released() -> Patches:
+    """Connections of clients that left go on to count."""
+    yield mock.patch.object(ClientCounts, "closed", lambda counts, key: None)
+
+
+@_found_by(545, "700000 bytes come where 100000 a second")
+def rate_unlimited() -> Patches:
+    """`limit_rate` is ignored."""
+    yield from _for(
+        paced_sink.sink_for,
+        lambda request, clock, route: ClientSink(request, clock, route.send_timeout),
+    )
+
+
+@_found_by(569, "the film doesn't go on")
+def no_drain() -> Patches:
+    """Responses in flight have no time when the daemon stops."""
+
+    async def at_once(daemon: Daemon, seconds: float) -> None:
+        return None
+
+    yield mock.patch.object(Daemon, "_let_end", at_once)
+
+
+@_found_by(1849, "a drained source is asked")
+def drained_in_vain() -> Patches:
+    """A running transfer still uses a drained source."""
+    yield mock.patch.object(FailurePolicy, "take_out", lambda failures, names: None)
+
+
+@_found_by(305, "the film doesn't go on")
+def cut_by_reload() -> Patches:
+    """A reload cuts what is under way."""
+    change_routes = ProxySite.change_routes
+
+    def cutting(site: ProxySite, tree: RouteTree) -> None:
+        change_routes(site, tree)
+        for request in tuple(site.in_flight):
+            request.cut()
+
+    yield mock.patch.object(ProxySite, "change_routes", cutting)
+
+
+@_found_by(145, "a reload doesn't keep the rating")
+def ratings_forgotten() -> Patches:
+    """A reload forgets the ratings of sources that stay."""
+
+    def limit_memory(shared: SharedResources, memory: int) -> None:
+        shared.memory, shared.ratings = memory, Ratings()
+
+    yield mock.patch.object(SharedResources, "limit_memory", limit_memory)
+
+
+@_found_by(265, "a refused reload changes something")
+def half_a_reload() -> Patches:
+    """A refused reload leaves ports open that it opened."""
+
+    async def left(ports: Ports, change: PortChange) -> None:
+        ports.listeners = (*ports.listeners, *change.opened)
+
+    yield mock.patch.object(Ports, "undo", left)
+
+
+@_found_by(161, "request 0-1 is sent 2 times")
+def sent_twice() -> Patches:
+    """A request with a body is repeated where a kept connection fails."""
+    yield mock.patch.object(SourceRequest, "repeatable", property(lambda request: True))

@@ -104,7 +104,7 @@ class Route:
     """Its path is /r<its number>/, with a file's name behind that."""
 
     kind: str
-    """upstream, sources, query or loop."""
+    """upstream, sources, query, loop; none: there is no such route."""
     origins: tuple[int, ...]
     same: str = "modified"
     redirects: str = "same-host"
@@ -120,6 +120,13 @@ class Route:
     between_bytes_timeout: float = 10.0
     send_timeout: float = 60.0
     resume_for: float = 30.0
+    limit_rate: int = 0
+    """Bytes a second; 0: no limit."""
+    limit_rate_after: int = 0
+    health_interval: float = 0.0
+    """Seconds between health checks; 0: none."""
+    request_buffering: str = "on"
+    max_body: int = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -144,6 +151,8 @@ class Ask:
     again: int = 0
     """For the library: how often it goes on to read once it failed or ended."""
     stop: int = -1
+    upload: int = -1
+    """Bytes of the body that it sends, by POST; negative: none."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +166,17 @@ class Client:
     pipelined: bool = False
     trickle: int = 0
     """Bytes of a request that it sends at a time, 50 ms apart; 0: all."""
+    address: int = ANY
+    """Whose address it has: that of the client with this number, or one of its own."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The daemon's limits of clients, as in its settings."""
+
+    connections: int = 10_000
+    connections_per_address: int = 64
+    requests_per_address: int = 32
 
 
 @dataclass(frozen=True)
@@ -166,6 +186,25 @@ class Names:
     origin: int
     delay: float = 0.005
     found: bool = True
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What the operator does at that time: reload, drain or resume (`origin`).
+
+    A reload finds these routes and limits in the file. `bad` says why it can't be used: faulty, or
+    unbound for a port that is in use; empty: it is good.
+    """
+
+    at: float
+    kind: str
+    origin: int = ANY
+    routes: tuple[Route, ...] = ()
+    limits: Limits = Limits()
+    memory: int = 512 << 20
+    bad: str = ""
+    ports: int = 0
+    """How many ports the daemon listens on besides its first."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +221,8 @@ class Scenario:
     stop_at: float | None = None
     stop_timeout: float = 0.0
     memory: int = 512 << 20
+    limits: Limits = Limits()
+    operations: tuple[Operation, ...] = ()
     note: str = field(default="", compare=False)
     """In the corpus: what it found."""
 

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from aprp.config import Settings
-from tests.simulation.origins import PORT, host_of
+from tests.simulation.origins import HEALTH, PORT, host_of
 from tests.simulation.scenario import Route, Scenario
 
 HOST = "20.0.0.1"
 NAME = "self.sim"
 """Where the daemon is."""
+OCCUPIED = 8080
+"""A port there that something else holds."""
 
 
-def settings_of(scenario: Scenario) -> Settings:
-    routes: Any = [route_of(number, route) for number, route in enumerate(scenario.routes)]
+def settings_of(scenario: Scenario, ports: int = 0, occupied: bool = False) -> Settings:
+    """Return the daemon's settings.
+
+    It listens on so many ports besides its first, and on the one that is `occupied`.
+    """
+    listen = [*range(PORT, PORT + 1 + ports), *([OCCUPIED] if occupied else [])]
+    numbered = enumerate(scenario.routes)
+    routes: Any = [route_of(number, route) for number, route in numbered if route.kind != "none"]
+    limits: Any = dataclasses.asdict(scenario.limits)
     return Settings(
-        listen=(f"tcp:{PORT}:interface={HOST}",),
+        listen=tuple(f"tcp:{port}:interface={HOST}" for port in listen),
         memory=scenario.memory,
         stop_timeout=scenario.stop_timeout,
+        limits=limits,
         routes=routes,
     )
 
@@ -31,13 +42,20 @@ def route_of(number: int, route: Route) -> dict[str, Any]:
         "between_bytes_timeout": route.between_bytes_timeout,
         "send_timeout": route.send_timeout,
         "resume_for": route.resume_for,
+        "limit_rate": route.limit_rate or None,
+        "limit_rate_after": route.limit_rate_after,
+        "max_body": route.max_body,
     }
+    if route.health_interval:
+        health = {"path": HEALTH, "interval": route.health_interval, "fails": 2, "passes": 2}
+        settings["health"] = health
     if route.kind == "loop":
         return settings | {"upstream": f"http://{NAME}/r{number}/"}
     if route.kind == "upstream":
         return settings | {
             "upstream": f"http://{host_of(route.origins[0])}/",
             "path_ranges": route.path_ranges,
+            "request_buffering": route.request_buffering,
         }
     settings |= transfer_settings(route)
     if route.kind == "query":

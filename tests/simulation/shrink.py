@@ -40,7 +40,7 @@ def _still(fails: Callable[[Scenario], bool], scenario: Scenario) -> bool:
 
 def _smaller(scenario: Scenario) -> Iterator[Scenario]:
     """Scenarios with one thing less, the things that matter most first."""
-    for name in ("clients", "faults", "changes", "names"):
+    for name in ("clients", "operations", "faults", "changes", "names"):
         held = getattr(scenario, name)
         for at in range(len(held)):
             if name != "clients" or len(held) > 1:
@@ -50,7 +50,9 @@ def _smaller(scenario: Scenario) -> Iterator[Scenario]:
     yield from _members(scenario, "clients", _simpler_client)
     yield from _members(scenario, "routes", _simpler_route)
     yield from _members(scenario, "origins", _simpler_origin)
-    yield from _plainer(scenario, Scenario(0, "", (), (), (), ()), ("memory", "stop_timeout"))
+    yield from _plainer(
+        scenario, Scenario(0, "", (), (), (), ()), ("memory", "stop_timeout", "limits")
+    )
     for at, file in enumerate(scenario.files):
         for size in (0, 100, 70_000, 200_000):
             longest = max(version.size for version in file.versions)
@@ -67,12 +69,12 @@ def _simpler_client(client: Client) -> Iterator[Client]:
     if len(client.asks) > 1:
         for at in range(len(client.asks)):
             yield replace(client, asks=client.asks[:at] + client.asks[at + 1 :])
-    names = ("link", "pipelined", "trickle")
+    names = ("link", "pipelined", "trickle", "address")
     yield from _plainer(client, Client("http", 0.0, (), Link()), names)
     for at, ask in enumerate(client.asks):
         kept = Ask(ask.route, ask.file)
         fields = ("method", "range", "in_path", "if_range", "minor", "wait", "pace")
-        for simpler in _plainer(ask, kept, (*fields, "pause_at", "leave_at", "again")):
+        for simpler in _plainer(ask, kept, (*fields, "pause_at", "leave_at", "again", "upload")):
             yield replace(client, asks=(*client.asks[:at], simpler, *client.asks[at + 1 :]))
 
 

@@ -16,18 +16,21 @@ from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
 from zope.interface import implementer
 
+from aprp.daemon.process import BESIDES
 from aprp.daemon.service import Daemon
 from aprp.library.open_transfer import open_transfer
 from tests.simulation.clients import Asked, HttpClient, text_of
 from tests.simulation.clock import Livelock, SimulatedClock
 from tests.simulation.machine import machine
 from tests.simulation.network import Address, Link, Network
+from tests.simulation.operator import FILE, Operator
 from tests.simulation.oracle import Oracle
 from tests.simulation.origins import PORT, SimulatedOrigin, address_of, host_of
 from tests.simulation.programs import LibraryClient
 from tests.simulation.reactor import SimulatedReactor
 from tests.simulation.scenario import EPOCH, Ask, Scenario
-from tests.simulation.settings import HOST, NAME, settings_of, transfer_settings
+from tests.simulation.settings import HOST, NAME, OCCUPIED, settings_of, transfer_settings
+from tests.simulation.uploads import ASK, uploaded
 
 HORIZON = 20_000.0
 """Seconds after which a world whose clients aren't done is stuck."""
@@ -101,6 +104,7 @@ class World:
         self.wrong: list[str] = []
         self.stopped: float | None = None
         self._ended = False
+        self.operator = Operator(scenario, self.clock, self.wrong)
         self.daemon: Any = None
         self.clients: list[HttpClient | LibraryClient] = []
         self._left = 0
@@ -109,7 +113,9 @@ class World:
         """Start the daemon, and have the clients come when they do."""
         scenario = self.scenario
         logs: Any = _NoLogs()
-        self.daemon = Daemon(settings_of(scenario), self.reactor, logs)
+        self.network.listen((HOST, OCCUPIED), lambda end: end.close())
+        self.daemon = Daemon(settings_of(scenario), self.reactor, logs, path=FILE)
+        self.operator.begin(self.daemon, lambda: self.stopped is not None)
         self.daemon.privilegedStartService()
         self.daemon.startService()
         self.clients += [self._client(number) for number in range(len(scenario.clients))]
@@ -160,19 +166,23 @@ class World:
             **transfer_settings(route),
         )
 
-    def _write(self, ask: Ask, if_range: str) -> bytes:
+    def _write(self, asked: Asked) -> bytes:
         """A request as it goes out."""
-        route = self.scenario.routes[ask.route]
+        ask, route = asked.ask, self.scenario.routes[asked.ask.route]
         target = f"/r{ask.route}/f{ask.file}{ask.in_path}"
         if route.kind == "query":
             urls = ",".join(f"http://{host_of(each)}/f{ask.file}" for each in route.origins)
             target = f"/r{ask.route}?host={urls}"
-        lines = [f"{ask.method} {target} HTTP/1.{ask.minor}", "Host: proxy.sim"]
+        lines = [f"{asked.answer.method} {target} HTTP/1.{ask.minor}", "Host: proxy.sim"]
         if ask.range:
             lines.append(f"Range: {ask.range}")
-            if if_range:
-                lines.append(f"If-Range: {if_range}")
-        return "\r\n".join([*lines, "", ""]).encode("latin-1")
+            if asked.if_range:
+                lines.append(f"If-Range: {asked.if_range}")
+        body = b""
+        if ask.upload >= 0:
+            body = uploaded(ask.upload)
+            lines += [f"Content-Length: {ask.upload}", f"{ASK}: {asked.client}-{asked.number}"]
+        return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
     def _told(self, asked: Asked) -> None:
         asked.after_stop = self._ended
@@ -199,7 +209,9 @@ class World:
                 self.wrong.append(f"livelock: {livelock}")
             finally:
                 self._clean_up()
-        self.wrong += Oracle(self.scenario, self.origins).judge(self.asked, self.stopped)
+        oracle = Oracle(self.operator.eras, self.origins, self.clients)
+        self.wrong += oracle.judge(self.asked, self.stopped)
+        self.wrong += self.operator.judge(self.origins)
         answers = tuple(text_of(asked) for asked in self.asked)
         trace = hashlib.sha256("\n".join([*answers, *self.wrong]).encode())
         trace.update(str(self.clock.steps).encode())
@@ -238,6 +250,10 @@ class World:
 
     def _gone(self) -> None:
         self._ended = True
+        assert self.stopped is not None
+        took = self.clock.rightNow - self.stopped
+        if took > self.scenario.stop_timeout + BESIDES:
+            self.wrong.append(f"stopping takes {took:.0f} s")
         self.reactor.end_process()
 
     def _clean_up(self) -> None:
@@ -251,7 +267,8 @@ class World:
     def _look(self) -> None:
         """Now and then, at what must be bounded at all times."""
         shared, wrong = self._shared, self.wrong
-        if shared is not None and shared.held > self.scenario.memory + (1 << 20):
+        most = max(era.scenario.memory for era in self.operator.eras)
+        if shared is not None and shared.held > most + (1 << 20):
             wrong.append(f"{shared.held} bytes are held")
         for descriptor in self.reactor.selectables():
             waiting = len(getattr(descriptor, "dataBuffer", b""))
@@ -274,11 +291,14 @@ class World:
 
     def _nothing_left(self) -> None:
         """No client is there any more, and everything that waits has run out."""
+        checked = len(self.daemon._checks._running)  # each may have a connection
+        sources = self.daemon._agent.connections
+        others = len(self.reactor.descriptors) - len(self.daemon._ports.listeners) - sources
         left = {
             "requests in flight": len(self._site.in_flight),
             "channels": len(self._site.channels),
-            "descriptors": len(self.reactor.descriptors) - 1,
-            "connections to sources": self.daemon._agent.connections,
+            "descriptors": others,
+            "connections to sources": max(0, sources - checked),
         }
         if self._shared is not None:
             left["transfers"] = self._shared.transfers
@@ -319,6 +339,6 @@ def _watched_log(wrong: list[str]) -> Iterator[None]:
 def run(scenario: Scenario) -> Outcome:
     """The outcome of a scenario: always the same for the same one."""
     world = World(scenario)
-    with machine(world.clock, world.addresses):
+    with machine(world.clock, world.addresses, world.operator.load):
         world.begin()
         return world.run()

@@ -1,0 +1,63 @@
+"""Whether clients are turned away, and slowed down, just as the limits say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tests.simulation.answers import Answer
+from tests.simulation.clients import Asked
+from tests.simulation.operator import Era
+from tests.simulation.scenario import Limits, Route
+
+LINGERING = 80.0
+"""Seconds that the daemon may take to notice that a client has left: `send_timeout` and more."""
+BURST = 256 << 10
+"""Bytes that may be ahead of `limit_rate`: what is written at once, and buffers on the way."""
+
+
+def turned_away(answer: Answer) -> bool:
+    """Whether this is what clients over a limit get."""
+    told = answer.fields.get("proxy-status", "")
+    if answer.status == 429:
+        return "http_request_denied" in told
+    return answer.status == 503 and "connection_limit_reached" in told
+
+
+def judge(asked: Asked, eras: Sequence[Era], clients: Sequence[Any]) -> str | None:
+    """Why it was wrong to turn the client away."""
+    if not asked.answer.fields.get("retry-after", "").isdigit():
+        return "who is turned away isn't told when to come again"
+    if any(_may_be_over(asked, era.scenario.limits, clients) for era in eras):
+        return None
+    return "a client is turned away that is within all limits"
+
+
+def _may_be_over(asked: Asked, limits: Limits, clients: Sequence[Any]) -> bool:
+    """Whether so many may have been there as the daemon sees it."""
+    mine = clients[asked.client].address
+    near = {client: _connections(client, asked) for client in clients if hasattr(client, "address")}
+    of_address = sum(count for client, count in near.items() if client.address == mine)
+    if asked.answer.status == 503:
+        return 0 < limits.connections < sum(near.values())
+    most = (limits.connections_per_address, limits.requests_per_address)
+    return any(0 < limit < of_address for limit in most)
+
+
+def _connections(client: Any, asked: Asked) -> int:
+    """How many connections a client may have had at that time."""
+    return sum(
+        since <= asked.over and until >= asked.began - LINGERING
+        for since, until in client.connections
+    )
+
+
+def too_fast(asked: Asked, route: Route) -> str | None:
+    """Why the rate of an answer is over its limit."""
+    answer = asked.answer
+    if not route.limit_rate or answer.framing in ("", "library", "none"):
+        return None
+    allowed = route.limit_rate_after + BURST + route.limit_rate * (asked.over - asked.began)
+    if answer.size > allowed:
+        return f"{answer.size} bytes come where {route.limit_rate} a second are allowed"
+    return None
