@@ -54,10 +54,10 @@ def _connections(client: Any, asked: Asked) -> int:
 
 def too_fast(asked: Asked, route: Route) -> str | None:
     """Why the rate of an answer is over its limit."""
-    answer = asked.answer
-    if not route.limit_rate or answer.framing in ("", "library", "none"):
+    answer, seconds = asked.answer, asked.over - asked.began
+    if answer.framing in ("", "library", "none"):
         return None
-    allowed = route.limit_rate_after + BURST + route.limit_rate * (asked.over - asked.began)
-    if answer.size > allowed:
-        return f"{answer.size} bytes come where {route.limit_rate} a second are allowed"
+    for rate, free in ((route.limit_rate, route.limit_rate_after), (route.bandwidth, 0)):
+        if rate and answer.size > free + BURST + rate * seconds:
+            return f"{answer.size} bytes come where {rate} a second are allowed"
     return None

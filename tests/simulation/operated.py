@@ -57,7 +57,7 @@ def _slow_clients(rng: Random, routes: tuple[Route, ...], world: Scenario) -> tu
 def _changed_route(rng: Random, route: Route, origins: int) -> Route:
     """What the route is after a reload."""
     what = rng.choice(("same", "settings", "settings", "origins", "origins", "none", "kind"))
-    if what == "kind" and route.kind == "query":  # clients would have to ask otherwise
+    if what in ("kind", "origins") and route.kind == "query":  # clients name the sources
         what = "same"
     every = tuple(range(origins))
     if what == "settings":
@@ -152,7 +152,19 @@ def _limited(rng: Random, world: Scenario) -> Scenario:
         changed = Limits(rng.choice((0, 1, 3)), rng.choice((1, 64)), rng.choice((1, 32)))
         at = rng.choice((0.1, 0.5, 100.0))
         operations = (Operation(at, "reload", routes=(route,), limits=changed),)
-    return replace(world, limits=limits, operations=operations)
+    world = replace(world, limits=limits, operations=operations)
+    return _with_bandwidth(rng, world) if rng.random() < 0.3 else world
+
+
+def _with_bandwidth(rng: Random, world: Scenario) -> Scenario:
+    """Have the clients of a route share a bandwidth, which a reload may change."""
+
+    def shared(routes: tuple[Route, ...]) -> tuple[Route, ...]:
+        bandwidth = rng.choice((70_000, 200_000, 200_000))
+        return tuple(replace(route, bandwidth=bandwidth) for route in routes)
+
+    operations = tuple(replace(each, routes=shared(each.routes)) for each in world.operations)
+    return replace(world, routes=shared(world.routes), operations=operations)
 
 
 def _drained(rng: Random, world: Scenario) -> Scenario:
@@ -207,7 +219,7 @@ def _ended(rng: Random, world: Scenario) -> Scenario:
         for _ in range(rng.choice((0, 1, 2)))
     )
     operations = _reloads(rng, world) if rng.random() < 0.3 else ()
-    return replace(
+    world = replace(
         world,
         clients=_slow_clients(rng, (route,), world),
         faults=faults,
@@ -215,6 +227,7 @@ def _ended(rng: Random, world: Scenario) -> Scenario:
         stop_at=rng.choice((0.5, 1.0, 2.0, 4.0)),
         stop_timeout=rng.choice((0.0, 2.0, 5.0, 30.0, 60.0)),
     )
+    return _with_bandwidth(rng, world) if rng.random() < 0.2 else world
 
 
 def _sent(rng: Random, world: Scenario) -> Scenario:

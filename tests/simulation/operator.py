@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 
 from aprp.config import ConfigFaults, Fault, Loaded
 from aprp.config.faults import Position
-from aprp.daemon.control import CannotDo
+from aprp.web.admin.actions import CannotDo
 from tests.simulation.clock import SimulatedClock
 from tests.simulation.origins import SimulatedOrigin, host_of
 from tests.simulation.scenario import Operation, Scenario
@@ -144,10 +144,8 @@ class Operator:
             rating = shared.ratings.known(f"http://{host}/")
             if rating is not None:
                 found["rating", host] = (id(rating), rating.rate, rating.failures)
-            idle = self._daemon._agent._idle._origins
-            found["connections", host] = sum(
-                len(waiting) for origin, waiting in idle.items() if origin.host == host
-            )
+            there = [each for each in self._daemon._agent._open if host in each.where]
+            found["connections", host] = frozenset(map(id, there))
         return found
 
     # Sources in service and out of it

@@ -27,7 +27,7 @@ from aprp.library.open_transfer import TransferReader
 from aprp.upstream.exchange import SourceRequest
 from aprp.upstream.http import names
 from aprp.upstream.transfer.shared import SharedResources
-from aprp.web import loops, paced_sink, sockets
+from aprp.web import loops, sinks, sockets
 from aprp.web.client_sink import ClientSink
 from aprp.web.closing import ClosingChannel
 from aprp.web.routes import RouteTree
@@ -175,8 +175,8 @@ def never_released() -> Patches:
 def rate_unlimited() -> Patches:
     """`limit_rate` is ignored."""
     yield from _for(
-        paced_sink.sink_for,
-        lambda request, clock, route: ClientSink(request, clock, route.send_timeout),
+        sinks.sink_for,
+        lambda request, clock, route, bandwidth: ClientSink(request, clock, route.send_timeout),
     )
 
 

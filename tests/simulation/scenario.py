@@ -123,6 +123,8 @@ class Route:
     limit_rate: int = 0
     """Bytes a second; 0: no limit."""
     limit_rate_after: int = 0
+    bandwidth: int = 0
+    """Bytes a second of all its answers together; 0: no limit."""
     health_interval: float = 0.0
     """Seconds between health checks; 0: none."""
     request_buffering: str = "on"

@@ -44,6 +44,7 @@ def route_of(number: int, route: Route) -> dict[str, Any]:
         "resume_for": route.resume_for,
         "limit_rate": route.limit_rate or None,
         "limit_rate_after": route.limit_rate_after,
+        "bandwidth": route.bandwidth or None,
         "max_body": route.max_body,
     }
     if route.health_interval:
