@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from xml.sax.saxutils import escape
 
 from aprp.core.scheduling.messages import MIB
+from aprp.simulator.ticks import ticks
 from aprp.simulator.trace import Trace
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#999999")
@@ -91,12 +92,14 @@ def _thin(points: Sequence[tuple[float, int]]) -> list[tuple[float, int]]:
 def _axes(end: float, top: int) -> Iterator[str]:
     left, right, bottom = _LEFT, WIDTH - _RIGHT, HEIGHT - _BOTTOM
     yield f'<path d="M{left},{_TOP}V{bottom}H{right}" fill="none" stroke="#444"/>'
-    for i in range(6):
-        x = left + (right - left) * i / 5
-        y = bottom - (bottom - _TOP) * i / 5
-        yield f'<text x="{x:.0f}" y="{bottom + 16}" text-anchor="middle">{end * i / 5:.2f}</text>'
-        label = f"{top * i / 5 / MIB:.1f}"
-        yield f'<text x="{left - 6}" y="{y + 4:.0f}" text-anchor="end">{label}</text>'
+    for time, label in ticks(end):
+        x = left + (right - left) * time / end
+        yield f'<path d="M{x:.1f},{bottom}v4" stroke="#444"/>'
+        yield f'<text x="{x:.1f}" y="{bottom + 17}" text-anchor="middle">{label}</text>'
+    for amount, label in ticks(top / MIB):
+        y = bottom - (bottom - _TOP) * amount * MIB / top
+        yield f'<path d="M{left},{y:.1f}h-4" stroke="#444"/>'
+        yield f'<text x="{left - 7}" y="{y + 4:.1f}" text-anchor="end">{label}</text>'
     yield f'<text x="{right}" y="{bottom + 34}" text-anchor="end">seconds</text>'
     yield f'<text x="8" y="{_TOP - 8}">MiB</text>'
 
