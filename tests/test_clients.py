@@ -38,18 +38,22 @@ class ClientCase(SynchronousTestCase):
         self.access = self.folder / "access.json"
         config = self.folder / "aprp.yaml"
         text = CONFIG.format(access=self.access, upstream=self.nginx.url)
-        config.write_text(text + self.more_routes())
+        config.write_text(self.configuration(text))
         self.daemon = Running(self, "--config", str(config))
         self.url = f"http://{self.daemon.ready()}/"
+
+    def configuration(self, text: str) -> str:
+        """The whole configuration, that of all tests given."""
+        return text + self.more_routes()
 
     def more_routes(self) -> str:
         """What the configuration has besides."""
         return ""
 
-    def browse(self, page: str) -> str:
+    def browse(self, page: str, *options: str) -> str:
         """What a page in Chromium says at its end, by a request for /done?RESULT."""
         profile = self.folder / "profile"
-        command = [need("chromium"), *HEADLESS, f"--user-data-dir={profile}", page]
+        command = [need("chromium"), *HEADLESS, *options, f"--user-data-dir={profile}", page]
         with open(self.folder / "chromium", "wb") as out:
             browser = subprocess.Popen(
                 command,
