@@ -115,6 +115,36 @@ class JudgeTests(SynchronousTestCase):
             found = judged(answer, "length", facts(), version)
             self.assertEqual(isinstance(found, Accepted), good, answer)
 
+    def test_the_time_of_the_response_is_no_version(self) -> None:
+        for same, first, later, good in (
+            ("length", NOW - 5, NOW, True),
+            ("length", NOW - 6, NOW, False),  # the first was a date of the file
+            ("length", NOW - 5, NOW - 1, False),  # the second is one
+            ("modified", NOW - 5, NOW, False),
+        ):
+            version = Validators(None, first, NOW - 5)
+            found = judged(part(modified=later), same, facts(modified=first), version)
+            self.assertEqual(isinstance(found, Accepted), good, (same, first, later))
+
+    def test_a_digest_proves_that_the_version_is_the_same(self) -> None:
+        version = Validators(ETag(b"a"), 5, NOW)
+        proofs = frozenset({(b"sha-512", b"b="), (b"md5", b"c=")})
+        for digest, good in (
+            ("sha-512=:b=:", True),
+            ("sha-512=:b=:, md5=:c=:", True),
+            ("sha-512=:d=:", False),
+            ("sha-512=:b=:, md5=:d=:", False),
+            ("md5=:c=:", False),  # proves too little beside another tag
+            ("sha-256=:a=:", False),
+        ):
+            known = facts(tag='"a"', digests=proofs)
+            found = judged(part(etag="z", modified=6), "digest", known, version, repr_digest=digest)
+            self.assertEqual(isinstance(found, Accepted), good, digest)
+            if isinstance(found, Accepted):
+                self.assertEqual(found.version.etag, ETag(b"z"))
+        same = judged(part(etag="z"), "modified", facts(digests=SHA), version, digest="sha-256=a=")
+        self.assertIsInstance(same, Rejected)
+
     def test_beyond_the_end(self) -> None:
         def refused(said: bytes, known: Facts | None = None) -> Rejected:
             answer = ResponseSummary(416, None, Validators(), parse_content_range(said))

@@ -25,12 +25,16 @@ from aprp.core.recovery.versions import (
     combinable,
     disagreement,
     has_strong_tag,
+    proven,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The body may be used: it holds the bytes of `body`."""
+    """The body may be used: it holds the bytes of `body`.
+
+    `version` are the validators by which the source has to be asked for more.
+    """
 
     body: Range
     facts: Facts
@@ -100,6 +104,8 @@ def judge(
     if complete is None:
         return Rejected(End.LIED, reason("doesn't say how long the whole file is"))
     found = facts_of(answer, fields, complete)
+    if proven(found, known, same):
+        version = None
     if version is not None:
         if (changed := change(version, answer.validators, same)) is not None:
             return Rejected(End.ABSENT, reason(changed))

@@ -4,6 +4,10 @@ The rules, for one upstream and for many sources alike:
 
 - A source that is asked again must show the validator that it showed first: the same entity tag,
   or, where it has none, the same Last-Modified. What shows neither isn't a continuation.
+- Under `same: digest` an equal SHA-256 or SHA-512 digest proves that the version is the same,
+  whatever the validators are.
+- Under `same: length` a Last-Modified that is a strong validator in neither response proves
+  nothing: servers give what they generate the time of the response.
 - Responses of different sources, and the first two of one source, are combined only if they have in
   common (a) a strong entity tag, or (b) under `same: modified` the complete length and a
   Last-Modified that is a strong validator, or (c) under `same: digest` a digest of the whole, or
@@ -22,6 +26,9 @@ from aprp.core.http.validators import CLOCKS_APART, ETag, Validators, format_dat
 
 Digests = frozenset[tuple[bytes, bytes]]
 """Pairs of an algorithm, in lower case, and a digest in base 64."""
+
+_PROOFS = frozenset((b"sha-256", b"sha-512"))
+"""Algorithms by which no two versions have the same digest (RFC 9530 section 5)."""
 
 _DESCRIBING = frozenset(
     (
@@ -94,7 +101,9 @@ class Facts:
 def change(first: Validators, later: Validators, same: Same = Same.MODIFIED) -> str | None:
     """Return why a later response of one place isn't of the version that it showed first.
 
-    Under `same: length` and `same: digest` a response may show neither: length or digest decide.
+    Under `same: length` and `same: digest` a response may show neither entity tag nor
+    Last-Modified, or a Last-Modified that is only the time of the response: length or digest
+    decide.
     """
     if same != Same.MODIFIED and later.etag is None and later.last_modified is None:
         return None
@@ -102,12 +111,21 @@ def change(first: Validators, later: Validators, same: Same = Same.MODIFIED) -> 
         return f"has changed its file: the ETag was {_tag(first.etag)}, is {_tag(later.etag)}"
     if first.etag is not None and not first.etag.weak:
         return None
+    if same != Same.MODIFIED and not (first.modified_is_strong or later.modified_is_strong):
+        return None
     if first.last_modified is not None and first.last_modified != later.last_modified:
         return (
             f"has changed its file: Last-Modified was {_date(first.last_modified)}, "
             f"is {_date(later.last_modified)}"
         )
     return None
+
+
+def proven(found: Facts, known: Facts | None, same: Same) -> bool:
+    """Return whether a digest proves that two responses are of the same version."""
+    if same != Same.DIGEST or known is None or found.complete != known.complete:
+        return False
+    return any(name in _PROOFS for name, _ in found.digests & known.digests)
 
 
 def combinable(first: Facts, same: Same) -> bool:

@@ -114,12 +114,12 @@ class TransferSource:
         return self._options.transfer_id
 
     def version_at(self, place: Url) -> Validators | None:
-        """Return the validators that the place showed first in this transfer."""
+        """Return the validators that further responses of the place are held to."""
         return self._versions.get(place)
 
     def showed(self, place: Url, version: Validators) -> None:
         """Note a good answer of the place: it holds for this transfer from now on."""
-        self._versions.setdefault(place, version)
+        self._versions[place] = version
         if self._led is None and place != self.url:
             self._led = place
 
