@@ -37,6 +37,32 @@ class TrafficTests(SynchronousTestCase):
         actions, self.tracker.actions = self.tracker.actions, []
         return actions
 
+    def beyond(self, number: int, length: int) -> None:
+        self.tracker.ended(m.Ended(number, m.End.BEYOND, length=length), 0.03)
+
+    def test_a_416_tells_the_end_until_a_head_tells_another(self) -> None:
+        for length, end in ((MIB + 1, MIB + 1), (1000, 1000), (3 * MIB, 2 * MIB)):
+            self.setUp()
+            first, second = (
+                self.begin("a", Assignment(0, MIB)),
+                self.begin("b", Assignment(MIB, 2 * MIB)),
+            )
+            self.beyond(second, MIB // 2)
+            self.assertEqual((self.state.stop, self.tracker.length), (MIB // 2, None))
+            self.answered(first, length=length)
+            self.assertEqual((self.state.stop, self.tracker.length), (end, length))
+            self.assertEqual(self.state.missing.size, end)
+            self.assertEqual((self.a.failures, self.b.failures), (0, 0))
+
+    def test_a_416_for_what_the_file_has_is_a_failure(self) -> None:
+        first, second = (
+            self.begin("a", Assignment(0, MIB)),
+            self.begin("b", Assignment(MIB, 2 * MIB)),
+        )
+        self.answered(first)
+        self.beyond(second, MIB)
+        self.assertEqual((self.state.stop, self.b.failures), (2 * MIB, 1))
+
     def test_one_that_takes_over_cuts_the_other_back(self) -> None:
         first = self.begin("a", Assignment(0, MIB))
         self.actions()

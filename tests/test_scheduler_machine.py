@@ -113,6 +113,14 @@ class Machine(RuleBasedStateMachine):
         if number is not None:
             self.world.over_with(number, end, retry_after=retry_after)
 
+    @precondition(lambda self: self.world.scheduler.length is None)
+    @rule(index=st.integers(0, 20), length=st.integers(1, 6 * m.MIB))
+    def another_version_ends_before(self, index: int, length: int) -> None:
+        """A 416 of a version that is soon replaced."""
+        number = self._attempt(index, begun=False)
+        if number is not None and self.world.start < length <= self.world.attempts[number][1]:
+            self.world.over_with(number, m.End.BEYOND, length=length)
+
     @precondition(lambda self: not self.world.over)
     @rule(count=st.integers(1, 4 * m.MIB))
     def take(self, count: int) -> None:

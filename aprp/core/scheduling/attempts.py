@@ -4,6 +4,7 @@ Rules:
 - a byte is kept when it first comes; attempts that cover it too are cut back to what is still
   missing, or abandoned;
 - an attempt that reaches an end that was cut back is abandoned there;
+- a 416 tells where the file ends until a good head does: it may be of another version;
 - a silent attempt that resumes keeps what no other source was asked for;
 - what a source showed (rate, latency, failures) is recorded as it happens.
 """
@@ -25,8 +26,8 @@ from aprp.core.scheduling.state import TransferState
 class AttemptTracker:
     """The attempts of one transfer. What has to be done is appended to ``actions``.
 
-    ``length`` is the complete length of the file, None while it isn't known; ``beyond``
-    is set when it turns out to end before the range begins.
+    ``length`` is the complete length of the file, None until a good response head has told it;
+    ``beyond`` is set when the file turns out to end before the range begins.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class AttemptTracker:
         self._duplicate = duplicate
         self._flows = {source.name: Flow(source.rating) for source in state.sources.values()}
         self._failures = failures
+        self._end = state.stop
         self.length = length
         self.beyond = False
         self.actions: list[Action] = []
@@ -182,20 +184,31 @@ class AttemptTracker:
                 self._duplicate.completed(self._state, source, self._state.ready >= attempt.stop)
             case m.End.STALE:
                 source.rating.pool_was_empty()
-            case m.End.BEYOND if event.length is not None and event.length <= attempt.start:
-                self._learn_length(event.length, now)
+            case m.End.BEYOND if self._ends_before(attempt.start, event.length, now):
+                pass
             case _:
                 self._failures.blame(source, event, now)
 
+    def _ends_before(self, start: int, length: int | None, now: float) -> bool:
+        """Whether the file ends at or before ``start``, as a 416 says.
+
+        It is believed until a good response head tells the length.
+        """
+        if length is None or length > start:
+            return False
+        if self.length is None:
+            self._end_at(min(length, self._state.stop), now)
+        return self.beyond or start >= self._state.stop
+
     def _learn_length(self, length: int, now: float) -> None:
+        if self.length is None:
+            self.length = length
+            self._end_at(min(length, self._end), now)
+
+    def _end_at(self, stop: int, now: float) -> None:
         state = self._state
-        if self.length is not None:
-            return
-        self.length = length
-        if length >= state.stop:
-            return
-        if length <= state.start:
+        if stop <= state.start:
             self.beyond = True
-            return
-        for attempt in state.limit(length):
-            self._trim(attempt, now)
+        elif stop != state.stop:
+            for attempt in state.limit(stop):
+                self._trim(attempt, now)

@@ -180,8 +180,9 @@ class TransferState:
 
     def limit(self, stop: int) -> list[AttemptState]:
         """Set the end to ``stop``; return the attempts that went beyond it and now end there."""
-        self.missing.remove(stop, self.stop)
-        self.unrequested.remove(stop, self.stop)
+        for spans in (self.missing, self.unrequested):
+            spans.remove(stop, self.stop)
+            spans.add(self.stop, stop)
         self.stop = stop
         self.edge = min(self.edge, stop)
         self.advance()
