@@ -19,11 +19,11 @@ from aprp.daemon.workers.messages import Configuration
 from aprp.daemon.workers.process import WorkerProcess
 from aprp.daemon.workers.samples import Samples
 from aprp.daemon.workers.shares import settings_of, share
+from aprp.daemon.workers.slot import Plan
 from aprp.daemon.workers.supervisor import (
     LONGEST,
     SHORTEST,
     SOON,
-    Plan,
     Supervisor,
     pause_after,
 )
@@ -193,6 +193,8 @@ class MergingTests(SynchronousTestCase):
                 "not_ready": [],
                 "requests": count,
                 "transfers": 0,
+                "clients": count,
+                "connections": 2 * count,
                 "memory": {"held": count},
                 "routes": [route | counts],
                 "sources": [],
@@ -205,8 +207,22 @@ class MergingTests(SynchronousTestCase):
         (route,) = merged["routes"]
         self.assertEqual((merged["requests"], merged["memory"]), (4, {"held": 4}))
         self.assertEqual((route["sent"], route["history"]), (4, [1, 7]))
+        self.assertEqual((merged["clients"], merged["connections"]), (4, 8))
         (source,) = route["sources"]
         self.assertEqual((source["state"], source["errors"]), ("down", {"tls": 4}))
         self.assertEqual(source["out_of_service"], "drained")
         self.assertEqual((source["share"], source["latency"]), (1.0, 0.25))
         self.assertEqual([each["at"] for each in merged["problems"]], ["3", "1"])
+
+    def test_workers_with_what_they_say_of_themselves(self) -> None:
+        listed: list[dict[str, Any]] = [
+            {"number": number, "state": state}
+            for number, state in ((1, "serving"), (2, "serving"), (3, "starting"))
+        ]
+        counts = {"requests": 5, "transfers": 4, "clients": 3, "connections": 2}
+        first, second, third = merging.workers(
+            listed, {0: counts | {"memory": {"resident": 7, "held": 1}, "routes": []}}
+        )
+        self.assertEqual(first, {"number": 1, "state": "serving", "memory": 7} | counts)
+        self.assertEqual((second["state"], second["requests"]), ("silent", None))
+        self.assertEqual((third["state"], third["memory"]), ("starting", None))

@@ -74,14 +74,19 @@ class Fleet:
 
     async def make(self) -> bytes:
         """Return what the page shows, as JSON in one line."""
-        told = await self._ask("page")
-        merged = merging.page(told) | self._about() if told else self._nothing()
+        merged = await self._merged("page", merging.page)
         return json.dumps(merged, separators=(",", ":")).encode()
 
     async def _status(self, request: Request) -> bytes:
-        told = await self._ask("admin-status")
-        merged = merging.status(told) | self._about() if told else self._nothing()
+        merged = await self._merged("admin-status", merging.status)
         return json.dumps(merged, indent=1).encode() + b"\n"
+
+    async def _merged(self, command: str, merge: Callable[[list[Any]], Any]) -> dict[str, Any]:
+        """Return the answers of all, merged, with the list of the workers."""
+        told = dict(await self._workers.ask(command))
+        merged: dict[str, Any] = merge(list(told.values())) if told else self._nothing()
+        about = self._about()
+        return merged | about | {"workers": merging.workers(about["workers"], told)}
 
     def _healthz(self, request: Request) -> bytes:
         if self._health.state != "serving":
@@ -155,19 +160,23 @@ class Fleet:
             "version": aprp.__version__,
             "state": self._health.state,
             "reload": None if reload is None else reload.json(),
-            "workers": [
-                {"number": slot.number + 1, "pid": slot.pid or None, "serving": slot.serving}
-                for slot in self._workers.slots
-            ],
+            "workers": self._workers.listed(),
             "worker_restarts": self._workers.restarts,
         }
 
     def _nothing(self) -> dict[str, Any]:
         """What is said while no worker is there to ask."""
         lists = ("routes", "sources", "left_out", "problems", "running", "brief")
-        none = {"requests": 0, "transfers": 0, "others": 0, "at": time(), "out_of_service": {}}
-        memory = {"memory": {"held": 0, "used": 0, "limit": 0}, "not_ready": [NOBODY]}
-        return {name: [] for name in lists} | none | memory | self._about()
+        none: dict[str, Any] = {
+            "requests": 0,
+            "transfers": 0,
+            "others": 0,
+            "at": time(),
+            "out_of_service": {},
+        }
+        none |= {"clients": 0, "connections": 0, "not_ready": [NOBODY]}
+        memory = dict.fromkeys(("held", "used", "limit", "resident"), 0)
+        return {name: [] for name in lists} | none | {"memory": memory}
 
     # aprp ctl
 

@@ -14,6 +14,7 @@ from aprp.web.admin.snapshot import MOST_IN_BRIEF, MOST_IN_FULL
 
 Json = dict[str, Any]
 
+_WORKER_COUNTS = ("requests", "transfers", "clients", "connections")
 _STATES = ("out", "down", "parked", "failing", "ok", "unused")
 _BRIEF = (
     "id",
@@ -58,6 +59,21 @@ def page(told: Sequence[Json]) -> Json:
     }
 
 
+def workers(listed: Iterable[Json], told: Mapping[int, Json]) -> list[Json]:
+    """Add to the list of workers what each says of itself, by its number from 0.
+
+    One that serves and says nothing is silent.
+    """
+    return [each | _worker(each["state"], told.get(each["number"] - 1)) for each in listed]
+
+
+def _worker(state: str, told: Json | None) -> Json:
+    if told is None:
+        silent = {"state": "silent" if state == "serving" else state}
+        return dict.fromkeys((*_WORKER_COUNTS, "memory")) | silent
+    return {key: told[key] for key in _WORKER_COUNTS} | {"memory": told["memory"]["resident"]}
+
+
 def control_status(told: Sequence[Json]) -> Json:
     """Merge what `aprp ctl status` shows; at least one of them."""
     out = sorted({name for each in told for name in each["out_of_service"]})
@@ -90,7 +106,7 @@ def _summary(told: Sequence[Json]) -> Json:
     return {
         "not_ready": list(reasons),
         "requests": _sum(told, "requests"),
-        "transfers": _sum(told, "transfers"),
+        **{key: _sum(told, key) for key in ("transfers", "clients", "connections")},
         "memory": _memory(told),
     }
 

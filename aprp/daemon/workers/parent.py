@@ -27,7 +27,8 @@ from aprp.daemon.workers.bandwidths import SharedBandwidths
 from aprp.daemon.workers.fleet import Fleet
 from aprp.daemon.workers.messages import Configuration
 from aprp.daemon.workers.shares import settings_of
-from aprp.daemon.workers.supervisor import Plan, Supervisor
+from aprp.daemon.workers.slot import Plan
+from aprp.daemon.workers.supervisor import Supervisor
 from aprp.upstream.transfer.options import names_of
 from aprp.web.admin.gate import AdminGate, AdminRules
 from aprp.web.admin.overview import Health

@@ -11,18 +11,17 @@ import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import Deferred, TimeoutError, gatherResults
 from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
-from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from aprp.daemon.listening import CannotServe
-from aprp.daemon.workers.messages import DESCRIPTOR, Configuration, Requests, WorkerGone
+from aprp.daemon.workers.messages import DESCRIPTOR, Requests, WorkerGone
 from aprp.daemon.workers.process import WorkerProcess
+from aprp.daemon.workers.slot import Plan, Slot
 from aprp.web.admin.actions import CannotDo
 from aprp.web.loops import INSTANCE
 
@@ -36,29 +35,6 @@ CONFIGURED = 60.0
 """Seconds that a worker has to serve by other settings, or by its first."""
 WITHOUT = ("NOTIFY_SOCKET", "RUNTIME_DIRECTORY", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 """What the service manager tells the parent alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What all workers serve by: the configuration of each, and the descriptors of the sockets."""
-
-    configurations: tuple[Configuration, ...]
-    descriptors: tuple[int, ...]
-
-
-@dataclass(slots=True)
-class Slot:
-    """One of the workers, and those that take its place. `number` counts from 0."""
-
-    number: int
-    requests: Requests
-    pid: int = 0
-    process: Any = None
-    began: float = 0.0
-    pause: float = 0.0
-    serving: bool = False
-    given: Plan | None = None
-    again: IDelayedCall | None = None
 
 
 def pause_after(lived: float, before: float) -> float:
@@ -228,6 +204,11 @@ class Supervisor:
             return slot.number, await answer
         except (WorkerGone, TimeoutError):
             return None
+
+    def listed(self) -> list[dict[str, Any]]:
+        """Return the number (from 1), pid, state and age in seconds of each worker."""
+        now = self._reactor.seconds()
+        return [slot.described(now) for slot in self.slots]
 
     def _ended(self, slot: Slot, reason: ProcessDone | ProcessTerminated) -> None:
         pid, slot.process, slot.pid, slot.serving = slot.pid, None, 0, False

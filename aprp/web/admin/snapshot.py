@@ -7,6 +7,7 @@ Its cost is bounded: the first `MOST_IN_FULL` requests get a map of their blocks
 from __future__ import annotations
 
 import json
+from collections import deque
 from itertools import islice
 from operator import attrgetter
 from typing import Any
@@ -24,17 +25,18 @@ CELLS = 200
 """Of the map of a whole range, and of the map of the part around the client."""
 BEHIND = 0.15
 """The part of the second map that lies behind the client."""
+SMOOTHED = 6
+"""Snapshots over which the rate of a request is averaged; sockets take bytes in bursts."""
 LEAST_SHOWN = 4 << 20
 """Bytes of the second map, where there are so many."""
 
 
 class Snapshots:
-    """Makes them. Rates of requests are those since the last one."""
+    """Makes them. Rates of requests are means over the last `SMOOTHED` snapshots."""
 
     def __init__(self, overview: Overview) -> None:
         self._overview = overview
-        self._sent: dict[str, int] = {}
-        self._at = 0.0
+        self._past: deque[tuple[float, dict[str, int]]] = deque(maxlen=SMOOTHED)
 
     def make(self) -> bytes:
         """Return the state of everything as JSON, in one line."""
@@ -57,20 +59,21 @@ class Snapshots:
 
     def _requests(self) -> dict[str, Any]:
         now = float(self._overview.shared.clock.seconds())
-        elapsed, self._at = max(now - self._at, 0.1), now
         requests = sorted(self._overview.requests, key=attrgetter("arrived"))
-        sent = {request.id: request.sentLength for request in requests}
-        before, self._sent = self._sent, sent
-        rates = {
-            name: round((count - before.get(name, count)) / elapsed) for name, count in sent.items()
-        }
+        self._past.append((now, {request.id: request.sentLength for request in requests}))
         there = iter(requests)
         full = [
-            _brief(each, rates[each.id]) | self._maps_of(each)
+            _brief(each, self._rate(each)) | self._maps_of(each)
             for each in islice(there, MOST_IN_FULL)
         ]
-        brief = [_brief(each, rates[each.id]) for each in islice(there, MOST_IN_BRIEF)]
+        brief = [_brief(each, self._rate(each)) for each in islice(there, MOST_IN_BRIEF)]
         return {"running": full, "brief": brief, "others": len(requests) - len(full) - len(brief)}
+
+    def _rate(self, request: ProxyRequest) -> int:
+        """Return bytes a second, as far back as the request was seen."""
+        then, before = next(past for past in self._past if request.id in past[1])
+        now, counts = self._past[-1]
+        return round((counts[request.id] - before[request.id]) / max(now - then, 0.1))
 
     def _maps_of(self, request: ProxyRequest) -> dict[str, Any]:
         """The map of a request's blocks, as far as it has some."""

@@ -13,6 +13,7 @@ from aprp.core.scheduling.ratings import Rating
 from aprp.upstream.tally import SourceTally
 from aprp.upstream.wall_clock import time
 from aprp.web.admin.overview import Overview
+from aprp.web.admin.resident import resident_bytes
 from aprp.web.tallies import RouteTally
 
 MOST = 200
@@ -52,7 +53,14 @@ def summary_of(overview: Overview) -> dict[str, Any]:
         "not_ready": overview.not_ready(),
         "requests": len(overview.requests),
         "transfers": shared.transfers,
-        "memory": {"held": shared.held, "used": shared.used, "limit": shared.memory},
+        "clients": overview.clients,
+        "connections": shared.agent.connections,
+        "memory": {
+            "held": shared.held,
+            "used": shared.used,
+            "limit": shared.memory,
+            "resident": resident_bytes(),
+        },
         "reload": None if reload is None else reload.json(),
     }
 

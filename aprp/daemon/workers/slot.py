@@ -1,0 +1,50 @@
+"""What the supervisor knows of a worker, and what workers serve by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall
+
+from aprp.daemon.workers.messages import Configuration, Requests
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What all workers serve by: the configuration of each, and the descriptors of the sockets."""
+
+    configurations: tuple[Configuration, ...]
+    descriptors: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Slot:
+    """One of the workers, and those that take its place. `number` counts from 0."""
+
+    number: int
+    requests: Requests
+    pid: int = 0
+    process: Any = None
+    began: float = 0.0
+    pause: float = 0.0
+    serving: bool = False
+    given: Plan | None = None
+    again: IDelayedCall | None = None
+
+    @property
+    def state(self) -> str:
+        """In a word: waiting for its next process, starting, or serving."""
+        if self.serving:
+            return "serving"
+        return "starting" if self.pid else "waiting"
+
+    def described(self, now: float) -> dict[str, Any]:
+        """Return what is listed of it: number (from 1), pid, state, and age in seconds."""
+        return {
+            "number": self.number + 1,
+            "pid": self.pid or None,
+            "serving": self.serving,
+            "state": self.state,
+            "seconds": round(now - self.began, 1) if self.pid else None,
+        }
