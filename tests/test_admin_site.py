@@ -155,7 +155,7 @@ class AdminTests(SynchronousTestCase):
         for url, status in zip(MIRRORS, (200, 503), strict=True):
             self.tallies.of("/films/").source(url).failed(refused, self.clock.seconds())
             self.assertEqual(self.ask("/readyz")[0], status)
-        self.assertEqual(self.ask("/readyz")[2], b"/films/: no source is well\n")
+        self.assertEqual(self.ask("/readyz")[2], b"/films/: no source is up\n")
         self.assertEqual(self.ask("/healthz")[0], 200)
         self.clock.advance(31)  # nobody asks it any more, so somebody has to try
         self.assertEqual(self.ask("/readyz")[0], 200)

@@ -47,7 +47,7 @@ class HealthCheckTests(SynchronousTestCase):
         assert self.daemon.admin is not None
         status, _, body = get(self.daemon.admin, "/readyz")
         self.assertEqual(status, 503)
-        self.assertEqual(body, b"/one/: no source is well\n/two/: no source is well\n")
+        self.assertEqual(body, b"/one/: no source is up\n/two/: no source is up\n")
         told = json.loads(get(self.daemon.admin, "/status")[2])
         why = "fails its health checks: answered 500"
         self.assertEqual(told["out_of_service"], {self.a.url: why, self.b.url: why})

@@ -128,6 +128,10 @@ class TwoWorkersTests(WorkersCase):
         self.assertEqual(self.metric('aprp_request_seconds_bucket{le="+Inf",route="/"}'), 2.0)
         self.assertEqual(self.metric("aprp_memory_limit_bytes"), 512.0 * 2**20)
         self.assertEqual(self.metric("aprp_workers"), 2.0)
+        for worker in self.status()["workers"]:
+            self.assertEqual((worker["state"], worker["requests"]), ("serving", 0))
+            self.assertGreater(worker["memory"], 10_000_000)
+            self.assertGreater(worker["seconds"], 0)
         routes = {route["path"]: route for route in self.status()["routes"]}
         self.assertEqual(routes["/"]["requests"], 2)
         self.assertEqual(routes["/m/"]["sources"][0]["share"], 1.0)
@@ -298,7 +302,9 @@ class ControlTests(WorkersCase):
         self.daemon.wait_for("was killed by SIGKILL")
         self.eventually(lambda: self.metric("aprp_workers") == 2.0)
         self.assertEqual(self.by(0, lambda: get(address, "/x"))[0], 503)
-        self.ctl("resume", self.origin.url)
+        sent = json.dumps({"source": self.origin.url}).encode()
+        json_sent = {"Content-Type": "application/json"}
+        self.assertEqual(get(self.admin, "/resume", json_sent, "POST", sent)[0], 200)
         for worker in (0, 1):
             self.assertEqual(self.by(worker, lambda: get(address, "/x"))[0], 200)
         self.assertEqual(self.ctl("transfers"), [])

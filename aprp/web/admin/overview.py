@@ -139,7 +139,7 @@ class Overview:
         well: Counter[str] = Counter()
         for route, _, is_up, _ in self.wellness():
             well[route] += is_up
-        return [f"{route}: no source is well" for route, count in well.items() if not count]
+        return [f"{route}: no source is up" for route, count in well.items() if not count]
 
     def state(self, tally: RouteTally, source: SourceTally) -> str:
         """Return how a source does, in a word."""

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Hashable, Mapping
 
 SECONDS = 60
-NOW = 2
-"""Seconds over which the current rate is averaged."""
+NOW = 5
+"""Seconds over which the current rate is averaged; sockets take bytes in bursts."""
 
 
 class Rates:

@@ -3,7 +3,7 @@
 GET and HEAD only, but for the actions of the page, which are POST (`aprp.web.admin.actions`).
 
 ``/healthz`` answers 200 from when the daemon serves until it begins to stop, 503 otherwise;
-``/readyz`` 503 also while a route has no source that is well.
+``/readyz`` 503 also while a route has no source that is up.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ FILES = {
     b"parts.js": "text/javascript; charset=utf-8",
     b"page.js": "text/javascript; charset=utf-8",
     b"map.js": "text/javascript; charset=utf-8",
+    b"control.js": "text/javascript; charset=utf-8",
 }
 
 

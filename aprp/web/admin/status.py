@@ -13,7 +13,7 @@ from aprp.core.scheduling.ratings import Rating
 from aprp.upstream.tally import SourceTally
 from aprp.upstream.wall_clock import time
 from aprp.web.admin.overview import Overview
-from aprp.web.admin.resident import resident_bytes
+from aprp.web.memory_watch import resident
 from aprp.web.tallies import RouteTally
 
 MOST = 200
@@ -59,7 +59,7 @@ def summary_of(overview: Overview) -> dict[str, Any]:
             "held": shared.held,
             "used": shared.used,
             "limit": shared.memory,
-            "resident": resident_bytes(),
+            "resident": resident(),
         },
         "reload": None if reload is None else reload.json(),
     }

@@ -14,17 +14,19 @@ function makeSource() {
     dot: part(name, "i", "dot"), text: part(name, "span"),
     state: part(row, "span", "state"), spark: part(row, "canvas", "spark"),
     rate: part(row, "span", "num", "rate"), latency: part(row, "span", "num", "latency"),
-    use: part(row, "span", "num", "conns / errors"), share: part(row, "span", "num share", "share"),
-    said: part(row, "span", "said"),
+    use: part(row, "span", "num", "conns / err"), share: part(row, "span", "num share", "share"),
+    button: part(row, "button", "act"), said: part(row, "span", "said"),
   };
+  makeSwitch(row.parts.button, row, () => latest.routes);
   return row;
 }
 
 function fillSource(row, source, most) {
+  row.source = source;
   const p = row.parts, tint = colorOf(source.source);
   p.dot.style.background = tint;
   p.text.textContent = source.source === "-" ? "named by clients" : source.source;
-  p.state.textContent = source.state;
+  p.state.textContent = isDrained(source) ? "drained" : source.state;
   p.state.className = "state " + source.state;
   p.rate.textContent = rate(source.bytes_per_second);
   p.latency.textContent = time(source.latency);
@@ -35,7 +37,9 @@ function fillSource(row, source, most) {
   const bar = part(p.share, "span", "bar"), filled = part(bar, "i");
   filled.style.width = 100 * (source.share || 0) + "%";
   filled.style.background = tint;
-  p.said.textContent = source.failures ? source.last_error || "" : "";
+  p.button.hidden = source.source === "-";
+  fillSwitch(p.button, row);
+  p.said.textContent = remark(row);
   p.said.hidden = !p.said.textContent;
   drawRates(p.spark, source.history, most, tint);
 }
@@ -48,7 +52,7 @@ function makeRoute() {
   };
   const head = part(card.parts.sources, "div", "source head");
   head.dataset.key = "";
-  const names = ["source", "state", "past minute", "rate", "latency", "conns / errors", "share"];
+  const names = ["source", "state", "past minute", "rate", "latency", "conns / errors", "share", ""];
   names.forEach((text, at) => head.append(element("span", at > 2 ? "num" : "", text)));
   return card;
 }
@@ -63,6 +67,42 @@ function fillRoute(card, route) {
   const most = Math.max(1, ...route.sources.flatMap(source => source.history));
   each(p.sources, [{source: ""}, ...route.sources], source => source.source,
        makeSource, (row, source) => row === head || fillSource(row, source, most));
+}
+
+function makeWorker() {
+  const row = element("div", "worker");
+  row.parts = {
+    name: part(row, "span", "name"), state: part(row, "span", "state"),
+    age: part(row, "span", "num", "up for"), requests: part(row, "span", "num", "requests"),
+    clients: part(row, "span", "num", "clients"), sources: part(row, "span", "num", "to sources"),
+    memory: part(row, "span", "num", "memory"),
+  };
+  return row;
+}
+
+const WORKER_STATES = {serving: "ok", starting: "failing"};
+
+function fillWorker(row, one) {
+  const p = row.parts, count = number => number === null ? "–" : String(number);
+  p.name.replaceChildren("worker " + one.number,
+                         element("span", "quiet", one.pid ? "pid " + one.pid : ""));
+  p.state.textContent = one.state;
+  p.state.className = "state " + (WORKER_STATES[one.state] || "down");
+  p.age.textContent = one.seconds === null ? "–" : ago(one.seconds);
+  p.requests.textContent = count(one.requests);
+  p.clients.textContent = count(one.clients);
+  p.sources.textContent = count(one.connections);
+  p.memory.textContent = mib(one.memory);
+}
+
+function showWorkers(told) {
+  $("fleet").hidden = !told.workers;
+  if (!told.workers) return;
+  const died = told.worker_restarts;
+  $("restarts").textContent = died ? died + (died === 1 ? " restart" : " restarts") : "";
+  const head = $("workers").firstElementChild;
+  each($("workers"), [{number: ""}, ...told.workers], one => String(one.number), makeWorker,
+       (row, one) => row === head || fillWorker(row, one));
 }
 
 function makeTransfer() {
@@ -117,19 +157,34 @@ function fillProblem(item, problem, now) {
                        element("p", "", problem.advice));
 }
 
+let latest = null;
+
+function problemsOf(told) {
+  const reload = told.reload;
+  if (!reload || reload.ok) return told.problems;
+  const said = "A reload was refused, and the configuration before it is still in use";
+  return [{problem: said, advice: reload.message, at: reload.at, count: 1}, ...told.problems];
+}
+
 function show(told) {
+  latest = told;
   $("version").textContent = told.version;
   const ready = !told.not_ready.length;
   $("state").textContent = ready ? "ready" : told.not_ready.join("; ");
   $("state").className = "pill " + (ready ? "good" : "bad");
+  document.title = (ready ? "" : "! ") + location.host + " · aprp";
   const sending = told.routes.reduce((sum, route) => sum + route.bytes_per_second, 0);
   const totals = [["sending", rate(sending)], ["running", String(told.requests)],
-    ["waiting", size(told.memory.held) + " of " + size(told.memory.limit)]];
+    ["clients", String(told.clients)],
+    ["waiting", mib(told.memory.held) + " of " + mib(told.memory.limit)],
+    ["memory", mib(told.memory.resident)]];
   each($("totals"), totals, pair => pair[0], () => element("div"), (row, [name, value]) =>
     row.replaceChildren(element("dt", "", name), element("dd", "", value)));
-  $("troubles").hidden = !told.problems.length;
-  each($("problems"), told.problems, one => [one.route, one.source, one.advice].join("\n"),
+  const problems = problemsOf(told);
+  $("troubles").hidden = !problems.length;
+  each($("problems"), problems, one => [one.route, one.source, one.advice].join("\n"),
        () => element("li"), (item, problem) => fillProblem(item, problem, told.at));
+  showWorkers(told);
   each($("routes"), told.routes, route => route.path, makeRoute, fillRoute);
   $("count").textContent = told.requests || "none";
   $("legend").hidden = !told.running.some(one => one.near);
@@ -138,9 +193,19 @@ function show(told) {
   $("others").textContent = told.others ? "and " + told.others + " more" : "";
 }
 
-const events = new EventSource("/events");
-events.onmessage = message => show(JSON.parse(message.data));
-events.onerror = () => {
-  $("state").textContent = "aprp doesn't answer";
-  $("state").className = "pill bad";
-};
+function watch() {
+  const events = new EventSource("/events");
+  events.onmessage = message => {
+    document.body.classList.remove("stale");
+    show(JSON.parse(message.data));
+  };
+  events.onerror = () => {
+    document.body.classList.add("stale");
+    $("state").textContent = "aprp doesn't answer";
+    $("state").className = "pill bad";
+    if (events.readyState === EventSource.CLOSED) setTimeout(watch, 5000);
+  };
+}
+
+makeReload($("reload"), $("outcome"));
+watch();

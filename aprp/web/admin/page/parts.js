@@ -18,6 +18,11 @@ function size(bytes) {
   return (bytes >= 100 || !unit ? Math.round(bytes) : bytes.toFixed(1)) + "\u202f" + units[unit];
 }
 
+// Of memory, which is configured in these units.
+function mib(bytes) {
+  return bytes === null ? "–" : Math.round(bytes / 1048576) + "\u202fMiB";
+}
+
 const rate = bytes => bytes ? size(bytes) + "/s" : "–";
 
 function time(seconds) {
