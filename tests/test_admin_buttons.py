@@ -76,7 +76,9 @@ class ButtonTests(SynchronousTestCase):
             page, 2
         )  # it is the upstream of the second route, and the first one's last source
         page.until(STATES, lambda states: states == ["drained"] * 3)
-        self.assertIn("No other source is in service for /two/ and /one/", page.value("window.asked"))
+        self.assertIn(
+            "No other source is in service for /two/ and /one/", page.value("window.asked")
+        )
         self.assertEqual(self.statuses("/one/x") | self.statuses("/two/x"), {503})
         page.until("document.getElementById('state').textContent", lambda s: "/one/: no s" in s)
         for row in (1, 0):

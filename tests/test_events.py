@@ -32,6 +32,7 @@ class Watching:
     transfer = None
     body_length = 0
     upgraded = False
+    spliced = False
     route, client_host, method, code, startedWriting = "/films/", "192.0.2.7", b"GET", 206, 1
 
     def __init__(self, number: int) -> None:
