@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 EDITABLE := install --quiet --config-settings editable_mode=compat --editable
 METADATA := pyproject.toml setup.py
 
-.PHONY: demo test check fuzz simulation bench soak clip clean reference deb
+.PHONY: demo picture test check fuzz simulation bench soak clip clean reference deb
 
 demo: $(VENV)/.installed
 	$(BIN)/twistd -n --pidfile= aprp --demo --port $(PORT)
@@ -72,6 +72,10 @@ clip:
 	  -c:v libx264 -profile:v baseline -level 3.0 -pix_fmt yuv420p -preset slow -threads 1 \
 	  -crf 24 -maxrate 400k -bufsize 800k -g 24 -c:a aac -b:a 48k -ac 1 \
 	  -movflags +faststart $(or $(OUT),aprp/demo/clip.mp4)
+
+# The picture in README.md, of the demonstration; needs Chromium.
+picture: $(VENV)/.developing
+	$(BIN)/python -m tests.support.demo_picture docs/demo.png
 
 # Manual pages and completions, made from the parsers and the settings.
 reference: $(VENV)/.developing

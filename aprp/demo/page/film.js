@@ -2,7 +2,8 @@
 "use strict";
 
 const film = document.querySelector("video");
-const waits = {count: 0, seconds: 0, since: null, began: false, given_up: null};
+const waits = {count: 0, seconds: 0, since: null, began: false, settled: false, given_up: null};
+const SETTLED = 1;  // seconds ahead
 
 function ahead() {
   for (let n = 0; n < film.buffered.length; n++)
@@ -39,12 +40,16 @@ function drawFacts() {
   stops.className = bad ? "bad" : waits.began && !waits.count ? "good" : "";
 }
 
-// A wait after a click on the time line is none of the mirrors' faults, nor is the first.
+// Loading is no stop: neither the first time nor after a click on the time line.
 function stopped() {
-  if (!waits.began || waits.since !== null) return;
+  if (!waits.settled || waits.since !== null) return;
   waits.count += 1;
   waits.since = performance.now();
 }
+film.addEventListener("seeking", () => { waits.settled = false; });
+film.addEventListener("timeupdate", () => {
+  if (!film.seeking && ahead() > SETTLED) waits.settled = true;
+});
 film.addEventListener("waiting", () => {
   if (!film.seeking && !film.ended) stopped();
   drawFacts();

@@ -92,8 +92,8 @@ function fillSupply(mirrors, need) {
   if (!need) return;
   const enough = sum >= need;
   $("verdict").className = enough ? "" : "bad";
-  $("verdict").textContent = `The mark is what the film needs, ${rate(need)}. ` + (enough
-    ? "That is what it gets."
-    : sum ? "This is less: the film will wait when the player has used up what it holds."
-          : "No mirror sends anything. aprp waits 30 s for one before it cuts the response.");
+  $("verdict").textContent = `The film needs ${rate(need)} (the mark)` + (enough
+    ? "; this is enough."
+    : sum ? "; this is less. It will wait when the player has used up what it holds."
+          : ". With no mirror left, aprp waits 30 s before it cuts the response.");
 }

@@ -86,7 +86,7 @@ function drawMaps(snapshot, mirrors) {
     say(`The player requested the film from ${clock(request.whole.start / rateOf(request))} on.`);
   if (request) told.latest = request;
   const shown = told.latest, complete = shown && shown.complete;
-  $("waiting").textContent = request ? size(request.waiting) + " for it" : "–";
+  $("waiting").textContent = request ? size(request.waiting) : "–";
   if (!complete) return null;
   const tints = mirrors.map(each => sourceColor(each.number));
   const playing = film.duration ? film.currentTime / film.duration * complete : 0;
@@ -183,12 +183,13 @@ events.onerror = () => {
 
 // Without anybody: each mirror in turn is away for half of a time.
 const TURN = 16000;
-let turn = 0;
-async function takeTurns() {
+let turn = 0, next = 0;
+function takeTurns() {
+  clearTimeout(next);
   if (!$("auto").checked) return;
   const number = turn++ % told.mirrors.length;
-  await press(number, "kill");
+  press(number, "kill");
   setTimeout(() => press(number, "revive"), TURN / 2);
-  setTimeout(takeTurns, TURN);
+  next = setTimeout(takeTurns, TURN);
 }
 $("auto").addEventListener("change", takeTurns);
