@@ -35,7 +35,7 @@ from aprp.web.access_record import AccessRecord
 from aprp.web.site import make_site
 from tests.support.names import OneAddress
 from tests.support.origin import parse_request
-from tests.support.responses import parse_answers
+from tests.support.responses import read_responses
 
 NASTY = (
     *(b"\r\n", b"\n", b"\r", b"\r\n\r\n", b" ", b"\t", b"\x00", b":", b",", b";", b"=", b'"', b"-"),
@@ -268,7 +268,7 @@ class FuzzTest(SynchronousTestCase):
         self.assertEqual(self.flushLoggedErrors(), [])
         client = net.client
         methods = [record.method.encode("latin-1") for record in net.records if record.status]
-        seen = parse_answers(client.value(), methods, client.ended)
+        seen = read_responses(client.value(), methods, client.ended)
         self.assertIsNotNone(client.ended, "idle connections end")
         final = [each for each in seen if each.final]
         self.assertNotIn(500, [each.status for each in final])

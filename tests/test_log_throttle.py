@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from aprp.upstream.transfer.log_throttle import LATELY, MOST, LogThrottle
 from tests.support.logged import Logged
 from tests.support.mirrored_case import MirroredCase, honest
-from tests.support.origin import ResponseSummary
+from tests.support.origin import Responder
 from tests.support.replies import status
 
 
@@ -30,9 +30,7 @@ class WarningTests(MirroredCase):
         super().setUp()
         self.logged = Logged(self)
 
-    async def said_after(
-        self, paths: tuple[str, ...], statuses: set[int], *how: ResponseSummary
-    ) -> str:
+    async def said_after(self, paths: tuple[str, ...], statuses: set[int], *how: Responder) -> str:
         origins = await self.mirrors(*how)
         port = self.in_front_of(origins)
         for path in paths:
@@ -46,7 +44,7 @@ class WarningTests(MirroredCase):
         return "\n".join(line for line in warnings if "127.0.0." in line)
 
     async def test_a_client_that_asks_for_what_is_not_there_fills_no_log(self) -> None:
-        absent: tuple[ResponseSummary, ResponseSummary] = (
+        absent: tuple[Responder, Responder] = (
             lambda _: status(404),
             lambda _: status(410),
         )

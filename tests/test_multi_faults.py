@@ -15,19 +15,19 @@ from twisted.internet.task import deferLater
 
 from tests.support.eventually import eventually
 from tests.support.mirrored_case import BYTES, FILM, HONEST, SIZE, MirroredCase, honest, reactor
-from tests.support.origin import Origin, ResponseSummary
+from tests.support.origin import Origin, Responder
 from tests.support.proxied_case import fixed
 from tests.support.replies import Close, File, Pattern, Received, Reply, Reset, Stall, status
 
 Fault = Callable[[Received], Any]
 
 
-def spoilt(change: Callable[[Reply], Reply]) -> ResponseSummary:
+def spoilt(change: Callable[[Reply], Reply]) -> Responder:
     """An honest answer that is changed."""
     return lambda received: change(honest(received))
 
 
-def with_range(text: bytes) -> ResponseSummary:
+def with_range(text: bytes) -> Responder:
     return spoilt(lambda reply: reply.having((b"Content-Range", text)))
 
 
@@ -127,7 +127,7 @@ PATIENT: dict[str, Any] = {
 
 
 class FaultTests(MirroredCase):
-    async def one_has(self, fault: ResponseSummary, first: bool, rate: float = 30e6) -> None:
+    async def one_has(self, fault: Responder, first: bool, rate: float = 30e6) -> None:
         answers = [fault, honest] if first else [honest, fault]
         origins = await self.mirrors(*answers, rates=(rate, rate))
         got = await self.ask(self.in_front_of(origins, **PATIENT), "/f")
@@ -273,7 +273,7 @@ def _dying(origin: Origin, sent: int, back_after: float | None = None) -> Deferr
     return Deferred.fromCoroutine(die())
 
 
-def _add(name: str, fault: ResponseSummary, first: bool) -> None:
+def _add(name: str, fault: Responder, first: bool) -> None:
     async def test(self: FaultTests) -> None:
         await self.one_has(fault, first)
 
@@ -291,7 +291,7 @@ class MidwayTests(MirroredCase):
     """The same faults after two honest answers of that mirror."""
 
 
-def _add_midway(name: str, fault: ResponseSummary) -> None:
+def _add_midway(name: str, fault: Responder) -> None:
     def later(received: Received) -> Any:
         return honest(received) if received.number < 3 else fault(received)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from aprp.config import PathRanges, Same
-from tests.support.get_command import parts_of
 from tests.support.mirrored_case import BYTES, SIZE, MirroredCase, honest
 from tests.support.replies import File, Pattern, Received, Reply
+from tests.support.responses import parts_of
 
 MODIFIED = b"Thu, 01 Jan 2026 00:00:00 GMT"
 

@@ -10,10 +10,10 @@ from urllib.parse import quote
 from aprp.config import QueryRoute, Settings
 from aprp.upstream.http.agent import Agent
 from aprp.web.site import make_site
-from tests.support.get_command import Got
 from tests.support.mirrored_case import BYTES, SIZE, MirroredCase, honest, reactor
 from tests.support.origin import Origin
 from tests.support.replies import Received, Reply
+from tests.support.responses import Response
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 
@@ -43,10 +43,10 @@ class QueryCase(MirroredCase):
 
     async def of(
         self, port: int, urls: Iterable[str], fields: dict[str, str] | None = None, **how: Any
-    ) -> Got:
+    ) -> Response:
         return await self.ask(port, "/proxy?host=" + ",".join(urls), fields, **how)
 
-    def refused(self, got: Got, status: int, kind: str, text: str) -> None:
+    def refused(self, got: Response, status: int, kind: str, text: str) -> None:
         self.assertEqual(got.status, status, got.body)
         self.assertIn(f"error={kind}", got.fields["Proxy-Status"])
         self.assertIn(text, got.body.decode())
@@ -200,7 +200,7 @@ class HeaderTests(QueryCase):
 
 
 class RedirectTests(QueryCase):
-    async def redirected(self, target: str, **options: Any) -> Got:
+    async def redirected(self, target: str, **options: Any) -> Response:
         (origin,) = await self.mirrors(redirecting(lambda: target))
         return await self.of(self.query(**options), films([origin]))
 

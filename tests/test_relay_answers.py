@@ -70,7 +70,7 @@ class AnswersTest(ProxyCase):
         await client.send(post(b"Content-Length: 0"))
         seen = (await client.answers([b"POST"]))[-1]
         self.assertEqual((seen.status, seen.whole, seen.body), (code, True, b"".join(body)))
-        self.assertEqual(seen.fields[: len(fields)], fields)
+        self.assertEqual(seen.pairs[: len(fields)], fields)
         self.assertEqual(seen.get(b"via"), b"1.1 aprp")
         self.assertIn(b" %d Own Words\r\n" % code, client.data)
 
@@ -97,7 +97,7 @@ class AnswersTest(ProxyCase):
         ):
             _, port = await self.serve(fixed(Reply(200, reply.fields, reply.body, version=version)))
             seen = await self.answer_to(port, post(b"Content-Length: 0"))
-            names = {name.lower() for name, _ in seen.fields}
+            names = {name.lower() for name, _ in seen.pairs}
             wanted = {b"x-kept", b"content-type", b"content-length", b"date", b"via"}
             self.assertEqual(names, wanted)
             self.assertEqual(seen.get(b"via"), via)
@@ -144,7 +144,7 @@ class AnswersTest(ProxyCase):
         await client.send(get())
         seen = await client.answers([b"GET"])
         self.assertEqual([each.status for each in seen], [103, 103, 200])
-        self.assertEqual(seen[0].fields, ((b"Link", b"</a>"), (b"Via", b"1.1 aprp")))
+        self.assertEqual(seen[0].pairs, ((b"Link", b"</a>"), (b"Via", b"1.1 aprp")))
         old = await self.client(port)
         await old.send(b"GET / HTTP/1.0\r\n\r\n")
         self.assertEqual([each.status for each in await old.answers([b"GET"])], [200])

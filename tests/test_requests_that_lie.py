@@ -13,7 +13,7 @@ from aprp.web.request_rules import Limits
 from tests.support.origin import Origin
 from tests.support.proxied_case import ProxyCase, fixed
 from tests.support.replies import Reply, Wait
-from tests.support.responses import parse_answers
+from tests.support.responses import read_responses
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -308,7 +308,7 @@ class RequestsThatLieTest(ProxyCase):
         client = await self.client(port)
         await client.send(row.raw, piece)
         await client.ended()
-        answers = parse_answers(client.data, [row.raw.split(b" ")[0]] * 9, client.closed)
+        answers = read_responses(client.data, [row.raw.split(b" ")[0]] * 9, client.closed)
         self.assertEqual(len(answers), 1)
         self.assertIn(answers[0].status, row.statuses)
         self.assertTrue(answers[0].whole)

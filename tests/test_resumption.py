@@ -10,7 +10,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.core.http.answer_plan import ResponseSummary as CoreAnswer
+from aprp.core.http.answer_plan import ResponseSummary
 from aprp.core.http.ranges import ContentRange, Range
 from aprp.core.http.validators import ETag, Validators, format_date
 from aprp.core.recovery.pauses import PAUSES, Pauses
@@ -24,7 +24,7 @@ from tests.support.client import get
 from tests.support.origin import Origin
 from tests.support.proxied_case import ProxyCase
 from tests.support.replies import Close, End, File, Pattern, Received, Reply, Reset, Stall, status
-from tests.support.responses import Seen
+from tests.support.responses import Response
 
 SIZE = 300_000
 CONTENT = Pattern(SIZE)
@@ -59,10 +59,10 @@ class ContinuationTest(SynchronousTestCase):
 
     def answer(
         self, code: int, validators: Validators, said: ContentRange | None = None, length: int = 60
-    ) -> CoreAnswer:
-        return CoreAnswer(code, length, validators, said)
+    ) -> ResponseSummary:
+        return ResponseSummary(code, length, validators, said)
 
-    def part(self, validators: Validators, start: int = 40, stop: int = 100) -> CoreAnswer:
+    def part(self, validators: Validators, start: int = 40, stop: int = 100) -> ResponseSummary:
         said = ContentRange(Range(start, stop), 100)
         return self.answer(206, validators, said, stop - start)
 
@@ -156,11 +156,11 @@ class ResumeTest(ProxyCase):
         settings: dict[str, Any] = {"between_bytes_timeout": 0.2, "resume_for": 2.0, **route}
         return await self.serve(script, **settings)
 
-    def same(self, seen: Seen, code: int = 200, body: bytes = ALL) -> None:
+    def same(self, seen: Response, code: int = 200, body: bytes = ALL) -> None:
         self.assertEqual((seen.status, len(seen.body), seen.whole), (code, len(body), True))
         self.assertEqual(seen.body, body)
 
-    def cut(self, seen: Seen, most: int, body: bytes = ALL) -> None:
+    def cut(self, seen: Response, most: int, body: bytes = ALL) -> None:
         self.assertFalse(seen.whole)
         self.assertLessEqual(len(seen.body), most)
         self.assertTrue(body.startswith(seen.body))
@@ -385,7 +385,7 @@ def without_if_range(received: Received) -> Received:
 PLAIN_GET = Received(b"GET", b"/file", b"HTTP/1.1", (), b"", b"", 1, 1)
 
 
-def parts_of(seen: Seen) -> list[bytes]:
+def parts_of(seen: Response) -> list[bytes]:
     """What stands between the boundaries."""
     kind = seen.get(b"content-type") or b""
     boundary = kind.partition(b"boundary=")[2]

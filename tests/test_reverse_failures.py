@@ -7,9 +7,9 @@ import socket
 from twisted.internet.protocol import Protocol
 
 from tests.support.client import PATIENCE
-from tests.support.get_command import Got
 from tests.support.nginx import free_port
 from tests.support.proxied_case import ProxyCase, factory_of
+from tests.support.responses import Response
 
 
 class Saying(Protocol):
@@ -28,7 +28,7 @@ class FailureTests(ProxyCase):
     def saying(self, said: bytes) -> str:
         return f"http://127.0.0.1:{self.listen(factory_of(lambda: Saying(said)))}/"
 
-    def check(self, got: Got, status: int, kind: str) -> None:
+    def check(self, got: Response, status: int, kind: str) -> None:
         self.assertEqual(got.status, status)
         self.assertTrue(
             got.fields["Proxy-Status"].startswith(f"aprp; error={kind}; details="),

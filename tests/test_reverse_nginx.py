@@ -7,9 +7,9 @@ import os
 import random
 
 from aprp.web.loops import NAME
-from tests.support.get_command import Got, parts_of
 from tests.support.nginx import Nginx
 from tests.support.proxied_case import ProxyCase
+from tests.support.responses import Response, parts_of
 
 CONTENT = random.Random(1).randbytes(300_000)
 SIZE = len(CONTENT)
@@ -45,7 +45,7 @@ class NginxCase(ProxyCase):
             os.utime(path, (WHEN, WHEN))
         return nginx
 
-    def check_part(self, got: Got, start: int, stop: int) -> None:
+    def check_part(self, got: Response, start: int, stop: int) -> None:
         self.assertEqual(got.status, 206)
         self.assertEqual(got.fields["Content-Range"], f"bytes {start}-{stop - 1}/{SIZE}")
         self.assertEqual(got.fields.get_all("Content-Length"), [str(stop - start)])
@@ -53,7 +53,7 @@ class NginxCase(ProxyCase):
         self.assertTrue(got.whole)
         self.assertEqual(got.body, CONTENT[start:stop])
 
-    def check_whole(self, got: Got) -> None:
+    def check_whole(self, got: Response) -> None:
         self.assertEqual((got.status, got.whole), (200, True))
         self.assertEqual(got.fields["Accept-Ranges"], "bytes")
         self.assertEqual(got.fields.get_all("Content-Length"), [str(SIZE)])

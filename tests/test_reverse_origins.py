@@ -10,8 +10,8 @@ from twisted.internet.protocol import Protocol
 
 from aprp.core.http.validators import format_date
 from tests.support.client import reactor
-from tests.support.get_command import Got, parts_of
 from tests.support.proxied_case import ProxyCase, factory_of
+from tests.support.responses import Response, parts_of
 
 CONTENT = random.Random(5).randbytes(50_000)
 SIZE = len(CONTENT)
@@ -68,7 +68,7 @@ class HabitTests(ProxyCase):
         origin = self.listen(factory_of(lambda: Scripted(answer, self.asked)))
         return self.proxy(f"http://127.0.0.1:{origin}/", path_ranges="end")
 
-    def check(self, got: Got, start: int, stop: int, complete: str = str(SIZE)) -> None:
+    def check(self, got: Response, start: int, stop: int, complete: str = str(SIZE)) -> None:
         self.assertEqual(got.status, 206)
         self.assertEqual(got.fields["Content-Range"], f"bytes {start}-{stop - 1}/{complete}")
         self.assertEqual((got.body, got.whole), (CONTENT[start:stop], True))

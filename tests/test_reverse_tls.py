@@ -21,7 +21,6 @@ from twisted.internet.task import deferLater
 
 from aprp.config import TlsSettings
 from tests.support.client import PATIENCE, Client, reactor
-from tests.support.get_command import read_answers
 from tests.support.nginx import Nginx
 from tests.support.proxied_case import ProxyCase
 
@@ -115,7 +114,7 @@ class ListeningTests(ProxyCase):
             b"GET /a.bin HTTP/1.1\r\nHost: h\r\nRange: bytes=5-\r\nConnection: close\r\n\r\n"
         )
         await client.ended(PATIENCE)
-        scheme, film = read_answers(client.data, "GET", "GET")
+        scheme, film = client.received_answers(b"GET", b"GET")
         self.assertEqual(scheme.body, b"https")
         self.assertEqual((film.status, film.body), (206, content[5:]))
 

@@ -18,7 +18,6 @@ from zope.interface import implementer
 
 from aprp.web.request_rules import Limits
 from tests.support.client import PATIENCE, Client
-from tests.support.get_command import read_answers
 from tests.support.proxied_case import ProxyCase, factory_of
 
 MIB = 2**20
@@ -111,7 +110,7 @@ class BodyTests(WireCase):
             b"\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n"
         )
         await client.ended(PATIENCE)
-        told = json.loads(read_answers(client.data, "POST")[0].body)
+        told = json.loads(client.received_answers(b"POST")[0].body)
         self.assertEqual(bytes.fromhex(told["body"]), b"abcde")
         self.assertEqual(told["fields"]["content-length"], "5")
         self.assertNotIn("transfer-encoding", told["fields"])
@@ -219,7 +218,7 @@ class ClientTests(WireCase):
             if kept:
                 await client.send(b"GET /a.bin HTTP/1.0\r\nRange: bytes=6-9\r\n\r\n")
             await client.ended(PATIENCE)
-            got = read_answers(client.data, *["GET"] * (1 + kept))
+            got = client.received_answers(*[b"GET"] * (1 + kept))
             self.assertEqual([each.status for each in got], [206] * (1 + kept))
             self.assertEqual(got[-1].body, self.content[5 + kept : 10])
 
@@ -228,7 +227,7 @@ class ClientTests(WireCase):
         await client.send(b"GET /b.html HTTP/1.0\r\nAccept-Encoding: gzip\r\n\r\n")
         await client.ended(PATIENCE)
         self.assertEqual(client.closed, "fin")
-        got = read_answers(client.data, "GET")[0]
+        got = client.received_answers(b"GET")[0]
         self.assertEqual(got.fields["Content-Encoding"], "gzip")
         self.assertNotIn("Transfer-Encoding", got.fields)
         self.assertTrue(got.body.startswith(b"\x1f\x8b"))
@@ -242,7 +241,7 @@ class ClientTests(WireCase):
             )
             whole = self.content[start:10_000]
             await client.until_last(whole)
-            self.assertEqual(read_answers(client.data, "GET")[0].status, 206)
+            self.assertEqual(client.received_answers(b"GET")[0].status, 206)
         self.assertEqual(self.agent.connections, 1)
 
     async def test_pipelining(self) -> None:
@@ -256,7 +255,7 @@ class ClientTests(WireCase):
         ]
         await client.send(b"".join(requests))
         await client.ended(PATIENCE)
-        answers = read_answers(client.data, *methods)
+        answers = client.received_answers(*[method.encode() for method in methods])
         self.assertEqual([each.status for each in answers], [206, 200, 206, 206])
         for answer, method, (first, last) in zip(answers, methods, spans, strict=True):
             expected = b"" if method == "HEAD" else self.content[first : last + 1]
@@ -274,5 +273,5 @@ class ClientTests(WireCase):
             client = await self.client(port)
             await client.send(sent)
             await client.ended(PATIENCE)
-            found = read_answers(client.data, "GET")[0].status if client.data else None
+            found = client.received_answers(b"GET")[0].status if client.data else None
             self.assertEqual(found, status, sent)

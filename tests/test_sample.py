@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tests.support.get_command import Got
 from tests.support.logged import Logged
 from tests.support.mirrored_case import BYTES, FILM, HONEST, SIZE, MirroredCase, honest
 from tests.support.origin import Origin
 from tests.support.replies import File, Pattern, Received, Reply, Stall
+from tests.support.responses import Response
 
 OTHER = Pattern(SIZE, seed=2)
 other = File(OTHER).reply
@@ -26,7 +26,9 @@ class SampleTests(MirroredCase):
         super().setUp()
         self.logged = Logged(self)
 
-    async def from_two(self, first: Any, second: Any, **options: Any) -> tuple[Got, list[Origin]]:
+    async def from_two(
+        self, first: Any, second: Any, **options: Any
+    ) -> tuple[Response, list[Origin]]:
         """The film from two mirrors, of which the first is the first to bring bytes."""
         origins = await self.mirrors(first, second, rates=RATES)
         origins[1].latency = 0.05

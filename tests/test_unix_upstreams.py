@@ -109,7 +109,7 @@ class UnixTests(TwoEndsCase):
         Path(self.socket).touch()
         seen = await self.answer_to(port, get(b"/films/"))
         self.assertEqual(seen.status, 502)
-        self.assertNotIn(self.socket.encode(), seen.body + repr(seen.fields).encode())
+        self.assertNotIn(self.socket.encode(), seen.body + repr(seen.pairs).encode())
 
     async def test_timeouts(self) -> None:
         self.listen_there()

@@ -346,7 +346,7 @@ class UpstreamsThatLieTest(ProxyCase):
             answer = final[-1]
             self.assertTrue(
                 answer.status in row.seen or (answer.status, answer.body) in row.seen,
-                (answer.status, answer.fields, answer.body[:100]),
+                (answer.status, answer.pairs, answer.body[:100]),
             )
             self.assertEqual(answer.all(b"evil"), [])
         after = await self.answer_to(port, get(b"/after"))

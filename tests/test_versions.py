@@ -12,9 +12,8 @@ from functools import partial
 from typing import Any
 
 from aprp.config import PathRanges
-from tests.support.get_command import Got, parts_of
 from tests.support.mirrored_case import BYTES, SIZE, MirroredCase, honest
-from tests.support.origin import Origin, ResponseSummary
+from tests.support.origin import Origin, Responder
 from tests.support.replies import (
     Close,
     End,
@@ -27,6 +26,7 @@ from tests.support.replies import (
     Stall,
     status,
 )
+from tests.support.responses import Response, parts_of
 
 DATE = b"Fri, 02 Jan 2026 00:00:00 GMT"
 WITHOUT_STRONG: tuple[dict[str, Any], ...] = (
@@ -55,7 +55,7 @@ class Changing:
         file = File(version(max(1, self.number)), **self._validators)
         return file.reply(replace(received, fields=fields))
 
-    def broken_by(self, end: End) -> ResponseSummary:
+    def broken_by(self, end: End) -> Responder:
         """The same, every body of which ends early."""
         return lambda received: self(received).broken(1_500_000, end)
 
@@ -193,7 +193,7 @@ class IfRangeTests(MirroredCase):
         self.assertEqual(first.status, 206)
         now[0] = 2
         for name in ("ETag", "Last-Modified"):
-            if (known := first.fields[name]) is not None:
+            if known := first.fields.get(name):
                 got = await self.ask(port, "/f", {"Range": "bytes=100-", "If-Range": known})
                 self.assertEqual(got.status, 200, (validators, options, known))
                 self.assertEqual(got.body, version(2)[0:SIZE])
@@ -254,7 +254,9 @@ class MovedTests(MirroredCase):
 
         return places, answer
 
-    async def after_a_move(self, code: int, *fields: tuple[bytes, bytes]) -> tuple[Got, Origin]:
+    async def after_a_move(
+        self, code: int, *fields: tuple[bytes, bytes]
+    ) -> tuple[Response, Origin]:
         places, answer = self.moving(code, *fields)
         (origin,) = await self.mirrors(answer)
         port = self.in_front_of([origin])

@@ -12,7 +12,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from tests.support.responses import Seen, parse_answers
+from tests.support.responses import Response, read_responses
 
 reactor: Any = _reactor
 PATIENCE = 10.0
@@ -98,17 +98,22 @@ class Client(Protocol):
         except TimeoutError:
             raise AssertionError(f"still open, having sent {self.data[:300]!r}") from None
 
-    async def answers(self, methods: Sequence[bytes]) -> list[Seen]:
+    def received_answers(self, *methods: bytes) -> list[Response]:
+        """The final answers that have come, to requests of these methods."""
+        found = read_responses(self.data, methods, self.closed)
+        return [each for each in found if each.final]
+
+    async def answers(self, methods: Sequence[bytes]) -> list[Response]:
         """Those to requests of these methods, once all are there or the connection has ended."""
 
         def ready() -> bool:
             if self.closed:
                 return True
-            seen = parse_answers(self.data, methods, None)
+            seen = read_responses(self.data, methods, None)
             return sum(each.final for each in seen) == len(methods) and seen[-1].whole
 
         await self.until(ready)
-        return parse_answers(self.data, methods, self.closed)
+        return read_responses(self.data, methods, self.closed)
 
 
 async def connect(port: int, tls: Any = None) -> Client:

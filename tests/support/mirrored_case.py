@@ -11,7 +11,7 @@ from twisted.internet import reactor as _reactor
 from aprp.config import Settings, SourceSettings, SourcesRoute, Url
 from aprp.upstream.http.agent import Agent
 from aprp.web.site import make_site
-from tests.support.origin import Origin, ResponseSummary
+from tests.support.origin import Origin, Responder
 from tests.support.proxied_case import ProxyCase
 from tests.support.replies import File, Pattern, Received, Reply
 
@@ -31,7 +31,7 @@ class MirroredCase(ProxyCase):
     """Each test has its own mirrors, on 127.0.0.1, 127.0.0.2 and so on."""
 
     async def mirrors(
-        self, *answers: ResponseSummary, rates: Iterable[float | None] = (), latency: float = 0.0
+        self, *answers: Responder, rates: Iterable[float | None] = (), latency: float = 0.0
     ) -> list[Origin]:
         paces = [*rates, *[None] * len(answers)]
         origins = []

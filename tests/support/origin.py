@@ -46,7 +46,8 @@ from tests.support.replies import (
 BURST = 0.02
 """Seconds' worth of bytes that an origin with a rate sends at once."""
 
-ResponseSummary = Callable[[Received], Reply | Iterable[Step]]
+Responder = Callable[[Received], Reply | Iterable[Step]]
+"""Says what an origin does with a request."""
 
 
 class Origin:
@@ -56,7 +57,7 @@ class Origin:
 
     def __init__(
         self,
-        answer: ResponseSummary,
+        answer: Responder,
         host: str = "127.0.0.1",
         rate: float | None = None,
         latency: float = 0.0,

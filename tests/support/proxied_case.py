@@ -18,11 +18,10 @@ from aprp.web.request_rules import Limits
 from aprp.web.site import make_site
 from tests.support.client import Client, connect, reactor
 from tests.support.eventually import eventually
-from tests.support.get_command import Got, read_answers
 from tests.support.nginx import Nginx
-from tests.support.origin import Origin, ResponseSummary
+from tests.support.origin import Origin, Responder
 from tests.support.replies import Reply, Step
-from tests.support.responses import Seen
+from tests.support.responses import Response
 
 
 class Listening:
@@ -105,7 +104,7 @@ class ProxyCase(TestCase):
             (nginx.www / name.replace("_", ".")).write_bytes(content)
         return nginx
 
-    async def origin(self, answer: ResponseSummary) -> Origin:
+    async def origin(self, answer: Responder) -> Origin:
         """An upstream with that behaviour."""
         origin = Origin(answer)
         await origin.start()
@@ -130,7 +129,7 @@ class ProxyCase(TestCase):
         return self._until_the_end(proxy).port
 
     async def serve(
-        self, answer: ResponseSummary, limits: Limits | None = None, path: str = "/", **route: Any
+        self, answer: Responder, limits: Limits | None = None, path: str = "/", **route: Any
     ) -> tuple[Origin, int]:
         """An origin with that behaviour, and the port of a proxy in front; `records` are its."""
         origin = await self.origin(answer)
@@ -153,7 +152,7 @@ class ProxyCase(TestCase):
             client.transport.abortConnection()
             await client.until(lambda: client.closed is not None)
 
-    async def answer_to(self, port: int, request: bytes, piece: int | None = None) -> Seen:
+    async def answer_to(self, port: int, request: bytes, piece: int | None = None) -> Response:
         """The final answer to one request as it stands, on a connection of its own."""
         client = await self.client(port)
         await client.send(request, piece)
@@ -169,7 +168,7 @@ class ProxyCase(TestCase):
         fields: dict[str, str] | None = None,
         method: str = "GET",
         body: bytes = b"",
-    ) -> Got:
+    ) -> Response:
         """What a plain client gets, on a connection of its own."""
         client = await self.client(port)
         lines = {"Host": "proxy.example", "Connection": "close", **(fields or {})}
@@ -178,7 +177,9 @@ class ProxyCase(TestCase):
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         await client.send(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + body)
         await client.ended(self.timeout)
-        return read_answers(client.data, method)[0]
+        answers = client.received_answers(method.encode())
+        assert answers, client.data
+        return answers[0]
 
     async def recorded(self, count: int = 1) -> None:
         """Wait until so many requests have ended and been recorded."""
@@ -200,7 +201,7 @@ class ProxyCase(TestCase):
 HELLO = Reply(200, ((b"X-Kept", b"yes"),), (b"hello",))
 
 
-def fixed(reply: Reply | Iterable[Step]) -> ResponseSummary:
+def fixed(reply: Reply | Iterable[Step]) -> Responder:
     """Always that answer."""
     return lambda _: reply
 
