@@ -32,6 +32,7 @@ class Wire(StringTransport):
 
     protocol: Any
     aborted = False
+    negotiatedProtocol = None
     transport: Any
 
     def setTcpNoDelay(self, enabled: bool) -> None:

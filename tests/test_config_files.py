@@ -142,7 +142,7 @@ class FileTests(ConfigCase):
 
     def test_the_example_has_every_setting_and_shows_defaults(self) -> None:
         text = (ROOT / "etc/aprp.yaml").read_text()
-        all_of_it = re.sub(r"(?m)^( *)# ([a-z_]+: .*)$", r"\1\2", text)
+        all_of_it = re.sub(r"(?m)^( *)# ([a-z0-9_]+: .*)$", r"\1\2", text)
         self.read(all_of_it)
         for name in all_settings():
             key = name.rpartition(".")[2]

@@ -27,9 +27,9 @@ class FarAgent(Agent):
     """For which 127.0.0.1 is far away."""
 
     async def connect(
-        self, origin: Place, timeout: float, tally: SourceTally = UNCOUNTED
+        self, origin: Place, timeout: float, tally: SourceTally = UNCOUNTED, lanes: int = 1
     ) -> float | None:
-        seconds = await super().connect(origin, timeout, tally)
+        seconds = await super().connect(origin, timeout, tally, lanes)
         if seconds is None or origin.host != "127.0.0.1":
             return seconds
         await deferLater(reactor, FAR)

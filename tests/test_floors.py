@@ -16,6 +16,7 @@ FLOORS = (
     ("aprp.core.reasons",),
     ("aprp.core.choices",),
     ("aprp.core.http",),
+    ("aprp.core.http2",),
     ("aprp.core.recovery",),
     ("aprp.core.scheduling",),
     ("aprp.core",),

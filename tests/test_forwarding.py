@@ -64,9 +64,9 @@ class HopTests(SynchronousTestCase):
         self.assertEqual(end_to_end(named), fields)
 
     def test_via(self) -> None:
-        self.assertEqual(with_via(Fields(), 0).pairs, ((b"Via", b"1.0 aprp"),))
+        self.assertEqual(with_via(Fields(), b"1.0").pairs, ((b"Via", b"1.0 aprp"),))
         earlier = Fields(((b"via", b"1.1 a"), (b"Via", b"1.0 b")))
-        self.assertEqual(with_via(earlier, 1).pairs, ((b"Via", b"1.1 a, 1.0 b, 1.1 aprp"),))
+        self.assertEqual(with_via(earlier, b"1.1").pairs, ((b"Via", b"1.1 a, 1.0 b, 1.1 aprp"),))
 
     def test_forwarded(self) -> None:
         sent = Fields(((b"X-Forwarded-For", b"10.0.0.1"), (b"X-Forwarded-Proto", b"lies")))

@@ -113,7 +113,7 @@ class OneDeadlineTests(SynchronousTestCase):
             left = 0.0
 
             async def connect(
-                self, origin: Origin, timeout: float, tally: SourceTally = UNCOUNTED
+                self, origin: Origin, timeout: float, tally: SourceTally = UNCOUNTED, lanes: int = 1
             ) -> None:
                 self.left = timeout
 

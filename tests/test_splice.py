@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.upstream.http import http1_exchange
+from aprp.upstream.http import received
 from aprp.upstream.splice import pipes as pipes_module
 from aprp.upstream.splice.pipes import KEPT, LEAST, Pipes
 from tests import test_resumption, test_reverse_wire
@@ -228,7 +228,7 @@ class Spliced:
 
     def setUp(self) -> None:
         super().setUp()  # type: ignore[misc]
-        self.patch(http1_exchange, "WORTH_SPLICING", 1)  # type: ignore[attr-defined]
+        self.patch(received, "WORTH_SPLICING", 1)  # type: ignore[attr-defined]
 
 
 class Copied:

@@ -185,6 +185,7 @@ class MergingTests(SynchronousTestCase):
                 "failures": count,
                 "last_error": None,
                 "out_of_service": "drained" if count == 3 else None,
+                "http": None,
                 "parked_until": None,
             } | dict.fromkeys(("requests", "received", "bytes_per_second", "connections"), count)
             route = {"path": "/", "history": history, "sources": [source]}

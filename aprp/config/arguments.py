@@ -26,6 +26,7 @@ _OF_A_PROGRAM = (
     "headers",
     "host",
     "tls",
+    "http2",
 )
 """The settings of a route that make sense without clients."""
 

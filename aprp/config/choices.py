@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from aprp.core.choices import Compare, Delay, Duplicate, Redirects, Same
+from aprp.core.choices import Compare, Delay, Duplicate, Http2, Redirects, Same
 
 __all__ = [
     "AccessFormat",
@@ -15,6 +15,7 @@ __all__ = [
     "DataPlane",
     "Delay",
     "Duplicate",
+    "Http2",
     "Level",
     "PathRanges",
     "Redirects",

@@ -19,6 +19,7 @@ from aprp.config.choices import (
     Compare,
     Delay,
     Duplicate,
+    Http2,
     PathRanges,
     Redirects,
     RequestBuffering,
@@ -113,6 +114,8 @@ class RouteSettings(Model):
     """Fields to add to each request to the upstream."""
     tls: TlsSettings = TlsSettings()
     """TLS to upstreams."""
+    http2: Annotated[Http2, Choice(Http2)] = Http2.AUTO
+    """auto: use HTTP/2 where TLS agrees on it; prior-knowledge: always, without TLS too."""
     hosts: tuple[Annotated[str, HostGlob()], ...] = ()
     """The hosts that the route serves, * matching any characters; empty: any host."""
     allow_clients: tuple[Annotated[Network, NetworkBlock()], ...] = ()
@@ -206,6 +209,8 @@ class SourceSettings(Model):
     """The maximum number of connections to this source, over the whole daemon."""
     static_delay: Annotated[int, Count(0, 100_000)] = 0
     """With delay: static, how many blocks ahead this source works."""
+    http2: Annotated[Http2, Choice(Http2)] | None = None
+    """Whether to speak HTTP/2 to this source; null: as the route says."""
 
     @property
     def location(self) -> Url:

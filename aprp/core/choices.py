@@ -40,6 +40,14 @@ class Redirects(StrEnum):
     OFF = "off"
 
 
+class Http2(StrEnum):
+    """Whether to speak HTTP/2 to a source."""
+
+    AUTO = "auto"
+    OFF = "off"
+    PRIOR_KNOWLEDGE = "prior-knowledge"
+
+
 class Compare(StrEnum):
     """Whether to compare the first bytes of each further source before using it."""
 

@@ -162,6 +162,7 @@ def _summary(options: Options, fetch: Fetch, tally: Tally, name: str) -> dict[st
                 "url": str(location.url),
                 "bytes": tally.written[location.source.name],
                 "requests": tally.requests[location.source.name],
+                "http": tally.spoken.get(location.source.name),
             }
             for location in options.fetch_request.locations
         ],

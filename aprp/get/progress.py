@@ -62,7 +62,7 @@ class Lines:
             f"{size(tally.rate)}/s",
             f"{clock(left(self._length - done, tally.rate))} left",
             f"{size(tally.twice)} twice",
-            *(f"{short(name)} {size(tally.written[name])}" for name in tally.sources),
+            *(_said(tally, name) for name in tally.sources),
         ]
         self.say(", ".join(parts))
 
@@ -116,6 +116,7 @@ class Bars:
         for name, task in self._sources.items():
             written = tally.written[name]
             text = f"{size(written)}  {size(self._rate(name, written))}/s"
+            text += f"  {tally.spoken.get(name, '')}"
             self._progress.update(task, completed=written, text=text)
         self._progress.refresh()
 
@@ -133,6 +134,12 @@ class Bars:
         if self._whole is not None:
             self.show()
             self._progress.stop()
+
+
+def _said(tally: Tally, name: str) -> str:
+    """Return what a source sent, and in which version of HTTP."""
+    text, version = f"{short(name)} {size(tally.written[name])}", tally.spoken.get(name)
+    return text if version is None else f"{text} over {version}"
 
 
 def size(count: float) -> str:

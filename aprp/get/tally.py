@@ -30,6 +30,7 @@ class Tally:
         self.requests: Counter[str] = Counter()
         self.done = 0
         self.first_byte: float | None = None
+        self._transfers: list[Transfer] = []
         self._now = now
         self._began = now()
         self._draw = draw
@@ -40,6 +41,7 @@ class Tally:
 
     def watch(self, transfer: Transfer) -> None:
         """Observe a transfer. Call it before the transfer begins."""
+        self._transfers.append(transfer)
         transfer.observe = self._came
         transfer.observe_asked = self._asked
 
@@ -47,6 +49,13 @@ class Tally:
     def seconds(self) -> float:
         """The seconds since the start."""
         return self._now() - self._began
+
+    @property
+    def spoken(self) -> dict[str, str]:
+        """The version of HTTP that each source spoke last, as far as it has answered."""
+        return {
+            name: each for transfer in self._transfers for name, each in transfer.spoken.items()
+        }
 
     def took(self, count: int, offset: int) -> None:
         """Record that the next bytes were written, up to an offset in the file."""

@@ -72,6 +72,14 @@ class NotPermitted(SourceError):
     """The file is there, and the user that runs aprp may not read it."""
 
 
+class StreamRefused(NoAnswer):
+    """The source says that it did nothing about the request, so that it may be sent again."""
+
+
+class NeedsHttp1(NoAnswer):
+    """The source wants HTTP/1.1 for the request."""
+
+
 class AnswerTimeout(SourceError):
     """Raised when no response head came in time."""
 

@@ -15,10 +15,12 @@ from typing import IO, Any, Protocol, runtime_checkable
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer
 
+from aprp.core.choices import Http2
 from aprp.core.http.fields import Fields
 from aprp.core.http.heads import ResponseHead
 from aprp.core.http.upgrading import Offer
 from aprp.core.http.urls import Url
+from aprp.core.http2.windows import Place
 from aprp.upstream.tally import UNCOUNTED, SourceTally
 
 
@@ -36,16 +38,24 @@ class Origin:
     waited: float = field(default=0.0, compare=False)
     """Seconds of the time to connect that finding the addresses took already."""
 
+    http2: Http2 = Http2.AUTO
+    """Whether HTTP/2 is spoken: where TLS agrees on it, never, or always."""
     socket: str | None = None
     """The Unix socket to connect to, in place of the host and port."""
     directory: str | None = None
     """The directory on disk to read, in place of the host and port."""
 
     @classmethod
-    def of(cls, url: Url, trust: Any = None) -> Origin:
+    def of(cls, url: Url, trust: Any = None, http2: Http2 = Http2.AUTO) -> Origin:
         """Return the origin of a URL."""
         return cls(
-            url.scheme, url.host, url.port, trust, socket=url.socket, directory=url.directory
+            url.scheme,
+            url.host,
+            url.port,
+            trust,
+            http2=http2,
+            socket=url.socket,
+            directory=url.directory,
         )
 
     def __str__(self) -> str:
@@ -100,6 +110,25 @@ class SocketSink(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Sharing:
+    """How a request shares a connection with others over HTTP/2.
+
+    `place` says where in a delivery the body belongs; None: it is one of its own. `room` are bytes
+    of it that have a place to go whatever happens, so that they may be in flight; None: as many as
+    a client that takes them has use for. Requests to the origin are spread over `lanes`
+    connections.
+    """
+
+    place: Place | None = None
+    room: int | None = None
+    lanes: int = 1
+
+
+ALONE = Sharing()
+"""For a request that isn't part of a transfer."""
+
+
+@dataclass(frozen=True, slots=True)
 class SourceRequest:
     """One request as it goes out. `target` and the fields' bytes are sent as they stand here.
 
@@ -123,6 +152,8 @@ class SourceRequest:
     """The protocol that the connection may change to. Its fields are among `fields`."""
     tally: SourceTally = UNCOUNTED
     """The tally that counts the request and its response."""
+    sharing: Sharing = ALONE
+    """How it shares a connection with other requests, where HTTP/2 is spoken."""
 
     @property
     def repeatable(self) -> bool:

@@ -16,7 +16,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 import aprp
-from aprp.config import HealthSettings, Settings, SourcesRoute, UpstreamRoute
+from aprp.config import HealthSettings, Http2, Settings, SourcesRoute, UpstreamRoute
 from aprp.core.http.fields import Fields
 from aprp.core.http.urls import Url
 from aprp.core.scheduling.in_service import HealthRules
@@ -66,20 +66,20 @@ def checks_of(settings: Settings) -> Iterator[Check]:
     for route in settings.routes:
         if isinstance(route, UpstreamRoute | SourcesRoute) and route.health is not None:
             if isinstance(route, UpstreamRoute):
-                urls = [route.upstream]
+                places = [(route.upstream, route.http2)]
             else:
-                urls = [source.location for source in sources_of(route)]
-            for name, url in zip(names_of(route), urls, strict=True):
+                places = [(each.location, each.http2 or route.http2) for each in sources_of(route)]
+            for name, (url, http2) in zip(names_of(route), places, strict=True):
                 if url.directory is None:
-                    yield _check(route, route.health, name, url)
+                    yield _check(route, route.health, name, url, http2)
 
 
 def _check(
-    route: UpstreamRoute | SourcesRoute, health: HealthSettings, name: str, url: Url
+    route: UpstreamRoute | SourcesRoute, health: HealthSettings, name: str, url: Url, http2: Http2
 ) -> Check:
     return Check(
         name,
-        Origin.of(url, trust_of(route.tls)),
+        Origin.of(url, trust_of(route.tls), http2),
         health.path,
         route.host or url.authority,
         route.headers,

@@ -73,7 +73,9 @@ class SourceTally:
         "name",
         "received",
         "requests",
+        "spoken",
         "told",
+        "versions",
     )
 
     def __init__(
@@ -82,6 +84,10 @@ class SourceTally:
         self.name = name
         self.requests = 0
         self.received = 0
+        self.spoken: str | None = None
+        """The version of HTTP of the last answer."""
+        self.versions: dict[str, int] = {}
+        """Answers by their version."""
         self.errors = dict.fromkeys(KINDS, 0)
         self.latency = Histogram(LATENCIES)
         self.mean_latency: float | None = None
@@ -92,8 +98,10 @@ class SourceTally:
         self.answered_at: float | None = None
         self.told = told
 
-    def answered(self, status: int, latency: float, now: float) -> None:
+    def answered(self, status: int, latency: float, now: float, version: str = "HTTP/1.1") -> None:
         """Count a response head that arrived `latency` seconds after its request."""
+        self.spoken = version
+        self.versions[version] = self.versions.get(version, 0) + 1
         self.latency.observe(latency)
         before = self.mean_latency
         self.mean_latency = latency if before is None else before + (latency - before) / 8

@@ -29,7 +29,7 @@ def refuse_loop(request: ProxyRequest) -> None:
 
 def with_own_via(fields: Fields, request: ProxyRequest) -> Fields:
     """Return the fields of a request to an upstream, with this hop in their Via."""
-    return with_via(fields, request.minor, NAME)
+    return with_via(fields, request.version, NAME)
 
 
 def own_via(request: ProxyRequest) -> Pairs:

@@ -193,7 +193,7 @@ def representation(shown: Representation, current: Validators) -> Fields:
         lines += ((b"Last-Modified", format_date(current.last_modified)),)
     if shown.media_type is not None:
         lines += ((b"Content-Type", shown.media_type),)
-    return with_via(Fields(lines + shown.fields.pairs), 1)
+    return with_via(Fields(lines + shown.fields.pairs), b"1.1")
 
 
 def _never_fresh(asked: RequestedRange) -> RequestedRange:

@@ -82,6 +82,11 @@ class ProxyRequest(SpooledRequest):
         """Do nothing: cookies are for the upstream."""
 
     @property
+    def version(self) -> bytes:
+        """The version of HTTP that the client speaks, as Via has it."""
+        return self.clientproto.removeprefix(b"HTTP/")
+
+    @property
     def minor(self) -> int:
         """The y of the client's HTTP/1.y."""
         return 0 if self.clientproto == b"HTTP/1.0" else 1

@@ -60,7 +60,7 @@ class ReverseProxy(RouteResource):
         self.settings = route
         self.agent = agent
         self.clock = clock
-        self.origin = Origin.of(url, trust_of(route.tls))
+        self.origin = Origin.of(url, trust_of(route.tls), route.http2)
         self.base = url.path.encode("ascii")
         self.stem = self.base.rstrip(b"/")
         self.host = (route.host or url.authority).encode("ascii")
@@ -221,7 +221,7 @@ class Visit:
 
     def _incoming(self, head: ResponseHead) -> Fields:
         """Return the fields of a response as the client gets them."""
-        fields = with_via(end_to_end(head.fields), head.minor)
+        fields = with_via(end_to_end(head.fields), head.version)
         if b"location" not in fields:
             return fields
         return Fields(

@@ -68,11 +68,9 @@ def without_underscores(fields: Fields, keep: bool = False) -> Fields:
     )
 
 
-def with_via(fields: Fields, minor: int, name: bytes = PSEUDONYM) -> Fields:
-    """Return the fields with this hop at the end of Via; `minor` is the y of the HTTP/1.y
-    received.
-    """
-    hop = b"1.%d %s" % (minor, name)
+def with_via(fields: Fields, version: bytes, name: bytes = PSEUDONYM) -> Fields:
+    """Return the fields with this hop at the end of Via; `version` is that of the message."""
+    hop = b"%s %s" % (version, name)
     earlier = fields.get(b"via")
     via = hop if earlier is None else earlier + b", " + hop
     return fields.without((b"via",)).adding((b"Via", via))

@@ -31,6 +31,18 @@ class ResponseHead:
     status: int
     reason: bytes
     fields: Fields
+    major: int = 1
+    """The x of HTTP/x.y; `minor` is 0 for HTTP/2."""
+
+    @property
+    def version(self) -> bytes:
+        """The version as Via has it: 1.0, 1.1 or 2.0."""
+        return b"%d.%d" % (self.major, self.minor)
+
+    @property
+    def protocol(self) -> str:
+        """The version for people: HTTP/1.0, HTTP/1.1 or HTTP/2."""
+        return "HTTP/2" if self.major == 2 else f"HTTP/1.{self.minor}"
 
     @property
     def keeps_alive(self) -> bool:
@@ -104,7 +116,7 @@ def response_framing(head: ResponseHead, method: bytes) -> Framing:
             raise MalformedMessage("the request has both Content-Length and Transfer-Encoding")
         if codings != [b"chunked"]:
             raise MalformedMessage("Transfer-Encoding is not just chunked")
-        if head.minor == 0:
+        if head.version == b"1.0":
             raise MalformedMessage("Transfer-Encoding in an HTTP/1.0 response")
     if method == b"HEAD" or head.status in (204, 304):
         return Framing(0)

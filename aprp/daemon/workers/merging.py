@@ -147,6 +147,7 @@ def _source(group: Sequence[Json]) -> Json:
             "errors": errors,
             "failures": max(each["failures"] for each in group),
             "last_error": _first(group, "last_error"),
+            "http": _first(group, "http"),
             "parked_until": max(_known(group, "parked_until"), default=None),
         }
     )

@@ -41,7 +41,7 @@ from aprp.upstream.errors import (
     lost_before_answer,
 )
 from aprp.upstream.exchange import Inflow, SourceRequest, Timings
-from aprp.upstream.http.http1_exchange import Http1Exchange
+from aprp.upstream.http.received import ReceivedExchange
 from aprp.upstream.http.response_heads import Heads, NotHttp
 from aprp.upstream.http.sending import send_body, send_head, send_inflow
 from aprp.upstream.http.wire import Wire
@@ -77,8 +77,8 @@ class Connection(Wire):
         self._watchdog = Watchdog(clock, self._expired)
         self._heads = Heads(where)
         self._request: SourceRequest | None = None
-        self._answered: Deferred[Http1Exchange] | None = None
-        self._exchange: Http1Exchange | None = None
+        self._answered: Deferred[ReceivedExchange] | None = None
+        self._exchange: ReceivedExchange | None = None
         self._rested = 0.0
         self._asked = 0.0
         self._decoder: Decoder | None = None
@@ -107,7 +107,7 @@ class Connection(Wire):
         timeout."""
         return self.served == 1 and self._asked - self._rested < FRESH
 
-    def ask(self, request: SourceRequest) -> Deferred[Http1Exchange]:
+    def ask(self, request: SourceRequest) -> Deferred[ReceivedExchange]:
         """Send a request; fires when the final answer's head is there, fails with SourceError."""
         assert self.idle, "one exchange at a time"
         self.served += 1
@@ -223,7 +223,7 @@ class Connection(Wire):
         self._reusable = kept and ends_surely(head, method)
         self._decoder, self._by_close = decoder_for(framing), framing.by_close
         timings = Timings(self._asked, self._clock.seconds())
-        exchange = Http1Exchange(self, head, framing, timings, self._request.tally)
+        exchange = ReceivedExchange(self, head, framing, timings, self._request.tally)
         self._exchange = exchange
         answered, self._answered = self._answered, None
         data = self._heads.rest()
@@ -247,7 +247,7 @@ class Connection(Wire):
             exchange.received(pieces)
             self._read_if_hungry()
 
-    def splice_into(self, outlet: Any, exchange: Http1Exchange) -> Splice | None:
+    def splice_into(self, outlet: Any, exchange: ReceivedExchange) -> Splice | None:
         """Begin to move the body into a transport without reading it; None where that can't be."""
         if self._pipes is None or not isinstance(self._decoder, LengthDecoder):
             return None

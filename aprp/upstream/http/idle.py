@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from aprp.upstream.exchange import Origin
 from aprp.upstream.http.connection import Connection
+from aprp.upstream.http.h2_connection import SharedConnection
+
+AnyConnection = Connection | SharedConnection
 
 
 class IdleConnections:
@@ -14,8 +17,8 @@ class IdleConnections:
     """
 
     def __init__(self) -> None:
-        self._origins: dict[Origin, dict[Connection, None]] = {}
-        self._order: dict[Connection, Origin] = {}
+        self._origins: dict[Origin, dict[AnyConnection, None]] = {}
+        self._order: dict[AnyConnection, Origin] = {}
 
     def __len__(self) -> int:
         return len(self._order)
@@ -28,11 +31,11 @@ class IdleConnections:
         """Return whether one can take a request to that origin now."""
         return any(connection.idle for connection in self._origins.get(origin, ()))
 
-    def add(self, origin: Origin, connection: Connection) -> None:
+    def add(self, origin: Origin, connection: AnyConnection) -> None:
         self._origins.setdefault(origin, {})[connection] = None
         self._order[connection] = origin
 
-    def take(self, origin: Origin) -> Connection | None:
+    def take(self, origin: Origin) -> AnyConnection | None:
         """Remove and return the one that came last, or None if there is none."""
         there = self._origins.get(origin)
         while there:
@@ -42,14 +45,14 @@ class IdleConnections:
                 return connection
         return None
 
-    def take_longest(self) -> Connection | None:
+    def take_longest(self) -> AnyConnection | None:
         """Remove and return the one that has been idle longest, or None if there is none."""
         connection = next(iter(self._order), None)
         if connection is not None:
             self.discard(connection)
         return connection
 
-    def discard(self, connection: Connection) -> None:
+    def discard(self, connection: AnyConnection) -> None:
         """Remove a connection that is no longer idle, if it is there."""
         origin = self._order.pop(connection, None)
         if origin is not None:

@@ -23,7 +23,7 @@ from zope.interface import implementer
 
 from aprp.core.http.fields import Fields, Pairs
 from aprp.core.http.urls import Url
-from aprp.upstream.exchange import Exchange, Origin, SourceRequest, Timeouts
+from aprp.upstream.exchange import ALONE, Exchange, Origin, Sharing, SourceRequest, Timeouts
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.tally import UNCOUNTED, SourceTally
 
@@ -57,7 +57,7 @@ class SourceResponse:
 
     def __init__(self, exchange: Exchange) -> None:
         head = exchange.head
-        self.version = (b"HTTP", 1, head.minor)
+        self.version = (b"HTTP", head.major, head.minor)
         self.code = head.status
         self.phrase = head.reason
         self.headers = Headers()
@@ -94,7 +94,9 @@ class SourceAgent:
         timeouts: Timeouts,
         host: str | None = None,
         tally: SourceTally = UNCOUNTED,
+        sharing: Sharing = ALONE,
     ) -> None:
+        self._sharing = sharing
         self._agent = agent
         self._origin = origin
         self._target = url.target.encode("ascii")
@@ -127,6 +129,7 @@ class SourceAgent:
             self._timeouts,
             gather=GATHER,
             tally=self._tally,
+            sharing=self._sharing,
         )
         return SourceResponse(await self._agent.open(request))
 

@@ -67,6 +67,18 @@ class Wire(Protocol):
         self._opening = opening
         return opening.addTimeout(seconds, self._clock, lambda *_: Failure(self._late()))
 
+    @property
+    def negotiated(self) -> bytes | None:
+        """The protocol that ALPN agreed on."""
+        return self._socket().negotiatedProtocol if self._tls else None
+
+    def hand_over(self, successor: Wire) -> None:
+        """Give the connection, which speaks TLS by now, to another protocol."""
+        transport, self._gone = self._socket(), True
+        transport.wrappedProtocol = successor
+        successor.makeConnection(transport)
+        successor.handshakeCompleted()
+
     def _late(self) -> ConnectFailed:
         text = "did not finish the TLS handshake in time"
         return ConnectFailed(self._where, text, kind="connection_timeout", timed_out=True)

@@ -14,7 +14,7 @@ from aprp.config import (
     TransferSettings,
     UpstreamRoute,
 )
-from aprp.core.choices import Compare, Redirects, Same
+from aprp.core.choices import Compare, Http2, Redirects, Same
 from aprp.core.http.urls import Url
 from aprp.core.scheduling.messages import Source
 from aprp.core.scheduling.settings import SchedulingSettings
@@ -25,16 +25,18 @@ from aprp.upstream.tally import SourceTally, uncounted
 
 @dataclass(frozen=True, slots=True)
 class FileLocation:
-    """One source, and the URL at which it has the file."""
+    """One source, and the URL at which it has the file. `http2` None: as the route has it."""
 
     source: Source
     url: Url
+    http2: Http2 | None = None
 
 
 def location(source: SourceSettings, name: str, url: Url | None = None) -> FileLocation:
     """Return where the source, called `name`, has the file: at `url`, or at its own URL."""
     at = source.location
-    return FileLocation(Source(name, at.place, source.connections, source.static_delay), url or at)
+    spec = Source(name, at.place, source.connections, source.static_delay)
+    return FileLocation(spec, url or at, source.http2)
 
 
 def locations(urls: Iterable[Url]) -> tuple[FileLocation, ...]:
@@ -97,7 +99,7 @@ class TransferOptions:
     that `headers_to` (globs) lists get `headers` and `host`. `trust` is as in `Origin`. Without
     `reach`, sources are connected to as they are named, and `redirects: public` is not followed to
     other hosts. `tally_of` gives the tally of the source with that name; `transfer_id` stands in
-    the lines of the log.
+    the lines of the log. `http2: prior-knowledge` holds for a source's own origin alone.
     """
 
     timeouts: Timeouts = field(default_factory=lambda: Timeouts(5.0, 10.0, 10.0))
@@ -113,6 +115,7 @@ class TransferOptions:
     headers_to: tuple[str, ...] = ("*",)
     tally_of: Callable[[str], SourceTally] = uncounted
     transfer_id: str = ""
+    http2: Http2 = Http2.AUTO
 
     @classmethod
     def of(
@@ -137,4 +140,5 @@ class TransferOptions:
             trust,
             reach,
             headers_to=route.headers_to if isinstance(route, QueryRoute) else ("*",),
+            http2=route.http2,
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import aprp
+from aprp.core.choices import Http2
 from aprp.core.http.addresses import host_allowed
 from aprp.core.http.answer_plan import ResponseSummary
 from aprp.core.http.fields import Fields, Pairs
@@ -18,12 +19,13 @@ from aprp.core.http.ranges import FromTo, Range, Spec
 from aprp.core.http.redirects import FOREVER, MOST_HOPS, redirected, remembered_for, same_place
 from aprp.core.http.urls import Url
 from aprp.core.http.validators import Validators
+from aprp.core.http2.windows import Place
 from aprp.core.reasons import Name, Reason
 from aprp.core.recovery.same_file import StandsAlone
 from aprp.core.recovery.statuses import REDIRECTS
 from aprp.core.recovery.versions import Facts
 from aprp.upstream.errors import SourceError, SourceLied
-from aprp.upstream.exchange import Exchange, Origin, Timeouts
+from aprp.upstream.exchange import Exchange, Origin, Sharing, Timeouts
 from aprp.upstream.http.treq_agent import SourceAgent, SourceResponse, ask
 from aprp.upstream.transfer.body import Body, discard
 from aprp.upstream.transfer.options import FileLocation, TransferOptions
@@ -89,10 +91,13 @@ class TransferSource:
         self.beyond = False
         self._shared = shared
         self.url = location.url
+        self._http2 = location.http2 or options.http2
         self._options = options
         self._versions: dict[Url, Validators] = {}
         self._led: Url | None = None
         self.tally = options.tally_of(self.name)
+        self.spoken: str | None = None
+        """The version of HTTP in which the source answered last."""
 
     @property
     def on_disk(self) -> bool:
@@ -217,7 +222,22 @@ class TransferSource:
 
     async def _connect(self, url: Url) -> float | None:
         origin, timeouts = await self._origin(url)
-        return await self._shared.agent.connect(origin, timeouts.connect, self.tally)
+        return await self._shared.agent.connect(origin, timeouts.connect, self.tally, self._lanes())
+
+    def _lanes(self) -> int:
+        """Return how many connections make the source faster, or may: that has to be tried."""
+        rating = self._shared.ratings.known(self.name)
+        if rating is None:
+            return 1
+        return rating.lanes_to_try(
+            self.spec.connections, self._shared.clock.seconds(), at_once=False
+        )
+
+    def _sharing(self, spec: Spec | None) -> Sharing:
+        """Return how a request for a range shares a connection: in the order of the file."""
+        if not isinstance(spec, FromTo) or spec.stop is None:
+            return Sharing(lanes=self._lanes())
+        return Sharing(Place(self, spec.start), spec.stop - spec.start, self._lanes())
 
     async def _follow(
         self, method: str, answer: SourceAnswer, spec: Spec | None, conditional: bool, good: float
@@ -258,6 +278,7 @@ class TransferSource:
             timeouts,
             options.host if at_home else None,
             self.tally,
+            self._sharing(spec),
         )
         lines: Pairs = ((b"User-Agent", USER_AGENT), (b"Accept", b"*/*"))
         if spec is not None:
@@ -268,7 +289,9 @@ class TransferSource:
                 lines += ((b"If-Range", strong),)
         own = (*(options.headers if at_home else ()), *options.marks)
         fields = Fields(lines).without(name.lower() for name, _ in own).adding(*own)
-        return SourceAnswer(await ask(face, method, url, fields), url)
+        answer = SourceAnswer(await ask(face, method, url, fields), url)
+        self.spoken = answer.exchange.head.protocol
+        return answer
 
     async def _origin(self, url: Url) -> tuple[Origin, Timeouts]:
         """Return where to connect to, and the timeouts that are left for it.
@@ -278,6 +301,8 @@ class TransferSource:
         clock, timeouts = self._shared.clock, self._options.timeouts
         began = clock.seconds()
         origin = await self._reach(url)
+        if self._http2 is not Http2.PRIOR_KNOWLEDGE or url.origin == self.url.origin:
+            origin = replace(origin, http2=self._http2)
         left = timeouts.connect - origin.waited - (clock.seconds() - began)
         return origin, replace(timeouts, connect=max(0.0, left))
 

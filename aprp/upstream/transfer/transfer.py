@@ -159,6 +159,11 @@ class Transfer:
         return self._options.transfer_id
 
     @property
+    def spoken(self) -> dict[str, str]:
+        """The version of HTTP that each source spoke last, as far as it has answered."""
+        return {each.name: each.spoken for each in self._sources if each.spoken is not None}
+
+    @property
     def source_names(self) -> list[str]:
         """What the sources are called, in the order of the route."""
         return [source.name for source in self._sources]

@@ -143,6 +143,11 @@ def _of_sources(overview: Overview) -> Iterator[Family]:
     received = CounterMetricFamily(
         "aprp_source_received_bytes", "Body bytes that came from a source", labels=labels
     )
+    answers = CounterMetricFamily(
+        "aprp_source_responses",
+        "Responses of a source, by the version of HTTP",
+        labels=[*labels, "version"],
+    )
     errors = CounterMetricFamily(
         "aprp_source_errors", "Failures of a source, by kind", labels=[*labels, "kind"]
     )
@@ -155,6 +160,8 @@ def _of_sources(overview: Overview) -> Iterator[Family]:
         for name, source in tally.sources.items():
             requests.add_metric([tally.path, name], source.requests)
             received.add_metric([tally.path, name], source.received)
+            for version, count in source.versions.items():
+                answers.add_metric([tally.path, name, version], count)
             for kind, count in source.errors.items():
                 errors.add_metric([tally.path, name, kind], count)
             _add(latency, [tally.path, name], source.latency)
@@ -165,7 +172,7 @@ def _of_sources(overview: Overview) -> Iterator[Family]:
     for route, name, is_well, speed in overview.wellness():
         well.add_metric([route, name], float(is_well))
         rate.add_metric([route, name], speed)
-    yield from (requests, received, errors, latency, well, rate)
+    yield from (requests, answers, received, errors, latency, well, rate)
 
 
 def _add(family: HistogramMetricFamily, labels: list[str], values: Histogram) -> None:

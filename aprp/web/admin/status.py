@@ -118,6 +118,7 @@ def _source(
         "out_of_service": overview.shared.in_service.why_out(source.name),
         "bytes_per_second": overview.rates.now(key),
         "latency": None if latency is None else round(latency, 6),
+        "http": source.spoken,
         "requests": source.requests,
         "errors": {kind: count for kind, count in source.errors.items() if count},
         "failures": source.failures,

@@ -30,6 +30,7 @@ function fillSource(row, source, most) {
   p.state.className = "state " + source.state;
   p.rate.textContent = rate(source.bytes_per_second);
   p.latency.textContent = time(source.latency);
+  p.latency.title = source.http || "";
   const errors = Object.values(source.errors).reduce((sum, count) => sum + count, 0);
   p.use.textContent = source.connections + " / " + errors;
   p.use.title = Object.entries(source.errors).map(pair => pair.join(": ")).join(", ");

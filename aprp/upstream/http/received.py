@@ -1,8 +1,8 @@
-"""The response to one request over HTTP/1.1, and how its body moves into a consumer.
+"""The response to one request, and how its body moves into a consumer.
 
-Nothing is read ahead of the consumer but what one read of the socket brings: while no pump runs, or
-the consumer has paused, the socket isn't read. Where the consumer ends in a socket, the kernel
-moves the bytes if it can.
+Nothing is read ahead of the consumer but what one read of the socket brings, or over HTTP/2 what
+the stream's window allowed: while no pump runs, or the consumer has paused, no more is taken.
+Where the consumer ends in a socket, the kernel moves the bytes of HTTP/1.1 if it can.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ WORTH_SPLICING = 131072
 
 
 class Served(Protocol):
-    """The connection, as far as its exchange needs it."""
+    """The connection, or the stream of one, as far as its exchange needs it."""
 
     kept: bool
     """Whether it was open, and idle, before the request was made."""
 
-    def splice_into(self, outlet: Any, exchange: Http1Exchange) -> Splice | None: ...
+    def splice_into(self, outlet: Any, exchange: ReceivedExchange) -> Splice | None: ...
     def spliced(self, count: int) -> None: ...
     def read_on(self) -> None: ...
     def read_no_more(self) -> None: ...
@@ -40,7 +40,7 @@ class Served(Protocol):
 
 
 @implementer(IPushProducer)
-class Http1Exchange:
+class ReceivedExchange:
     """The answer to one request; see `aprp.upstream.exchange.Exchange`."""
 
     def __init__(
@@ -126,6 +126,11 @@ class Http1Exchange:
         return self._connection is not None
 
     # What the connection says.
+
+    @property
+    def held(self) -> int:
+        """Bytes that came and weren't moved yet."""
+        return sum(map(len, self._held))
 
     @property
     def hungry(self) -> bool:

@@ -1,0 +1,210 @@
+"""Bodies that are sent over HTTP/2, paced by the windows of the receiver and by the socket.
+
+Streams send in turns, one frame each, so that none waits for another's body. DATA is framed here
+instead of by the library, which copies it twice.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from h2.connection import H2Connection
+from twisted.internet.interfaces import IConsumer, IPushProducer
+from zope.interface import implementer
+
+from aprp.core.http2.frames import data_head
+
+HELD = 65536
+"""Bytes of one body that wait for the receiver's window before its producer is paused."""
+LARGEST = 65536
+"""Bytes of a frame, where the receiver takes so many."""
+
+
+@implementer(IConsumer)
+class OutgoingBody:
+    """The body of one stream. `changed` is called when there is something to send."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self.sent = 0
+        """Bytes handed to the socket."""
+        self.ending = False
+        self._changed = changed
+        self._held: deque[bytes] = deque()
+        self._size = 0
+        self._producer: Any = None
+        self._streaming = True
+        self._paused = False
+
+    def __bool__(self) -> bool:
+        """Whether bytes, or the end, are still to be sent."""
+        return self._size > 0 or self.ending
+
+    @property
+    def size(self) -> int:
+        """The bytes that wait."""
+        return self._size
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        self._producer, self._streaming, self._paused = producer, streaming, False
+        if not streaming:
+            producer.resumeProducing()
+        elif self._size > HELD:
+            self._pause()
+
+    def unregisterProducer(self) -> None:
+        self._producer = None
+
+    def write(self, data: bytes) -> None:
+        if data:
+            self._held.append(data)
+            self._size += len(data)
+            self._changed()
+            if self._size > HELD:
+                self._pause()
+
+    def writeSequence(self, pieces: Any) -> None:
+        self.write(b"".join(pieces))
+
+    def end(self) -> None:
+        """Nothing follows what was written."""
+        self.ending = True
+        self._changed()
+
+    def take(self, most: int) -> bytes:
+        """Remove and return the next bytes."""
+        data = self._held.popleft()
+        while len(data) < most and self._held:
+            data += self._held.popleft()
+        if len(data) > most:
+            self._held.appendleft(data[most:])
+            data = data[:most]
+        self._size -= len(data)
+        self.sent += len(data)
+        return data
+
+    def refill(self) -> None:
+        """Let the producer bring more, if there is room."""
+        if self._producer is None or self._size > HELD // 2:
+            return
+        if not self._streaming:
+            if not self._size:
+                self._producer.resumeProducing()
+        elif self._paused:
+            self._paused = False
+            self._producer.resumeProducing()
+
+    def drop(self) -> None:
+        """Forget everything: the stream is over."""
+        self._held.clear()
+        self._size, self.ending = 0, False
+
+    def _pause(self) -> None:
+        if self._producer is not None and self._streaming and not self._paused:
+            self._paused = True
+            self._producer.pauseProducing()
+
+
+@implementer(IPushProducer)
+class OutgoingBodies:
+    """The bodies of a connection. `ended` is called with a stream whose body was sent."""
+
+    def __init__(
+        self,
+        h2: H2Connection,
+        transport: Any,
+        flush: Callable[[], None],
+        ended: Callable[[int], None],
+    ) -> None:
+        self._h2 = h2
+        self._transport = transport
+        self._flush = flush
+        self._ended = ended
+        self._bodies: dict[int, OutgoingBody] = {}
+        self._ready: dict[int, None] = {}
+        self._full = False
+        self._sending = False
+        transport.registerProducer(self, True)
+
+    def __contains__(self, stream: int) -> bool:
+        """Whether the stream's body isn't complete yet."""
+        return stream in self._bodies
+
+    def open(self, stream: int) -> OutgoingBody:
+        """Return the body of a stream whose fields were sent."""
+
+        def changed() -> None:
+            self._ready[stream] = None
+            self.send()
+
+        body = self._bodies[stream] = OutgoingBody(changed)
+        return body
+
+    def drop(self, stream: int) -> None:
+        """The stream is over."""
+        body = self._bodies.pop(stream, None)
+        self._ready.pop(stream, None)
+        if body is not None:
+            body.drop()
+
+    def allowed(self, stream: int = 0) -> None:
+        """The receiver takes more: of a stream, or (0) of any."""
+        if stream in self._bodies:
+            self._ready[stream] = None
+        elif not stream:
+            self._ready.update((each, None) for each, body in self._bodies.items() if body)
+        self.send()
+
+    def send(self) -> None:
+        """Send what may be sent now."""
+        if self._sending:
+            return
+        self._sending = True
+        try:
+            while self._ready and not self._full:
+                stream = next(iter(self._ready))
+                del self._ready[stream]
+                self._send_one(stream)
+        finally:
+            self._sending = False
+
+    def _send_one(self, stream: int) -> None:
+        body = self._bodies.get(stream)
+        if body is None or not body:
+            return
+        if body.size:
+            window = min(self._h2.local_flow_control_window(stream), LARGEST)
+            most = min(window, self._h2.max_outbound_frame_size)
+            if most <= 0:
+                return
+            self._send_data(stream, body.take(most))
+        if body.size:
+            self._ready[stream] = None
+        elif body.ending:
+            del self._bodies[stream]
+            self._h2.end_stream(stream)
+            self._flush()
+            self._ended(stream)
+            return
+        body.refill()
+
+    def _send_data(self, stream: int, data: bytes) -> None:
+        """The library keeps the windows; it must know of what is sent past it."""
+        self._h2.outbound_flow_control_window -= len(data)
+        self._h2.streams[stream].outbound_flow_control_window -= len(data)
+        self._flush()
+        self._transport.writeSequence((data_head(stream, len(data)), data))
+
+    # What the socket says.
+
+    def pauseProducing(self) -> None:
+        self._full = True
+
+    def resumeProducing(self) -> None:
+        self._full = False
+        self.send()
+
+    def stopProducing(self) -> None:
+        """The connection is lost; its streams hear of that elsewhere."""
+        self._full = True

@@ -1,0 +1,286 @@
+"""One request over HTTP/2 and its answer, on a stream of a shared connection.
+
+The promises are those of `aprp.upstream.http.connection`: the same heads are refused, the same
+timeouts hold, and a body that isn't whole fails. What is wrong with an answer ends its stream
+alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from aprp.core.http.fields import Pairs
+from aprp.core.http.heads import Framing, MalformedMessage, response_framing
+from aprp.core.http2.fields import response_head, size_of
+from aprp.core.http2.frames import DEFAULT_WINDOW, Code, Data
+from aprp.core.http2.windows import Claim, Place
+from aprp.upstream.errors import (
+    AnswerTimeout,
+    BodyBroken,
+    BodyStalled,
+    HeadTooLarge,
+    NeedsHttp1,
+    NoAnswer,
+    SourceError,
+    SourceLied,
+    StreamRefused,
+)
+from aprp.upstream.exchange import Inflow, SourceRequest, Timings
+from aprp.upstream.http.received import ReceivedExchange
+from aprp.upstream.http.response_heads import MAX_FIELDS, MAX_HEAD, MAX_INTERIM
+from aprp.upstream.watchdog import Watchdog
+
+
+class Carrier(Protocol):
+    """The connection, as far as a stream needs it."""
+
+    where: str
+    kept: bool
+
+    def hungry(self, stream: Stream) -> None:
+        """The stream takes more than before."""
+        ...
+
+    def over(self, stream: Stream, code: int | None = None) -> None:
+        """Nothing more of the stream is wanted; with a code, the source has to stop it."""
+        ...
+
+    def doubt(self) -> None:
+        """The source was silent for too long on a stream."""
+        ...
+
+
+class Stream:
+    """`number` is the stream's; `answered` fires as `Connection.ask` has it."""
+
+    def __init__(
+        self, carrier: Carrier, number: int, request: SourceRequest, clock: IReactorTime
+    ) -> None:
+        self.number = number
+        self.request = request
+        self.kept = carrier.kept
+        self.credit = DEFAULT_WINDOW
+        """Bytes that the source may still send."""
+        self.place = request.sharing.place or Place(self)
+        self._carrier = carrier
+        self._clock = clock
+        self._watchdog = Watchdog(clock, self._expired)
+        self._asked = clock.seconds()
+        self._interims = 0
+        self._left: int | None = None
+        self._exchange: ReceivedExchange | None = None
+        self._answered: Deferred[ReceivedExchange] | None = Deferred(lambda _: self._cancelled())
+        self.answered = self._answered
+        self._over = False
+        self._watchdog.expect(request.timeouts.first_byte)
+
+    @property
+    def has_head(self) -> bool:
+        """Whether the final answer's head has come."""
+        return self._answered is None
+
+    def claim(self, share: int) -> Claim | None:
+        """What the stream needs; `share` is for one that says nothing of it."""
+        exchange = self._exchange
+        if self._over or self._left == 0 or (exchange is not None and not exchange.under_way):
+            return None
+        wanted = self.request.sharing.room
+        if exchange is not None and wanted is None and not exchange.hungry:
+            return None
+        held = exchange.held if exchange is not None else 0
+        room = max(0, (share if wanted is None else wanted) - held)
+        final = self._left is not None and self._left <= room
+        if self._left is not None:
+            room = min(room, self._left)
+        return Claim(self.number, self.place, self.credit, room, final)
+
+    # What the connection says.
+
+    def head_came(self, pairs: Pairs) -> None:
+        """A block of fields is complete: a head, an interim one, or trailers."""
+        if self._exchange is not None or self._left is not None:
+            return  # trailers are dropped
+        if self._answered is None:
+            return
+        try:
+            self._head(pairs)
+        except MalformedMessage as malformed:
+            self.stop(SourceLied(self._carrier.where, f": {malformed}"), Code.PROTOCOL_ERROR)
+        except SourceError as error:
+            self.stop(error, Code.CANCEL)
+
+    def _head(self, pairs: Pairs) -> None:
+        if size_of(pairs) > MAX_HEAD + 32 * MAX_FIELDS:
+            raise HeadTooLarge(self._carrier.where, ": the head of its answer is too large")
+        if len(pairs) > MAX_FIELDS:
+            raise HeadTooLarge(self._carrier.where, ": its answer has too many fields")
+        head = response_head(pairs)
+        request = self.request
+        if head.status < 200:
+            self._interims += 1
+            if self._interims > MAX_INTERIM:
+                raise MalformedMessage("interim answers without end")
+            self._watchdog.expect(request.timeouts.first_byte)
+            if request.interim is not None:
+                request.interim(head)
+            return
+        framing = response_framing(head, request.method)
+        self._left = framing.length
+        timings = Timings(self._asked, self._clock.seconds())
+        exchange = ReceivedExchange(self, head, Framing(framing.length), timings, request.tally)
+        self._exchange = exchange
+        answered, self._answered = self._answered, None
+        self._watchdog.rest()
+        if self._left == 0:
+            self._end([])
+        assert answered is not None
+        answered.callback(exchange)
+        if self._exchange is not None:
+            self._follow()
+
+    def data_came(self, pieces: list[Data]) -> None:
+        """Bytes of the body came."""
+        if self._answered is not None:
+            lied = SourceLied(self._carrier.where, "sent a body before the head of its answer")
+            self.stop(lied, Code.PROTOCOL_ERROR)
+            return
+        data = b"".join([piece.data for piece in pieces]) if len(pieces) > 1 else pieces[0].data
+        surplus = self._left is not None and len(data) > self._left
+        if surplus:
+            data = data[: self._left]
+        if self._left is not None:
+            self._left -= len(data)
+        if self._left == 0:
+            self._end([data] if data else [])
+        elif self._exchange is not None and data:
+            self._exchange.received([data])
+            self._follow()
+        if surplus and not self._over:
+            self._close()
+            self._carrier.over(self, Code.PROTOCOL_ERROR)
+
+    def ended(self) -> None:
+        """The source ended the stream."""
+        if self._answered is not None:
+            self.failed(NoAnswer(self._carrier.where, "ended its stream without an answer"))
+        elif self._left:
+            self.failed(BodyBroken(self._carrier.where, "ended its answer early"))
+        else:
+            self._end([])
+        self._close()
+
+    def reset(self, code: int) -> None:
+        """The source broke the stream off."""
+        where = self._carrier.where
+        if self._answered is None:
+            self.failed(BodyBroken(where, f"reset its stream with error code {code}"))
+        elif code == Code.REFUSED_STREAM:
+            self.failed(StreamRefused(where, "refused the request for now"))
+        elif code == Code.HTTP_1_1_REQUIRED:
+            self.failed(NeedsHttp1(where, "wants HTTP/1.1 for this"))
+        else:
+            text = f"reset its stream with error code {code} before an answer"
+            self.failed(NoAnswer(where, text))
+
+    def failed(self, error: Exception) -> None:
+        """The stream is over; whoever waits for something of it gets the error."""
+        self._close()
+        answered, self._answered = self._answered, None
+        exchange, self._exchange = self._exchange, None
+        if answered is not None:
+            answered.errback(error)
+        if exchange is not None:
+            if exchange.under_way and isinstance(error, SourceError):
+                self.request.tally.failed(error, self._clock.seconds())
+            exchange.failed(error)
+
+    def stop(self, error: Exception, code: int) -> None:
+        """End the stream from here."""
+        self._carrier.over(self, code)
+        self.failed(error)
+
+    def _end(self, pieces: list[bytes]) -> None:
+        """The body is whole. The source's end of the stream may still be to come."""
+        exchange, self._exchange = self._exchange, None
+        self._left = 0
+        self._watchdog.expect(self.request.timeouts.between_bytes)
+        if exchange is not None:
+            exchange.ended(pieces)
+
+    def _close(self) -> None:
+        self._over = True
+        self._watchdog.close()
+
+    def _follow(self) -> None:
+        if self._exchange is not None:
+            if self._exchange.hungry:
+                self._watchdog.expect(self.request.timeouts.between_bytes)
+            else:
+                self.read_no_more()
+
+    def _expired(self) -> None:
+        timeouts, where = self.request.timeouts, self._carrier.where
+        if self._answered is not None:
+            error: SourceError = AnswerTimeout(
+                where, f"sent no answer within {timeouts.first_byte:g} s"
+            )
+        else:
+            error = BodyStalled(where, f"sent nothing for {timeouts.between_bytes:g} s")
+        self.stop(error, Code.CANCEL)
+        self._carrier.doubt()
+
+    # What the request's own body says.
+
+    def await_source(self, on: bool) -> None:
+        """Start the response timeout, except while the client still has to send its body."""
+        if self._answered is None:
+            return
+        if on:
+            self._watchdog.expect(self.request.timeouts.first_byte)
+        else:
+            self._watchdog.rest()
+
+    def client_failed(self, failure: Failure) -> None:
+        """The client's body can't be completed."""
+        assert isinstance(failure.value, Exception)
+        if not self._over:
+            self.stop(failure.value, Code.CANCEL)
+
+    def _cancelled(self) -> None:
+        self._answered = None
+        self.abandon()
+
+    # What the exchange says.
+
+    def read_on(self) -> None:
+        if self._exchange is not None:
+            self._watchdog.expect(self.request.timeouts.between_bytes)
+            self._carrier.hungry(self)
+
+    def read_no_more(self) -> None:
+        if self._exchange is not None:
+            self._watchdog.rest()
+
+    def abandon(self) -> None:
+        """Stop now; what is in flight is dropped."""
+        if not self._over:
+            self._exchange = None
+            self._close()
+            self._carrier.over(self, Code.CANCEL)
+
+    def splice_into(self, outlet: Any, exchange: ReceivedExchange) -> None:
+        """The kernel can't move a body out of its frames."""
+
+    def spliced(self, count: int) -> None:
+        """Nothing is."""
+
+    def send_on(self, inflow: Inflow) -> Deferred[None]:
+        """There is no upgrade over HTTP/2."""
+        return Deferred()
+
+    def hang_up(self) -> None:
+        self.abandon()
