@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from aprp.core.scheduling.attempts import AttemptTracker
 from tests.simulation.answers import Answer, Reader
 from tests.simulation.clock import SimulatedClock
 from tests.simulation.generate import PROFILES, scenario_of
@@ -93,6 +95,19 @@ class ExactTests(SynchronousTestCase):
     def test_known_failures_belong_to_profiles(self) -> None:
         for name, _ in KNOWN:
             self.assertIn(name, ("", *PROFILES))
+
+
+class ProgressTests(SynchronousTestCase):
+    def test_a_transfer_that_spins_is_found(self) -> None:
+        def believe(tracker: AttemptTracker, start: int, length: int, now: float) -> bool:
+            tracker._learn_length(length, now)
+            return True
+
+        scenario = from_json((CORPUS / "416-of-a-version-replaced.json").read_text())
+        with mock.patch.object(AttemptTracker, "_ends_before", believe):
+            outcome = run(scenario)
+        self.assertIn("a transfer spins", outcome.wrong[0])
+        self.assertLess(outcome.steps, 10_000)
 
 
 class ShrinkTests(SynchronousTestCase):

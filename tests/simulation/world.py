@@ -27,6 +27,7 @@ from tests.simulation.operator import FILE, Operator
 from tests.simulation.oracle import Oracle
 from tests.simulation.origins import PORT, SimulatedOrigin, address_of, host_of
 from tests.simulation.programs import LibraryClient
+from tests.simulation.progress import watched_progress
 from tests.simulation.reactor import SimulatedReactor
 from tests.simulation.scenario import EPOCH, Ask, Scenario
 from tests.simulation.settings import HOST, NAME, OCCUPIED, settings_of, transfer_settings
@@ -192,7 +193,7 @@ class World:
 
     def run(self) -> Outcome:
         """Let everything happen, and judge it."""
-        with _watched_log(self.wrong):
+        with _watched_log(self.wrong), watched_progress(self.clock):
             try:
                 self.clock.run(EPOCH + HORIZON, MOST_STEPS, self._all_done)
                 if not all(client.done for client in self.clients):
