@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet import endpoints as twisted_endpoints
 from twisted.internet.testing import MemoryReactor
+from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.config import endpoints
-from aprp.config.endpoints import check_endpoint, same_socket
+from aprp.config.endpoints import check_endpoint, same_socket, with_backlog
 from tests.support.config_case import LEAST, ConfigCase
 
 GOOD = (
@@ -166,3 +167,19 @@ class EndpointTests(ConfigCase):
         first, second = self.faults(text)
         self.assertTrue(first.startswith("1:17: listen[1]: has the port 'x'"), first)
         self.assertTrue(second.startswith("2:8: admin: '8001' is a port alone"), second)
+
+
+class BacklogTests(SynchronousTestCase):
+    def test_only_tcp_without_one_gets_one(self) -> None:
+        for text, added in (
+            ("tcp:8000", True),
+            (r"tls6:8000:interface=\:\:1", True),
+            ("haproxy:tcp:8000:interface=127.0.0.1", True),
+            ("tcp:8000:backlog=5", False),
+            ("tcp6:8000:5", False),
+            ("unix:/run/aprp.sock", False),
+            ("systemd:domain=INET:name=aprp", False),
+        ):
+            expected = f"{text}:backlog=99" if added else text
+            self.assertEqual(with_backlog(text, 99), expected)
+            check_endpoint(expected)

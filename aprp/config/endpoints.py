@@ -181,6 +181,16 @@ def on_loopback(text: str) -> str:
     return text + (r":interface=\:\:1" if name.endswith("6") else ":interface=127.0.0.1")
 
 
+def with_backlog(text: str, backlog: int) -> str:
+    """Return a valid string with a backlog if it is for TCP and has none."""
+    name, _, rest = text.partition(":")
+    if name == "haproxy":
+        return "haproxy:" + with_backlog(rest, backlog)
+    if name not in _TCP or "backlog" in _arguments(text, name, _split(rest)):
+        return text
+    return f"{text}:backlog={backlog}"
+
+
 def listens_at(text: str) -> tuple[str, int] | None:
     """Return the interface (empty: all) and port of a valid string, or None if it has neither."""
     name, _, rest = text.partition(":")

@@ -16,8 +16,14 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from aprp.config.endpoints import is_tls, without_tls
+from aprp.config.endpoints import is_tls, with_backlog, without_tls
 from aprp.daemon.certificates import Certificates
+
+BACKLOG = 4096
+"""Connections that the kernel may keep until they are accepted; it has a limit of its own."""
+ACCEPTS = 8
+"""Connections that a port accepts in one turn of the reactor. Twisted accepts more the more there
+are, while nothing else is served."""
 
 _ADVICE = {
     errno.EADDRNOTAVAIL: (
@@ -66,7 +72,8 @@ class Listener(Service):
         self.socket: tuple[int, int] | None = None
         """Descriptor and address family, while it listens."""
         with self._plainly():
-            self._endpoint = serverFromString(reactor, without_tls(where))
+            endpoint = without_tls(with_backlog(where, BACKLOG))
+            self._endpoint = serverFromString(reactor, endpoint)
 
     def privilegedStartService(self) -> None:
         super().privilegedStartService()
@@ -94,6 +101,8 @@ class Listener(Service):
         host, open_port = port.getHost(), cast(Any, port)
         if hasattr(open_port, "fileno"):
             self.socket = (open_port.fileno(), open_port.addressFamily)
+        if hasattr(open_port, "numberAccepts"):
+            _accept_few(open_port)
         if isinstance(host, IPv4Address):
             self.address = f"{host.host}:{host.port}"
             self.bound = (host.host, host.port)
@@ -143,6 +152,17 @@ class Listener(Service):
 
     def _with_advice(self, reason: str, error: object) -> str:
         return f"{reason}; {_ADVICE.get(getattr(error, 'errno', 0), self._advice)}"
+
+
+def _accept_few(port: Any) -> None:
+    """Bound how many connections the port accepts each time that it is read."""
+    read = port.doRead
+
+    def do_read() -> None:
+        port.numberAccepts = min(port.numberAccepts, ACCEPTS)
+        read()
+
+    port.doRead = do_read
 
 
 def _accept(port: Any, accepting: bool) -> Any:

@@ -16,7 +16,7 @@ daemon off;
 worker_processes 1;
 pid {folder}/pid;
 error_log {folder}/error.log;
-events {{ worker_connections 512; }}
+events {{ worker_connections {connections}; }}
 http {{
     access_log off;
     client_body_temp_path {folder}/temp;
@@ -52,7 +52,15 @@ class Nginx:
     It serves once made. `stop` it.
     """
 
-    def __init__(self, folder: Path, server: str = "", http: str = "", ssl: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        server: str = "",
+        http: str = "",
+        ssl: bool = False,
+        connections: int = 512,
+        session: bool = False,
+    ) -> None:
         program = need("nginx")
         self.folder = folder.absolute()
         self.www = self.folder / "www"
@@ -66,6 +74,7 @@ class Nginx:
                 user="user root;" if os.geteuid() == 0 else "",
                 folder=self.folder,
                 port=self.port,
+                connections=connections,
                 ssl=" ssl" if ssl else "",
                 http=http.replace("{folder}", str(self.folder)),
                 server=server.replace("{folder}", str(self.folder)),
@@ -78,6 +87,7 @@ class Nginx:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
+                start_new_session=session,
             )
         self._wait()
 
