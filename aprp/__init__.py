@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aprp.library.downloader import DuplicateRequestAlgorithm as DuplicateRequestAlgorithm
     from aprp.library.downloader import RequestsDownloader as RequestsDownloader
     from aprp.library.open_transfer import open_transfer as open_transfer
-    from aprp.upstream.transfer.transfer import TransferFailed as TransferFailed
+    from aprp.upstream.transfer.failures import TransferFailed as TransferFailed
 
 __version__ = "0.1.0"
 
@@ -24,7 +24,7 @@ _HOMES = {
     "Downloader": "aprp.library.downloader",
     "DuplicateRequestAlgorithm": "aprp.library.downloader",
     "RequestsDownloader": "aprp.library.downloader",
-    "TransferFailed": "aprp.upstream.transfer.transfer",
+    "TransferFailed": "aprp.upstream.transfer.failures",
     "open_transfer": "aprp.library.open_transfer",
 }
 __all__ = ["__version__", *_HOMES]

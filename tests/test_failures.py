@@ -18,7 +18,7 @@ from aprp.upstream.errors import (
     lost_before_answer,
 )
 from aprp.upstream.http.guard import AddressRefused, OwnListener
-from aprp.upstream.transfer.transfer import TransferFailed
+from aprp.upstream.transfer.failures import TransferFailed
 from aprp.web.failures import Refusal, failure_of
 
 PLACES = ("inner.example:8080", "nas:80", "192.0.2.7:443", "[2001:db8::7]:80")

@@ -16,9 +16,10 @@ from aprp.core.http.urls import Url
 from aprp.core.scheduling.settings import SchedulingSettings
 from aprp.upstream.exchange import Timeouts
 from aprp.upstream.http.agent import Agent
+from aprp.upstream.transfer.failures import TransferFailed
 from aprp.upstream.transfer.options import TransferOptions, locations
 from aprp.upstream.transfer.shared import SharedResources
-from aprp.upstream.transfer.transfer import Transfer, TransferFailed
+from aprp.upstream.transfer.transfer import Transfer
 from tests.support.mirrored_case import BYTES, SIZE, MirroredCase, honest, reactor
 from tests.support.origin import Origin
 from tests.support.replies import File, Pattern, Stall, status

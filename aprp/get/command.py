@@ -111,7 +111,7 @@ def _log_to(display: Display) -> None:
     @provider(ILogObserver)
     def observe(event: LogEvent) -> None:
         level = event.get("log_level", LogLevel.info)
-        ours = event.get("log_namespace", "").startswith("aprp.upstream.transfer.transfer")
+        ours = event.get("log_namespace", "").startswith("aprp.upstream.transfer.")
         text = formatEvent(event)
         if (level >= LogLevel.warn or ours) and text not in said:
             said.add(text)

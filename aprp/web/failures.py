@@ -13,7 +13,7 @@ from http import HTTPStatus
 
 from aprp.core.http.fields import Fields
 from aprp.upstream.errors import OWN_FAULT, SourceError
-from aprp.upstream.transfer.transfer import TransferFailed
+from aprp.upstream.transfer.failures import TransferFailed
 
 
 class Refusal(Exception):

@@ -26,6 +26,7 @@ from aprp.core.recovery.versions import Facts, Representation, combinable
 from aprp.upstream.http.guard import Guard, own_host_or
 from aprp.upstream.http.trust import trust_of
 from aprp.upstream.tally import uncounted
+from aprp.upstream.transfer.failures import LengthUnknown, TransferFailed
 from aprp.upstream.transfer.options import (
     FileLocation,
     TransferOptions,
@@ -34,7 +35,7 @@ from aprp.upstream.transfer.options import (
     sources_of,
 )
 from aprp.upstream.transfer.shared import SharedResources
-from aprp.upstream.transfer.transfer import LengthUnknown, Transfer, TransferFailed
+from aprp.upstream.transfer.transfer import Transfer
 from aprp.web.failures import Refusal, failure_of
 from aprp.web.handling import run_handler
 from aprp.web.held_sink import Sink

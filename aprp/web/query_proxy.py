@@ -23,9 +23,10 @@ from aprp.upstream.errors import SourceError
 from aprp.upstream.exchange import Origin
 from aprp.upstream.http.guard import AddressRefused, Guard, Listening, OwnListener
 from aprp.upstream.http.trust import trust_of
+from aprp.upstream.transfer.failures import TransferFailed
 from aprp.upstream.transfer.options import TransferOptions, locations
 from aprp.upstream.transfer.shared import SharedResources
-from aprp.upstream.transfer.transfer import Transfer, TransferFailed
+from aprp.upstream.transfer.transfer import Transfer
 from aprp.web.failures import Refusal, failure_of
 from aprp.web.handling import run_handler
 from aprp.web.loops import own_via

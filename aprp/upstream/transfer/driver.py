@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer
@@ -26,6 +25,7 @@ from aprp.core.scheduling.scheduler import Scheduler
 from aprp.upstream.errors import BodyBroken, Exhausted
 from aprp.upstream.transfer.attempt import Attempt
 from aprp.upstream.transfer.delivery import Delivery
+from aprp.upstream.transfer.observer import TransferObserver
 from aprp.upstream.transfer.options import TransferOptions
 from aprp.upstream.transfer.sample import Sample
 from aprp.upstream.transfer.shared import SharedResources
@@ -33,28 +33,6 @@ from aprp.upstream.transfer.slots import Slots
 from aprp.upstream.transfer.source import TransferSource
 from aprp.upstream.transfer.store import Store
 from aprp.upstream.watchdog import Watchdog
-
-
-class TransferObserver(Protocol):
-    """Observes what sources do, for logs, counts and progress bars."""
-
-    facts: Facts | None
-
-    def learned(self, source: TransferSource, facts: Facts) -> None:
-        """A good response head arrived."""
-        ...
-
-    def asked(self, attempt: Attempt) -> None:
-        """A range was requested."""
-        ...
-
-    def came(self, attempt: Attempt, at: int, count: int, kept: int) -> None:
-        """Bytes arrived at offset `at`; `kept` of them were still missing."""
-        ...
-
-    def failed(self, source: TransferSource, end: m.End, reason: Reason | None) -> None:
-        """A source could not be connected to, or an attempt at it failed."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +141,11 @@ class Driver:
         Cancelling it stops everything.
         """
         return self._delivery.open(sink)
+
+    def leads_to(self, wanted: Range, complete: int) -> bool:
+        """Return whether exactly those bytes, of a file of `complete`, are yet to be delivered."""
+        stop = complete if self.stop is None else min(self.stop, complete)
+        return (self.position, stop) == (wanted.start, wanted.stop)
 
     def abort(self) -> None:
         """Stop every attempt at once."""

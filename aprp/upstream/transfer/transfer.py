@@ -44,104 +44,54 @@ Adaptive or older policies, window and so on are in `TransferOptions.scheduling`
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer, IDelayedCall
-from twisted.logger import Logger
 
 from aprp.core.choices import Compare
 from aprp.core.http.ranges import FromTo, Range, Spec, Suffix
-from aprp.core.reasons import Name, Reason, reason
+from aprp.core.reasons import Reason, reason
 from aprp.core.recovery.ends import End
 from aprp.core.recovery.same_file import NOT_COMBINABLE
 from aprp.core.recovery.versions import Facts, combinable
-from aprp.upstream.errors import Exhausted, SourceError, SourceLied
+from aprp.upstream.errors import Exhausted, SourceError
 from aprp.upstream.transfer.attempt import Attempt
 from aprp.upstream.transfer.driver import Driver
+from aprp.upstream.transfer.failures import LengthUnknown, SourceFailures, TransferFailed
 from aprp.upstream.transfer.inquiry import inquire
 from aprp.upstream.transfer.one_response import OneResponse, open_one
-from aprp.upstream.transfer.options import FileLocation, TransferOptions, without_query
+from aprp.upstream.transfer.options import FileLocation, TransferOptions
+from aprp.upstream.transfer.progress import TransferProgress
 from aprp.upstream.transfer.sample import Sample
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.source import TransferSource
-from aprp.upstream.transfer.trail import Mark, Trail
 from aprp.upstream.transfer.vouching import PATIENCE as SERVERS_PATIENCE
 from aprp.upstream.transfer.vouching import Agreement, may_speak, those_to_wait
-
-__all__ = ["LengthUnknown", "Transfer", "TransferFailed"]
 
 PATIENCE = 1.0
 """Seconds that other sources have to answer, when one could only be used by itself."""
 
-Observer = Callable[[str, int, int, int, int], None]
-AskedObserver = Callable[[str, int, int, int], None]
 
-MISSING = frozenset((404, 410))
-"""Statuses of a source that hasn't the file."""
-
-
-class TransferFailed(SourceError):
-    """No source can go on.
-
-    `causes` has (source, reason) for each, and `reasons` the same as text. `missing` tells that
-    none has the file, `forbidden` that none gives it.
-    """
-
-    def __init__(
-        self, causes: Sequence[tuple[str, Reason]], sources: Sequence[TransferSource]
-    ) -> None:
-        said = "; ".join(f"{source}: {why}" for source, why in causes)
-        super().__init__("", "no source can serve this", Name(f": {said}"))
-        self.causes = tuple(causes)
-        self.reasons = tuple((source, str(why)) for source, why in causes)
-        errors = [source.error for source in sources if source.error is not None]
-        kinds = {error.kind for error in errors}
-        if len(kinds) == 1:
-            self.kind = kinds.pop()
-        self.timed_out = bool(errors) and all(error.timed_out for error in errors)
-        statuses = {why.status for _, why in causes}
-        self.missing = bool(statuses) and statuses <= MISSING
-        self.forbidden = statuses == {403}
-
-
-class LengthUnknown(TransferFailed):
-    """No source says how long the file is; `response` is that of one, to be relayed as it is."""
-
-    def __init__(self, response: OneResponse) -> None:
-        causes = ((response.source.name, reason("doesn't say how long the file is")),)
-        super().__init__(causes, (response.source,))
-        self.response = response
-
-
-class Transfer:
-    """See the module."""
-
-    _log = Logger()
+class Transfer(TransferProgress):
+    """One file from several sources, as an ordered stream of bytes; see the module."""
 
     def __init__(
         self, shared: SharedResources, sources: Sequence[FileLocation], options: TransferOptions
     ) -> None:
+        super().__init__()
         self.facts: Facts | None = None
-        self.resumes = 0
-        self.received: Counter[str] = Counter()
-        self.wasted = 0
-        self.observe: Observer | None = None
-        self.observe_asked: AskedObserver | None = None
         self._shared = shared
         self._options = options
         self._sources = [TransferSource(shared, location, options) for location in sources]
         self._sample = Sample(shared.clock) if options.compare is Compare.SAMPLE else None
         self._driver: Driver | None = None
         self._knowing: Deferred[None] | None = None
-        self._files = {location.source.name: without_query(location.url) for location in sources}
-        self._left_out: dict[str, Reason] = {}
+        self._failures = SourceFailures(shared, sources, options.transfer_id)
         self._one: OneResponse | None = None
         self._one_used = False
         self._agreement = Agreement(shared.vouched)
         self._patience: IDelayedCall | None = None
-        self.trail = Trail()
 
     @property
     def one_source(self) -> bool:
@@ -225,7 +175,8 @@ class Transfer:
             await self._send_one(wanted, sink)
             return
         driver = self._driver
-        if driver is None or not self._leads_to(driver, wanted):
+        complete = wanted.stop if self.facts is None else self.facts.complete
+        if driver is None or not driver.leads_to(wanted, complete):
             if driver is not None:
                 driver.abort()
             driver = self._drive(wanted.start, wanted.stop)
@@ -250,12 +201,11 @@ class Transfer:
         facts = self.facts
         if facts is None or combinable(facts, self._options.same):
             return False
+        names = self.source_names
         if self._one_used:
-            raise TransferFailed([(name, NOT_COMBINABLE) for name in self._files], self._sources)
+            raise TransferFailed([(name, NOT_COMBINABLE) for name in names], self._sources)
         if not facts.same_version(await self.prepare((wanted,))):
-            raise TransferFailed(
-                [(name, reason("has changed its file")) for name in self._files], ()
-            )
+            raise TransferFailed([(name, reason("has changed its file")) for name in names], ())
         return True
 
     async def _send_one(self, wanted: Range, sink: IConsumer) -> None:
@@ -299,12 +249,6 @@ class Transfer:
     def _give_up_others(self) -> None:
         if self.facts is None and self._driver is not None:
             self._driver.abort()
-
-    def _leads_to(self, driver: Driver, wanted: Range) -> bool:
-        """Whether what is being fetched is just what is wanted now."""
-        complete = wanted.stop if self.facts is None else self.facts.complete
-        stop = complete if driver.stop is None else min(driver.stop, complete)
-        return (driver.position, stop) == (wanted.start, wanted.stop)
 
     def _drive(self, start: int, stop: int | None, waiting: frozenset[str] = frozenset()) -> Driver:
         self.trail.settle()
@@ -355,30 +299,11 @@ class Transfer:
             self.facts = facts
             for each in self._sources:
                 each.drop_spare()
-            for name, why in self._left_out.items():
-                if why.status in MISSING:
-                    self._warn(name, why)
+            self._failures.file_found()
             self._known()
 
     def asked(self, attempt: Attempt) -> None:
-        name = attempt.source.name
-        running = () if self._driver is None else self._driver.running
-        self.trail.asked(attempt.number, Mark(name, attempt.start, attempt.stop), running)
-        if self.observe_asked is not None:
-            self.observe_asked(name, attempt.number, attempt.start, attempt.stop)
-
-    def arrived(self, source: TransferSource, at: int, count: int) -> None:
-        """Bytes of the single response arrived."""
-        self.received[source.name] += count
-        if self.observe is not None:
-            self.observe(source.name, 0, at, count, count)
-
-    def came(self, attempt: Attempt, at: int, count: int, kept: int) -> None:
-        self.received[attempt.source.name] += count
-        self.wasted += count - kept
-        self.trail.came(attempt.number, at + count)
-        if self.observe is not None:
-            self.observe(attempt.source.name, attempt.number, at, count, kept)
+        self.note_asked(attempt, () if self._driver is None else self._driver.running)
 
     def failed(self, source: TransferSource, end: End, why: Reason | None) -> None:
         why = why or reason("failed")
@@ -390,27 +315,7 @@ class Transfer:
         if end is End.ABSENT and source.on_disk:
             source.contradicted()
         if source.alone and self.facts is None:
-            self._log.info(
-                "{source}: {reason}", source=source.name, reason=str(why), transfer=self.id
-            )
+            self._failures.log(source, why)
             self._be_patient(PATIENCE)
-            return
-        name = source.name
-        if end in (End.LIED, End.ABSENT) and name not in self._left_out:
-            self._left_out[name] = why
-            if self.facts is not None or why.status not in MISSING:
-                self._warn(name, why)
-        elif why.status not in MISSING:
-            self._log.info("{source}: {reason}", source=name, reason=str(why), transfer=self.id)
-
-    def _warn(self, name: str, why: Reason) -> None:
-        """Log a warning once, but not for a file that no source has."""
-        source = next(each for each in self._sources if each.name == name)
-        if not isinstance(source.error, SourceLied):  # which was counted where it was met
-            source.tally.differs(str(why), why.status in MISSING)
-        of = "" if self.facts is None else self._files[name]
-        if self._shared.news.should_log((name, of, str(why)), self._shared.clock.seconds()):
-            self._shared.note_left_out(name, str(why))
-            self._log.warn(
-                "{source} is left out: it {reason}", source=name, reason=str(why), transfer=self.id
-            )
+        else:
+            self._failures.note(source, end, why, self.facts is not None)
