@@ -115,6 +115,21 @@ class DaemonControlTests(ControlCase):
         self.assertEqual(self.ctl("resume", self.a.url), (0, f"{self.a.url} is in service"))
         self.assertEqual(get(self.address, "/one/x")[0], 200)
 
+    def test_a_source_that_is_dead_says_so(self) -> None:
+        dead = "http://127.0.0.1:9/"
+        film = self.film("/one/held")
+        self.path.write_text(self.path.read_text() + f"  - {{path: /dead/, upstream: '{dead}'}}\n")
+        self.answer("reload")
+        self.assertEqual(get(self.address, "/dead/x")[0], 502)
+        sources = {each["source"]: each for each in self.answer("sources")}
+        self.assertEqual((sources[dead]["state"], sources[dead]["bytes_per_second"]), ("down", 0))
+        self.assertEqual(
+            (sources[self.a.url]["state"], sources[self.a.url]["connections"]), ("ok", 1)
+        )
+        self.assertIn("  down: 127.0.0.1:9 refused the connection  ", self.ctl("sources")[1])
+        self.a.go_on.set()
+        film.read()
+
     def test_reload_and_log_level(self) -> None:
         self.assertEqual(self.ctl("log-level", "warn")[0], 0)
         self.answer("drain", self.b.url)

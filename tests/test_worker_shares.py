@@ -201,7 +201,17 @@ class MergingTests(SynchronousTestCase):
                 "sources": [],
                 "out_of_service": {},
                 "left_out": [],
-                "problems": [{"at": str(count)}],
+                "problems": [
+                    {
+                        "at": f"{count}1",
+                        "first": f"{count}0",
+                        "count": count,
+                        "route": "/",
+                        "source": "s",
+                        "kind": kind,
+                    }
+                    for kind in ("tls", str(count))
+                ],
             }
 
         merged = merging.status([told(1, "ok", [5]), told(3, "down", [1, 2])])
@@ -213,7 +223,28 @@ class MergingTests(SynchronousTestCase):
         self.assertEqual((source["state"], source["errors"]), ("down", {"tls": 4}))
         self.assertEqual(source["out_of_service"], "drained")
         self.assertEqual((source["share"], source["latency"]), (1.0, 0.25))
-        self.assertEqual([each["at"] for each in merged["problems"]], ["3", "1"])
+        problems = [(each["kind"], each["at"], each["count"]) for each in merged["problems"]]
+        self.assertEqual(problems, [("tls", "31", 4), ("3", "31", 3), ("1", "11", 1)])
+        self.assertEqual(merged["problems"][0]["first"], "10")
+
+    def test_sources_as_aprp_ctl_shows_them(self) -> None:
+        def told(state: str, rate: int, error: str | None) -> list[dict[str, Any]]:
+            return [
+                {
+                    "source": "s",
+                    "state": state,
+                    "out_of_service": None,
+                    "connections": 1,
+                    "bytes_per_second": rate,
+                    "latency": None,
+                    "failures": 0 if error is None else 4,
+                    "last_error": error,
+                }
+            ]
+
+        (merged,) = merging.control_sources([told("ok", 5, None), told("down", 2, "refused")])
+        self.assertEqual((merged["state"], merged["last_error"]), ("down", "refused"))
+        self.assertEqual((merged["bytes_per_second"], merged["connections"]), (7, 2))
 
     def test_workers_with_what_they_say_of_themselves(self) -> None:
         listed: list[dict[str, Any]] = [

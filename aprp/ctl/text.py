@@ -53,12 +53,17 @@ def _source(source: Any) -> tuple[str, ...]:
     rate, latency = source["bytes_per_second"], source["latency"]
     return (
         source["source"],
-        source["out_of_service"] or "in service",
+        source["out_of_service"] or _state(source),
         str(source["connections"]),
-        "-" if rate is None else f"{size(rate)}/s",
+        f"{size(rate)}/s" if rate else "-",
         "-" if latency is None else f"{latency * 1000:.1f} ms",
         " ".join(source["routes"]),
     )
+
+
+def _state(source: Any) -> str:
+    failing = source["failures"] and source["last_error"]
+    return f"{source['state']}: {source['last_error']}" if failing else str(source["state"])
 
 
 def _transfer(transfer: Any) -> tuple[str, ...]:

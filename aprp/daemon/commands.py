@@ -18,6 +18,8 @@ from aprp.upstream.wall_clock import time
 from aprp.web.admin.actions import CannotDo, Handler
 from aprp.web.admin.overview import Overview
 from aprp.web.admin.reloads import ReloadOutcome
+from aprp.web.admin.status import routes_of
+from aprp.web.admin.wellness import worst
 from aprp.web.request import ProxyRequest
 
 
@@ -67,23 +69,14 @@ class Commands:
 
     def sources(self) -> list[dict[str, Any]]:
         """Return the configured sources and their state."""
-        in_use = self.shared.connections
-        known = dict(self.shared.ratings)
-        found = []
-        for name, routes in self._routes().items():
-            rating = known.get(name)
-            found.append(
-                {
-                    "source": name,
-                    "routes": routes,
-                    "out_of_service": self.shared.in_service.why_out(name),
-                    "connections": in_use.get(name, 0),
-                    "bytes_per_second": rating and rating.rate and round(rating.rate),
-                    "latency": rating and rating.latency,
-                    "failures": 0 if rating is None else rating.failures,
-                }
-            )
-        return found
+        shown: dict[str, list[dict[str, Any]]] = {}
+        for route in routes_of(self.overview):
+            for source in route["sources"]:
+                shown.setdefault(source["source"], []).append(source)
+        return [
+            {"source": name, "routes": routes} | _summed(shown[name])
+            for name, routes in self._routes().items()
+        ]
 
     def transfers(self) -> list[dict[str, Any]]:
         """Return the requests in flight."""
@@ -153,6 +146,20 @@ class Commands:
         meant = nearest(text, names)
         hint = f"did you mean {meant}?" if meant else "`aprp ctl sources` lists them"
         raise CannotDo(f"no source is called {text!r}; {hint}")
+
+
+def _summed(shown: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return a source as its routes show it on the status page, all together."""
+    latencies = [each["latency"] for each in shown if each["latency"] is not None]
+    return {
+        "state": worst(each["state"] for each in shown),
+        "out_of_service": shown[0]["out_of_service"],
+        "connections": max(each["connections"] for each in shown),
+        "bytes_per_second": sum(each["bytes_per_second"] for each in shown),
+        "latency": min(latencies, default=None),
+        "failures": max(each["failures"] for each in shown),
+        "last_error": next((each["last_error"] for each in shown if each["failures"]), None),
+    }
 
 
 def _handles(name: str) -> tuple[str, ...]:

@@ -6,16 +6,17 @@ source, which every worker judges by its own requests, the worst is shown.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
 from aprp.web.admin.snapshot import MOST_IN_BRIEF, MOST_IN_FULL
+from aprp.web.admin.wellness import worst
 
 Json = dict[str, Any]
 
 _WORKER_COUNTS = ("requests", "transfers", "clients", "connections")
-_STATES = ("out", "down", "parked", "failing", "ok", "unused")
 _BRIEF = (
     "id",
     "route",
@@ -40,7 +41,7 @@ def status(told: Sequence[Json]) -> Json:
         "sources": [_rated(each) for each in _by(told, "sources", "source")],
         "out_of_service": {k: v for each in told for k, v in each["out_of_service"].items()},
         "left_out": _latest(told, "left_out", MOST_PROBLEMS),
-        "problems": _latest(told, "problems", MOST_PROBLEMS),
+        "problems": _problems(told, MOST_PROBLEMS),
     }
 
 
@@ -52,7 +53,7 @@ def page(told: Sequence[Json]) -> Json:
     return told[0] | {
         **_summary(told),
         "routes": _routes(told),
-        "problems": _latest(told, "problems", MOST_ON_PAGE),
+        "problems": _problems(told, MOST_ON_PAGE),
         "running": full[:MOST_IN_FULL],
         "brief": brief[:MOST_IN_BRIEF],
         "others": _sum(told, "others") + len(brief[MOST_IN_BRIEF:]),
@@ -91,7 +92,13 @@ def control_sources(told: Sequence[list[Json]]) -> list[Json]:
         for source in each:
             found.setdefault(source["source"], []).append(source)
     return [
-        _rated(group) | {"out_of_service": _first(group, "out_of_service")}
+        _rated(group)
+        | {
+            "state": worst(each["state"] for each in group),
+            "bytes_per_second": _sum(group, "bytes_per_second"),
+            "out_of_service": _first(group, "out_of_service"),
+            "last_error": _first(group, "last_error"),
+        }
         for group in found.values()
     ]
 
@@ -141,7 +148,7 @@ def _source(group: Sequence[Json]) -> Json:
         | {key: _sum(group, key) for key in _SOURCE_COUNTS}
         | _history(group)
         | {
-            "state": min((each["state"] for each in group), key=_STATES.index),
+            "state": worst(each["state"] for each in group),
             "out_of_service": _first(group, "out_of_service"),
             "latency": _mean(group, "latency"),
             "errors": errors,
@@ -188,6 +195,18 @@ def _all(told: Iterable[Json], member: str) -> list[Json]:
 
 def _latest(told: Iterable[Json], member: str, most: int) -> list[Json]:
     return sorted(_all(told, member), key=lambda each: str(each["at"]), reverse=True)[:most]
+
+
+def _problems(told: Iterable[Json], most: int) -> list[Json]:
+    """The problems that workers have in common are one, with the text of the last time."""
+    found: dict[tuple[str, ...], list[Json]] = {}
+    for each in _latest(told, "problems", sys.maxsize):
+        found.setdefault((each["route"], each["source"], each["kind"]), []).append(each)
+    merged = [
+        group[0] | {"first": min(each["first"] for each in group), "count": _sum(group, "count")}
+        for group in found.values()
+    ]
+    return merged[:most]
 
 
 def _sum(group: Iterable[Mapping[str, Any]], key: str) -> Any:

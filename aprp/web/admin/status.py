@@ -100,6 +100,7 @@ def problems_of(overview: Overview) -> list[dict[str, Any]]:
             "count": each.count,
             "route": each.route,
             "source": each.source,
+            "kind": each.kind,
             "problem": each.text,
             "advice": each.advice,
         }

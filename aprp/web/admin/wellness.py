@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from aprp.upstream.tally import SourceTally
 
 DOWN_AFTER = 3
@@ -9,6 +11,14 @@ DOWN_AFTER = 3
 BELIEVED = 30.0
 """Seconds after its last failure in which a source that is down makes its route not ready. Then
 only a request can tell, and where none comes no one would learn that it is back."""
+
+STATES = ("out", "down", "parked", "failing", "ok", "unused")
+"""The states of a source, the worst first; out: out of service."""
+
+
+def worst(states: Iterable[str]) -> str:
+    """Return the worst of some states, of which there is one."""
+    return min(states, key=STATES.index)
 
 
 def state_of(source: SourceTally, parked: bool = False) -> str:

@@ -183,7 +183,7 @@ function show(told) {
     row.replaceChildren(element("dt", "", name), element("dd", "", value)));
   const problems = problemsOf(told);
   $("troubles").hidden = !problems.length;
-  each($("problems"), problems, one => [one.route, one.source, one.advice].join("\n"),
+  each($("problems"), problems, one => [one.route, one.source, one.kind].join("\n"),
        () => element("li"), (item, problem) => fillProblem(item, problem, told.at));
   showWorkers(told);
   each($("routes"), told.routes, route => route.path, makeRoute, fillRoute);
