@@ -33,7 +33,8 @@ class ConfigurationTests(SynchronousTestCase):
         for example in examples:
             path.write_text(example)
             try:
-                self.assertEqual(load(path).warnings, ())
+                warnings = [each for each in load(path).warnings if "/srv/" not in each.message]
+                self.assertEqual(warnings, [])
             except ConfigFaults as faults:
                 said = [each for each in faults.faults if "letsencrypt" not in each.message]
                 self.assertEqual(said, [], example)
