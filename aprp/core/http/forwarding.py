@@ -30,6 +30,7 @@ NEVER_NOMINATED = frozenset(
 """Fields that a Connection field can't take away: framing, meaning, routing and the trace."""
 _FORWARDED = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"))
 _CLAIMS = frozenset((b"forwarded", b"x-real-ip"))
+_UNTRUSTED = _FORWARDED | _CLAIMS
 _NOT_BY_ANOTHER_NAME = HOP_BY_HOP | NEVER_NOMINATED | _FORWARDED | _CLAIMS
 PSEUDONYM = b"aprp"
 """What aprp is called in the Via of responses; in that of requests each process has a name."""
@@ -49,7 +50,7 @@ CONDITIONS = frozenset(
 def end_to_end(fields: Fields) -> Fields:
     """Return the fields without those for the next hop only, including nominated ones."""
     nominated = frozenset(fields.tokens(b"connection")) - NEVER_NOMINATED
-    return fields.without(HOP_BY_HOP | nominated)
+    return fields.without(HOP_BY_HOP | nominated if nominated else HOP_BY_HOP)
 
 
 def without_underscores(fields: Fields, keep: bool = False) -> Fields:
@@ -89,10 +90,10 @@ def with_forwarded(
     chain = peer if earlier is None else earlier + b", " + peer
     proto = fields.get(b"x-forwarded-proto") if trusted else None
     named = fields.get(b"x-forwarded-host") if trusted else None
-    kept = fields.without(_FORWARDED if trusted else _FORWARDED | _CLAIMS)
-    added = kept.adding((b"X-Forwarded-For", chain), (b"X-Forwarded-Proto", proto or scheme))
-    host = named or host
-    return added.adding((b"X-Forwarded-Host", host)) if host else added
+    added = [(b"X-Forwarded-For", chain), (b"X-Forwarded-Proto", proto or scheme)]
+    if named or host:
+        added.append((b"X-Forwarded-Host", named or host))
+    return fields.without(_FORWARDED if trusted else _UNTRUSTED).adding(*added)
 
 
 def with_own(fields: Fields, own: tuple[tuple[bytes, bytes], ...]) -> Fields:
