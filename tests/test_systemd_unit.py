@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.config import Settings
 from aprp.daemon.options import Options
-from aprp.daemon.service import BESIDES
+from aprp.daemon.service import STOP_MARGIN
 from tests.support.programs import need
 from tests.support.running import ROOT
 
@@ -49,7 +49,7 @@ class UnitTests(SynchronousTestCase):
         self.assertNotIn("MemoryDenyWriteExecute", self.service)
 
     def test_it_has_the_time_that_it_takes_to_stop(self) -> None:
-        needed = Settings.model_fields["stop_timeout"].default + BESIDES
+        needed = Settings.model_fields["stop_timeout"].default + STOP_MARGIN
         self.assertEqual(self.service["TimeoutStopSec"], f"{needed:g}s")
 
     def test_reload_is_a_hang_up(self) -> None:

@@ -220,7 +220,7 @@ class StoppingTests(UpgradeCase):
         port = self.in_front()
         client, upstream = await self.upgraded(port)
         site = self.proxy_site
-        ended = site.come_to_an_end()
+        ended = site.drain()
         await client.send(b"still")
         await upstream.until_last(b"still")
         self.assertFalse(ended.called)

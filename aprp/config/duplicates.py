@@ -15,7 +15,7 @@ from aprp.config.text import Entries, Items, Problem, Text, Tree, joined
 from aprp.core.http.addresses import host_allowed
 
 
-def twins(tree: Tree) -> Iterator[Problem]:
+def duplicates(tree: Tree) -> Iterator[Problem]:
     """Yield routes with one path, endpoints with one socket, and fields with one name."""
     routes = list(_items(_under(tree, "routes"), "routes"))
     paths = [
@@ -82,7 +82,7 @@ def _never_reached(routes: Sequence[_Route]) -> Iterator[Problem]:
     for index, route in enumerate(routes):
         before = [each for each in routes[:index] if _same_path(each.path, route.path)]
         if not route.hosts:
-            before = [each for each in before if each.hosts]  # the others are twins
+            before = [each for each in before if each.hosts]  # the others are duplicates
         hosts = route.hosts or ((route.key, route.place, "*"),)
         taken = [next((each for each in before if each.takes(host)), None) for _, _, host in hosts]
         if None not in taken:

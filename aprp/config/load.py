@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from aprp.config.advice import warnings
-from aprp.config.duplicates import twins
+from aprp.config.duplicates import duplicates
 from aprp.config.environment import Environment
 from aprp.config.faults import ConfigFaults, Fault, Position
 from aprp.config.messages import explain
@@ -71,7 +71,7 @@ def load_text(text: str, path: Path) -> Loaded:
         settings = Settings.model_validate(plain(tree), context=context)
     except ValidationError as error:
         problems += explain(tree, error)
-    problems += twins(tree)
+    problems += duplicates(tree)
     if settings is None or problems:
         raise ConfigFaults(_named(path, environment.concealed(problems)))
     said = environment.concealed(warnings(tree, settings))

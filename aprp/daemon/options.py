@@ -16,12 +16,12 @@ from aprp.config.faults import nearest
 
 DEFAULT_PORT = 8000
 
-WAYS = ("config", "upstream", "source", "demo")
+EXCLUSIVE = ("config", "upstream", "source", "demo")
 """The options that say what to serve; at most one may be given."""
 
 
 class Options(TwistedOptions):
-    """The parsed command line, with at most one of `WAYS`.
+    """The parsed command line, with at most one of `EXCLUSIVE`.
 
     `quick` holds the settings made from --upstream or --source.
     """
@@ -82,7 +82,7 @@ class Options(TwistedOptions):
 
     def postOptions(self) -> None:
         self["demo"] = self["demo"] or self["demo-fault"]
-        named = [way for way in WAYS if self[way]]
+        named = [way for way in EXCLUSIVE if self[way]]
         if len(named) > 1:
             raise UsageError(f"--{named[0]} and --{named[1]} can't be given together")
         if self["port"] is not None and (not named or named == ["config"]):

@@ -22,7 +22,7 @@ from aprp.daemon.ports import Ports
 from aprp.daemon.reload import Reloader
 from aprp.web.admin.overview import Health
 
-BESIDES = 10.0
+STOP_MARGIN = 10.0
 """Seconds that stopping may take beside the time that answers have."""
 ADVICE = "end what holds the port, or name another in the configuration"
 OTHER_SOCKET = "end the daemon that has it, or name another with control:"

@@ -28,7 +28,7 @@ from aprp.daemon.log_opener import LogOpener
 from aprp.daemon.notify import notify
 from aprp.daemon.options import Options
 from aprp.daemon.ports import Ports, open_all
-from aprp.daemon.process import ADVICE, BESIDES, OTHER_SOCKET, Process, admin_of, count_of
+from aprp.daemon.process import ADVICE, OTHER_SOCKET, STOP_MARGIN, Process, admin_of, count_of
 from aprp.daemon.reload import Reloader
 from aprp.daemon.signals import StopSignals
 from aprp.upstream.health_checks import Check, HealthChecks, checks_of
@@ -46,7 +46,7 @@ from aprp.web.bandwidth import Bandwidths
 from aprp.web.site import make_site, make_tree
 from aprp.web.tallies import Tallies
 
-__all__ = ["BESIDES", "Daemon", "Options", "makeService"]
+__all__ = ["STOP_MARGIN", "Daemon", "Options", "makeService"]
 
 OTHER_PORT = "end what holds the port, or choose another with --port"
 
@@ -245,7 +245,7 @@ class Daemon(Process):
         self._health.state = "stopping"
         seconds = self._settings.stop_timeout
         notify("STOPPING=1", "STATUS=stopping")
-        notify(f"EXTEND_TIMEOUT_USEC={int((seconds + BESIDES) * 1e6)}")
+        notify(f"EXTEND_TIMEOUT_USEC={int((seconds + STOP_MARGIN) * 1e6)}")
         await self._ports.stopService()
         if seconds:
             await self._let_end(seconds)
@@ -258,7 +258,7 @@ class Daemon(Process):
 
     async def _let_end(self, seconds: float) -> None:
         """Wait for the answers that were begun; a second signal says to wait no longer."""
-        ended = self._site.come_to_an_end()
+        ended = self._site.drain()
         if not ended.called:
             self._log.info(
                 "stopping: responses in flight have {seconds:g} s; a second signal cuts them",

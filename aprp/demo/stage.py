@@ -32,7 +32,7 @@ SHARED = {"palette.css": CSS, "map.js": SCRIPT, "parts.js": SCRIPT}
 """Files that the operator's page has too."""
 
 
-class _File(admin.Told):
+class _File(admin.ComputedPage):
     """A file of the page."""
 
     policy = POLICY
@@ -50,7 +50,7 @@ class _Index(_File):
         return self if path == b"" and not request.postpath else notFound()
 
 
-class Telling(Protocol):
+class StateTeller(Protocol):
     """Tells the state of everything."""
 
     def tell(self) -> dict[str, Any]: ...
@@ -59,7 +59,7 @@ class Telling(Protocol):
 class DemoSnapshots:
     """Snapshots of the daemon, with the mirrors; of requests, those for the film."""
 
-    def __init__(self, snapshots: Telling, mirrors: Sequence[Mirror]) -> None:
+    def __init__(self, snapshots: StateTeller, mirrors: Sequence[Mirror]) -> None:
         self._snapshots = snapshots
         self._mirrors = mirrors
 

@@ -74,7 +74,7 @@ def shared_by(reactor: Any) -> SharedResources:
 
 
 @implementer(IConsumer)
-class _Basket:
+class _ReaderBuffer:
     """A consumer with a small buffer for the reader."""
 
     def __init__(self) -> None:
@@ -144,7 +144,7 @@ class TransferReader:
         self.failure: Exception | None = None
         """The exception that each further read raises, or None."""
         self._spec = spec
-        self._basket: _Basket | None = None
+        self._buffer: _ReaderBuffer | None = None
         self._begun = False
         self._ended = False
         self._stopped = False
@@ -182,11 +182,11 @@ class TransferReader:
             return await self._next(self.range)
 
     async def _next(self, wanted: Range) -> bytes:
-        if self._basket is None:
-            basket = self._basket = _Basket()
-            sent = Deferred.fromCoroutine(self.transfer.send(wanted, basket))
-            sent.addBoth(basket.end)
-        piece = await self._basket.take()
+        if self._buffer is None:
+            buffer = self._buffer = _ReaderBuffer()
+            sent = Deferred.fromCoroutine(self.transfer.send(wanted, buffer))
+            sent.addBoth(buffer.end)
+        piece = await self._buffer.take()
         self._read += len(piece)
         if not piece and self._read != wanted.length:
             raise BodyBroken("", f"the transfer ended after {self._read} of {wanted.length} bytes")

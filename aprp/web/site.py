@@ -109,8 +109,10 @@ class ProxySite(Site):
         if self.stopping and not self.channels and not self._emptied.called:
             self._emptied.callback(None)
 
-    def come_to_an_end(self) -> Deferred[None]:
-        """Let what was begun be answered; fires when no client is left, or when cancelled."""
+    def drain(self) -> Deferred[None]:
+        """Answer the requests that have begun, and accept no others. Fires when no client is left,
+        or when cancelled.
+        """
         self.stopping = True
         for channel in tuple(self.channels):
             channel.take_no_more()

@@ -79,7 +79,7 @@ class RouteTally:
         self.first_byte = Histogram(LATENCIES)
         self.gap = Histogram(GAPS)
         self.rate = Histogram(RATES)
-        self._news = LogThrottle(LOG_EVERY)
+        self._log_throttle = LogThrottle(LOG_EVERY)
 
     def source(self, name: str) -> SourceTally:
         """Return the tally of a configured source, or the one for all that clients name."""
@@ -110,7 +110,7 @@ class RouteTally:
         """Log a request that the route's upstream or all of its sources failed."""
         if self.kind != "upstream":
             self.problems.note(self.path, "", "no_source", str(error))
-        if self._news.should_log((self.where, error.kind), now):
+        if self._log_throttle.should_log((self.where, error.kind), now):
             self._log.warn(
                 "{route}: {status}, {reason}",
                 route=self.path,

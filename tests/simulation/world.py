@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
 from zope.interface import implementer
 
-from aprp.daemon.process import BESIDES
+from aprp.daemon.process import STOP_MARGIN
 from aprp.daemon.service import Daemon
 from aprp.library.open_transfer import open_transfer
 from tests.simulation.clients import Asked, HttpClient, text_of
@@ -253,7 +253,7 @@ class World:
         self._ended = True
         assert self.stopped is not None
         took = self.clock.rightNow - self.stopped
-        if took > self.scenario.stop_timeout + BESIDES:
+        if took > self.scenario.stop_timeout + STOP_MARGIN:
             self.wrong.append(f"stopping takes {took:.0f} s")
         self.reactor.end_process()
 

@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class End(Enum):
-    """How an attempt ended, when it wasn't the scheduler that gave it up."""
+    """The end of an attempt that the scheduler didn't abandon."""
 
     COMPLETED = "completed"  # every byte that its response head promised came
     BROKEN = "broken"  # the body was cut short, reset or timed out; what came is kept

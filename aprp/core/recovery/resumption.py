@@ -18,7 +18,7 @@ from aprp.core.recovery.versions import change
 
 @dataclass(frozen=True, slots=True)
 class FileVersion:
-    """Which version of a file the bytes sent so far are of."""
+    """The version of a file that the bytes sent so far are of."""
 
     validators: Validators
     complete: int

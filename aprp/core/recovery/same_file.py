@@ -181,7 +181,7 @@ def _beyond(answer: ResponseSummary, asked: Range, known: Facts | None) -> Rejec
 
 
 def _held(answer: ResponseSummary, sent: Spec) -> Range | Rejected:
-    """Which bytes an answer of 200 or 206 holds."""
+    """Return which bytes a 200 or 206 holds."""
     if answer.status == 200:
         return Range(0, answer.length or 0)
     held = held_range(sent, answer)

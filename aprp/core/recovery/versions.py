@@ -63,7 +63,7 @@ class Representation:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of the file itself: its complete length in bytes, and what it is."""
+    """The facts about a file: its complete length in bytes, and what it is."""
 
     complete: int
     shown: Representation = field(default_factory=Representation)

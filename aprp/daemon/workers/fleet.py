@@ -24,7 +24,7 @@ from aprp.web.admin.events import Events
 from aprp.web.admin.metrics import CONTENT_TYPE
 from aprp.web.admin.overview import Health
 from aprp.web.admin.reloads import ReloadOutcome
-from aprp.web.admin.site import Told, tree_of
+from aprp.web.admin.site import ComputedPage, tree_of
 
 NOBODY = "no worker answers; the log says why"
 
@@ -64,10 +64,10 @@ class Fleet:
         return tree_of(
             {
                 b"events": Events(self, clock),
-                b"status": Told(document, self._status),
-                b"healthz": Told(text, self._healthz),
-                b"readyz": Told(text, self._readyz),
-                b"metrics": Told(CONTENT_TYPE, self._metrics),
+                b"status": ComputedPage(document, self._status),
+                b"healthz": ComputedPage(text, self._healthz),
+                b"readyz": ComputedPage(text, self._readyz),
+                b"metrics": ComputedPage(CONTENT_TYPE, self._metrics),
             },
             self.handlers(),
         )

@@ -20,7 +20,7 @@ from aprp.daemon.listening import CannotServe, Listener
 from aprp.daemon.log_opener import LogOpener
 from aprp.daemon.notify import notify
 from aprp.daemon.ports import Ports, open_all
-from aprp.daemon.process import ADVICE, BESIDES, OTHER_SOCKET, Process, admin_of, count_of
+from aprp.daemon.process import ADVICE, OTHER_SOCKET, STOP_MARGIN, Process, admin_of, count_of
 from aprp.daemon.reload import Reloader
 from aprp.daemon.signals import StopSignals
 from aprp.daemon.workers.bandwidths import SharedBandwidths
@@ -36,7 +36,7 @@ from aprp.web.admin.reloads import ReloadOutcome
 from aprp.web.admin.site import site_of
 
 LATE = 5.0
-"""Of `BESIDES`, the seconds after which workers that haven't ended are killed."""
+"""Of `STOP_MARGIN`, the seconds after which workers that haven't ended are killed."""
 
 
 class _Nothing(Factory):
@@ -215,7 +215,7 @@ class Parent(Process):
         self._health.state = "stopping"
         seconds = self._settings.stop_timeout
         notify("STOPPING=1", "STATUS=stopping")
-        notify(f"EXTEND_TIMEOUT_USEC={int((seconds + BESIDES) * 1e6)}")
+        notify(f"EXTEND_TIMEOUT_USEC={int((seconds + STOP_MARGIN) * 1e6)}")
         if self._signals is not None:
             self._signals.again.addBoth(lambda _: self._workers.cut())
         await self._ports.stopService()

@@ -33,7 +33,7 @@ ANSWER = 5.0
 """Seconds that a worker has to answer what it is asked for."""
 CONFIGURED = 60.0
 """Seconds that a worker has to serve by other settings, or by its first."""
-WITHOUT = ("NOTIFY_SOCKET", "RUNTIME_DIRECTORY", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
+PARENT_ONLY = ("NOTIFY_SOCKET", "RUNTIME_DIRECTORY", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 """What the service manager tells the parent alone."""
 
 
@@ -45,7 +45,7 @@ def pause_after(lived: float, before: float) -> float:
 
 
 def _environment() -> Mapping[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in WITHOUT}
+    kept = {name: value for name, value in os.environ.items() if name not in PARENT_ONLY}
     path = os.pathsep.join(each or os.getcwd() for each in sys.path)
     return kept | {"PYTHONPATH": path, "APRP_INSTANCE": INSTANCE}
 

@@ -46,7 +46,7 @@ class AttemptObserver(Protocol):
         ...
 
     def bytes_came(self, attempt: Attempt, at: int, data: bytes) -> None:
-        """Bytes of the file, from the offset `at` on."""
+        """Take bytes of the file, from the offset `at` on."""
         ...
 
     def ended(self, attempt: Attempt, event: Ended) -> None:
@@ -174,7 +174,9 @@ class Attempt:
         self._leave_out(bad)
 
     def _set_aside(self, answer: SourceAnswer) -> None:
-        """Nothing may be combined with this answer: it may become all of what the client gets."""
+        """Keep a response that no other may be combined with: it may become all that the client
+        gets.
+        """
         asked = FromTo(self._asked.start, self._asked.stop)
         found = judge_alone(answer.summary(), answer.fields, asked, self._same, int(time()))
         self.source.alone = True
@@ -245,7 +247,7 @@ class Attempt:
 
 
 def end_of(error: SourceError) -> End:
-    """What an error means for the source."""
+    """Return what an error means for the source."""
     if isinstance(error, BodyBroken):
         return End.BROKEN
     if isinstance(error, SourceLied):

@@ -17,8 +17,9 @@ from aprp.upstream.transfer.store import Store
 
 @implementer(IPushProducer)
 class Delivery:
-    """That of one transfer. `more` is called when more may be handed on, `stop` when the consumer
-    is gone."""
+    """The delivery of one transfer. `more` is called when more may be written, `stop` when the
+    consumer is gone.
+    """
 
     def __init__(self, store: Store, more: Callable[[], None], stop: Callable[[], None]) -> None:
         self._store = store

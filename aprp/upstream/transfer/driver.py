@@ -37,14 +37,14 @@ from aprp.upstream.watchdog import Watchdog
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Bytes that an attempt brought, from the offset `at` on."""
+    """The bytes of one delivery by an attempt, from the offset `at` on."""
 
     attempt: Attempt
     at: int
     data: bytes
 
     def part(self, start: int, stop: int) -> bytes:
-        """[start, stop) of the file, uncopied where that is all of it."""
+        """Return [start, stop) of the file, without a copy if that is all of it."""
         if start == self.at and stop - start == len(self.data):
             return self.data
         return self.data[start - self.at : stop - self.at]
@@ -114,7 +114,7 @@ class Driver:
 
     @property
     def window(self) -> int:
-        """Bytes that may be held or in flight now."""
+        """The number of bytes that may be held or in flight now."""
         return self._scheduler.window
 
     @property
@@ -124,7 +124,7 @@ class Driver:
 
     @property
     def held(self) -> int:
-        """Bytes in memory."""
+        """The number of bytes in memory."""
         return self._store.size
 
     def begin(self, on_end: Callable[[], None]) -> None:
@@ -160,7 +160,7 @@ class Driver:
 
     @property
     def failure(self) -> Exception | None:
-        """Why it ended, if it did so before its time."""
+        """The reason why it ended early, if it did."""
         return self._failure
 
     # Slots and memory
@@ -242,7 +242,7 @@ class Driver:
         self._arm()
 
     def _hand_on(self) -> None:
-        """What is ready goes to the consumer, as far as it's wanted."""
+        """Write what is ready to the consumer, as far as it accepts it."""
         taken = self._scheduler.taken
         at = self._delivery.hand_on(taken, self._scheduler.ready)
         if at > taken and not self._over:
@@ -304,7 +304,7 @@ class Driver:
             self._alarm.expect(max(0.0, deadline - self._shared.clock.seconds()))
 
     def _finish(self) -> None:
-        """Nothing is in flight any longer, and all that was held is let go."""
+        """Abandon what is in flight and drop what is held."""
         self._over = True
         self._alarm.close()
         self._queue.clear()

@@ -93,7 +93,9 @@ class SourceFailures:
         if not isinstance(source.error, SourceLied):  # which was counted where it was met
             source.tally.differs(str(why), why.status in MISSING)
         of = self._files[source.name] if known else ""
-        if self._shared.news.should_log((source.name, of, str(why)), self._shared.clock.seconds()):
+        if self._shared.log_throttle.should_log(
+            (source.name, of, str(why)), self._shared.clock.seconds()
+        ):
             self._shared.note_left_out(source.name, str(why))
             self._log.warn(
                 "left out: {reason}",

@@ -121,7 +121,7 @@ class TransferOptions:
     def of(
         cls, route: TransferSettings, trust: Any = None, reach: Reach | None = None
     ) -> TransferOptions:
-        """Those of a route."""
+        """Return the options of a route."""
         return cls(
             Timeouts(route.connect_timeout, route.first_byte_timeout, route.between_bytes_timeout),
             SchedulingSettings(

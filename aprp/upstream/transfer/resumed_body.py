@@ -53,10 +53,10 @@ class Collector:
         self.data = b""
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """It is never full."""
+        """Do nothing: it is never full."""
 
     def unregisterProducer(self) -> None:
-        """It holds no producer."""
+        """Do nothing: it holds no producer."""
 
     def write(self, data: bytes) -> None:
         if len(self.data) < self._keep:
@@ -65,7 +65,7 @@ class Collector:
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
-    """How the rest of a broken body is requested: the `request` again, for `version` alone."""
+    """The request for the rest of a broken body: the `request` again, for `version` alone."""
 
     agent: Agent
     request: SourceRequest

@@ -30,20 +30,20 @@ PATIENCE = 1.0
 """Seconds until fewer have to do."""
 
 
-class Bringer(Protocol):
-    """An attempt, as far as comparing goes."""
+class Deliverer(Protocol):
+    """An attempt, as far as comparing needs it."""
 
     source: TransferSource
 
 
 class Sample:
-    """That of one transfer."""
+    """The comparison of the first bytes in one transfer."""
 
     def __init__(self, clock: Any) -> None:
         self.start = 0
         self._clock = clock
         self._data = b""
-        self._bringer: Bringer | None = None
+        self._deliverer: Deliverer | None = None
         self._measure: TransferSource | None = None
         self._compared: set[str] = set()
         self._waiting: list[Deferred[None]] = []
@@ -52,19 +52,19 @@ class Sample:
         """Whether bytes of the source may be used now: it was compared, or there are none yet."""
         return self._measure is None or source.name in self._compared
 
-    def brought(self, bringer: Bringer, at: int, data: bytes) -> None:
-        """Bytes of an admitted source arrived at offset `at`."""
+    def brought(self, deliverer: Deliverer, at: int, data: bytes) -> None:
+        """Take bytes of an admitted source, from the offset `at` on."""
         if self._measure is None:
-            self._measure, self._bringer, self.start = bringer.source, bringer, at
-            self._compared.add(bringer.source.name)
+            self._measure, self._deliverer, self.start = deliverer.source, deliverer, at
+            self._compared.add(deliverer.source.name)
         if len(self._data) < SIZE and at == self.start + len(self._data):
             self._data += data[: SIZE - len(self._data)]
             if len(self._data) == SIZE:
                 self._settle()
 
-    def left(self, bringer: Bringer) -> None:
-        """No more bytes will come from there."""
-        if self._bringer is bringer:
+    def left(self, deliverer: Deliverer) -> None:
+        """Note that no more bytes will come from there."""
+        if self._deliverer is deliverer:
             self._settle()
 
     async def compare(
@@ -115,7 +115,7 @@ class Sample:
 
     async def _enough(self) -> None:
         """Wait until all that is to be compared is there, but not for long."""
-        if self._bringer is None:
+        if self._deliverer is None:
             return
         waiting: Deferred[None] = Deferred()
         self._waiting.append(waiting)
@@ -127,8 +127,8 @@ class Sample:
                 late.cancel()
 
     def _settle(self) -> None:
-        """What is held now has to do."""
-        self._bringer = None
+        """Compare with what is held now."""
+        self._deliverer = None
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             if not each.called:

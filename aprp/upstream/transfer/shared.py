@@ -65,7 +65,7 @@ class Holder(Hashable, Protocol):
         ...
 
     def take_out(self, sources: frozenset[str]) -> None:
-        """These sources, and no others, are out of service now."""
+        """Take these sources, and no others, out of service."""
         ...
 
 
@@ -87,7 +87,7 @@ class SharedResources:
         """Which sources are in service; call `service_changed` after a change."""
         self.memory = memory
         self.left_out: deque[LeftOut] = deque(maxlen=LATELY)
-        self.news = LogThrottle()
+        self.log_throttle = LogThrottle()
         self._arbiter = Arbiter(min(connections, agent.descriptors.least_for_sources))
         self._grants: deque[Grant] = deque()
         self._granting = False
@@ -182,17 +182,17 @@ class SharedResources:
 
     @property
     def held(self) -> int:
-        """Bytes that wait in memory."""
+        """The number of bytes that wait in memory."""
         return sum(holder.held for holder in self._holders)
 
     @property
     def used(self) -> int:
-        """Bytes that wait in memory or are in flight."""
+        """The number of bytes that wait in memory or are in flight."""
         return sum(holder.used() for holder in self._holders)
 
     @property
     def connections(self) -> dict[str, int]:
-        """How many are in use, by source."""
+        """Return how many connections are in use, by source."""
         return self._arbiter.by_source()
 
     def note_left_out(self, source: str, reason: str) -> None:
@@ -202,7 +202,7 @@ class SharedResources:
     # Redirects
 
     def redirect_of(self, url: Url) -> Url | None:
-        """Where the URL led, if that may still be relied on."""
+        """Return where the URL was redirected to, if that may still be relied on."""
         target, until = self._redirects.get(url, (None, FOREVER))
         return target if self.clock.seconds() < until else None
 

@@ -22,8 +22,9 @@ from aprp.upstream.transfer.source import TransferSource
 
 
 class Slots:
-    """Those of `holder`. `tell` takes events for the scheduler; `failed` is told which source
-    could not be connected to, and why."""
+    """The slots of `holder`. `tell` takes events for the scheduler; `failed` is told which source
+    could not be connected to, and why.
+    """
 
     _log = Logger()
 

@@ -94,7 +94,7 @@ class TransferSource:
         self._http2 = location.http2 or options.http2
         self._options = options
         self._versions: dict[Url, Validators] = {}
-        self._led: Url | None = None
+        self._redirected_to: Url | None = None
         self.tally = options.tally_of(self.name)
         self.spoken: str | None = None
         """The version of HTTP in which the source answered last."""
@@ -115,7 +115,7 @@ class TransferSource:
 
     @property
     def transfer_id(self) -> str:
-        """What the lines of the log call the transfer."""
+        """The transfer's id in log lines."""
         return self._options.transfer_id
 
     def version_at(self, place: Url) -> Validators | None:
@@ -125,8 +125,8 @@ class TransferSource:
     def showed(self, place: Url, version: Validators) -> None:
         """Note a good answer of the place: it holds for this transfer from now on."""
         self._versions[place] = version
-        if self._led is None and place != self.url:
-            self._led = place
+        if self._redirected_to is None and place != self.url:
+            self._redirected_to = place
 
     async def connect(self) -> float | None:
         """Have a connection wait where the next request will go; raises SourceError.
@@ -208,13 +208,13 @@ class TransferSource:
         return await self._follow(method, answer, spec, conditional, FOREVER)
 
     def _forget(self) -> None:
-        self._led = None
+        self._redirected_to = None
         self._shared.remember(self.url, None)
 
     def _known(self) -> Url | None:
         """Return the redirect target of this transfer, or a cached one that its settings allow."""
-        if self._led is not None:
-            return self._led
+        if self._redirected_to is not None:
+            return self._redirected_to
         known, rule = self._shared.redirect_of(self.url), self._options.redirects
         if known is None or rule == "public":
             return known

@@ -10,7 +10,7 @@ from bisect import bisect_left
 
 
 class Store:
-    """Bytes by offset. `size` is how many are held."""
+    """The bytes that wait, by offset. `size` is how many are held."""
 
     def __init__(self) -> None:
         self.size = 0

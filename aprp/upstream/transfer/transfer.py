@@ -105,7 +105,7 @@ class Transfer(TransferProgress):
 
     @property
     def id(self) -> str:
-        """What the lines of the log call it."""
+        """The transfer's id in log lines."""
         return self._options.transfer_id
 
     @property
@@ -115,17 +115,17 @@ class Transfer(TransferProgress):
 
     @property
     def source_names(self) -> list[str]:
-        """What the sources are called, in the order of the route."""
+        """The names of the sources, in the order of the route."""
         return [source.name for source in self._sources]
 
     @property
     def driver(self) -> Driver | None:
-        """What fetches the bytes at the moment, for those who look at it."""
+        """The driver that fetches the bytes now, for those who look at it."""
         return self._driver
 
     @property
     def held(self) -> int:
-        """Bytes in memory."""
+        """The number of bytes in memory."""
         return 0 if self._driver is None else self._driver.held
 
     async def begin(self, spec: Spec | None) -> Facts:

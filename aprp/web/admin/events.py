@@ -48,8 +48,8 @@ class _Viewer:
         """The connection is lost; `notifyFinish` tells."""
 
 
-class Making(Protocol):
-    """Makes snapshots, at once or with those whom it has to ask."""
+class SnapshotMaker(Protocol):
+    """Makes snapshots, at once or after asking others."""
 
     def make(self) -> bytes | Coroutine[Deferred[Any], Any, bytes]:
         """Return the state of everything as JSON, in one line."""
@@ -61,7 +61,7 @@ class Events(Resource):
 
     isLeaf = True
 
-    def __init__(self, snapshots: Making, clock: Any, every: float = EVERY) -> None:
+    def __init__(self, snapshots: SnapshotMaker, clock: Any, every: float = EVERY) -> None:
         super().__init__()
         self._every = every
         self._snapshots = snapshots

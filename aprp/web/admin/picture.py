@@ -55,7 +55,7 @@ class Cells:
         """Show one cell so."""
         self._states[cell], self._sources[cell] = state, source
 
-    def mark_twice(self, start: int, stop: int) -> None:
+    def mark_duplicate(self, start: int, stop: int) -> None:
         """Show that the bytes [start, stop) were asked of two sources."""
         for cell in range(*self._cells(start, stop)):
             self._states[cell] |= TWICE
@@ -115,7 +115,7 @@ class Picture:
             number = self._numbers[mark.source]
             cells.paint(mark.start, min(mark.at, position), DELIVERED, number)
         for low, high in _asked_twice(shown):
-            cells.mark_twice(low, high)
+            cells.mark_duplicate(low, high)
         return cells.runs()
 
     def _at(self, offset: int) -> tuple[int, int]:

@@ -80,8 +80,8 @@ class _Page(Resource):
         raise NotImplementedError
 
 
-class Told(_Page):
-    """A page whose body is made when it is asked for."""
+class ComputedPage(_Page):
+    """A page whose body is computed when it is requested."""
 
     def __init__(
         self, content_type: str, make: Callable[[Request], bytes | Awaitable[bytes]]
