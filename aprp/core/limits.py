@@ -31,7 +31,7 @@ class Over(Enum):
 
 
 ENOUGH = 0.95
-"""Of a limit of memory, what is to be had again before it is no longer short."""
+"""The part of a memory limit that must be free again before memory is no longer short."""
 
 
 def memory_is_short(has: int, limit: int, was_short: bool) -> bool:

@@ -1,4 +1,4 @@
-"""Writing to a descriptor without ever waiting for whoever reads it.
+"""Write to a descriptor without ever waiting for its reader.
 
 A pipe, FIFO, terminal or socket accepts nothing more when its reader stalls. Rules:
 

@@ -144,7 +144,7 @@ class RotatingFile:
         try:
             self._open()
         except OSError as error:
-            self._complain(f"{self._path} can't be opened anew: {error}")
+            self._complain(f"{self._path} can't be reopened: {error}")
         else:
             before.close()
 

@@ -144,7 +144,7 @@ class Logs:
         self.observer.change(self._log, level)
 
     def reopen(self) -> None:
-        """Open the files anew, for those who rotate them from outside."""
+        """Reopen the files after an external rotation."""
         self._log.reopen()
         if self.access is not None:
             self.access.reopen()

@@ -103,7 +103,7 @@ class Process(MultiService):
             )
 
     def reopen_logs(self) -> None:
-        """Open the log files anew, for those who rotate them from outside."""
+        """Reopen the log files after an external rotation."""
         self._logs.reopen()
 
 

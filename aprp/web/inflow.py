@@ -67,7 +67,7 @@ class Inflow:
         self._flush()
         return flowed
 
-    # What the channel says.
+    # Called by the channel.
 
     def feed(self, data: bytes) -> bytes:
         """Take received bytes and return those that don't belong to the body."""
@@ -136,7 +136,7 @@ class Inflow:
         self._sink = None
         self._held.clear()
 
-    # What the taker says.
+    # Called by the consumer.
 
     def pauseProducing(self) -> None:
         self._paused = True

@@ -15,7 +15,7 @@ def parse_htpasswd(content: bytes) -> dict[bytes, bytes]:
         if not (colon and user):
             raise ValueError(f"line {number} isn't USER:HASH; make it with htpasswd -B")
         if not hashed.startswith(_BCRYPT):
-            raise ValueError(f"line {number} has no bcrypt hash; make it anew with htpasswd -B")
+            raise ValueError(f"line {number} has no bcrypt hash; create it with htpasswd -B")
         users[user] = hashed
     if not users:
         raise ValueError("has no users; add one with htpasswd -B")

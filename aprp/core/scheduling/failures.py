@@ -132,7 +132,7 @@ class FailurePolicy:
             self.calm()
 
     def calm(self) -> None:
-        """The transfer gets on: the clock starts anew with the next failure."""
+        """Note progress: the clock starts again with the next failure."""
         self._gained = 0
         self._patience.progressed()
 

@@ -157,7 +157,7 @@ class Parent(Process):
         self._fleet.reloaded(outcome)
 
     def reopen_logs(self) -> None:
-        """Open the log files anew; the workers have none of their own."""
+        """Reopen the log files; the workers have none of their own."""
         self._logs.reopen()
 
     async def change(self, loaded: Loaded) -> None:

@@ -93,7 +93,7 @@ class FileExchange:
             sink.unregisterProducer()
         self.abort()
 
-    # What the disk says
+    # Called with results of the disk.
 
     def _read(self) -> None:
         assert self._file is not None
@@ -180,7 +180,7 @@ class FileExchange:
         else:
             pumped.callback(self.moved - self._start)
 
-    # What the consumer says
+    # Called by the consumer.
 
     def pauseProducing(self) -> None:
         self._paused = True

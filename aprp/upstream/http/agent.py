@@ -148,7 +148,7 @@ class Agent:
 
         Return the seconds that it took to open it; None: one was idle already or can be shared, or
         none is needed, as for a directory. `timeout` are seconds for the name, TCP and TLS
-        together; `lanes` is as in `Sharing`. Nothing is reserved: whoever asks first takes it.
+        together; `lanes` is as in `Sharing`. Nothing is reserved: the next request takes it.
         Raises a `SourceError`. Cancelling the coroutine's Deferred closes the connection.
         """
         if origin.directory is not None or self._idle.ready(origin):

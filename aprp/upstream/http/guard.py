@@ -3,7 +3,7 @@
 A name is resolved once. Every address that it has is judged, and one that may not be reached
 refuses the whole name. The origin that comes out carries the judged addresses and is connected to
 at those alone, so that a name can't change its mind between check and use; TLS and the Host field
-still go by the name. Redirects have to pass the guard anew at each hop.
+still go by the name. Redirects are checked again at each hop.
 """
 
 from __future__ import annotations

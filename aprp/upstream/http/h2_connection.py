@@ -198,7 +198,7 @@ class SharedConnection(Wire):
         sent = send_body(plain, outgoing, stream.await_source)
         sent.addCallbacks(lambda _: outgoing.end(), stream.client_failed)
 
-    # What streams say.
+    # Called by streams.
 
     def hungry(self, stream: Stream) -> None:
         """Let the source send more of it."""

@@ -196,7 +196,7 @@ class OutgoingBodies:
         self._flush()
         self._transport.writeSequence((data_head(stream, len(data)), data))
 
-    # What the socket says.
+    # Called by the socket.
 
     def pauseProducing(self) -> None:
         self._full = True

@@ -98,7 +98,7 @@ class Stream:
             room = min(room, self._left)
         return Claim(self.number, self.place, self.credit, room, final)
 
-    # What the connection says.
+    # Called by the connection.
 
     def head_came(self, pairs: Pairs) -> None:
         """A block of fields is complete: a head, an interim one, or trailers."""
@@ -187,7 +187,7 @@ class Stream:
             self.failed(NoAnswer(where, text))
 
     def failed(self, error: Exception) -> None:
-        """The stream is over; whoever waits for something of it gets the error."""
+        """End the stream; callers that wait for it get the error."""
         self._close()
         answered, self._answered = self._answered, None
         exchange, self._exchange = self._exchange, None
@@ -233,7 +233,7 @@ class Stream:
         self.stop(error, Code.CANCEL)
         self._carrier.doubt()
 
-    # What the request's own body says.
+    # Called by the request's own body.
 
     def await_source(self, on: bool) -> None:
         """Start the response timeout, except while the client still has to send its body."""
@@ -254,7 +254,7 @@ class Stream:
         self._answered = None
         self.abandon()
 
-    # What the exchange says.
+    # Called by the exchange.
 
     def read_on(self) -> None:
         if self._exchange is not None:

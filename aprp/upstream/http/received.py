@@ -125,7 +125,7 @@ class ReceivedExchange:
         """Whether more of it is to come: it has neither ended nor been stopped from here."""
         return self._connection is not None
 
-    # What the connection says.
+    # Called by the connection.
 
     @property
     def held(self) -> int:
@@ -190,7 +190,7 @@ class ReceivedExchange:
         else:
             pumped.callback(self.moved - self._start)
 
-    # What a splice says.
+    # Called by a splice.
 
     @property
     def left(self) -> int:
@@ -221,7 +221,7 @@ class ReceivedExchange:
         if splice is not None:
             splice.end()
 
-    # What the consumer says.
+    # Called by the consumer.
 
     def pauseProducing(self) -> None:
         self._paused = True

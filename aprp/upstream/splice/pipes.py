@@ -55,7 +55,7 @@ class Pipes:
         return self._used
 
     def take(self) -> Pipe | None:
-        """Return an empty pipe; None where none is to be had, so that the bytes must be copied."""
+        """Return an empty pipe; None if there is none, so that the bytes must be copied."""
         if not self.enabled or self._used >= self._most():
             return None
         pipe = self._unused.pop() if self._unused else _new_pipe()

@@ -100,7 +100,7 @@ class Attempt:
         else:
             body.leave()
 
-    # What the body says
+    # Called by the body.
 
     def received(self, at: int, data: bytes) -> None:
         if self._observer is None:

@@ -186,7 +186,7 @@ class Driver:
     def take_out(self, sources: frozenset[str]) -> None:
         self._feed(m.OutOfService(sources | self._waiting))
 
-    # What attempts tell
+    # Called by attempts.
 
     @property
     def facts(self) -> Facts | None:

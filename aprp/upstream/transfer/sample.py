@@ -2,7 +2,7 @@
 
 The source that brings the first bytes of a transfer is the measure, and up to 64 KiB of them are
 kept. No byte of another source is used before it sent the same ones. What it answers is compared
-and dropped, so that what a client gets never depends on who was compared with whom.
+and dropped, so that what a client gets never depends on which sources were compared.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ Then for each file::
 - `send` writes one range into an `IConsumer` in order. The transfer registers itself as a push
   producer and unregisters at the end. The consumer paces it: `pauseProducing` stops the writing,
   and soon the asking. Where the range goes on from what `begin` fetches, nothing is asked twice;
-  else it's fetched anew. It can be called again for other ranges, one after the other.
+  otherwise the range is requested. It can be called again for other ranges, one after the other.
 - A file of which no two responses may be combined (`aprp.core.recovery.versions`) is read from one
   source as one response: then `prepare` has it opened for all ranges that are to be sent, in
   ascending order, and returns its facts, which may be those of a later version.
@@ -291,7 +291,7 @@ class Transfer(TransferProgress):
         assert failure is not None
         return failure
 
-    # What the driver tells
+    # Called by the driver.
 
     def learned(self, source: TransferSource, facts: Facts) -> None:
         self._agreement.accepted(source, facts)

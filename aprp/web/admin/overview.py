@@ -1,4 +1,4 @@
-"""What the admin port shows, and whom to ask for it; the rates of the past minute.
+"""What the admin port shows, and where it comes from; the rates of the past minute.
 
 Nothing is gathered before somebody looks, but for one sample of the counts in a second.
 """
