@@ -17,7 +17,7 @@ from aprp.core.rate_limit import RateLimit
 GROWTH = 1.25
 """Of what a process uses, what it gets while it doesn't use its share."""
 RESERVED = 0.05
-"""The part of a limit that is divided equally, regardless of need, so that new responses can start."""
+"""The part of a limit that is divided equally in any case, so that new responses can start."""
 
 
 class FairShare:

@@ -18,27 +18,28 @@ Then for each file::
     finally:
         transfer.abort()
 
-- `begin` starts to fetch what its argument means and gives `Facts` (complete length,
-  Last-Modified, media type, digests) as soon as the first good response head came; there is no
-  other request for them. Bytes that come meanwhile wait. With None it asks for the facts alone,
-  by HEAD. A range that begins beyond the end is no failure: the facts say so.
+- `begin` starts to fetch the range and returns `Facts` (complete length, Last-Modified, media type,
+  digests) as soon as the first good response head has come; no other request is made for them.
+  Bytes that arrive meanwhile wait. With None it requests the facts alone, by HEAD. A range that
+  begins beyond the end isn't a failure: the facts show it.
 - `send` writes one range into an `IConsumer` in order. The transfer registers itself as a push
-  producer and unregisters at the end. The consumer paces it: `pauseProducing` stops the writing,
-  and soon the asking. Where the range goes on from what `begin` fetches, nothing is asked twice;
-  otherwise the range is requested. It can be called again for other ranges, one after the other.
+  producer and unregisters at the end. The consumer sets the pace: `pauseProducing` stops writing,
+  and soon stops requests. If the range continues what `begin` fetches, nothing is requested twice;
+  otherwise the range is requested. `send` can be called again for other ranges, one at a time.
 - A file of which no two responses may be combined (`aprp.core.recovery.versions`) is read from one
-  source as one response: then `prepare` has it opened for all ranges that are to be sent, in
-  ascending order, and returns its facts, which may be those of a later version.
-- All three raise `TransferFailed`, a `SourceError`: `reasons` has (source, why) for every source.
-  `LengthUnknown` is one where no source says how long the file is; its `response` may be relayed.
-- `abort` stops all at once and is harmless at any time. Cancelling the Deferred of a coroutine
-  that waits in `begin` or `send` does the same.
-- `contributors`, `resumes`, `received` (bytes by source) and `wasted` (bytes that were there
-  already) tell what happened so far. `observe` may be set to a function that is called with
-  (source, attempt, offset, count, kept) for all bytes that come, for progress bars and pictures;
-  `observe_asked` to one called with (source, attempt, start, stop) for each range that is asked.
+  source as one response. `prepare` opens it for all ranges that will be sent, in ascending order,
+  and returns its facts, which may be those of a later version.
+- All three raise `TransferFailed`, a `SourceError` whose `reasons` has (source, why) for every
+  source. `LengthUnknown` is one raised when no source says how long the file is; its `response`
+  may be relayed.
+- `abort` stops everything at once and may be called at any time. Cancelling the Deferred of a
+  coroutine that waits in `begin` or `send` does the same.
+- `contributors`, `resumes`, `received` (bytes by source) and `wasted` (bytes that weren't needed)
+  describe what has happened so far. For progress bars and pictures, set `observe` to a function
+  called with (source, attempt, offset, count, kept) for all bytes that arrive, and `observe_asked`
+  to one called with (source, attempt, start, stop) for each requested range.
 
-Adaptive or older policies, window and so on are in `TransferOptions.scheduling`, a
+The policies, the window and so on are in `TransferOptions.scheduling`, a
 `aprp.core.scheduling.settings.SchedulingSettings`. When the program ends: `await agent.close()`.
 """
 
