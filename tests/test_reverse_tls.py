@@ -21,6 +21,7 @@ from twisted.internet.task import deferLater
 
 from aprp.config import TlsSettings
 from tests.support.client import PATIENCE, Client, reactor
+from tests.support.logged import Logged
 from tests.support.nginx import Nginx
 from tests.support.proxied_case import ProxyCase
 
@@ -59,12 +60,13 @@ class Authority:
         path.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
         return path
 
-    def write_server(self, folder: Path, alternative: x509.GeneralName) -> None:
-        """server.pem and server.key, for a server of that name."""
+    def write_server(self, folder: Path, *alternatives: x509.GeneralName) -> None:
+        """server.pem and server.key, for a server of those names."""
         key = ec.generate_private_key(ec.SECP256R1())
-        made = self._builder(name("server"), key).add_extension(
-            x509.SubjectAlternativeName([alternative]), critical=False
-        )
+        made = self._builder(name("127.0.0.1"), key)
+        if alternatives:
+            names = x509.SubjectAlternativeName(alternatives)
+            made = made.add_extension(names, critical=False)
         certificate = made.sign(self.key, hashes.SHA256())
         (folder / "server.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         (folder / "server.key").write_bytes(
@@ -152,9 +154,9 @@ class ListeningTests(ProxyCase):
 
 
 class TlsTests(ProxyCase):
-    def upstream(self, authority: Authority, alternative: x509.GeneralName) -> Nginx:
+    def upstream(self, authority: Authority, *alternatives: x509.GeneralName) -> Nginx:
         folder = self.folder()
-        authority.write_server(folder, alternative)
+        authority.write_server(folder, *alternatives)
         nginx = Nginx(folder, SERVER, ssl=True)
         self.addCleanup(nginx.stop)
         (nginx.www / "a.txt").write_bytes(b"secret")
@@ -186,6 +188,17 @@ class TlsTests(ProxyCase):
         nginx = self.upstream(Authority("theirs"), LOOPBACK)
         for tls in (self.trusting(Authority("ours")), TlsSettings()):
             await self._refused(self.proxy(nginx.url, tls=tls))
+
+    async def test_a_certificate_that_names_no_host(self) -> None:
+        """A common name alone says nothing (RFC 9525 section 2), whoever signed it."""
+        logged = Logged(self)
+        authority = Authority("ours")
+        nginx = self.upstream(authority)
+        await self._refused(self.proxy(nginx.url, tls=self.trusting(authority)))
+        self.assertIn(
+            ": its certificate names no host; it needs a subjectAltName", " ".join(logged.lines)
+        )
+        self.assertFalse([each for each in logged.events if "log_failure" in each])
 
     async def test_an_upstream_that_does_not_speak_tls(self) -> None:
         nginx = self.nginx()

@@ -9,7 +9,7 @@ import errno
 from typing import Self
 
 from OpenSSL import SSL
-from service_identity import VerificationError
+from service_identity import CertificateError, VerificationError
 from twisted.internet import error
 
 from aprp.core.reasons import Name, Reason
@@ -145,6 +145,9 @@ def lost_before_answer(where: str, reason: BaseException | None) -> SourceError:
     """The error for a connection to `where` that ended before an answer began."""
     if isinstance(reason, VerificationError):
         return ConnectFailed(where, ": its certificate names another", kind="tls_certificate_error")
+    if isinstance(reason, CertificateError):
+        text = ": its certificate names no host; it needs a subjectAltName"
+        return ConnectFailed(where, text, kind="tls_certificate_error")
     if isinstance(reason, SSL.Error):
         if "certificate verify failed" in str(reason):
             return ConnectFailed(
