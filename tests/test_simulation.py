@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -16,8 +17,20 @@ from tests.simulation.clock import SimulatedClock
 from tests.simulation.generate import PROFILES, scenario_of
 from tests.simulation.known import KNOWN, known
 from tests.simulation.network import End, Link, Network
-from tests.simulation.scenario import EPOCH, from_json, to_json
+from tests.simulation.scenario import (
+    EPOCH,
+    Ask,
+    Client,
+    File,
+    Origin,
+    Route,
+    Scenario,
+    Version,
+    from_json,
+    to_json,
+)
 from tests.simulation.shrink import shrink
+from tests.simulation.splices import SimulatedSplices
 from tests.simulation.world import run
 
 ROOT = Path(__file__).parent.parent
@@ -108,6 +121,29 @@ class ProgressTests(SynchronousTestCase):
             outcome = run(scenario)
         self.assertIn("a transfer spins", outcome.wrong[0])
         self.assertLess(outcome.steps, 10_000)
+
+
+class SpliceTests(SynchronousTestCase):
+    def test_the_simulated_kernel_moves_bodies(self) -> None:
+        scenario = Scenario(
+            0,
+            "",
+            (File((Version(700_000, 5, -9000, "v"),)),),
+            (Origin(),),
+            (Route("upstream", (0,)),),
+            (Client("http", 0.0, (Ask(0, 0),)),),
+        )
+        moved = []
+        splice = SimulatedSplices.splice
+
+        def counted(*args: Any, **kw: Any) -> int:
+            moved.append(splice(*args, **kw))
+            return moved[-1]
+
+        with mock.patch.object(SimulatedSplices, "splice", counted):
+            outcome = run(scenario)
+        self.assertEqual(outcome.wrong, ())
+        self.assertGreater(sum(moved), 700_000)  # most of them into a pipe and out of it
 
 
 class ShrinkTests(SynchronousTestCase):

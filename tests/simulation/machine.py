@@ -9,7 +9,7 @@ import contextlib
 import errno
 import fcntl
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from unittest import mock
 
@@ -21,10 +21,12 @@ from aprp.config import Loaded
 from aprp.daemon import reload
 from aprp.upstream import wall_clock
 from aprp.upstream.http import names
+from aprp.upstream.splice import pipes, splice
 from aprp.web import sockets
 from aprp.web.admin import overview
 from tests.simulation.clock import SimulatedClock
 from tests.simulation.sockets import SimulatedSocket
+from tests.simulation.splices import SimulatedPipe, SimulatedSplices
 
 Addresses = Callable[[str], tuple[tuple[str, ...], float | None]]
 """A name's addresses, and the seconds until they are known; None: never."""
@@ -35,7 +37,12 @@ READING = 0.05
 
 
 @contextlib.contextmanager
-def machine(clock: SimulatedClock, addresses: Addresses, load: Load) -> Iterator[None]:
+def machine(
+    clock: SimulatedClock,
+    addresses: Addresses,
+    load: Load,
+    descriptors: Mapping[int, SimulatedSocket],
+) -> Iterator[None]:
     """Have all that asks the system ask the simulation for as long as this holds."""
 
     class Thread:
@@ -66,6 +73,8 @@ def machine(clock: SimulatedClock, addresses: Addresses, load: Load) -> Iterator
             mock.patch.object(names, "Thread", Thread),
             mock.patch.object(names, "_getaddrinfo", resolve),
             mock.patch.object(sockets, "fcntl", _Ioctls),
+            mock.patch.object(pipes, "Pipe", SimulatedPipe),
+            mock.patch.object(splice, "os", SimulatedSplices(descriptors)),
             mock.patch.object(reload, "load", load),
             mock.patch.object(reload, "deferToThreadPool", in_thread),
             mock.patch.object(overview, "SAMPLE", 60.0),

@@ -109,7 +109,7 @@ class SimulatedReactor:
         self.clock = network.clock
         self.host = host
         self.nameResolver: Any = SimulatedNames(network.clock)
-        self.descriptors: set[int] = set()
+        self.descriptors: dict[int, SimulatedSocket] = {}
         self.most_descriptors = 0
         self.starved = 0
         self._next_descriptor = 10
@@ -187,17 +187,17 @@ class SimulatedReactor:
 
     # Descriptors
 
-    def take_descriptor(self) -> int:
+    def take_descriptor(self, skt: SimulatedSocket) -> int:
         if len(self.descriptors) >= MOST_DESCRIPTORS:
             self.starved += 1
             raise OSError(errno.EMFILE, "Too many open files")
         self._next_descriptor += 1
-        self.descriptors.add(self._next_descriptor)
+        self.descriptors[self._next_descriptor] = skt
         self.most_descriptors = max(self.most_descriptors, len(self.descriptors))
         return self._next_descriptor
 
     def give_back(self, number: int) -> None:
-        self.descriptors.discard(number)
+        self.descriptors.pop(number, None)
 
     def addReader(self, reader: Any) -> None:
         self._readers[reader] = None

@@ -19,7 +19,7 @@ class Process(Protocol):
     host: str
     network: Network
 
-    def take_descriptor(self) -> int: ...
+    def take_descriptor(self, skt: SimulatedSocket) -> int: ...
     def give_back(self, number: int) -> None: ...
     def look_at(self, descriptor: Any) -> None: ...
 
@@ -37,7 +37,7 @@ class SimulatedSocket(_Socket):  # type: ignore[misc]
         self.reactor = reactor
         self.end: End | None = None
         self.descriptor: Any = None
-        self.number = reactor.take_descriptor()
+        self.number = reactor.take_descriptor(self)
         self._error = 0
         self._linger = b""
         self._bound: Address = (reactor.host, 0)
@@ -130,8 +130,12 @@ class SimulatedSocket(_Socket):  # type: ignore[misc]
     def writable(self) -> bool:
         return self._error != 0 or (self.end is not None and self.end.writable)
 
-    def recv(self, most: int) -> bytes:
+    def recv(self, most: int, flags: int = 0) -> bytes:
         assert self.end is not None
+        if flags & socket.MSG_PEEK:
+            if not self.end.readable:
+                raise BlockingIOError(errno.EWOULDBLOCK, "nothing")
+            return self.end.unread[0][:most] if self.end.unread else b""
         return self.end.receive(most)
 
     def send(self, data: memoryview) -> int:

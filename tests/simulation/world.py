@@ -340,6 +340,7 @@ def _watched_log(wrong: list[str]) -> Iterator[None]:
 def run(scenario: Scenario) -> Outcome:
     """The outcome of a scenario: always the same for the same one."""
     world = World(scenario)
-    with machine(world.clock, world.addresses, world.operator.load):
+    descriptors = world.reactor.descriptors
+    with machine(world.clock, world.addresses, world.operator.load, descriptors):
         world.begin()
         return world.run()
