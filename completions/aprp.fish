@@ -15,7 +15,7 @@ complete -c aprp -n '__fish_seen_subcommand_from serve' -l demo -d 'Play a clip 
 complete -c aprp -n '__fish_seen_subcommand_from serve' -l demo-fault -d 'Like --demo, and kill the fastest mirror in the middle of the film.'
 complete -c aprp -n '__fish_seen_subcommand_from serve' -l help -d 'Display this help and exit.'
 complete -c aprp -n '__fish_seen_subcommand_from serve' -s p -l port -x -d 'Without a file: the port to listen on (default 8000).'
-complete -c aprp -n '__fish_seen_subcommand_from serve' -l source -x -d 'Without a file: fetch from this source; may be repeated to use several at once.'
+complete -c aprp -n '__fish_seen_subcommand_from serve' -l source -x -d 'Without a file: fetch from this URL or directory; may be repeated, to use several.'
 complete -c aprp -n '__fish_seen_subcommand_from serve' -l upstream -x -d 'Without a file: proxy this URL.'
 complete -c aprp -n '__fish_seen_subcommand_from serve' -l version -d 'Print the version and exit.'
 complete -c aprp -n '__fish_seen_subcommand_from check' -s h -l help -d 'show this help message and exit'

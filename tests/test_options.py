@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -37,6 +39,18 @@ class OptionsTests(SynchronousTestCase):
         assert settings is not None
         self.assertEqual(settings.listen, ("tcp:8123:interface=127.0.0.1",))
         self.assertEqual([route.path for route in settings.routes], ["/"])
+
+    def test_a_directory_as_a_source(self) -> None:
+        folder = self.mktemp()
+        os.mkdir(folder)
+        settings = parsed("--source", f"./{folder}", "--source", "http://b.example/").quick
+        assert settings is not None
+        (route,) = settings.routes
+        assert isinstance(route, SourcesRoute)
+        self.assertEqual(route.sources[0].path, Path(folder).absolute())
+        with contextlib.redirect_stderr(io.StringIO()) as said, self.assertRaises(SystemExit):
+            parsed("--source", "/none")
+        self.assertIn("--source: /none: can't be read: No such file", said.getvalue())
 
     def test_sources(self) -> None:
         settings = parsed("--source", "http://a.example/", "--source", "http://b.example/").quick

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from pydantic import ValidationError
 
 from aprp.config.choices import PathRanges
+from aprp.config.files import directory_trouble
 from aprp.config.routes import Route, SourceSettings, SourcesRoute, UpstreamRoute
 from aprp.config.settings import Settings
 from aprp.core.http.urls import Url
@@ -24,11 +26,14 @@ def for_upstream(url: str, port: int = DEFAULT_PORT) -> Settings:
 
 
 def for_sources(urls: Iterable[str], port: int = DEFAULT_PORT) -> Settings:
-    """Return settings that serve the sources at ``/`` on loopback, or raise ValueError."""
+    """Return settings that serve the sources at ``/`` on loopback, or raise ValueError.
+
+    A text that begins with ``/`` or ``.`` is a directory.
+    """
     sources = []
     for url in urls:
         try:
-            sources.append(SourceSettings(url=Url.parse(url)))
+            sources.append(_source(url))
         except ValueError as error:
             raise ValueError(f"{url}: {_sentence(error)}") from None
     try:
@@ -36,6 +41,15 @@ def for_sources(urls: Iterable[str], port: int = DEFAULT_PORT) -> Settings:
     except ValueError as error:
         raise ValueError(f"the sources: {_sentence(error)}") from None
     return _on_loopback(route, port)
+
+
+def _source(text: str) -> SourceSettings:
+    if not text.startswith(("/", ".")):
+        return SourceSettings(url=Url.parse(text))
+    path = Path(text).absolute()
+    if (trouble := directory_trouble(path)) is not None:
+        raise ValueError(trouble.removeprefix(f"{path} "))
+    return SourceSettings(path=path)
 
 
 def _on_loopback(route: Route, port: int) -> Settings:

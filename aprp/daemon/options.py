@@ -50,7 +50,7 @@ class Options(TwistedOptions):
         self.quick: Settings | None = None
 
     def opt_source(self, url: str) -> None:
-        """Without a file: fetch from this source; may be repeated to use several at once."""
+        """Without a file: fetch from this URL or directory; may be repeated, to use several."""
         self["source"].append(url)
 
     def opt_version(self) -> NoReturn:
