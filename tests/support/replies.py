@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Protocol
 
 PIECE = 16384
@@ -154,13 +155,20 @@ class Reply:
                 kept.append(step)
         return replace(self, body=(*kept, by), fields=self._framed(), framing=self._bare())
 
-    def trickled(self, size: int, seconds: float) -> Reply:
-        """The same, the body sent `size` bytes at a time with pauses between them."""
+    def trickled(self, size: int, seconds: float, most: int = 1000) -> Reply:
+        """The same, each step's body sent `size` bytes at a time with pauses between them.
+
+        After `most` pieces of a step its rest is sent at once: preparing millions would keep the
+        other origins of the test's process waiting.
+        """
         body: list[Step] = []
         for step in self.body:
-            parts = pieces(step, size) if isinstance(step, (bytes, Section)) else [step]
-            for piece in parts:
+            if not isinstance(step, (bytes, Section)):
+                body.append(step)
+                continue
+            for piece in islice(pieces(step, size), most):
                 body += [piece, Wait(seconds)]
+            body += islice(pieces(step, size * most), 1, None)
         return replace(self, body=tuple(body))
 
     @property
