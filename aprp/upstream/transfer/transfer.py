@@ -29,11 +29,9 @@ Then for each file::
 - A file of which no two responses may be combined (`aprp.core.recovery.versions`) is read from one
   source as one response. `prepare` opens it for all ranges that will be sent, in ascending order,
   and returns its facts, which may be those of a later version.
-- All three raise `TransferFailed`, a `SourceError` whose `reasons` has (source, why) for every
-  source. `LengthUnknown` is one raised when no source says how long the file is; its `response`
-  may be relayed.
-- `abort` stops everything at once and may be called at any time. Cancelling the Deferred of a
-  coroutine that waits in `begin` or `send` does the same.
+- All three raise `TransferFailed`, whose `reasons` has (source, why) for every source. It is a
+  `LengthUnknown` if no source says how long the file is; its `response` may be relayed.
+- `abort` stops everything at once, at any time. So does cancelling a wait for `begin` or `send`.
 - `contributors`, `resumes`, `received` (bytes by source) and `wasted` (bytes that weren't needed)
   describe what has happened so far. For progress bars and pictures, set `observe` to a function
   called with (source, attempt, offset, count, kept) for all bytes that arrive, and `observe_asked`
