@@ -9,7 +9,12 @@ from typing import Any
 from unittest import mock
 
 from aprp.config import Same
+from aprp.core.http.fields import Fields
+from aprp.core.http.urls import Url
 from aprp.core.http.validators import parse_date
+from aprp.upstream.exchange import Origin, SourceRequest, Timeouts
+from aprp.upstream.tally import SourceTally
+from aprp.upstream.transfer.resumed_body import Collector
 from tests.support.eventually import eventually
 from tests.support.mirrored_case import BYTES, SIZE, MirroredCase, honest
 from tests.support.replies import File, Pattern, Received, Reply, Stall, Step
@@ -129,6 +134,21 @@ class AloneTests(DirectoryCase):
                 got = await self.ask(port, "/film.mp4")
             self.assertEqual((got.status, got.whole), (200, False))
             self.assertEqual(got.body, BYTES[: len(got.body)])
+
+    async def test_what_is_counted(self) -> None:
+        self.put(BYTES[:1000])
+        self.in_front_of([self.films])
+        tally = SourceTally("films")
+        origin = Origin.of(Url.of_directory(str(self.films)))
+        fields = Fields(((b"Range", b"bytes=5-"),))
+        request = SourceRequest(
+            b"GET", origin, b"/film.mp4", fields, Timeouts(5.0, 5.0, 5.0), tally=tally
+        )
+        exchange = await self.agent.open(request)
+        self.assertEqual(self.agent.in_use(), {self.own.rstrip("/"): 1})
+        self.assertEqual(await exchange.pump(Collector(5)), 995)
+        self.assertEqual((tally.requests, tally.received), (1, 995))
+        self.assertEqual(tally.versions, {"disk": 1})
 
     async def test_nothing_stays_open(self) -> None:
         self.put()

@@ -94,7 +94,8 @@ class Agent:
             request.tally.failed(error, self._reactor.seconds())
             raise
         head, timings = exchange.head, exchange.timings
-        request.tally.answered(head.status, timings.latency, timings.answered, head.protocol)
+        spoken = head.protocol if request.origin.directory is None else "disk"
+        request.tally.answered(head.status, timings.latency, timings.answered, spoken)
         return exchange
 
     async def _ask(self, request: SourceRequest) -> Exchange:
