@@ -267,6 +267,28 @@ class BesideServersTests(DirectoryCase):
             for origin in origins:
                 await origin.stop()
 
+    async def test_a_disk_that_fails(self) -> None:
+        """A mirror has what it can't read."""
+
+        def fail() -> None:
+            raise OSError(5, "Input/output error")
+
+        self.put()
+        origins = await self.mirrors(honest, rates=(8e6,))
+        port = self.in_front_of([self.films, *origins])
+        with _before_read(1_000_000, fail, always=True):
+            got = await self.ask(port, "/film.mp4")
+        self.assertEqual((got.status, got.body == BYTES), (200, True))
+
+    async def test_its_threads_end_with_the_agent(self) -> None:
+        self.put()
+        port = self.in_front_of([self.films])
+        self.assertEqual((await self.ask(port, "/film.mp4")).body, BYTES)
+        await self.agent.close()
+        await eventually(
+            lambda: not [each for each in threading.enumerate() if each.name == "disk"]
+        )
+
 
 class HangingTests(DirectoryCase):
     """A disk that doesn't answer, as a file server that is away."""
