@@ -84,7 +84,7 @@ class FailureTests(ProxyCase):
         port = self.proxy(self.blackhole(), connect_timeout=30.0)
         client = await self.client(port)
         await client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-        await self.wait()
+        await self.soon(lambda: self.agent.connections == 1)
         client.transport.abortConnection()
         await client.ended(PATIENCE)
         await self.soon(lambda: bool(self.records))

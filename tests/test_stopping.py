@@ -87,22 +87,20 @@ class StoppingTests(StoppingCase):
         return response
 
     def test_what_was_begun_is_ended(self) -> None:
-        response = self.being_served("30s")
-        self.daemon.told("EXTEND_TIMEOUT_USEC=40000000")
+        response = self.being_served("1h")
+        self.daemon.told("EXTEND_TIMEOUT_USEC=3610000000")
         self.assertEqual(self.idle.recv(1), b"")
         self.assertRaises(OSError, socket.create_connection, self.address, PATIENCE)
         self.upstream.go_on.set()
         self.assertEqual(len(response.read()), SIZE - 1000)
         self.check_ended("complete")
-        self.assertLess(time.monotonic() - self.began, 20.0)
 
     def test_a_second_signal_cuts(self) -> None:
-        response = self.being_served("30s")
-        self.daemon.told("EXTEND_TIMEOUT_USEC=40000000")
+        response = self.being_served("1h")
+        self.daemon.told("EXTEND_TIMEOUT_USEC=3610000000")
         self.daemon.process.send_signal(signal.SIGINT)
         self.assertRaises((http.client.IncompleteRead, ConnectionResetError), response.read)
         self.check_ended("cut")
-        self.assertLess(time.monotonic() - self.began, 20.0)
 
     def test_what_takes_too_long_is_cut(self) -> None:
         response = self.being_served("200ms")

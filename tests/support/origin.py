@@ -30,6 +30,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from aprp.core.rate_limit import RateLimit
+from tests.support.eventually import eventually
 from tests.support.replies import (
     PIECE,
     Close,
@@ -68,6 +69,8 @@ class Origin:
         self.latency = latency
         self.reactor = reactor
         self.port = 0
+        self.ready: Callable[[], object] = lambda: True
+        """Requests are answered once this is true."""
         self.answers_at_head = False
         """Whether requests are answered before their bodies came, which are dropped then."""
         self.requests: list[Received] = []
@@ -210,6 +213,7 @@ class _Served(TwistedProtocol):
 
     async def _serve(self, received: Received) -> None:
         answer = self._origin.answer(received)
+        await eventually(self._origin.ready, f"what {self._origin.url} waits for")
         if self._origin.latency:
             await deferLater(self._origin.reactor, self._origin.latency)
         for step in answer.steps() if isinstance(answer, Reply) else answer:
