@@ -7,9 +7,8 @@ from socket import SO_LINGER, SO_RCVBUF, SO_SNDBUF, SOL_SOCKET
 from typing import Any
 
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.task import deferLater
 
-from tests.support.client import Client, get, post, reactor
+from tests.support.client import Client, get, post
 from tests.support.origin import Origin
 from tests.support.proxied_case import HELLO, Proxy, ProxyCase, fixed
 from tests.support.replies import Close, File, Pattern, Received, Reply, Wait, status
@@ -173,11 +172,9 @@ class ConnectionsTest(ProxyCase):
         client = await self.client(port)
         client.transport.pauseProducing()
         await client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 1500)
-        before = -1
-        while origin.bytes_sent > before:
-            before = origin.bytes_sent
-            await self.wait(0.2)
-        self.assertLess(before, 10_000_000)
+        channel: Any = next(iter(self.proxy_site.channels))
+        await self.soon(lambda: channel._held_back)
+        self.assertLess(origin.bytes_sent, 10_000_000)
         client.transport.resumeProducing()
         await self.soon(lambda: len(self.records) == 1500)
         seen = await client.answers([b"GET"] * 1500)
@@ -206,13 +203,11 @@ class ConnectionsTest(ProxyCase):
         client = await self.client(proxy.port)
         client.transport.pauseProducing()
         client.transport.socket.setsockopt(SOL_SOCKET, SO_RCVBUF, 2048)
-        while not proxy.made:
-            await deferLater(reactor, 0.01)
+        await self.soon(lambda: proxy.made)
         transport = proxy.made[0].transport
         transport.socket.setsockopt(SOL_SOCKET, SO_SNDBUF, 2048)
         await client.send(b"GET / HTTP/1.0\r\n\r\n")
-        while not self.records:
-            await deferLater(reactor, 0.01)
+        await self.recorded()
         self.assertEqual(self.records[0].ended, "complete")
         lingers = transport.socket.getsockopt(SOL_SOCKET, SO_LINGER, 8)
         self.assertEqual(struct.unpack("ii", lingers), (1, 0))

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from tests.support.responses import Response, read_responses
 
 reactor: Any = _reactor
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds; far more than anything here takes."""
 
 

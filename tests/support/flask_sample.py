@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 from flask import Flask, Response, request
 from waitress.server import create_server
 
 from aprp import Downloader
 
 app = Flask(__name__)
+PATIENCE = 20.0
 
 
 @app.route("/proxy")
@@ -18,11 +21,16 @@ def proxy() -> Response:
 
 @app.route("/going-on")
 def going_on() -> str:
+    """How many transfers are left, once none is or after a while."""
     from twisted.internet import reactor
 
     from aprp.library.open_transfer import shared_by
 
-    return str(shared_by(reactor).transfers)
+    shared = shared_by(reactor)
+    until = time.monotonic() + PATIENCE
+    while shared.transfers and time.monotonic() < until:
+        time.sleep(0.01)
+    return str(shared.transfers)
 
 
 if __name__ == "__main__":
