@@ -18,6 +18,7 @@ from aprp.config.faults import nearest
 from aprp.ctl import command as controlling
 from aprp.get import command as getting
 from aprp.init import command as beginning
+from aprp.mirror import command as comparing
 from aprp.simulator import command as simulating
 
 Run = Callable[[argparse.Namespace], int]
@@ -114,6 +115,9 @@ def parsers() -> tuple[Parser, dict[str, Parser]]:
     get = commands.add_parser("get", help="download one file from several sources at once")
     getting.add_arguments(get)
     get.set_defaults(run=getting.run)
+    mirror = commands.add_parser("mirror", help="compare mirrors before writing a route for them")
+    comparing.add_arguments(mirror)
+    mirror.set_defaults(run=comparing.run)
     simulate = commands.add_parser("simulate", help="compare scheduling policies by simulation")
     simulating.add_arguments(simulate)
     simulate.set_defaults(run=simulating.run)

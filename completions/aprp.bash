@@ -76,6 +76,16 @@ _aprp() {
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -f -- "$current")
       return ;;
+    'mirror --samples')
+      :
+      return ;;
+    'mirror --header')
+      :
+      return ;;
+    'mirror --ca')
+      compopt -o filenames 2>/dev/null
+      mapfile -t COMPREPLY < <(compgen -f -- "$current")
+      return ;;
     'simulate --scenario')
       :
       return ;;
@@ -109,7 +119,7 @@ _aprp() {
   esac
   case $command in
     '')
-      words="serve check init get simulate ctl -h --help --version"
+      words="serve check init get mirror simulate ctl -h --help --version"
       ;;
     serve)
       words="-c --config --demo --demo-fault --help -p --port --source --upstream --version"
@@ -123,6 +133,9 @@ _aprp() {
       ;;
     get)
       words="-h --help -o --output --output-dir -c --continue --range --limit-rate --header --checksum --same --ca --json --plot -q --quiet"
+      ;;
+    mirror)
+      words="check -h --help --samples --header --ca"
       ;;
     simulate)
       words="-h --help --scenario --list --delay --duplicate --random --seed --csv --plot --until"

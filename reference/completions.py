@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from reference.words import Command, Option
 
 _MADE = "# Made by `make reference` from the parsers of aprp; changes here are lost.\n"
@@ -11,13 +13,13 @@ def bash(program: Command) -> str:
     """The function `_aprp`, which needs no helpers of bash-completion."""
     cases = []
     for command in program.commands:
-        for option in command.options:
+        for option in _all_options(command):
             if option.value is not None:
                 pattern = "|".join(f"'{command.name} {name}'" for name in option.names)
                 cases.append(f"    {pattern})\n      {_bash_value(option)}\n      return ;;\n")
     words = "".join(
         f"    {each.name})\n"
-        f'      words="{_words(each)}"\n'
+        f'      words="{_words(each, _all_options(each))}"\n'
         + ("      files=yes\n" if _takes_files(each) else "")
         + "      ;;\n"
         for each in program.commands
@@ -39,7 +41,7 @@ _aprp() {{
 {"".join(cases)}  esac
   case $command in
     '')
-      words="{_words(program)}"
+      words="{_words(program, program.options)}"
       ;;
 {words}  esac
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
@@ -95,7 +97,7 @@ def fish(program: Command) -> str:
         lines.append(f"complete -c aprp -n __fish_use_subcommand {about}")
     for command in program.commands:
         when = f"-n '__fish_seen_subcommand_from {command.name}'"
-        lines += [f"complete -c aprp {when} {_fish_option(each)}" for each in command.options]
+        lines += [f"complete -c aprp {when} {_fish_option(each)}" for each in _all_options(command)]
         for sub in command.commands:
             about = f"-a {sub.name} -d {_fish_quoted(sub.about)}"
             lines.append(f"complete -c aprp {when} {about}")
@@ -108,10 +110,19 @@ def _takes_files(command: Command) -> bool:
     return command.argument is not None and command.argument.startswith("FILE")
 
 
-def _words(command: Command) -> str:
-    """What may follow the command: its own commands and its options."""
-    options = (name for each in command.options for name in each.names)
-    return " ".join((*(each.name for each in command.commands), *options))
+def _words(command: Command, options: Iterable[Option]) -> str:
+    """What may follow the command: its own commands, and these options."""
+    names = (name for each in options for name in each.names)
+    return " ".join((*(each.name for each in command.commands), *names))
+
+
+def _all_options(command: Command) -> list[Option]:
+    """The options of the command and those that only its own commands have."""
+    found = {each.names: each for each in command.options}
+    for sub in command.commands:
+        for each in sub.options:
+            found.setdefault(each.names, each)
+    return list(found.values())
 
 
 def _bash_value(option: Option) -> str:
@@ -127,7 +138,7 @@ def _bash_value(option: Option) -> str:
 
 
 def _zsh_arguments(command: Command) -> list[str]:
-    lines = [_zsh_option(option) for option in command.options]
+    lines = [_zsh_option(option) for option in _all_options(command)]
     if command.commands:
         subs = " ".join(each.name for each in command.commands)
         lines.append(_quoted(f"1:command:({subs})"))

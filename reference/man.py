@@ -34,6 +34,11 @@ def commands_page(program: Command) -> str:
         for sub in command.commands:
             argument = f" {sub.argument}" if sub.argument else ""
             lines += [".TP", f".B {_text(sub.name + argument)}", _sentence(sub.about)]
+            own = [each for each in sub.options if "--help" not in each.names]
+            if own:
+                lines += [".RS", *_options(own), ".RE"]
+            if sub.epilog:
+                lines += [".PP", ".nf", _text(sub.epilog.rstrip()), ".fi"]
         lines += _options(command.options)
         if command.epilog:
             lines += [".PP", ".nf", _text(command.epilog.rstrip()), ".fi"]

@@ -33,6 +33,7 @@ FLOORS = (
     ("aprp.web.admin",),
     ("aprp.library", "aprp.demo"),
     ("aprp.get", "aprp.ctl", "aprp.init"),
+    ("aprp.mirror",),
     ("aprp.daemon.descriptor",),
     ("aprp.daemon.log_sinks",),
     (

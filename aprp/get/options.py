@@ -90,7 +90,7 @@ def read(parsed: argparse.Namespace) -> Options:
     """Turn parsed arguments into options. Raise Misunderstood if they are invalid."""
     settings: dict[str, object] = {"same": parsed.same, "redirects": "public"}
     if parsed.header:
-        settings["headers"] = dict(_header(text) for text in parsed.header)
+        settings["headers"] = dict(header(text) for text in parsed.header)
     limit_rate = None if parsed.limit_rate is None else _rate(parsed.limit_rate)
     if limit_rate is not None:
         window = min(max(limit_rate, SMALLEST_WINDOW), WINDOW)
@@ -118,7 +118,8 @@ def read(parsed: argparse.Namespace) -> Options:
     )
 
 
-def _header(text: str) -> tuple[str, str]:
+def header(text: str) -> tuple[str, str]:
+    """Return the name and value of ``Name: value``. Raise Misunderstood."""
     name, colon, value = text.partition(":")
     try:
         if not colon:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import aprp
-from aprp.core.choices import Http2
+from aprp.core.choices import Http2, Same
 from aprp.core.http.addresses import host_allowed
 from aprp.core.http.answer_plan import ResponseSummary
 from aprp.core.http.fields import Fields, Pairs
@@ -34,6 +34,12 @@ from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.wall_clock import time
 
 USER_AGENT = f"aprp/{aprp.__version__}".encode("ascii")
+
+WANT_DIGESTS: Pairs = (
+    (b"Want-Repr-Digest", b"sha-256=10, sha-512=3"),
+    (b"Want-Digest", b"sha-256;q=1, sha-512;q=0.3"),
+)
+"""What `same: digest` asks for (RFC 9530 section 4, RFC 3230 section 4.3.1)."""
 
 
 class NotFollowed(SourceError):
@@ -287,6 +293,8 @@ class TransferSource:
             strong = version.strong() if version is not None else None
             if strong is not None:
                 lines += ((b"If-Range", strong),)
+        if options.same is Same.DIGEST:
+            lines += WANT_DIGESTS
         own = (*(options.headers if at_home else ()), *options.marks)
         fields = Fields(lines).without(name.lower() for name, _ in own).adding(*own)
         answer = SourceAnswer(await ask(face, method, url, fields), url)

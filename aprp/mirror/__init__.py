@@ -1,0 +1,1 @@
+"""`aprp mirror`: compares the copies of a file on several mirrors before a route is written."""
