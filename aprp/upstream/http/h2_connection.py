@@ -28,7 +28,7 @@ from h2.events import (
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
@@ -114,6 +114,8 @@ class SharedConnection(Wire):
         self._empty = Allowance(_EMPTY_MOST, _EMPTY_RATE)
         self._began = self._rested = self._asked = 0.0
         self._closing = self._retired = self._doubted = False
+        self._incoming: list[bytes] = []
+        self._soon: IDelayedCall | None = None
         self._pings = 0
         self._pinged: float | None = None
         self._bodies: OutgoingBodies
@@ -262,6 +264,9 @@ class SharedConnection(Wire):
         self.abandon()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._soon is not None:
+            self._soon.cancel()
+            self._handle_all()
         self._watchdog.close()
         self._closing = self._retired = True
         self._lost(self)
@@ -288,8 +293,23 @@ class SharedConnection(Wire):
     # What comes in
 
     def dataReceived(self, data: bytes) -> None:
+        """Over TLS each record comes by itself; those of one read are handled together."""
         if self._closing:
             return
+        if not self._tls:
+            self._handle(data)
+            return
+        self._incoming.append(data)
+        if self._soon is None:
+            self._soon = self._clock.callLater(0, self._handle_all)
+
+    def _handle_all(self) -> None:
+        self._soon = None
+        data, self._incoming = b"".join(self._incoming), []
+        if data and not self._closing:
+            self._handle(data)
+
+    def _handle(self, data: bytes) -> None:
         try:
             self._receive(self._frames.feed(data))
         except Broken as broken:
