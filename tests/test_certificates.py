@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 from cryptography import x509
 from OpenSSL import SSL
@@ -62,6 +63,24 @@ class CertificateTests(SynchronousTestCase):
             ("unknown.example", "films.example"),
         ):
             self.assertEqual(self.shown(certificates, asked), [shown], asked)
+
+    def test_each_listener_offers_what_it_speaks(self) -> None:
+        certificates = Certificates([self.made("films.example"), self.made("*.example.org")])
+        for name in ("films.example", "a.example.org", "unknown.example"):
+            for offered, chosen in (
+                ([b"http/1.1"], b"http/1.1"),
+                ([b"h2", b"http/1.1"], b"h2"),
+                ([b"http/1.1"], b"http/1.1"),
+                ([b"unheard of"], b"http/1.1"),
+            ):
+                listener = SimpleNamespace(acceptableProtocols=lambda offered=offered: offered)
+                protocol = SimpleNamespace(factory=SimpleNamespace(wrappedFactory=listener))
+                context = SSL.Context(SSL.TLS_METHOD)
+                context.set_alpn_protos([b"h2", b"http/1.1"])
+                client = SSL.Connection(context, None)
+                client.set_tlsext_host_name(name.encode())
+                shake_hands(certificates.serverConnectionForTLS(protocol), client)
+                self.assertEqual(client.get_alpn_proto_negotiated(), chosen, (name, offered))
 
     def test_old_versions_are_refused(self) -> None:
         certificates = Certificates([self.made("films.example")])

@@ -17,6 +17,7 @@ __all__ = [
     "Duplicate",
     "Http2",
     "Level",
+    "ListenHttp2",
     "PathRanges",
     "Redirects",
     "RequestBuffering",
@@ -52,6 +53,14 @@ class RequestBuffering(StrEnum):
     """Whether a request's body is complete before the upstream gets any of it."""
 
     ON = "on"
+    OFF = "off"
+
+
+class ListenHttp2(StrEnum):
+    """Whether clients may speak HTTP/2."""
+
+    ON = "on"
+    CLEARTEXT = "cleartext"
     OFF = "off"
 
 

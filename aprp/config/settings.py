@@ -21,6 +21,7 @@ from aprp.config.choices import (
     AccessFormat,
     DataPlane,
     Level,
+    ListenHttp2,
 )
 from aprp.config.endpoints import is_tls, is_unix
 from aprp.config.files import (
@@ -140,6 +141,9 @@ class Settings(Model):
     """The endpoints that clients connect to, as Twisted endpoint strings."""
     certificates: tuple[CertificateSettings, ...] = ()
     """Certificates for `tls:` endpoints; clients that request no other name get the first."""
+    listen_http2: Annotated[ListenHttp2, Choice(ListenHttp2)] = ListenHttp2.ON
+    """on: offer HTTP/2 on `tls:` endpoints; cleartext: also take it without TLS, by prior
+    knowledge."""
     admin: Admin = None
     """The admin port (status page, /metrics, /healthz): its endpoint string, or a mapping; null:
     none."""

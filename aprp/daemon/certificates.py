@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,10 @@ from aprp.config import CertificateSettings
 LOOK_SECONDS = 30.0
 """Seconds between two checks of the files."""
 _CIPHERS = AcceptableCiphers.fromOpenSSLCipherString("ECDHE+AESGCM:ECDHE+CHACHA20")
-_PROTOCOLS = (b"http/1.1",)
+Protocols = tuple[bytes, ...]
+_HTTP1: Protocols = (b"http/1.1",)
+_PROTOCOLS: tuple[Protocols, ...] = (_HTTP1, (b"h2", *_HTTP1))
+"""What listeners offer by ALPN; those that offer the same share their contexts."""
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 
@@ -40,11 +44,11 @@ class CannotUse(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Loaded certificates: `contexts` by name, and `first` for unknown names."""
+    """Loaded certificates: `contexts` by what is offered and name, `first` for unknown names."""
 
     settings: tuple[CertificateSettings, ...]
-    contexts: Mapping[str, SSL.Context]
-    first: SSL.Context | None
+    contexts: Mapping[tuple[Protocols, str], SSL.Context]
+    first: Mapping[Protocols, SSL.Context]
     stamp: Stamp
 
 
@@ -61,14 +65,15 @@ class Certificates(TimerService):
     def load(self, settings: Sequence[CertificateSettings]) -> Loaded:
         """Load the files, for `adopt`. Raise CannotUse if that fails."""
         stamp = _stamp(settings)
-        contexts: dict[str, SSL.Context] = {}
-        first = None
+        contexts: dict[tuple[Protocols, str], SSL.Context] = {}
+        first: dict[Protocols, SSL.Context] = {}
         for each in settings:
-            context, names = _load(each)
-            context.set_tlsext_servername_callback(self._choose)
-            first = first or context
-            for name in names:
-                contexts.setdefault(name, context)
+            for protocols in _PROTOCOLS:
+                context, names = _load(each, protocols)
+                context.set_tlsext_servername_callback(partial(self._choose, protocols))
+                first.setdefault(protocols, context)
+                for name in names:
+                    contexts.setdefault((protocols, name), context)
         return Loaded(tuple(settings), contexts, first, stamp)
 
     def adopt(self, loaded: Loaded) -> None:
@@ -95,20 +100,21 @@ class Certificates(TimerService):
         return TLSMemoryBIOFactory(self, False, factory)
 
     def serverConnectionForTLS(self, protocol: Any) -> SSL.Connection:
-        assert self._loaded.first is not None, "the configuration has no tls: without one"
-        return SSL.Connection(self._loaded.first, None)
+        assert self._loaded.first, "the configuration has no tls: without one"
+        protocols = _offered(protocol)
+        return SSL.Connection(self._loaded.first[protocols], None)
 
-    def _choose(self, connection: SSL.Connection) -> None:
+    def _choose(self, protocols: Protocols, connection: SSL.Connection) -> None:
         """Select the certificate for the name that the client requests, or the first."""
         name = (connection.get_servername() or b"").decode("ascii", "replace").lower()
         wild = "*." + name.partition(".")[2]
         contexts = self._loaded.contexts
-        context = contexts.get(name) or contexts.get(wild)
+        context = contexts.get((protocols, name)) or contexts.get((protocols, wild))
         if context is not None:
             connection.set_context(context)
 
 
-def _load(settings: CertificateSettings) -> tuple[SSL.Context, list[str]]:
+def _load(settings: CertificateSettings, protocols: Protocols) -> tuple[SSL.Context, list[str]]:
     """Return the TLS context and the names in its certificate, in lower case."""
     try:
         content = settings.certificate.read_bytes()
@@ -123,9 +129,9 @@ def _load(settings: CertificateSettings) -> tuple[SSL.Context, list[str]]:
             extraCertChain=chain[1:],
             raiseMinimumTo=TLSVersion.TLSv1_2,
             acceptableCiphers=_CIPHERS,
-            acceptableProtocols=list(_PROTOCOLS),
         )
         context = options.getContext()
+        context.set_alpn_select_callback(partial(_select, protocols))
         context.check_privatekey()
     except OSError as error:
         raise CannotUse(f"{error.filename} can't be read: {error.strerror}") from None
@@ -134,6 +140,19 @@ def _load(settings: CertificateSettings) -> tuple[SSL.Context, list[str]]:
             f"{settings.certificate} and its key can't be used; both must be PEM files and match"
         ) from None
     return context, _names(chain[0])
+
+
+def _offered(protocol: Any) -> Protocols:
+    """Return what the listener of a connection offers."""
+    listener = getattr(getattr(protocol, "factory", None), "wrappedFactory", None)
+    accepts = getattr(listener, "acceptableProtocols", lambda: _HTTP1)
+    protocols = tuple(accepts())
+    return protocols if protocols in _PROTOCOLS else _HTTP1
+
+
+def _select(protocols: Protocols, _: SSL.Connection, offered: Sequence[bytes]) -> Any:
+    """Choose the first of ours that the client offers."""
+    return next((each for each in protocols if each in offered), SSL.NO_OVERLAPPING_PROTOCOLS)
 
 
 def _names(certificate: crypto.X509) -> list[str]:

@@ -17,6 +17,7 @@ from aprp.core.http.framing import BodyTooLarge, ChunkedDecoder, Decoder, Length
 from aprp.core.http.heads import MalformedMessage, check_line_ends, parse_fields
 from aprp.web.closing import ClosingChannel
 from aprp.web.failures import Refusal
+from aprp.web.h2_channel import H2Channel
 from aprp.web.inflow import Inflow
 from aprp.web.request import ProxyRequest
 from aprp.web.request_rules import (
@@ -35,6 +36,8 @@ class StrictChannel(ClosingChannel):
     requestFactory = ProxyRequest
     totalHeadersSize = 1 << 30  # counted here, line by line
     _held_back = False
+    _begun = False
+    _early = b""
     _inflow: Inflow | None = None
 
     def connectionMade(self) -> None:
@@ -64,6 +67,15 @@ class StrictChannel(ClosingChannel):
     def dataReceived(self, data: bytes) -> None:
         if self._closing:
             return
+        if not self._begun:
+            data = self._early + data
+            if self.site.speaks_http2(self.transport, data):
+                self.become(H2Channel(self.site, self.reactor, self.limits, self._release), data)
+                return
+            if self.site.may_speak_http2(self.transport, data):
+                self._early = data
+                return
+            self._begun, self._early = True, b""
         if self._busyReceiving:  # from within: what is held back is read on below
             super().dataReceived(data)
             return

@@ -71,6 +71,20 @@ class ClosingChannel(HTTPChannel):
         super().connectionLost(reason)
         self.site.left(self)
 
+    def become(self, successor: Any, data: bytes) -> None:
+        """Hand the connection, on which `data` came, to another protocol."""
+        network: Any = self._networkProducer
+        network.unregisterProducer()
+        self.setTimeout(None)
+        self._watchdog.close()
+        self._release, self._closing = None, True
+        transport: Any = self.transport
+        tls = ISSLTransport.providedBy(transport)
+        setattr(transport, "wrappedProtocol" if tls else "protocol", successor)
+        successor.makeConnection(transport)
+        self.site.left(self)
+        successor.dataReceived(data)
+
     def _too_slow(self) -> None:
         if self._closing:
             self.transport.abortConnection()

@@ -13,3 +13,7 @@ class QuietSite(Site):
 
     def log(self, request: Request) -> None:
         """Nothing, where Twisted would write an access line."""
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """Return what is offered by ALPN."""
+        return [b"http/1.1"]

@@ -162,12 +162,16 @@ class ProxyRequest(SpooledRequest):
             return
         self._bodiless = self.method == b"HEAD" or status in NO_BODY_CODES
         self._owed = None if self._bodiless else declared_length(fields)
+        if b"date" not in fields:  # RFC 9110 section 6.6.1
+            fields = fields.adding((b"Date", format_date(int(time()))))
+        if self.site.id_field:
+            fields = fields.adding((self.site.id_field, self.id.encode()))
+        self._send_head(status, fields, reason)
+
+    def _send_head(self, status: int, fields: Fields, reason: bytes) -> None:
+        """Send the status line and the fields, with those that frame the body."""
         lines = [b"HTTP/1.1 %d %s" % (status, reason or reason_phrase(status).encode())]
         lines += [b"%s: %s" % pair for pair in fields.pairs]
-        if b"date" not in fields:
-            lines.append(b"Date: " + format_date(int(time())))  # RFC 9110 section 6.6.1
-        if self.site.id_field:
-            lines.append(b"%s: %s" % (self.site.id_field, self.id.encode()))
         if self._owed is None and not self._bodiless:
             if self.minor == 0:
                 self.channel.persistent = False

@@ -32,6 +32,10 @@ class Limits:
     idle_seconds: float = 75.0
     linger_seconds: float = 3.0
     requests: int = 10_000
+    streams: int = 128
+    """Requests at once on one connection of HTTP/2."""
+    resets: int = 200
+    """Requests that a client may give up at once over HTTP/2; over time a tenth a second."""
     pipelined: int = 16384
     """Of later requests, held while one is answered."""
 

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.task import deferLater
 from twisted.web.server import Site
 
-from aprp.config import QueryRoute, Settings, SourcesRoute, UpstreamRoute
+from aprp.config import ListenHttp2, QueryRoute, Settings, SourcesRoute, UpstreamRoute
 from aprp.core.http.targets import Target
+from aprp.core.http2.frames import PREFACE
 from aprp.core.limits import ClientLimits
 from aprp.upstream.errors import SourceError
 from aprp.upstream.http.agent import Agent
@@ -21,6 +23,7 @@ from aprp.web.bandwidth import Bandwidths
 from aprp.web.channel import StrictChannel
 from aprp.web.clients import Clients
 from aprp.web.closing import ClosingChannel
+from aprp.web.h2_channel import H2Channel
 from aprp.web.memory_watch import MemoryWatch
 from aprp.web.multi_source import MultiSource
 from aprp.web.query_proxy import QuerySources
@@ -32,7 +35,7 @@ from aprp.web.tallies import Tallies
 
 
 class ProxySite(Site):
-    """Builds the channels. Clients are spoken to in HTTP/1.1."""
+    """Builds the channels. One begins with HTTP/1.1, and changes if its client chose HTTP/2."""
 
     noisy = False
 
@@ -53,7 +56,7 @@ class ProxySite(Site):
         self._observe = observe
         self.in_flight: set[ProxyRequest] = set()
         """Requests that have begun to be answered and have not ended."""
-        self.channels: set[ClosingChannel] = set()
+        self.channels: set[ClosingChannel | H2Channel] = set()
         """The connections of clients."""
         self.clients = clients or Clients()
         self.stopping = False
@@ -62,6 +65,7 @@ class ProxySite(Site):
         """Called with False to stop accepting connections, and True to resume."""
         self._was_full = False
         self._emptied: Deferred[None] = Deferred(lambda done: done.callback(None))
+        self.http2 = ListenHttp2.ON
         self._tree = tree
         self._limits = limits or Limits()
         self._reactor = reactor
@@ -87,7 +91,7 @@ class ProxySite(Site):
         tally = self.tallies.of(request.route)
         tally.failed(error, status, request.id, self._reactor.seconds())
 
-    def entered(self, channel: ClosingChannel) -> None:
+    def entered(self, channel: ClosingChannel | H2Channel) -> None:
         """A connection was made."""
         self.channels.add(channel)
         if self._full:
@@ -100,7 +104,7 @@ class ProxySite(Site):
         descriptors = self.clients.descriptors
         return descriptors is not None and len(self.channels) >= descriptors.most_accepted
 
-    def left(self, channel: ClosingChannel) -> None:
+    def left(self, channel: ClosingChannel | H2Channel) -> None:
         """A connection has ended."""
         self.channels.discard(channel)
         if self._was_full and not self._full:
@@ -131,7 +135,20 @@ class ProxySite(Site):
         await deferLater(self._reactor, 0)  # resets are carried out in the reactor's next turn
 
     def acceptableProtocols(self) -> list[bytes]:
-        return [b"http/1.1"]
+        if self.http2 is ListenHttp2.OFF:
+            return [b"http/1.1"]
+        return [b"h2", b"http/1.1"]
+
+    def speaks_http2(self, transport: Any, data: bytes) -> bool:
+        """Return whether a connection that begins with `data` is one of HTTP/2."""
+        if ISSLTransport.providedBy(transport):
+            return bool(getattr(transport, "negotiatedProtocol", None) == b"h2")
+        return self.http2 is ListenHttp2.CLEARTEXT and data.startswith(PREFACE)
+
+    def may_speak_http2(self, transport: Any, data: bytes) -> bool:
+        """Return whether that can't be told yet."""
+        clear = not ISSLTransport.providedBy(transport)
+        return clear and self.http2 is ListenHttp2.CLEARTEXT and PREFACE.startswith(data)
 
     def change_routes(self, tree: RouteTree) -> None:
         """Serve the requests that begin from now on by these routes."""
@@ -141,6 +158,7 @@ class ProxySite(Site):
     def change_clients(self, settings: Settings) -> None:
         """Hold clients that come from now on to the limits of these settings."""
         limits = settings.limits
+        self.http2 = settings.listen_http2
         self.clients.proxies = settings.trusted_proxies
         self.clients.limits = ClientLimits(
             limits.connections, limits.connections_per_address, limits.requests_per_address

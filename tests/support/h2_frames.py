@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from aprp.core.http2.frames import Kind, frame
+from aprp.core.http2.frames import settings as settings
 
 END, END_HEADERS, ACK, PADDED, PRIORITY = 0x1, 0x4, 0x1, 0x8, 0x20
 
@@ -44,27 +45,6 @@ def data(stream: int, body: bytes = b"", end: bool = False) -> bytes:
     return frame(Kind.DATA, END if end else 0, stream, body)
 
 
-def settings(**values: int) -> bytes:
-    """A SETTINGS frame; the names are those of the RFC in lower case."""
-    return frame(
-        Kind.SETTINGS,
-        0,
-        0,
-        b"".join(
-            _SETTINGS[name].to_bytes(2, "big") + value.to_bytes(4, "big")
-            for name, value in values.items()
-        ),
-    )
-
-
-_SETTINGS = {
-    "header_table_size": 1,
-    "enable_push": 2,
-    "max_concurrent_streams": 3,
-    "initial_window_size": 4,
-    "max_frame_size": 5,
-    "max_header_list_size": 6,
-}
 SETTINGS_ACK = frame(Kind.SETTINGS, ACK, 0)
 
 

@@ -20,3 +20,7 @@ class Allowance:
         self._at = now
         self._left -= count
         return self._left >= 0
+
+    def earn(self, count: float) -> None:
+        """Allow so many more, because the other side got on."""
+        self._left = min(self._most, self._left + count)

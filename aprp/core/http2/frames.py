@@ -7,6 +7,7 @@ memory that a sender may take. `FrameReader` hands out body bytes as they come, 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -187,6 +188,8 @@ class FrameReader:
             raise Broken(Code.PROTOCOL_ERROR, "a frame within a block of fields")
         if kind == Kind.CONTINUATION and not self._block:
             raise Broken(Code.PROTOCOL_ERROR, "a CONTINUATION that continues nothing")
+        if kind == Kind.SETTINGS and flags & _ACK and length:
+            raise Broken(Code.FRAME_SIZE_ERROR, "an acknowledgement with settings in it")
         if kind == Kind.DATA and not stream:
             raise Broken(Code.PROTOCOL_ERROR, "DATA on stream 0")
 
@@ -241,6 +244,21 @@ def _go_away(payload: bytes, stream: int) -> GoAway:
     return GoAway(last, int.from_bytes(payload[4:8], "big"))
 
 
+def together(frames: Iterable[Frame]) -> Iterator[list[Data] | GoAway | Other]:
+    """Give the frames in order, adjacent pieces of one body together."""
+    pieces: list[Data] = []
+    for each in frames:
+        if pieces and not (isinstance(each, Data) and each.stream == pieces[0].stream):
+            yield pieces
+            pieces = []
+        if isinstance(each, Data):
+            pieces.append(each)
+        else:
+            yield each
+    if pieces:
+        yield pieces
+
+
 def data_head(stream: int, length: int) -> bytes:
     """Return what precedes so many bytes of a stream's body."""
     return length.to_bytes(3, "big") + b"\x00\x00" + stream.to_bytes(4, "big")
@@ -273,3 +291,31 @@ def reset(stream: int, code: int) -> bytes:
 def end_of(stream: int) -> bytes:
     """Return the empty DATA frame that ends a body."""
     return frame(Kind.DATA, _END, stream)
+
+
+def trailers_of(stream: int) -> bytes:
+    """Return the frame that ends a body with no trailers."""
+    return frame(Kind.HEADERS, _END | _END_HEADERS, stream)
+
+
+def settings(**values: int) -> bytes:
+    """Return a SETTINGS frame; the names are those of the RFC in lower case."""
+    return frame(
+        Kind.SETTINGS,
+        0,
+        0,
+        b"".join(
+            _SETTINGS[name].to_bytes(2, "big") + value.to_bytes(4, "big")
+            for name, value in values.items()
+        ),
+    )
+
+
+_SETTINGS = {
+    "header_table_size": 1,
+    "enable_push": 2,
+    "max_concurrent_streams": 3,
+    "initial_window_size": 4,
+    "max_frame_size": 5,
+    "max_header_list_size": 6,
+}

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -18,6 +17,7 @@ from h2.events import (
     Event,
     InformationalResponseReceived,
     PingAckReceived,
+    RemoteSettingsChanged,
     ResponseReceived,
     SettingsAcknowledged,
     StreamEnded,
@@ -40,11 +40,13 @@ from aprp.core.http2.frames import (
     Broken,
     Code,
     Data,
+    Frame,
     FrameReader,
     GoAway,
     Kind,
     Other,
     end_of,
+    together,
     window_update,
 )
 from aprp.upstream.errors import (
@@ -82,6 +84,8 @@ PING_SECONDS = 5.0
 FRESH = 1.0
 _EMPTY_MOST, _EMPTY_RATE = 1000, 200.0
 """Frames without use for us: at once, and a second."""
+WORTH = 4096
+"""Bytes that we sent for which a WINDOW_UPDATE is of use."""
 _RESET = 1000
 """Streams that were stopped from here of which bytes may still be on their way."""
 
@@ -321,26 +325,16 @@ class SharedConnection(Wire):
                 self._allot()
             self._flush()
 
-    def _receive(self, frames: list[Any]) -> None:
-        pieces: list[Data] = []
-        for each in frames:
-            if isinstance(each, Data):
-                if pieces and pieces[0].stream != each.stream:
-                    self._data(pieces)
-                    pieces = []
-                pieces.append(each)
-                continue
-            if pieces:
-                self._data(pieces)
-                pieces = []
+    def _receive(self, frames: list[Frame]) -> None:
+        for each in together(frames):
             if self._closing:
                 return
-            if isinstance(each, GoAway):
+            if isinstance(each, list):
+                self._data(each)
+            elif isinstance(each, GoAway):
                 self._going(each)
             else:
                 self._other(each)
-        if pieces:
-            self._data(pieces)
 
     def _data(self, pieces: list[Data]) -> None:
         number, last = pieces[0].stream, pieces[-1].last
@@ -377,6 +371,7 @@ class SharedConnection(Wire):
             del self._stopped[number]
 
     def _note_empty(self) -> None:
+        self._empty.earn(self._bodies.taken() / WORTH)
         if not self._empty.spend(self._clock.seconds()):
             raise Broken(Code.ENHANCE_YOUR_CALM, "it sends frames without use")
 
@@ -420,6 +415,8 @@ class SharedConnection(Wire):
                     self.over(stream)
             case WindowUpdated():
                 self._bodies.allowed(event.stream_id or 0)
+            case RemoteSettingsChanged():
+                self._bodies.settled()
             case SettingsAcknowledged():
                 self._flight.round_trip(self._clock.seconds() - self._began)
             case PingAckReceived():

@@ -18,6 +18,8 @@ from aprp.core.http2.frames import data_head
 
 HELD = 65536
 """Bytes of one body that wait for the receiver's window before its producer is paused."""
+WORTH = 4096
+"""Bytes that are worth a frame while more is to follow."""
 LARGEST = 65536
 """Bytes of a frame, where the receiver takes so many."""
 
@@ -30,6 +32,10 @@ class OutgoingBody:
         self.sent = 0
         """Bytes handed to the socket."""
         self.ending = False
+        self.largest = 0
+        """The largest window that the receiver has opened."""
+        self.code: int | None = None
+        """The error code with which the stream ends, if the body isn't complete."""
         self._changed = changed
         self._held: deque[bytes] = deque()
         self._size = 0
@@ -72,6 +78,11 @@ class OutgoingBody:
         self.ending = True
         self._changed()
 
+    def cut(self, code: int) -> None:
+        """Reset the stream once what was written has been sent."""
+        self.code = code
+        self.end()
+
     def take(self, most: int) -> bytes:
         """Remove and return the next bytes."""
         data = self._held.popleft()
@@ -83,6 +94,14 @@ class OutgoingBody:
         self._size -= len(data)
         self.sent += len(data)
         return data
+
+    def fits(self, window: int) -> bool:
+        """Return whether it is worth sending what the receiver's window allows.
+
+        A window that is opened bit by bit, as bytes come, would stay in bits for good.
+        """
+        self.largest = max(self.largest, window)
+        return window > 0 and window >= min(self._size, WORTH, self.largest // 2)
 
     def refill(self) -> None:
         """Let the producer bring more, if there is room."""
@@ -124,8 +143,14 @@ class OutgoingBodies:
         self._bodies: dict[int, OutgoingBody] = {}
         self._ready: dict[int, None] = {}
         self._full = False
+        self._sent = 0
         self._sending = False
         transport.registerProducer(self, True)
+
+    def taken(self) -> int:
+        """Return the bytes that were sent since the last call."""
+        count, self._sent = self._sent, 0
+        return count
 
     def __contains__(self, stream: int) -> bool:
         """Whether the stream's body isn't complete yet."""
@@ -141,6 +166,19 @@ class OutgoingBodies:
         body = self._bodies[stream] = OutgoingBody(changed)
         return body
 
+    @property
+    def full(self) -> bool:
+        """Whether the socket takes nothing now."""
+        return self._full
+
+    def close(self) -> None:
+        """The connection is lost, or is about to be: nothing more is sent."""
+        self._full = True
+        for body in self._bodies.values():
+            body.drop()
+        self._bodies.clear()
+        self._ready.clear()
+
     def drop(self, stream: int) -> None:
         """The stream is over."""
         body = self._bodies.pop(stream, None)
@@ -155,6 +193,12 @@ class OutgoingBodies:
         elif not stream:
             self._ready.update((each, None) for each, body in self._bodies.items() if body)
         self.send()
+
+    def settled(self) -> None:
+        """The receiver has other settings: its windows may be smaller now, or larger."""
+        for body in self._bodies.values():
+            body.largest = 0
+        self.allowed()
 
     def send(self) -> None:
         """Send what may be sent now."""
@@ -174,16 +218,19 @@ class OutgoingBodies:
         if body is None or not body:
             return
         if body.size:
-            window = min(self._h2.local_flow_control_window(stream), LARGEST)
-            most = min(window, self._h2.max_outbound_frame_size)
-            if most <= 0:
+            window = self._h2.local_flow_control_window(stream)
+            if not body.fits(window):
                 return
+            most = min(window, LARGEST, self._h2.max_outbound_frame_size)
             self._send_data(stream, body.take(most))
         if body.size:
             self._ready[stream] = None
         elif body.ending:
             del self._bodies[stream]
-            self._h2.end_stream(stream)
+            if body.code is None:
+                self._h2.end_stream(stream)
+            else:
+                self._h2.reset_stream(stream, body.code)
             self._flush()
             self._ended(stream)
             return
@@ -194,6 +241,7 @@ class OutgoingBodies:
         self._h2.outbound_flow_control_window -= len(data)
         self._h2.streams[stream].outbound_flow_control_window -= len(data)
         self._flush()
+        self._sent += len(data)
         self._transport.writeSequence((data_head(stream, len(data)), data))
 
     # Called by the socket.
