@@ -1,7 +1,7 @@
 # These commands do all the set-up on Debian or Ubuntu with Python 3.11 or newer:
 #   make demo    the daemon with embedded mirrors; it prints the URL to open
 #   make test    all tests, then ruff and mypy
-#   make deb     a Debian package, in dist/
+#   make deb     a Debian package, in dist/; make deb-try tries it in a fresh Debian
 #   make fuzz    the property tests with new examples, for SECONDS
 #   make simulation    the whole daemon on a simulated network: SEEDS=100000, SEED=7 for one again
 
@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 EDITABLE := install --quiet --config-settings editable_mode=compat --editable
 METADATA := pyproject.toml setup.py
 
-.PHONY: demo picture test check fuzz simulation bench soak clip clean reference deb
+.PHONY: demo picture test check fuzz simulation bench soak clip clean reference deb deb-try
 
 demo: $(VENV)/.installed
 	$(BIN)/twistd -n --pidfile= aprp --demo --port $(PORT)
@@ -84,6 +84,10 @@ reference: $(VENV)/.developing
 # For the Debian or Ubuntu release that this runs on.
 deb:
 	deb/build
+
+# As root: installs it in a fresh Debian, starts, upgrades, removes and purges it.
+deb-try:
+	deb/try.sh
 
 # What `make fuzz` found stays: .hypothesis.
 clean:
