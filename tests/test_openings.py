@@ -33,3 +33,10 @@ class OpeningsTests(SynchronousTestCase):
         self.openings.withdraw("a")
         self.openings.begin("a")
         self.assertTrue(self.openings.end("a"))
+
+    def test_a_second_grant_is_one_too_many(self) -> None:
+        """It comes where a slot was wanted again before the first grant was heard of."""
+        self.assertTrue(self.openings.begin("a"))
+        self.assertFalse(self.openings.begin("a"))
+        self.assertTrue(self.openings.end("a"))
+        self.assertTrue(self.openings.begin("a"))

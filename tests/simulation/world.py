@@ -7,6 +7,7 @@ clock, its log files and its process are simulated.
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -210,6 +211,7 @@ class World:
                 self.wrong.append(f"livelock: {livelock}")
             finally:
                 self._clean_up()
+                gc.collect()  # an unhandled error in a Deferred is logged when it is collected
         oracle = Oracle(self.operator.eras, self.origins, self.clients)
         self.wrong += oracle.judge(self.asked, self.stopped)
         self.wrong += self.operator.judge(self.origins)

@@ -29,9 +29,16 @@ class Openings:
         if source in self._wanted:
             self._wanted[source] = False
 
-    def begin(self, source: str) -> None:
-        """Note that a slot was granted and its connection is being opened."""
+    def begin(self, source: str) -> bool:
+        """Note that a slot was granted. Return whether to open a connection for it.
+
+        Not if one is being opened already: a slot that was wanted again before the transfer heard
+        of an earlier grant is one too many.
+        """
+        if source in self._wanted:
+            return False
         self._wanted[source] = True
+        return True
 
     def end(self, source: str) -> bool:
         """Note that opening succeeded or failed; return whether the slot is still wanted."""

@@ -59,8 +59,10 @@ class Slots:
         """Open a connection for a granted slot; the scheduler hears of it once it is open."""
         if self._closed:
             return
+        if not self._openings.begin(name):
+            self.release(name)
+            return
         work = Deferred.fromCoroutine(self._sources[name].connect())
-        self._openings.begin(name)
         self._connecting[work] = name
         work.addCallbacks(
             self._connected, self._not_connected, callbackArgs=(work,), errbackArgs=(work,)
