@@ -341,8 +341,12 @@ def _watched_log(wrong: list[str]) -> Iterator[None]:
 
 def run(scenario: Scenario) -> Outcome:
     """The outcome of a scenario: always the same for the same one."""
-    world = World(scenario)
-    descriptors = world.reactor.descriptors
-    with machine(world.clock, world.addresses, world.operator.load, descriptors):
-        world.begin()
-        return world.run()
+    gc.freeze()  # what was there before needn't be looked through
+    try:
+        world = World(scenario)
+        descriptors = world.reactor.descriptors
+        with machine(world.clock, world.addresses, world.operator.load, descriptors):
+            world.begin()
+            return world.run()
+    finally:
+        gc.unfreeze()
