@@ -27,7 +27,7 @@ http {{
     client_body_temp_path {folder}/t; proxy_temp_path {folder}/t; fastcgi_temp_path {folder}/t;
     uwsgi_temp_path {folder}/t; scgi_temp_path {folder}/t;
     keepalive_requests 1000000; sendfile on; sendfile_max_chunk 128k;
-    server {{ listen {listen} sndbuf=128k; root {www}; {limit} }}
+    server {{ listen {listen}{http2} sndbuf=128k; root {www}; {limit} }}
 }}
 """
 
@@ -36,9 +36,17 @@ class Mirror:
     """One nginx; `rate` is bytes a second, `url` that of its files' folder."""
 
     def __init__(
-        self, www: Path, folder: Path, number: int, rate: float, latency: float, shaped: bool
+        self,
+        www: Path,
+        folder: Path,
+        number: int,
+        rate: float,
+        latency: float,
+        shaped: bool,
+        http2: bool = False,
     ) -> None:
         self.rate = rate
+        self._http2 = http2
         self._folder = folder
         folder.mkdir(parents=True)
         with contextlib.ExitStack() as ends:
@@ -65,6 +73,7 @@ class Mirror:
                 folder=folder,
                 user="user root;" if os.geteuid() == 0 else "",
                 listen=f"{host}:{port}",
+                http2=" http2" if self._http2 else "",
                 www=www,
                 limit=limit,
             )
@@ -104,9 +113,16 @@ class Mirror:
 
 @contextlib.contextmanager
 def mirrors(
-    folder: Path, content: bytes, rates: tuple[float, ...], latencies: tuple[float, ...] = ()
+    folder: Path,
+    content: bytes,
+    rates: tuple[float, ...],
+    latencies: tuple[float, ...] = (),
+    http2: bool = False,
 ) -> Iterator[list[Mirror]]:
-    """Mirrors that all have the content as `film.bin`; latencies are seconds, 0 unless told."""
+    """Mirrors that all have the content as `film.bin`; latencies are seconds, 0 unless told.
+
+    With `http2` they speak that alone, without TLS.
+    """
     www = folder / "www"
     www.mkdir(parents=True)
     (www / "film.bin").write_bytes(content)
@@ -115,7 +131,7 @@ def mirrors(
     with contextlib.ExitStack() as ends:
         lines = zip_longest(rates, latencies, fillvalue=0.0)
         for number, (rate, latency) in enumerate(lines, 1):
-            mirror = Mirror(www, folder / str(number), number, rate, latency, shaped)
+            mirror = Mirror(www, folder / str(number), number, rate, latency, shaped, http2)
             ends.callback(mirror.stop)
             made.append(mirror)
         yield made

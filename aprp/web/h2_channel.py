@@ -7,6 +7,7 @@ used; docs/dependencies.md says where it falls short.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from h2.config import H2Configuration
@@ -20,7 +21,7 @@ from h2.events import (
     StreamReset,
     WindowUpdated,
 )
-from h2.exceptions import ProtocolError
+from h2.exceptions import NoSuchStreamError, ProtocolError
 from h2.settings import SettingCodes, Settings
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IDelayedCall, ISSLTransport
@@ -199,7 +200,8 @@ class H2Channel(Protocol):
             self._stopped[stream] = None
             while len(self._stopped) > _STOPPED:
                 del self._stopped[next(iter(self._stopped))]
-            self._h2.reset_stream(stream, code)
+            with suppress(NoSuchStreamError):  # both sides have ended it already
+                self._h2.reset_stream(stream, code)
             self._flush()
 
     def over(self, stream: int) -> None:

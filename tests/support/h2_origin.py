@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,7 @@ from aprp.core.http2.frames import (
     Kind,
     Other,
     reset,
+    window_update,
 )
 from tests.support.h2_frames import END, SETTINGS_ACK, data, headers, ping, settings
 from tests.support.replies import Close, Received, Reset, Section, Stall, Step, Wait
@@ -46,12 +47,14 @@ Answer = Callable[[Asked], Iterable[Step]]
 
 @dataclass(eq=False)
 class H2Origin:
-    """`begin` is what each connection begins with, `acknowledges` whether PINGs are answered."""
+    """`begin` is what each connection begins with, `acknowledges` whether PINGs are answered,
+    `opens` whether windows are opened again as requests' bodies come."""
 
     answer: Answer
     host: str = "127.0.0.1"
     begin: bytes = settings()
     acknowledges: bool = True
+    opens: bool = True
     context: Any = None
     requests: list[Received] = field(default_factory=list)
     resets: list[tuple[int, int]] = field(default_factory=list)
@@ -110,6 +113,9 @@ class Served(Protocol):
         for each in self._frames.feed(data):
             if isinstance(each, Data):
                 self._asked[each.stream][1] += each.data
+                if self._origin.opens and each.cost:
+                    opened = window_update(0, each.cost) + window_update(each.stream, each.cost)
+                    self.transport.write(opened)
                 if each.last:
                     self._serve(each.stream)
             elif isinstance(each, Other):
@@ -155,7 +161,11 @@ class Served(Protocol):
             self._number,
         )
         origin.requests.append(received)
-        work = Deferred.fromCoroutine(self._send(origin.answer(Asked(stream, received, self))))
+        self.later(self._send(origin.answer(Asked(stream, received, self))))
+
+    def later(self, coroutine: Coroutine[Deferred[None], None, None]) -> None:
+        """Run it until the connection ends."""
+        work = Deferred.fromCoroutine(coroutine)
         self._work.add(work)
         work.addErrback(lambda failure: failure.trap(CancelledError))
         work.addBoth(lambda _: self._work.discard(work))

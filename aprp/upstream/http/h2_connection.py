@@ -9,6 +9,7 @@ begun and takes no more; so does one that was silent for too long, until it answ
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from h2.config import H2Configuration
@@ -25,7 +26,7 @@ from h2.events import (
     TrailersReceived,
     WindowUpdated,
 )
-from h2.exceptions import ProtocolError
+from h2.exceptions import NoSuchStreamError, ProtocolError
 from h2.settings import SettingCodes, Settings
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -217,7 +218,8 @@ class SharedConnection(Wire):
         self._bodies.drop(stream.number)
         if code is not None and not self._gone and not self._closing:
             self._note_stopped(stream.number)
-            self._h2.reset_stream(stream.number, code)
+            with suppress(NoSuchStreamError):  # both sides have ended it already
+                self._h2.reset_stream(stream.number, code)
             self._flush()
         if self._streams:
             self._allot()
