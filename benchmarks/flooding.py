@@ -32,12 +32,18 @@ RESET = struct.pack("ii", 1, 0)
 IN_PROGRESS = (0, errno.EINPROGRESS)
 
 
-def opened(port: int, count: int) -> list[socket.socket]:
-    """So many connections, opened a hundred at a time so that no queue overflows."""
+def opened(port: int, count: int, buffer: int = 0) -> list[socket.socket]:
+    """So many connections, opened a hundred at a time so that no queue overflows.
+
+    With a `buffer`, which is that of the socket, each sends its request at once.
+    """
     clients = []
     for number in range(count):
         client = socket.create_connection(("127.0.0.1", port), 20)
         client.setblocking(False)
+        if buffer:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+            client.send(GET)
         clients.append(client)
         if number % 100 == 99:
             time.sleep(0.05)
@@ -56,10 +62,7 @@ def rounds(seconds: float) -> Iterator[int]:
 
 def slow_clients(port: int, seconds: float) -> str:
     """All read a file, at 16 kB/s each."""
-    clients = opened(port, CLIENTS)
-    for client in clients:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
-        client.send(GET)
+    clients = opened(port, CLIENTS, 16384)
     ready()
     got = dict.fromkeys(clients, 0)
     for number in rounds(seconds):
@@ -71,13 +74,10 @@ def slow_clients(port: int, seconds: float) -> str:
 
 def silent_readers(port: int, seconds: float) -> str:
     """All request a file and read nothing of it."""
-    clients = opened(port, SILENT)
-    for client in clients:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.send(GET)
+    clients = opened(port, SILENT, 4096)
     ready()
     time.sleep(seconds)
-    return f"{SILENT} silent"
+    return f"{len(clients)} silent"
 
 
 def slowloris(port: int, seconds: float) -> str:
