@@ -34,6 +34,8 @@ from aprp.web.request_rules import (
 )
 from aprp.web.spooled_request import too_large
 
+SPOOLED = 1 << 20
+"""Bytes more that may be on their way of a body that is spooled, since nothing holds it up."""
 PAID = 32768
 """Bytes of a request's body after which the client may send as many more."""
 
@@ -159,6 +161,7 @@ class ClientStream:
             request.requestReceived(request.method, request.uri, b"HTTP/2.0")
         else:
             request.gotLength(length)
+            self._carrier.allow(self.number, SPOOLED)
 
     def data_came(self, data: bytes, cost: int) -> None:
         """Take bytes of the body, and let more come; raise MalformedMessage."""

@@ -21,6 +21,7 @@ from aprp.upstream.transfer.options import names_of
 from aprp.web.access_record import ENDINGS, AccessRecord
 from aprp.web.problems import Problems
 
+VERSIONS = ("HTTP/1.0", "HTTP/1.1", "HTTP/2.0")
 STATUSES = (200, 206, 304, 404, 416, 502, 504)
 """Statuses that are counted from the start, with zero."""
 ERRORS = (
@@ -69,6 +70,8 @@ class RouteTally:
         self.problems = problems
         self.sources = {name: SourceTally(name, self._told) for name in names}
         self.statuses = Counter(dict.fromkeys(STATUSES, 0))
+        self.versions = dict.fromkeys(VERSIONS, 0)
+        """Requests by the version of HTTP."""
         self.endings = Counter(dict.fromkeys(ENDINGS, 0))
         self.errors = Counter(dict.fromkeys(ERRORS, 0))
         self.sent = 0
@@ -88,6 +91,8 @@ class RouteTally:
     def observe(self, record: AccessRecord) -> None:
         """Count a request that has ended."""
         self.statuses[record.status] += 1
+        if record.version in VERSIONS:
+            self.versions[record.version] += 1
         self.endings[record.ended] += 1
         self.sent += record.bytes_sent
         self.received += record.bytes_received

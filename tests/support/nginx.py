@@ -58,6 +58,7 @@ class Nginx:
         server: str = "",
         http: str = "",
         ssl: bool = False,
+        http2: bool = False,
         connections: int = 512,
         session: bool = False,
     ) -> None:
@@ -75,7 +76,7 @@ class Nginx:
                 folder=self.folder,
                 port=self.port,
                 connections=connections,
-                ssl=" ssl" if ssl else "",
+                ssl=" ssl" * ssl + " http2" * http2,
                 http=http.replace("{folder}", str(self.folder)),
                 server=server.replace("{folder}", str(self.folder)),
             )

@@ -28,7 +28,7 @@ from h2.events import (
 )
 from h2.exceptions import NoSuchStreamError, ProtocolError
 from h2.settings import SettingCodes, Settings
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
@@ -50,6 +50,7 @@ from aprp.core.http2.frames import (
     together,
     window_update,
 )
+from aprp.core.reasons import Name
 from aprp.upstream.errors import (
     BodyBroken,
     ConnectFailed,
@@ -189,7 +190,12 @@ class SharedConnection(Wire):
         self._retired = self._retired or self.served >= MOST_IN_ALL
         scheme, fields = request.origin.scheme, request.fields
         pairs = request_fields(request.method, scheme, request.target, fields)
-        self._h2.send_headers(number, pairs, end_stream=request.body is None)
+        try:
+            self._h2.send_headers(number, pairs, end_stream=request.body is None)
+        except ProtocolError as error:  # more streams than it allows, as far as the library knows
+            return fail(
+                StreamRefused(self.where, Name(f": {error}", ": the request can't be sent"))
+            )
         # bodies don't pass through the library, so it isn't to compare them with Content-Length
         self._h2.streams[number].request_method = b"HEAD"
         stream = self._streams[number] = Stream(self, number, request, self._clock)

@@ -80,6 +80,12 @@ def _of_routes(tallies: list[RouteTally], running: dict[str, Running]) -> Iterat
         "status",
         lambda tally: {f"{status:03d}": count for status, count in tally.statuses.items()},
     )
+    yield counters(
+        "aprp_requests_by_version",
+        "Requests by the version of HTTP",
+        "version",
+        lambda t: t.versions,
+    )
     yield counters("aprp_endings", "Requests by how they ended", "ended", lambda t: t.endings)
     yield counters(
         "aprp_upstream_errors",

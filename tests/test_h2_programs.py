@@ -1,0 +1,186 @@
+"""curl, h2load, nghttpx and Chromium over HTTP/2, through a daemon in front of nginx with http2."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.nginx import Nginx, free_port
+from tests.support.programs import need
+from tests.support.running import Running
+from tests.test_clients import CONTENT, SIZE, ClientCase
+from tests.test_reverse_tls import LOOPBACK, SERVER, Authority
+
+CONFIG = """\
+listen: ["tls:0:interface=127.0.0.1"]
+certificates: [{{certificate: {folder}/server.pem, key: {folder}/server.key}}]
+log: {{access: {access}, access_format: json}}
+routes:
+  - path: /
+    upstream: {upstream}
+    tls: {{ca: {folder}/ca.pem}}
+  - path: /mirrored/
+    sources: [{{url: "{upstream}"}}]
+    tls: {{ca: {folder}/ca.pem}}
+  - path: /older/
+    upstream: {upstream}
+    tls: {{ca: {folder}/ca.pem}}
+    http2: off
+"""
+
+
+class Http2Case(ClientCase):
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir(parents=True)
+        authority = Authority("ours")
+        authority.write(self.folder / "ca.pem")
+        authority.write_server(self.folder, LOOPBACK)
+        tls = SERVER.replace("{folder}", str(self.folder))
+        tls += f"access_log {self.folder}/nginx.log spoken;"
+        spoken = "log_format spoken '$server_protocol $connection $uri';"
+        self.nginx = Nginx(self.folder / "nginx", tls, spoken, ssl=True, http2=True)
+        self.addCleanup(self.nginx.stop)
+        self.access = self.folder / "access.json"
+        config = self.folder / "aprp.yaml"
+        config.write_text(
+            CONFIG.format(access=self.access, upstream=self.nginx.url, folder=self.folder)
+        )
+        self.daemon = Running(self, "--config", str(config))
+        self.url = f"https://{self.daemon.ready()}/"
+
+    def curl(self, *arguments: str) -> bytes:
+        ca = str(self.folder / "ca.pem")
+        return self.run_program(need("curl"), "-sS", "--fail", "--cacert", ca, *arguments)
+
+    def upstream_log(self) -> list[list[str]]:
+        """Protocol, connection and path of each request that nginx has answered."""
+        lines = (self.folder / "nginx.log").read_text().splitlines()
+        return [line.split(" ") for line in lines]
+
+
+class CurlTests(Http2Case):
+    def test_both_sides_speak_it(self) -> None:
+        self.publish()
+        form = "%{http_version} %{num_connects}\n"
+        told = self.curl(
+            *("--http2", "-r", "1000-1999", "-w", form),
+            *(self.url + path for path in ("film.bin", "mirrored/film.bin", "older/film.bin")),
+        )
+        part = CONTENT[1000:2000]
+        self.assertEqual(told, part + b"2 1\n" + (part + b"2 0\n") * 2)
+        self.assertEqual(
+            [line[0] for line in self.upstream_log()], ["HTTP/2.0", "HTTP/2.0", "HTTP/1.1"]
+        )
+        self.assertEqual({line["version"] for line in self.requests()}, {"HTTP/2.0"})
+
+    def test_whole_files(self) -> None:
+        self.publish()
+        for path, most in (("film.bin", 1), ("mirrored/film.bin", 4)):
+            self.assertEqual(self.curl("--http2", self.url + path), CONTENT)
+            self.assertEqual(self.curl("--http1.1", self.url + path), CONTENT)
+            self.assertLessEqual(len({line[1] for line in self.upstream_log()}), most)
+
+    def test_several_at_once(self) -> None:
+        url = self.publish()
+        outs = [self.folder / f"out{number}" for number in range(8)]
+        command = ["--http2", "--parallel", "--parallel-max", "8"]
+        for number, out in enumerate(outs):
+            command += ["-o", str(out), f"{url}?{number}"]
+        self.curl(*command)
+        for out in outs:
+            self.assertEqual(out.read_bytes(), CONTENT)
+
+    def test_aprp_get_says_what_was_spoken(self) -> None:
+        url, out = self.publish(), self.folder / "got"
+        ca = str(self.folder / "ca.pem")
+        command = [sys.executable, "-m", "aprp", "get", "--json", "-q", "--ca", ca]
+        told = self.run_program(*command, "-o", str(out), url)
+        self.assertEqual(json.loads(told)["sources"][0]["http"], "HTTP/2")
+        self.assertEqual(out.read_bytes(), CONTENT)
+
+
+class LoadTests(Http2Case):
+    def test_h2load(self) -> None:
+        self.publish("part.bin", CONTENT[: 2**20])
+        for path in ("part.bin", "mirrored/part.bin"):
+            command = [need("h2load"), "-n", "200", "-c", "2", "-m", "50", self.url + path]
+            told = self.run_program(*command).decode()
+            self.assertIn("200 succeeded, 0 failed, 0 errored, 0 timeout", told)
+            self.assertIn("Application protocol: h2", told)
+
+
+class PlayerTests(Http2Case):
+    def test_chromium_plays_and_seeks(self) -> None:
+        film = self.make_film()
+        self.publish("film.mp4", film)
+        page = self.publish(
+            "page.html", (Path(__file__).parent / "support" / "page.html").read_bytes()
+        )
+        result = self.browse(f"{page}?/film.mp4", "--ignore-certificate-errors")
+        verdict, width, _, seen = result.split(",")
+        digest = hashlib.sha256(film).hexdigest()
+        self.assertEqual((verdict, width, seen), ("ok", "640", digest))
+        films = [line for line in self.requests() if line["target"] == "/film.mp4"]
+        self.assertEqual({line["version"] for line in films}, {"HTTP/2.0"})
+        self.assertIn(206, [line["status"] for line in films])
+
+
+class NghttpxTests(SynchronousTestCase):
+    """Another implementation of HTTP/2, once as a source and once as a front."""
+
+    def test_source_and_front(self) -> None:
+        folder = Path(self.mktemp()).absolute()
+        nginx = Nginx(folder / "nginx")
+        self.addCleanup(nginx.stop)
+        (nginx.www / "film.bin").write_bytes(CONTENT)
+        source, front = free_port(), free_port()
+        self.nghttpx(folder, source, f"127.0.0.1,{nginx.port}")
+        config = folder / "aprp.yaml"
+        config.write_text(
+            "listen: [tcp:0:interface=127.0.0.1]\nlisten_http2: cleartext\nroutes:\n"
+            f"  - {{path: /, upstream: 'http://127.0.0.1:{source}/', http2: prior-knowledge}}\n"
+            f"  - {{path: /m/, sources: [{{url: 'http://127.0.0.1:{source}/'}}],"
+            " http2: prior-knowledge}\n"
+        )
+        daemon = Running(self, "--config", str(config))
+        port = daemon.ready().rpartition(":")[2]
+        self.nghttpx(folder, front, f"127.0.0.1,{port};;proto=h2")
+        for path in ("film.bin", "m/film.bin"):
+            url = f"http://127.0.0.1:{front}/{path}"
+            for wanted, right in (
+                ("0-", CONTENT),
+                ("-5000", CONTENT[SIZE - 5000 :]),
+                ("1000000-9999999", CONTENT[1_000_000:10_000_000]),
+            ):
+                command = [need("curl"), "-sS", "--fail", "--http2-prior-knowledge"]
+                got = subprocess.run(
+                    [*command, "-r", wanted, url], capture_output=True, timeout=120, check=False
+                )
+                self.assertEqual(got.returncode, 0, got.stderr)
+                self.assertEqual(got.stdout, right)
+
+    def nghttpx(self, folder: Path, port: int, backend: str) -> None:
+        command = [need("nghttpx"), f"--frontend=127.0.0.1,{port};no-tls", f"--backend={backend}"]
+        command += [
+            "--workers=1",
+            f"--errorlog-file={folder}/nghttpx{port}.log",
+            "--conf=/dev/null",
+        ]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.terminate)
+        listening(port)
+
+
+def listening(port: int) -> None:
+    """Wait until somebody listens there."""
+    form = re.compile(rf": 0100007F:{port:04X} \S+ 0A ".encode())
+    while not form.search(Path("/proc/net/tcp").read_bytes()):
+        subprocess.run(["sleep", "0.02"], check=True)
