@@ -153,7 +153,7 @@ class Settings(Model):
     """The log and the access log."""
     memory: Annotated[int, Size(least=64 * KIB)] = 512 * MIB
     """The maximum number of bytes waiting for clients. When it runs short, windows shrink."""
-    data_plane: DataPlane = DataPlane.AUTO
+    data_plane: Annotated[DataPlane, Choice(DataPlane)] = DataPlane.AUTO
     """How body bytes travel: auto, moved by the kernel where it can; copy, always copied."""
     stop_timeout: Annotated[float, Duration(least=0.0)] = 30.0
     """How long responses in flight may take to finish when the daemon stops; 0s: no time."""
