@@ -329,7 +329,7 @@ STREAM_ERRORS: dict[str, bytes] = {
     "8.1 trailers that don't end": headers(1, USUAL) + data(1, b"a") + headers(1, ((b"a", b"b"),)),
     "6.9 an increment of nothing": headers(1, USUAL) + window_update(1, 0),
     "6.9.1 a window that overflows": headers(1, USUAL) + window_update(1, 2**31 - 1),
-    "6.9.1 more than the window of a stream": headers(1, USUAL) + data(1, b"x" * 16384) * 5,
+    "6.9.1 more than the window of a stream": headers(1, USUAL) + data(1, b"x" * 16384) * 80,
 }
 
 REFUSED: dict[str, tuple[bytes, int]] = {
