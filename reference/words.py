@@ -54,7 +54,9 @@ def _command(name: str, about: str, parser: argparse.ArgumentParser) -> Command:
     argument = None
     for action in parser._actions:
         if not action.option_strings and not isinstance(action, argparse._SubParsersAction):
-            argument = str(action.metavar or action.dest) + (" ..." if action.nargs == "+" else "")
+            argument = str(action.metavar or action.dest) + (
+                " ..." if action.nargs in ("+", "*") else ""
+            )
     epilog = parser.epilog or ""
     return Command(name, about, tuple(_options(parser)), commands, argument, epilog)
 

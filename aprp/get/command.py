@@ -7,15 +7,18 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogBeginner
 from twisted.python.failure import Failure
 from zope.interface import provider
 
 from aprp.get.fetch import Fetch, reason_of
+from aprp.get.listing import Listing, listing_of
+from aprp.get.metalink_xml import BadMetalink
 from aprp.get.naming import CannotWrite, destination
 from aprp.get.options import Misunderstood, Options, add_arguments, read
 from aprp.get.progress import Bars, Display, Lines, clock, size
@@ -31,70 +34,124 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def run(parsed: argparse.Namespace) -> int:
     """Run the command and return its exit status."""
     try:
-        options = read(parsed)
-        path = destination(options.urls, options.output, options.output_dir, options.go_on)
+        asked = listing_of(parsed) or read(parsed)
     except Misunderstood as error:
         return _refuse(2, str(error))
-    except CannotWrite as error:
-        return _refuse(3, str(error))
     from twisted.internet import reactor
 
-    clockwork: Any = reactor
-    sources = [location.source.name for location in options.fetch_request.locations]
-    tally = Tally(sources, clockwork.seconds, options.plot is not None)
-    display = _display(options, tally)
-    fetch = Fetch(options, path, tally, display, clockwork)
-    _log_to(display)
-    status, reason = _to_the_end(fetch, clockwork, display)
+    return _Run(asked, reactor).to_the_end()
+
+
+class _Run:
+    """One run of the command: one file, or those of a Metalink one after the other."""
+
+    def __init__(self, asked: Options | Listing, reactor: Any) -> None:
+        self._asked = asked
+        self._reactor = reactor
+        self._display: Display | None = None
+        self._fetch: Fetch | None = None
+        self._caught: list[int] = []
+        self._status = 0
+
+    def to_the_end(self) -> int:
+        """Run the reactor until all is done or a signal arrives. Return the exit status."""
+        reactor, ended = self._reactor, list[object]()
+
+        def begin() -> None:
+            work = Deferred.fromCoroutine(self._all())
+
+            def interrupt(number: int, _: object) -> None:
+                self._caught.append(number)
+                reactor.callFromThread(work.cancel)
+
+            for each in SIGNALS:
+                signal.signal(each, interrupt)
+            work.addBoth(ended.append)
+            work.addCallback(lambda _: shared_by(reactor).agent.close())
+            work.addCallback(lambda _: reactor.stop())
+
+        before = {each: signal.getsignal(each) for each in SIGNALS}
+        reactor.callWhenRunning(begin)
+        _log_to(self._say)
+        try:
+            reactor.run(installSignalHandlers=False)
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+        if isinstance(ended[0], Failure):
+            status, reason = self._reason(ended[0])
+            return _refuse(status, str(reason))
+        return self._status
+
+    async def _all(self) -> None:
+        """Download everything; the status is that of the first file that failed."""
+        if isinstance(self._asked, Options):
+            await self._one(self._asked)
+            return
+        for options in await self._asked.files(self._reactor):
+            await self._one(options)
+            if self._caught:
+                break
+
+    async def _one(self, options: Options) -> None:
+        listed = options.listed
+        try:
+            path = destination(
+                options.urls,
+                options.output,
+                options.output_dir,
+                options.go_on,
+                None if listed is None else listed.name,
+            )
+        except CannotWrite as error:
+            self._status = self._status or _refuse(3, str(error))
+            return
+        names = [location.source.name for location in options.fetch_request.locations]
+        tally = Tally(names, self._reactor.seconds, options.plot is not None)
+        display = self._display = _display(options, tally)
+        fetch = self._fetch = Fetch(options, path, tally, display, self._reactor)
+        status, reason = 0, None
+        try:
+            await fetch.run()
+        except (Exception, CancelledError):
+            status, reason = self._reason(Failure())
+        finally:
+            display.end()
+            self._display = None
+        self._status = self._status or status
+        _tell(options, fetch, tally, status, reason)
+
+    def _reason(self, failure: Failure) -> tuple[int, str | None]:
+        """Return the status and the reason for what ended a download."""
+        kept = self._fetch is not None and self._fetch.kept
+        if self._caught:
+            return 128 + self._caught[0], "interrupted" + ("; resume it with -c" if kept else "")
+        assert failure.value is not None
+        status, sentence = reason_of(failure.value)
+        if status == 1 and not isinstance(failure.value, SourceError | BadMetalink):
+            failure.printTraceback(sys.stderr)
+        return status, sentence
+
+    def _say(self, text: str) -> None:
+        if self._display is None:
+            print(text, file=sys.stderr)
+        else:
+            self._display.say(text)
+
+
+def _tell(options: Options, fetch: Fetch, tally: Tally, status: int, reason: str | None) -> None:
+    """Print how one download ended, and draw its plot."""
     if options.plot is not None:
         reason = _draw(options, fetch, tally) or reason
     if reason:
         print(f"aprp get: {reason}", file=sys.stderr)
     elif not (status or options.quiet):
-        print(_sentence(fetch, tally, str(path or "standard output")), file=sys.stderr)
+        print(_sentence(fetch, tally, fetch.name), file=sys.stderr)
     if options.json:
-        summary = _summary(options, fetch, tally, str(path or "-"))
+        name = "-" if fetch.path is None else str(fetch.path)
+        summary = _summary(options, fetch, tally, name)
         out = sys.stderr if options.output == "-" else sys.stdout
         print(json.dumps(summary | {"exit": status, "error": reason}), file=out)
-    return status
-
-
-def _to_the_end(fetch: Fetch, reactor: Any, display: Display) -> tuple[int, str | None]:
-    """Run the reactor until the fetch ends or a signal arrives. Return status and reason."""
-    result: list[object] = []
-    caught: list[int] = []
-
-    def begin() -> None:
-        work = Deferred.fromCoroutine(fetch.run())
-
-        def interrupt(number: int, _: object) -> None:
-            caught.append(number)
-            reactor.callFromThread(work.cancel)
-
-        for each in SIGNALS:
-            signal.signal(each, interrupt)
-        work.addBoth(result.append)
-        work.addCallback(lambda _: shared_by(reactor).agent.close())
-        work.addCallback(lambda _: reactor.stop())
-
-    before = {each: signal.getsignal(each) for each in SIGNALS}
-    reactor.callWhenRunning(begin)
-    try:
-        reactor.run(installSignalHandlers=False)
-    finally:
-        display.end()
-        for each, handler in before.items():
-            signal.signal(each, handler)
-    if caught:
-        return 128 + caught[0], "interrupted" + ("; resume it with -c" if fetch.kept else "")
-    ended = result[0]
-    if not isinstance(ended, Failure):
-        return 0, None
-    assert ended.value is not None
-    status, sentence = reason_of(ended.value)
-    if status == 1 and not isinstance(ended.value, SourceError):
-        ended.printTraceback(sys.stderr)
-    return status, sentence
 
 
 def _display(options: Options, tally: Tally) -> Display:
@@ -104,7 +161,7 @@ def _display(options: Options, tally: Tally) -> Display:
     return Lines(tally, sys.stderr, options.quiet)
 
 
-def _log_to(display: Display) -> None:
+def _log_to(say: Callable[[str], None]) -> None:
     """Show the log's warnings, and messages about sources, once each."""
     said: set[str] = set()
 
@@ -115,7 +172,7 @@ def _log_to(display: Display) -> None:
         text = formatEvent(event)
         if (level >= LogLevel.warn or ours) and text not in said:
             said.add(text)
-            display.say(text)
+            say(text)
 
     globalLogBeginner.beginLoggingTo([observe], redirectStandardIO=False, discardBuffer=True)
 

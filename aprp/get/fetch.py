@@ -1,7 +1,7 @@
 """Fetch a file from its sources, verify it, and write it to the target.
 
 To resume a partial file, its recorded version is compared, and its last bytes are fetched again and
-compared.
+compared; a Metalink's pieces on disk are verified instead.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from twisted.internet.task import LoopingCall, deferLater
 
 from aprp.core.http.ranges import FromTo, Range, Spec
 from aprp.core.rate_limit import RateLimit
+from aprp.get.checked import CheckedReader, good_part, right
 from aprp.get.checksum import Check
 from aprp.get.naming import CannotWrite, ReaderLeft, is_stream
-from aprp.get.options import Options
+from aprp.get.options import Misunderstood, Options
 from aprp.get.partial import Partial, PartialVersion
 from aprp.get.progress import Display
 from aprp.get.tally import Tally
@@ -27,6 +28,8 @@ from aprp.library.open_transfer import NotInFile, TransferReader
 OVERLAP = 65536
 """How many bytes of a partial file to fetch again and compare."""
 SAVE_SECONDS = 4.0
+
+Reading = TransferReader | CheckedReader
 
 
 class AnotherFile(Exception):
@@ -56,7 +59,7 @@ class Fetch:
     ) -> None:
         self.outcome = Outcome()
         self._options = options
-        self._path = path
+        self.path = path
         self._tally = tally
         self._display = display
         self._reactor = reactor
@@ -67,7 +70,7 @@ class Fetch:
 
     async def run(self) -> None:
         """Download it. Raise CannotWrite, ReaderLeft, AnotherFile, WrongChecksum or SourceError."""
-        path = self._path
+        path = self.path
         if path is None or is_stream(path):
             await self._begin(ToStream(path), None)
             return
@@ -87,7 +90,7 @@ class Fetch:
 
     async def _compare(self, path: Path) -> None:
         """Check whether an existing file without a record is already complete."""
-        async with TransferReader(self._options.fetch_request, FromTo(0), self._reactor) as reading:
+        async with self._reading(FromTo(0)) as reading:
             complete = reading.facts.complete
         found = path.stat().st_size
         if self._options.spec is not None or found != complete:
@@ -101,19 +104,47 @@ class Fetch:
             while piece := file.read(1 << 20):
                 self._check.update(piece)
         self._judge()
+        await self._compare_pieces(path)
         self._display.say(f"{path} is already complete")
+
+    async def _compare_pieces(self, path: Path) -> None:
+        """Verify the pieces of an existing file that a Metalink describes."""
+        listed = self._options.listed
+        if listed is None or listed.pieces is None or self._check.expected is not None:
+            return
+        with path.open("rb") as file:
+            for number in range(len(listed.pieces.digests)):
+                piece = file.read(listed.pieces.length)
+                if not await right(piece, listed.pieces, number):
+                    raise AnotherFile(
+                        f"{path} isn't the file of the Metalink: piece {number + 1} differs; "
+                        "download it again without -c"
+                    )
+
+    def _reading(self, spec: Spec) -> Reading:
+        """Return what reads the file from its sources."""
+        request, listed = self._options.fetch_request, self._options.listed
+        if listed is None or not isinstance(spec, FromTo):
+            reading = TransferReader(request, spec, self._reactor)
+            self._tally.watch(reading.transfer)
+            return reading
+        return CheckedReader(
+            request, listed, spec.start, self._reactor, self._tally.watch, self._display.say
+        )
 
     async def _begin(self, target: Target, partial: Partial | None) -> None:
         before = None if partial is None else partial.version
+        listed = self._options.listed
+        verified = listed is not None and listed.pieces is not None
+        if partial is not None and listed is not None and verified:
+            partial.keep(await good_part(partial, listed))
         here = 0 if partial is None else partial.written
-        again = min(here, OVERLAP)
+        again = 0 if verified else min(here, OVERLAP)
         spec: Spec = self._options.spec or FromTo(0)
         if before is not None:
             spec = FromTo(before.start + here - again, before.stop)
-        reading = TransferReader(self._options.fetch_request, spec, self._reactor)
-        self._tally.watch(reading.transfer)
         try:
-            async with reading:
+            async with self._reading(spec) as reading:
                 version = self._know(reading, before)
                 if partial is not None:
                     partial.begin(version)
@@ -130,7 +161,7 @@ class Fetch:
         self._judge(target)
         target.finish()
 
-    def _know(self, reading: TransferReader, before: PartialVersion | None) -> PartialVersion:
+    def _know(self, reading: Reading, before: PartialVersion | None) -> PartialVersion:
         facts = reading.facts
         wanted = (self._options.spec or FromTo(0)).resolve(facts.complete) or Range(0, 0)
         version = PartialVersion(facts.complete, facts.last_modified, wanted.start, wanted.stop)
@@ -141,7 +172,7 @@ class Fetch:
         outcome.last_modified = facts.last_modified
         return version
 
-    async def _move(self, reading: TransferReader, target: Target, known: bytes, at: int) -> None:
+    async def _move(self, reading: Reading, target: Target, known: bytes, at: int) -> None:
         """Copy from the sources to the target; the first bytes must equal `known`, up to `at`."""
         self.outcome.here = at - (self.outcome.range or Range(0, 0)).start
         saving: list[Deferred[None]] = []
@@ -194,18 +225,30 @@ class Fetch:
             target.discard()
         assert self._check.expected is not None
         name = self._check.expected.algorithm
-        raise WrongChecksum(
-            f"{self._title()}: its {name} is {self._check.found}, not {self._check.expected.digest}"
-        )
+        said = f"its {name} is {self._check.found}, not {self._check.expected.digest}"
+        senders = [source for source, count in self._tally.written.items() if count]
+        came = f"; its bytes came from {', '.join(senders)}" if senders else ""
+        raise WrongChecksum(f"{self._title()}: {said}{came}")
+
+    @property
+    def name(self) -> str:
+        """The path that is written, or what standard output is called."""
+        return str(self.path or "standard output")
 
     def _title(self) -> str:
-        return "standard output" if self._path is None else self._path.name
+        return "standard output" if self.path is None else self.path.name
 
 
 def reason_of(error: BaseException) -> tuple[int, str]:
     """Return the exit status and the message for the error that ended a fetch."""
     status = 1
-    kinds = ((CannotWrite, 3), (WrongChecksum, 4), (AnotherFile, 5), (ReaderLeft, 141))
+    kinds = (
+        (Misunderstood, 2),
+        (CannotWrite, 3),
+        (WrongChecksum, 4),
+        (AnotherFile, 5),
+        (ReaderLeft, 141),
+    )
     for kind, number in kinds:
         if isinstance(error, kind):
             status = number

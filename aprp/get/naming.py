@@ -27,17 +27,22 @@ class CannotWrite(Exception):
 
 
 def destination(
-    urls: tuple[Url, ...], output: str | None, folder: Path | None, go_on: bool = False
+    urls: tuple[Url, ...],
+    output: str | None,
+    folder: Path | None,
+    go_on: bool = False,
+    listed: str | None = None,
 ) -> Path | None:
     """Return the path to write, or None for standard output (``-``).
 
-    An existing file is replaced if it was named explicitly, otherwise only resumed. Links are
-    followed: their target is replaced, not the link.
+    The name in a Metalink is `listed`; folders in it are made. An existing file is replaced if it
+    was named explicitly, otherwise only resumed. Links are followed: their target is replaced, not
+    the link.
     """
     if output == "-":
         return None
     if output is None:
-        path = (folder or Path()) / _made_up(urls[0])
+        path = (folder or Path()) / (listed or _made_up(urls[0]))
         _check_length(path)
         if path.exists() and not go_on:
             raise CannotWrite(f"{path} already exists; resume it with -c, or name a file with -o")
@@ -46,9 +51,18 @@ def destination(
         _check_length(path)
     if path.is_dir():
         raise CannotWrite(f"{path} is a directory; name a file in it")
+    if output is None and listed is not None and (folder or Path()).is_dir():
+        _make_folders(path)
     if not path.parent.is_dir():
         raise CannotWrite(f"{path.parent} isn't a directory; create it first")
     return Path(os.path.realpath(path))
+
+
+def _make_folders(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotWrite(f"{path.parent} can't be made: {error.strerror}") from None
 
 
 def _check_length(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from aprp.config.network import FieldName, FieldValue
 from aprp.config.scalars import Size
 from aprp.core.http.ranges import Spec, Suffix, parse_range
 from aprp.core.http.urls import Url
+from aprp.core.metalink import MetalinkFile
 from aprp.core.scheduling.messages import MIB
 from aprp.core.scheduling.read_ahead import SMALLEST_WINDOW
 from aprp.get.checksum import ALGORITHMS, Checksum
@@ -20,7 +22,7 @@ WINDOW = 32 * MIB
 
 EXIT_CODES = """\
 exit status:
-  0    the file is complete and has the requested checksum
+  0    the file is complete and has the requested checksum, and that of its Metalink
   1    no source could send the rest; -c can resume
   2    the command line is invalid
   3    the destination can't be written
@@ -50,6 +52,8 @@ class Options:
     plot: Path | None
     json: bool
     quiet: bool
+    listed: MetalinkFile | None = None
+    """What a Metalink says of the file."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +61,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXIT_CODES
     add = parser.add_argument
-    add("urls", nargs="+", metavar="URL", help="a URL of the file; all URLs have the same file")
+    add("urls", nargs="*", metavar="URL", help="a URL of the file; all URLs have the same file")
+    add(
+        "--metalink",
+        metavar="FILE|URL",
+        help="download what a Metalink lists; a FILE or URL that ends in .meta4 needs no option",
+    )
+    add(
+        "--location",
+        metavar="CODES",
+        help="use the Metalink's mirrors in these countries first, such as de,at",
+    )
     add("-o", "--output", metavar="FILE", help="the file to write; - is standard output")
     add("--output-dir", type=Path, metavar="DIR", help="the folder to write the file to")
     add("-c", "--continue", dest="go_on", action="store_true", help="resume a partial download")
@@ -75,8 +89,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--same",
         choices=("modified", "length"),
-        default="modified",
-        help="recognise one file by length and Last-Modified (the default), or by length",
+        help="recognise one file by length and Last-Modified (the default), or by length (the "
+        "default where a Metalink has hashes)",
     )
     add("--ca", metavar="FILE", help="a PEM file of CA certificates to trust")
     add("--json", action="store_true", help="print a summary as JSON to standard output")
@@ -88,19 +102,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def read(parsed: argparse.Namespace) -> Options:
     """Turn parsed arguments into options. Raise Misunderstood if they are invalid."""
-    settings: dict[str, object] = {"same": parsed.same, "redirects": "public"}
+    if not parsed.urls:
+        raise Misunderstood("give the URLs of the file, or a Metalink")
+    if parsed.location is not None:
+        raise Misunderstood("--location is for the mirrors of a Metalink")
+    return options_for(parsed, request_for(parsed, parsed.urls, parsed.same or "modified"))
+
+
+def request_for(parsed: argparse.Namespace, urls: Iterable[str], same: str) -> FetchRequest:
+    """Return the request for a file at these URLs. Raise Misunderstood."""
+    settings: dict[str, object] = {"same": same, "redirects": "public"}
     if parsed.header:
         settings["headers"] = dict(header(text) for text in parsed.header)
-    limit_rate = None if parsed.limit_rate is None else _rate(parsed.limit_rate)
+    limit_rate = _limit(parsed)
     if limit_rate is not None:
         window = min(max(limit_rate, SMALLEST_WINDOW), WINDOW)
         settings |= {"window": window, "block_size": min(window, MIB)}
     if parsed.ca is not None:
         settings["tls"] = {"ca": parsed.ca}
     try:
-        told = fetch_request(parsed.urls, **settings)  # type: ignore[arg-type]
+        return fetch_request(urls, **settings)  # type: ignore[arg-type]
     except ValueError as error:
         raise Misunderstood(str(error)) from None
+
+
+def options_for(parsed: argparse.Namespace, told: FetchRequest) -> Options:
+    """Return the options of the download that a request is for. Raise Misunderstood."""
     if parsed.output == "-" and (parsed.go_on or parsed.output_dir):
         raise Misunderstood("-o - can't be used with -c or --output-dir")
     return Options(
@@ -110,7 +137,7 @@ def read(parsed: argparse.Namespace) -> Options:
         parsed.output_dir,
         parsed.go_on,
         None if parsed.range is None else _range(parsed.range),
-        limit_rate,
+        _limit(parsed),
         None if parsed.checksum is None else _checksum(parsed.checksum),
         parsed.plot,
         parsed.json,
@@ -136,6 +163,10 @@ def _range(text: str) -> Spec:
     if specs is None or len(specs) != 1 or specs[0] == Suffix(0):
         raise Misunderstood(f"--range {text}: write one range, such as 0-499, 500- or -500")
     return specs[0]
+
+
+def _limit(parsed: argparse.Namespace) -> int | None:
+    return None if parsed.limit_rate is None else _rate(parsed.limit_rate)
 
 
 def _rate(text: str) -> int:

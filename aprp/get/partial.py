@@ -100,6 +100,10 @@ class Partial:
         except OSError as error:
             raise CannotWrite(f"{self.part} can't be written: {error.strerror}") from None
 
+    def keep(self, count: int) -> None:
+        """Count only the first `count` bytes as written: the others are wrong."""
+        self.written = min(self.written, count)
+
     def read(self, start: int, stop: int) -> bytes:
         """Return the written bytes [start, stop), counted from the start of the range."""
         return os.pread(self._file, min(stop, self.written) - start, start)

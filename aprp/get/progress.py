@@ -11,6 +11,8 @@ from aprp.get.tally import Tally
 
 BAR_SECONDS = 0.2
 LINE_SECONDS = 5.0
+MANY = 8
+"""Sources; if there are more, only those that were asked are shown."""
 
 
 class Display(Protocol):
@@ -62,7 +64,7 @@ class Lines:
             f"{size(tally.rate)}/s",
             f"{clock(left(self._length - done, tally.rate))} left",
             f"{size(tally.twice)} twice",
-            *(_said(tally, name) for name in tally.sources),
+            *(_said(tally, name) for name in _shown(tally)),
         ]
         self.say(", ".join(parts))
 
@@ -92,17 +94,22 @@ class Bars:
         self._whole: TaskID | None = None
         self._sources: dict[str, TaskID] = {}
         self._length = 0
+        self._total = 1
         self._already = 0
         self._before: dict[str, tuple[float, float]] = {}
 
     def begin(self, title: str, length: int, already: int) -> None:
         self._length, self._already = length, already
-        total = max(length, 1)
-        self._whole = self._progress.add_task(title, total=total, text="")
-        for name in self._tally.sources:
-            task = self._progress.add_task("  " + short(name), total=total, text="")
-            self._sources[name] = task
+        self._total = max(length, 1)
+        self._whole = self._progress.add_task(title, total=self._total, text="")
+        self._add_sources()
         self._progress.start()
+
+    def _add_sources(self) -> None:
+        for name in _shown(self._tally):
+            if name not in self._sources:
+                task = self._progress.add_task("  " + short(name), total=self._total, text="")
+                self._sources[name] = task
 
     def show(self) -> None:
         if self._whole is None:
@@ -113,6 +120,7 @@ class Bars:
         if tally.twice:
             text += f"  {size(tally.twice)} twice"
         self._progress.update(self._whole, completed=done if self._length else 1, text=text)
+        self._add_sources()
         for name, task in self._sources.items():
             written = tally.written[name]
             text = f"{size(written)}  {size(self._rate(name, written))}/s"
@@ -134,6 +142,12 @@ class Bars:
         if self._whole is not None:
             self.show()
             self._progress.stop()
+
+
+def _shown(tally: Tally) -> list[str]:
+    """Return the sources to show, in their order."""
+    few = len(tally.sources) <= MANY
+    return [name for name in tally.sources if few or tally.requests[name]]
 
 
 def _said(tally: Tally, name: str) -> str:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from aprp.config import SourceSettings, SourcesRoute, Url
 from aprp.config.arguments import check_names, explain_arguments
+from aprp.core.recovery.versions import Facts
 from aprp.upstream.http.guard import Guard, own_host_or
 from aprp.upstream.http.names import Names
 from aprp.upstream.http.tls import UNVERIFIED
@@ -19,19 +20,34 @@ from aprp.upstream.transfer.options import FileLocation, TransferOptions, locati
 
 @dataclass(frozen=True, slots=True)
 class FetchRequest:
-    """The file to fetch, and the settings for it; see `fetch_request`."""
+    """The file to fetch, and the settings for it; see `fetch_request`.
+
+    Of the sources, only those called `only` are used; None: all. `complete` is the length of the
+    file, if it is known; it needs `same: length`. With `listed_by`, the URL of a list that named
+    the sources, only public addresses and that URL's own host and port are connected to, and only
+    that host gets the route's headers.
+    """
 
     route: SourcesRoute
     verify: bool = True
     leave_late: bool = False
     initial_delay: int = 10
+    only: frozenset[str] | None = None
+    complete: int | None = None
+    listed_by: Url | None = None
 
     @property
     def locations(self) -> tuple[FileLocation, ...]:
         """The sources, and the URLs at which they have the file."""
         sources = self.route.sources
         names = names_by_origin([source.location for source in sources])
-        return tuple(map(location, sources, names))
+        found = map(location, sources, names)
+        return tuple(each for each in found if self.only is None or each.source.name in self.only)
+
+    @property
+    def known(self) -> Facts | None:
+        """What is known of the file before any source was asked."""
+        return None if self.complete is None else Facts(self.complete)
 
     def options(self, names: Names) -> TransferOptions:
         """Return the transfer's options; `names` looks up the hosts of redirects."""
@@ -41,7 +57,15 @@ class FetchRequest:
         scheduling = replace(
             options.scheduling, leave_late=self.leave_late, initial_delay=self.initial_delay
         )
-        return replace(options, scheduling=scheduling)
+        if self.listed_by is None:
+            return replace(options, scheduling=scheduling)
+        home = self.listed_by
+        return replace(
+            options,
+            scheduling=scheduling,
+            reach=lambda url, own: reach(url, home),
+            headers_to=(home.host,),
+        )
 
 
 def fetch_request(

@@ -137,9 +137,8 @@ class TransferReader:
         if reactor is None:
             from twisted.internet import reactor
         shared = shared_by(reactor)
-        self.transfer = Transfer(
-            shared, fetch_request.locations, fetch_request.options(shared.agent.names)
-        )
+        options = fetch_request.options(shared.agent.names)
+        self.transfer = Transfer(shared, fetch_request.locations, options, fetch_request.known)
         self.range: Range | None = None
         self.failure: Exception | None = None
         """The exception that each further read raises, or None."""

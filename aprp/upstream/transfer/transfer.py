@@ -76,10 +76,14 @@ class Transfer(TransferProgress):
     """One file from several sources, as an ordered stream of bytes; see the module."""
 
     def __init__(
-        self, shared: SharedResources, sources: Sequence[FileLocation], options: TransferOptions
+        self,
+        shared: SharedResources,
+        sources: Sequence[FileLocation],
+        options: TransferOptions,
+        known: Facts | None = None,
     ) -> None:
         super().__init__()
-        self.facts: Facts | None = None
+        self.facts = known
         self._shared = shared
         self._options = options
         self._sources = [TransferSource(shared, location, options) for location in sources]

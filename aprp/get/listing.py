@@ -1,0 +1,123 @@
+"""``aprp get`` with a Metalink: find it, read it, and turn each of its files into options."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from aprp.core.http.ranges import FromTo
+from aprp.core.http.urls import Url
+from aprp.core.metalink import MetalinkFile
+from aprp.get.checksum import Checksum
+from aprp.get.metalink_xml import MOST_BYTES, BadMetalink, parse
+from aprp.get.options import Misunderstood, Options, options_for, request_for
+from aprp.library.fetch_request import FetchRequest
+from aprp.library.open_transfer import TransferReader
+from aprp.upstream.transfer.failures import LengthUnknown
+from aprp.upstream.transfer.resumed_body import Collector
+
+SUFFIX = ".meta4"
+MOST_MIRRORS = 64
+"""Mirrors of one file that may be used, the best ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A Metalink: a file, or the request for one at a URL."""
+
+    where: str
+    request: FetchRequest | None
+    parsed: argparse.Namespace
+
+    async def files(self, reactor: Any) -> tuple[Options, ...]:
+        """Return the options of each of its files.
+
+        Raise BadMetalink, SourceError, or Misunderstood for options that don't fit the files.
+        """
+        if self.request is None:
+            data = self._from_disk()
+        else:
+            data = await _fetched(self.request, reactor)
+        files = parse(data, self.where)
+        many = len(files) > 1
+        parsed = self.parsed
+        folder = parsed.output is not None and parsed.output != "-" and Path(parsed.output).is_dir()
+        if many and parsed.output is not None and not folder:
+            said = f"{self.where} lists {len(files)} files; name a folder with -o or --output-dir"
+            raise Misunderstood(said)
+        if many and parsed.plot is not None:
+            raise Misunderstood(f"--plot is for one file; {self.where} lists {len(files)}")
+        if folder:
+            parsed = argparse.Namespace(**vars(parsed))
+            parsed.output_dir = (parsed.output_dir or Path()) / parsed.output
+            parsed.output = None
+        return tuple(self._options(parsed, file) for file in files)
+
+    def _from_disk(self) -> bytes:
+        try:
+            with open(self.where, "rb") as file:
+                return file.read(MOST_BYTES + 1)
+        except OSError as error:
+            raise BadMetalink(f"{self.where} can't be read: {error.strerror}") from None
+
+    def _options(self, parsed: argparse.Namespace, file: MetalinkFile) -> Options:
+        locations = (parsed.location or "").split(",")
+        urls = [str(mirror.url) for mirror in file.ordered(filter(None, locations))]
+        proven = file.pieces is not None or file.checksum is not None
+        same = parsed.same or ("length" if proven else "modified")
+        request = request_for(parsed, urls[:MOST_MIRRORS], same)
+        if self.request is not None:
+            request = replace(request, listed_by=Url.parse(self.where))
+        if same == "length":
+            request = replace(request, complete=file.size)
+        checksum = file.checksum
+        return replace(
+            options_for(parsed, request),
+            listed=file,
+            checksum=None if checksum is None else Checksum(checksum.algorithm, checksum.digest),
+        )
+
+
+def listing_of(parsed: argparse.Namespace) -> Listing | None:
+    """Return the Metalink that the command line names, or None. Raise Misunderstood."""
+    listed = [each for each in parsed.urls if _is_metalink(each)]
+    if parsed.metalink is None and not listed:
+        return None
+    where = parsed.metalink or listed[0]
+    if len(parsed.urls) > (parsed.metalink is None):
+        raise Misunderstood(f"{where} lists the URLs of its files; give no others with it")
+    for name in ("range", "checksum"):
+        if getattr(parsed, name) is not None:
+            raise Misunderstood(f"--{name} can't be used with a Metalink")
+    if "://" not in where:
+        return Listing(where, None, parsed)
+    request = request_for(parsed, [where], "modified")
+    return Listing(str(request.locations[0].url), request, parsed)
+
+
+def _is_metalink(text: str) -> bool:
+    return text.partition("?")[0].endswith(SUFFIX)
+
+
+async def _fetched(request: FetchRequest, reactor: Any) -> bytes:
+    """Return the Metalink at a URL, or one byte more than the most that are read of it."""
+    reading = TransferReader(request, FromTo(0), reactor)
+    data = b""
+    try:
+        await reading.begin()
+        if reading.facts.complete > MOST_BYTES:
+            raise BadMetalink(
+                f"{request.locations[0].url}: has {reading.facts.complete} bytes; "
+                f"at most {MOST_BYTES} are read"
+            )
+        while more := await reading.read():
+            data += more
+    except LengthUnknown as unknown:
+        collector = Collector(MOST_BYTES + 1)
+        await unknown.response.relay(collector, lambda *_: None, MOST_BYTES + 1)
+        return collector.data
+    finally:
+        reading.abort()
+    return data
