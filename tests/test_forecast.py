@@ -32,3 +32,15 @@ class LaneTests(SynchronousTestCase):
             begun(on, "a", 0, MIB)
             due = forecast.due(on, on.sources["a"], 0.0)
             self.assertIs(due is not None and due <= 0.0, tried)
+
+
+class LateTests(SynchronousTestCase):
+    def test_a_source_that_is_late_is_not_due_before_something_comes(self) -> None:
+        """What is expected by now puts off the next request by as much as time passes."""
+        on = state(a=4, unmet=0.0)
+        source = on.sources["a"]
+        attempt = on.begin(source, 0, 8 * MIB, 0.0, warm=True)
+        for began, on_time, late in ((None, LATENCY / 2, 2 * LATENCY), (0.1, 0.12, 0.3)):
+            attempt.began, attempt.heard_at = began, began or 0.0
+            self.assertGreater(forecast.due(on, source, on_time) or 0.0, on_time)
+            self.assertIsNone(forecast.due(on, source, late))

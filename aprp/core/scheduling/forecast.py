@@ -131,6 +131,20 @@ def _schedule(
     return ends, lanes
 
 
+def _is_late(state: TransferState, source: SourceState, now: float) -> bool:
+    """Return whether bytes of an attempt were expected by now, so that its end recedes as time
+    passes.
+    """
+    for attempt in source.attempts:
+        if attempt.doubted:
+            continue
+        if attempt.began is None and begins(state, source, attempt, now) <= now:
+            return True
+        if attempt.began is not None and now - attempt.heard_at >= _CHUNK_TIME:
+            return True
+    return False
+
+
 def lane_free(state: TransferState, source: SourceState, now: float) -> float:
     """Return when the source has a lane with nothing left to do; ``now`` if it has one."""
     return min(_schedule(state, source, now)[1])
@@ -143,7 +157,7 @@ def free_at(state: TransferState, source: SourceState, now: float) -> float:
 
 def due(state: TransferState, source: SourceState, now: float) -> float | None:
     """When the next request to the source has to go out so that it never idles; None: not before
-    something comes (it was never measured, or its connections are all in use)."""
+    something comes (it was never measured, it is late, or its connections are all in use)."""
     live = sum(not attempt.doubted for attempt in source.attempts)
     if len(source.attempts) >= source.spec.connections:
         return None
@@ -155,7 +169,8 @@ def due(state: TransferState, source: SourceState, now: float) -> float | None:
         return now
     if live >= source.lanes + _DEPTH:
         return None
-    return lane_free(state, source, now) - lead(state, source, now)
+    when = lane_free(state, source, now) - lead(state, source, now)
+    return None if when > now and _is_late(state, source, now) else when
 
 
 def _lanes_to_try(state: TransferState, source: SourceState, now: float) -> int:
