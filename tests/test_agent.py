@@ -18,7 +18,7 @@ from aprp.upstream.exchange import Exchange, Origin, SourceRequest, Timeouts
 from aprp.upstream.http.agent import IDLE_SECONDS, Agent
 from aprp.upstream.http.connection import FRESH
 from aprp.upstream.http.wire import PLENTY
-from aprp.upstream.transfer.resumed_body import Collector
+from aprp.upstream.transfer.collector import Collector
 from tests.support.names import FakeNames
 
 PLAIN = Origin("http", "127.0.0.1", 80)

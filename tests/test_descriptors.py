@@ -28,7 +28,7 @@ from aprp.upstream.errors import ConnectFailed
 from aprp.upstream.exchange import Exchange, Origin, SourceRequest, Timeouts
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.http.descriptors import Descriptors
-from aprp.upstream.transfer.resumed_body import Collector
+from aprp.upstream.transfer.collector import Collector
 from tests.support.running import PATIENCE, Running, get
 from tests.support.threaded_origin import SIZE, ThreadedOrigin
 from tests.test_agent import EMPTY, Wire

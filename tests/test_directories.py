@@ -14,7 +14,7 @@ from aprp.core.http.urls import Url
 from aprp.core.http.validators import parse_date
 from aprp.upstream.exchange import Origin, SourceRequest, Timeouts
 from aprp.upstream.tally import SourceTally
-from aprp.upstream.transfer.resumed_body import Collector
+from aprp.upstream.transfer.collector import Collector
 from tests.support.eventually import eventually
 from tests.support.mirrored_case import BYTES, SIZE, MirroredCase, honest
 from tests.support.replies import File, Pattern, Received, Reply, Stall, Step

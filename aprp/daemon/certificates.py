@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from cryptography import x509
@@ -23,6 +22,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
 from aprp.config import CertificateSettings
+from aprp.web.file_stamp import FileStamp, stamp_of
 
 LOOK_SECONDS = 30.0
 """Seconds between two checks of the files."""
@@ -34,8 +34,8 @@ _PROTOCOLS: tuple[Protocols, ...] = (_HTTP1, (b"h2", *_HTTP1))
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 
-Stamp = tuple[tuple[int, int, int] | None, ...]
-"""Return a value that changes when one of the files does."""
+Stamp = tuple[FileStamp | None, ...]
+"""The stamps of all files; it changes when one of the files does."""
 
 
 class CannotUse(Exception):
@@ -43,7 +43,7 @@ class CannotUse(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedCertificates:
     """Loaded certificates: `contexts` by what is offered and name, `first` for unknown names."""
 
     settings: tuple[CertificateSettings, ...]
@@ -54,7 +54,7 @@ class Loaded:
 
 @implementer(IOpenSSLServerConnectionCreator)
 class Certificates(TimerService):
-    """Terminates TLS for client connections. Raise CannotUse if a file is unusable."""
+    """Terminates TLS for client connections. Raises `CannotUse` if a file is unusable."""
 
     _log = Logger()
 
@@ -62,7 +62,7 @@ class Certificates(TimerService):
         super().__init__(LOOK_SECONDS, self.look)
         self._loaded = self.load(settings)
 
-    def load(self, settings: Sequence[CertificateSettings]) -> Loaded:
+    def load(self, settings: Sequence[CertificateSettings]) -> LoadedCertificates:
         """Load the files, for `adopt`. Raise CannotUse if that fails."""
         stamp = _stamp(settings)
         contexts: dict[tuple[Protocols, str], SSL.Context] = {}
@@ -74,9 +74,9 @@ class Certificates(TimerService):
                 first.setdefault(protocols, context)
                 for name in names:
                     contexts.setdefault((protocols, name), context)
-        return Loaded(tuple(settings), contexts, first, stamp)
+        return LoadedCertificates(tuple(settings), contexts, first, stamp)
 
-    def adopt(self, loaded: Loaded) -> None:
+    def adopt(self, loaded: LoadedCertificates) -> None:
         """Use these certificates for new connections."""
         self._loaded = loaded
 
@@ -100,7 +100,7 @@ class Certificates(TimerService):
         return TLSMemoryBIOFactory(self, False, factory)
 
     def serverConnectionForTLS(self, protocol: Any) -> SSL.Connection:
-        assert self._loaded.first, "the configuration has no tls: without one"
+        assert self._loaded.first, "a configuration with tls: endpoints has certificates"
         protocols = _offered(protocol)
         return SSL.Connection(self._loaded.first[protocols], None)
 
@@ -167,12 +167,4 @@ def _names(certificate: crypto.X509) -> list[str]:
 
 def _stamp(settings: Sequence[CertificateSettings]) -> Stamp:
     paths = {path for each in settings for path in (each.certificate, each.key) if path is not None}
-    return tuple(_stamp_of(path) for path in sorted(paths))
-
-
-def _stamp_of(path: Path) -> tuple[int, int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    return tuple(stamp_of(path) for path in sorted(paths))

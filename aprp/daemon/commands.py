@@ -98,15 +98,11 @@ class Commands:
 
     async def reload(self) -> dict[str, Any]:
         """Reload the configuration."""
-        outcome = await self.reload_configuration()
-        if not outcome.ok:
-            raise CannotDo(f"the reload was refused, and nothing has changed:\n{outcome.message}")
-        return outcome.json()
+        return done_or_refused(await self.reload_configuration())
 
     def log_level(self, level: str) -> dict[str, Any]:
         """Set the log level until the next reload."""
-        if level not in LEVELS:
-            raise CannotDo(f"{level!r} is not a log level; use {listed(LEVELS)}")
+        check_level(level)
         self.logs.change_level(level)
         return {"level": level}
 
@@ -146,6 +142,19 @@ class Commands:
         meant = nearest(text, names)
         hint = f"did you mean {meant}?" if meant else "`aprp ctl sources` lists them"
         raise CannotDo(f"no source is called {text!r}; {hint}")
+
+
+def done_or_refused(outcome: ReloadOutcome) -> dict[str, Any]:
+    """Return the result of a reload that was made; raise `CannotDo` if it was refused."""
+    if not outcome.ok:
+        raise CannotDo(f"the reload was refused, and nothing has changed:\n{outcome.message}")
+    return outcome.json()
+
+
+def check_level(level: str) -> None:
+    """Raise `CannotDo` for the name of a log level that doesn't exist."""
+    if level not in LEVELS:
+        raise CannotDo(f"{level!r} is not a log level; use {listed(LEVELS)}")
 
 
 def _summed(shown: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from twisted.protocols.basic import LineOnlyReceiver
 
 from aprp.config import Settings
+from aprp.daemon.reload import OWN_FAULT
 from aprp.web.admin.actions import CannotDo, Handler
 
 MOST_BYTES = 65536
@@ -72,7 +73,7 @@ class ControlConnection(LineOnlyReceiver):
             answer = {"ok": False, "error": str(error)}
         except Exception:
             self._log.failure("internal error in a command of the control socket")
-            answer = {"ok": False, "error": "internal error; the traceback is in the log"}
+            answer = {"ok": False, "error": OWN_FAULT}
         assert self.transport is not None
         self.transport.write(json.dumps(answer).encode() + b"\n")
 

@@ -4,9 +4,8 @@ A pipe, FIFO, terminal or socket accepts nothing more when its reader stalls. Ru
 
 - Write only when the descriptor is ready, and no more at once than a pipe accepts atomically.
 - Open pipes and terminals a second time with O_NONBLOCK if permitted, since another process may
-fill
-  them between poll and write. Don't set the flag on an inherited descriptor: it would affect the
-  other processes that share it.
+  fill them between poll and write. Don't set the flag on an inherited descriptor: it would affect
+  the other processes that share it.
 - Complete a partly written line before the next one.
 """
 
@@ -53,7 +52,7 @@ class Descriptor:
             try:
                 return cls(os.open(f"/proc/self/fd/{number}", flags))
             except OSError:
-                pass  # it may be somebody else's: then asking first has to do
+                pass  # it may belong to another user: then polling before each write has to do
         return cls(os.dup(number))
 
     def write(self, line: bytes) -> bool:

@@ -17,17 +17,9 @@ from aprp.core.http.ranges import number
 from aprp.core.http.same_site import is_cross_site, is_foreign_host
 from aprp.demo.line import MOST
 from aprp.demo.mirrors import Mirror
-from aprp.demo.origins import fields_of
 from aprp.demo.server import CannotRevive
-from aprp.web.admin.answering import run_later
-
-
-class Refused(Exception):
-    """A status, and in words what was wrong with the request."""
-
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
-        self.status = status
+from aprp.web.admin.answering import fields_of, run_later
+from aprp.web.failures import Refusal
 
 
 class Controls(Resource):
@@ -50,7 +42,7 @@ class Controls(Resource):
         try:
             await self._press(request)
             request.setResponseCode(204)
-        except Refused as error:
+        except Refusal as error:
             request.setResponseCode(error.status)
             request.write(f"{error}\n".encode())
         request.finish()
@@ -58,9 +50,9 @@ class Controls(Resource):
     async def _press(self, request: Any) -> None:
         if request.method != b"POST":
             request.setHeader("Allow", "POST")
-            raise Refused(405, "the buttons take POST")
+            raise Refusal(405, "the buttons take POST")
         if not is_own_page(request):
-            raise Refused(403, "only the demonstration's own page may press its buttons")
+            raise Refusal(403, "only the demonstration's own page may press its buttons")
         mirror, verb = self._named(request.postpath or [])
         if verb == b"kill":
             await mirror.kill()
@@ -74,7 +66,7 @@ class Controls(Resource):
         at = number(path[0]) if len(path) == 2 else None
         if at is None or at >= len(self._mirrors) or path[1] not in (b"kill", b"revive", b"rate"):
             last = len(self._mirrors) - 1
-            raise Refused(404, f"the buttons are 0 to {last}, each with /kill, /revive and /rate")
+            raise Refusal(404, f"the buttons are 0 to {last}, each with /kill, /revive and /rate")
         return self._mirrors[at], path[1]
 
 
@@ -82,13 +74,13 @@ async def _revive(mirror: Mirror) -> None:
     try:
         await mirror.revive()
     except CannotRevive as error:
-        raise Refused(409, str(error)) from None
+        raise Refusal(409, str(error)) from None
 
 
 def _rate(body: bytes) -> int:
     rate = number(body.strip())
     if rate is None or rate > MOST:
-        raise Refused(400, f"the body of /rate is bytes a second, 0 to {MOST}")
+        raise Refusal(400, f"the body of /rate is bytes a second, 0 to {MOST}")
     return rate
 
 

@@ -11,10 +11,10 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
-from aprp.core.http.fields import Fields
 from aprp.core.http.ranges import Range
 from aprp.demo.files import Content, File, answer
 from aprp.demo.line import Line
+from aprp.web.admin.answering import fields_of
 
 TICK = 0.02
 """Seconds between two pieces of a body."""
@@ -64,15 +64,6 @@ class PacedBody:
             request.unregisterProducer()
             request.finish()
         self._line.sent(allowed)
-
-
-def fields_of(request: Request) -> Fields:
-    """Return the fields of a request."""
-    return Fields(
-        (name, value)
-        for name, values in request.requestHeaders.getAllRawHeaders()
-        for value in values
-    )
 
 
 class Origin(Resource):

@@ -25,8 +25,8 @@ from aprp.library.fetch_request import FetchRequest
 from aprp.mirror.findings import Finding
 from aprp.upstream.errors import BodyBroken, SourceError
 from aprp.upstream.transfer.body import discard
+from aprp.upstream.transfer.collector import Collector
 from aprp.upstream.transfer.options import FileLocation
-from aprp.upstream.transfer.resumed_body import Collector
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.source import SourceAnswer, TransferSource
 from aprp.upstream.wall_clock import time

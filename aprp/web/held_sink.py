@@ -1,4 +1,4 @@
-"""What stands between a client and what produces its body, and can hold the producer back."""
+"""The base of the sinks that pause the producer of a body for a limit of the route."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from aprp.web.client_sink import ClientSink
 
 @implementer(IConsumer, IPushProducer)
 class HeldSink:
-    """Passes a body on to `sink`. The producer is paused while the client is full or it is held.
+    """Passes a body on to `sink`. The producer is paused while the client is full, or it is held.
 
-    A subclass decides in `write` and `registered` whether to hold.
+    A subclass decides in `write` and `registerProducer` whether to hold the producer.
     """
 
     def __init__(self, sink: Sink) -> None:

@@ -17,6 +17,7 @@ from twisted.internet.threads import deferToThread
 
 from aprp.core.http.fields import Fields
 from aprp.core.http.htpasswd import parse_htpasswd
+from aprp.web.file_stamp import stamp_of
 
 _REMEMBERED = 1024
 _NOBODY = bcrypt.hashpw(secrets.token_bytes(16), bcrypt.gensalt(rounds=5))
@@ -29,7 +30,7 @@ class Passwords:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._users = parse_htpasswd(path.read_bytes())
-        self._stamp = _stamp(path)
+        self._stamp = stamp_of(path)
         self._key = secrets.token_bytes(32)
         self._fitted: dict[bytes, None] = {}
 
@@ -53,7 +54,7 @@ class Passwords:
 
     def _read_again(self) -> None:
         """Follow a change of the file; one that can't be read changes nothing."""
-        stamp = _stamp(self._path)
+        stamp = stamp_of(self._path)
         if stamp is None or stamp == self._stamp:
             return
         try:
@@ -80,11 +81,3 @@ def _fits(password: bytes, hashed: bytes) -> bool:
         return len(password) <= 72 and bcrypt.checkpw(password, hashed)
     except ValueError:
         return False
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino

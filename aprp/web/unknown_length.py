@@ -21,8 +21,8 @@ from aprp.core.http.answer_plan import (
 from aprp.core.http.fields import Fields
 from aprp.core.http.ranges import FromTo, Range
 from aprp.core.http.validators import Validators
+from aprp.upstream.transfer.collector import Collector
 from aprp.upstream.transfer.one_response import Arrived, OneResponse
-from aprp.upstream.transfer.resumed_body import Collector
 from aprp.web.request import ProxyRequest
 from aprp.web.responding import send
 

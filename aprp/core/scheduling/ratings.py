@@ -65,18 +65,13 @@ class Meter:
 
 
 class Rating:
-    """The rating of one source. ``latency`` and its mean ``deviation`` are seconds on a warm
+    """The rating of one source.
+
+    ``latency`` and its mean ``deviation`` are seconds on a warm
     connection, ``connect`` the additional seconds on a cold one; ``warm`` counts the connections
     believed idle in the pool; ``failures`` those in a row; ``parking`` says for which files it is
     left alone; ``lanes`` is how many connections at once make it faster; ``swing`` is the part by
     which the rate deviates, on average, within a few hundredths of a second.
-
-    ``latency`` and its mean ``deviation`` are seconds on a warm connection, ``connect`` seconds on
-    top of it on a cold one; ``warm`` counts the connections believed idle in the pool;
-    ``failures`` those in a row; ``parking`` tells which files it wants to be left alone for;
-    ``lanes`` is how
-    many connections at once make it faster; ``swing`` is the part of the rate by which it is off,
-    on the mean, within a few hundredths of a second.
     """
 
     def __init__(self) -> None:

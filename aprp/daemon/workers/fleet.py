@@ -13,8 +13,8 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 import aprp
-from aprp.config.faults import listed
-from aprp.daemon.logging import LEVELS, Logs
+from aprp.daemon.commands import check_level, done_or_refused
+from aprp.daemon.logging import Logs
 from aprp.daemon.workers import merging
 from aprp.daemon.workers.samples import Samples
 from aprp.daemon.workers.supervisor import Supervisor
@@ -25,6 +25,7 @@ from aprp.web.admin.metrics import CONTENT_TYPE
 from aprp.web.admin.overview import Health
 from aprp.web.admin.reloads import ReloadOutcome
 from aprp.web.admin.site import ComputedPage, tree_of
+from aprp.web.admin.snapshot import to_line
 
 NOBODY = "no worker answers; the log says why"
 
@@ -75,7 +76,7 @@ class Fleet:
     async def make(self) -> bytes:
         """Return what the page shows, as JSON in one line."""
         merged = await self._merged("page", merging.page)
-        return json.dumps(merged, separators=(",", ":")).encode()
+        return to_line(merged)
 
     async def _status(self, request: Request) -> bytes:
         merged = await self._merged("admin-status", merging.status)
@@ -211,14 +212,10 @@ class Fleet:
         return result
 
     async def _reload_now(self) -> dict[str, Any]:
-        outcome = await self._reload()
-        if not outcome.ok:
-            raise CannotDo(f"the reload was refused, and nothing has changed:\n{outcome.message}")
-        return outcome.json()
+        return done_or_refused(await self._reload())
 
     async def _log_level(self, level: str) -> dict[str, Any]:
-        if level not in LEVELS:
-            raise CannotDo(f"{level!r} is not a level; there are {listed(LEVELS)}")
+        check_level(level)
         self._logs.change_level(level)
         self._level = level
         await self._ask("log-level", level)

@@ -79,7 +79,7 @@ def control_status(told: Sequence[Json]) -> Json:
     """Merge what `aprp ctl status` shows; at least one of them."""
     out = sorted({name for each in told for name in each["out_of_service"]})
     return told[0] | {
-        **{key: _sum(told, key) for key in ("requests", "clients", "transfers", "connections")},
+        **{key: _sum(told, key) for key in _WORKER_COUNTS},
         "memory": _memory(told),
         "out_of_service": out,
     }
@@ -112,8 +112,7 @@ def _summary(told: Sequence[Json]) -> Json:
     reasons = dict.fromkeys(reason for each in told for reason in each["not_ready"])
     return {
         "not_ready": list(reasons),
-        "requests": _sum(told, "requests"),
-        **{key: _sum(told, key) for key in ("transfers", "clients", "connections")},
+        **{key: _sum(told, key) for key in _WORKER_COUNTS},
         "memory": _memory(told),
     }
 

@@ -24,6 +24,7 @@ from zope.interface import implementer
 from aprp.config import Loaded
 from aprp.daemon.listening import CannotServe
 from aprp.daemon.log_opener import LogOpener
+from aprp.daemon.reload import OWN_FAULT
 from aprp.daemon.service import Daemon
 from aprp.daemon.workers.messages import DESCRIPTOR, Configuration, Lines
 from aprp.daemon.workers.sockets import PassedSockets
@@ -105,8 +106,8 @@ class Worker(Lines):
         except (CannotDo, CannotServe) as error:
             answer |= {"ok": False, "error": str(error)}
         except Exception:
-            self._log.failure("answering the parent")
-            answer |= {"ok": False, "error": "a fault of aprp's own; its traceback is in the log"}
+            self._log.failure("internal error in a command of the parent")
+            answer |= {"ok": False, "error": OWN_FAULT}
         self.send(answer)
 
     async def _configure(self, packed: str) -> None:

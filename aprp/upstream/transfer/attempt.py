@@ -23,14 +23,10 @@ from aprp.core.recovery.versions import Facts
 from aprp.core.scheduling.messages import Ended
 from aprp.upstream.errors import OWN_FAULT, BodyBroken, NotPermitted, SourceError, SourceLied
 from aprp.upstream.http.guard import AddressRefused, OwnListener
-from aprp.upstream.transfer.body import Body, discard
+from aprp.upstream.transfer.body import SKIPPED, Body, discard
 from aprp.upstream.transfer.sample import Sample
 from aprp.upstream.transfer.source import NotFollowed, SourceAnswer, TransferSource
 from aprp.upstream.wall_clock import time
-
-SKIPPED = 1 << 20
-"""Bytes of a whole answer that are read and dropped to get to those wanted, while other sources
-may not have to."""
 
 
 class AttemptObserver(Protocol):

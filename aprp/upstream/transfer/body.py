@@ -15,12 +15,17 @@ from aprp.core.http.ranges import Range
 from aprp.core.reasons import Name
 from aprp.upstream.errors import BodyBroken, SourceError, SourceLied
 from aprp.upstream.exchange import Exchange
-from aprp.upstream.transfer.resumed_body import Collector
+from aprp.upstream.transfer.collector import Collector
 
 LITTLE = 65536
 """Bytes that are sooner read and dropped than that a new connection is made."""
 LITTLE_TIME = 1.0
 """Seconds that may be spent on it."""
+
+
+SKIPPED = 1 << 20
+"""Bytes of a whole response that are read and dropped, at most, to reach the wanted ones: another
+source may send those at once."""
 
 
 class Receiver(Protocol):

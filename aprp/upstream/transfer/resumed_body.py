@@ -12,7 +12,6 @@ from typing import Any
 
 from twisted.internet.interfaces import IConsumer
 from twisted.internet.task import deferLater
-from zope.interface import implementer
 
 from aprp.core.http.answer_plan import ResponseSummary
 from aprp.core.http.forwarding import CONDITIONS
@@ -25,6 +24,7 @@ from aprp.core.recovery.versions import dated
 from aprp.upstream.errors import BodyBroken, SourceError, SourceLied
 from aprp.upstream.exchange import Exchange, SourceRequest
 from aprp.upstream.http.agent import Agent
+from aprp.upstream.transfer.collector import Collector
 from aprp.upstream.wall_clock import time
 
 
@@ -42,25 +42,6 @@ def summary_of(head: ResponseHead, received: float) -> ResponseSummary:
 def with_conditions(request: SourceRequest, *conditions: tuple[bytes, bytes]) -> SourceRequest:
     """The same request with these conditions (Range, If-Range) in place of its own."""
     return replace(request, fields=request.fields.without(CONDITIONS).adding(*conditions))
-
-
-@implementer(IConsumer)
-class Collector:
-    """A consumer that keeps the first bytes it gets, `keep` of them, and drops the rest."""
-
-    def __init__(self, keep: int = 0) -> None:
-        self._keep = keep
-        self.data = b""
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Do nothing: it is never full."""
-
-    def unregisterProducer(self) -> None:
-        """Do nothing: it holds no producer."""
-
-    def write(self, data: bytes) -> None:
-        if len(self.data) < self._keep:
-            self.data += data[: self._keep - len(self.data)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,15 +17,13 @@ from aprp.core.reasons import Name, reason
 from aprp.core.recovery.ends import End
 from aprp.core.recovery.same_file import Rejected, judge
 from aprp.core.recovery.versions import Facts
-from aprp.upstream.transfer.body import discard
-from aprp.upstream.transfer.resumed_body import Collector
+from aprp.upstream.transfer.body import SKIPPED, discard
+from aprp.upstream.transfer.collector import Collector
 from aprp.upstream.transfer.source import TransferSource
 from aprp.upstream.wall_clock import time
 
 SIZE = 65536
 """Bytes that are compared, if as many come."""
-SKIPPED = 1 << 20
-"""Bytes of a whole answer that are read and dropped to get to those compared."""
 PATIENCE = 1.0
 """Seconds until fewer have to do."""
 

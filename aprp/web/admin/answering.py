@@ -1,4 +1,4 @@
-"""Short answers of the admin port, at once or by a coroutine."""
+"""Small responses of the admin port and the demonstration, sent at once or by a coroutine."""
 
 from __future__ import annotations
 
@@ -10,11 +10,22 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import Request
 
+from aprp.core.http.fields import Fields
+
 _log = Logger()
 
 
+def fields_of(request: Request) -> Fields:
+    """Return the fields of a request that Twisted's own parser read."""
+    return Fields(
+        (name, value)
+        for name, values in request.requestHeaders.getAllRawHeaders()
+        for value in values
+    )
+
+
 def answer(request: Request, status: int, content_type: str, body: bytes) -> bytes:
-    """Set the head of an answer that nobody should keep, and return its body."""
+    """Set the head of a response that must not be cached, and return its body."""
     request.setResponseCode(status)
     request.setHeader("Content-Type", content_type)
     request.setHeader("Cache-Control", "no-store")
@@ -24,13 +35,13 @@ def answer(request: Request, status: int, content_type: str, body: bytes) -> byt
 
 
 def run_later(request: Request, work: Coroutine[Deferred[Any], Any, None]) -> None:
-    """Have a coroutine answer the request, unless whoever asked leaves before it has."""
+    """Run the coroutine that answers a request; cancel it if the client leaves first."""
     running = Deferred.fromCoroutine(work)
     request.notifyFinish().addErrback(lambda _: running.cancel())
 
     def failed(failure: Failure) -> None:
         if not failure.check(CancelledError):
-            _log.failure("answering {uri}", failure, uri=request.uri)
+            _log.failure("internal error while serving {uri}", failure, uri=request.uri)
             request.setResponseCode(500)
             request.finish()
 

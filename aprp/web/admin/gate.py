@@ -16,7 +16,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from aprp.config import AdminSettings
 from aprp.core.http.fields import Fields
 from aprp.core.http.same_site import is_cross_site, is_foreign_host
-from aprp.web.admin.answering import answer, run_later
+from aprp.web.admin.answering import answer, fields_of, run_later
 from aprp.web.passwords import Passwords
 
 MOST_BODY = 4096
@@ -68,11 +68,7 @@ class AdminGate(Resource):
         self._tree = tree
 
     def render(self, request: Request) -> Any:
-        fields = Fields(
-            (name, value)
-            for name, values in request.requestHeaders.getAllRawHeaders()
-            for value in values
-        )
+        fields = fields_of(request)
         refused = self._refused(request, fields)
         if refused is not None:
             return _refuse(request, *refused)

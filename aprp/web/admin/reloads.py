@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
+
+from aprp.web.admin.times import rfc3339
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,5 +18,4 @@ class ReloadOutcome:
 
     def json(self) -> dict[str, Any]:
         """The same as a member of ``/status``."""
-        at = datetime.fromtimestamp(self.at, UTC).isoformat(timespec="seconds")
-        return {"at": at.replace("+00:00", "Z"), "ok": self.ok, "message": self.message}
+        return {"at": rfc3339(self.at), "ok": self.ok, "message": self.message}

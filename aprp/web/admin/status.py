@@ -5,7 +5,6 @@ Names of sources and reasons may come from strangers: the page puts them in as t
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import aprp
@@ -13,6 +12,7 @@ from aprp.core.scheduling.ratings import Rating
 from aprp.upstream.tally import SourceTally
 from aprp.upstream.wall_clock import time
 from aprp.web.admin.overview import Overview
+from aprp.web.admin.times import rfc3339
 from aprp.web.memory_watch import resident
 from aprp.web.tallies import RouteTally
 
@@ -37,7 +37,7 @@ def status_of(overview: Overview) -> dict[str, Any]:
             name: shared.in_service.why_out(name) for name in sorted(shared.in_service.out)
         },
         "left_out": [
-            {"at": date(each.at), "source": each.source, "reason": each.reason}
+            {"at": rfc3339(each.at), "source": each.source, "reason": each.reason}
             for each in reversed(shared.left_out)
         ],
         "problems": problems_of(overview),
@@ -95,8 +95,8 @@ def problems_of(overview: Overview) -> list[dict[str, Any]]:
     """The last problems, the latest first."""
     return [
         {
-            "at": date(each.at),
-            "first": date(each.first),
+            "at": rfc3339(each.at),
+            "first": rfc3339(each.first),
             "count": each.count,
             "route": each.route,
             "source": each.source,
@@ -126,7 +126,7 @@ def _source(
         "last_error": source.error or None,
         "received": source.received,
         "share": round(source.received / total, 4) if total else None,
-        "parked_until": date(time() + parked) if parked > 0 else None,
+        "parked_until": rfc3339(time() + parked) if parked > 0 else None,
     }
 
 
@@ -144,10 +144,5 @@ def _rating(rating: Rating, now: float) -> dict[str, Any]:
         "bytes_per_second": None if rate is None else round(rate),
         "latency": None if rating.latency is None else round(rating.latency, 6),
         "failures": rating.failures,
-        "parked_until": date(time() + parked) if parked > 0 else None,
+        "parked_until": rfc3339(time() + parked) if parked > 0 else None,
     }
-
-
-def date(unix: float) -> str:
-    """A time as RFC 3339 has it."""
-    return datetime.fromtimestamp(unix, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
