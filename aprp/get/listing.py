@@ -15,8 +15,8 @@ from aprp.get.metalink_xml import MOST_BYTES, BadMetalink, parse
 from aprp.get.options import Misunderstood, Options, options_for, request_for
 from aprp.library.fetch_request import FetchRequest
 from aprp.library.open_transfer import TransferReader
+from aprp.upstream.transfer.collector import Collector
 from aprp.upstream.transfer.failures import LengthUnknown
-from aprp.upstream.transfer.resumed_body import Collector
 
 SUFFIX = ".meta4"
 MOST_MIRRORS = 64
