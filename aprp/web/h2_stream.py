@@ -223,6 +223,8 @@ class ClientStream:
     def _note_progress(self, count: int) -> None:
         """A silent sender has its route's time; one that trickles has to get on."""
         assert self._body_limits is not None
+        if self._over:
+            return
         now, silence = self._carrier.reactor.seconds(), self._body_limits.seconds
         self._unnoted += count
         if self._unnoted >= self._limits.body_progress:

@@ -39,6 +39,7 @@ class OutgoingBody:
         self._changed = changed
         self._held: deque[bytes] = deque()
         self._size = 0
+        self._at = 0  # in the first piece
         self._producer: Any = None
         self._streaming = True
         self._paused = False
@@ -84,16 +85,34 @@ class OutgoingBody:
         self.end()
 
     def take(self, most: int) -> bytes:
-        """Remove and return the next bytes."""
-        data = self._held.popleft()
-        while len(data) < most and self._held:
-            data += self._held.popleft()
-        if len(data) > most:
-            self._held.appendleft(data[most:])
-            data = data[:most]
+        """Remove and return the next bytes, at most so many."""
+        first, at = self._held[0], self._at
+        if len(first) - at >= most:
+            data = first[at : at + most] if at or len(first) > most else first
+            self._at = at + most
+            if self._at == len(first):
+                self._held.popleft()
+                self._at = 0
+        else:
+            data = self._gathered(most)
         self._size -= len(data)
         self.sent += len(data)
         return data
+
+    def _gathered(self, most: int) -> bytes:
+        """Join small pieces into one frame."""
+        pieces, left = [], most
+        while self._held and left:
+            piece = self._held.popleft()
+            useful = piece[self._at : self._at + left]
+            if self._at + len(useful) < len(piece):
+                self._held.appendleft(piece)
+                self._at += len(useful)
+            else:
+                self._at = 0
+            pieces.append(useful)
+            left -= len(useful)
+        return b"".join(pieces)
 
     def fits(self, window: int) -> bool:
         """Return whether it is worth sending what the receiver's window allows.
@@ -117,7 +136,7 @@ class OutgoingBody:
     def drop(self) -> None:
         """Forget everything: the stream is over."""
         self._held.clear()
-        self._size, self.ending = 0, False
+        self._size, self._at, self.ending = 0, 0, False
 
     def _pause(self) -> None:
         if self._producer is not None and self._streaming and not self._paused:
