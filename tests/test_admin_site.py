@@ -39,10 +39,10 @@ class Holding:
     def take_out(self, sources: frozenset[str]) -> None:
         pass
 
-    def narrow(self, window: int | None) -> None:
+    def limit_window(self, window: int | None) -> None:
         pass
 
-    def appetite(self) -> int:
+    def wanted(self) -> int:
         return self.held
 
     def used(self) -> int:

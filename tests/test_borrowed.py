@@ -73,7 +73,7 @@ class BorrowedTests(TestCase):
         def read() -> None:
             reads.append(transport.socket.recv(10))
 
-        borrowed.read_by(read)
+        borrowed.replace_read(read)
         other.wire.write(b"borrowed")
         await eventually(lambda: reads)
         self.assertEqual((reads, one.data), ([b"borrowed"], b""))
@@ -91,7 +91,7 @@ class BorrowedTests(TestCase):
             writes.append(borrowed.unsent)
             transport.stopWriting()
 
-        borrowed.write_by(write)
+        borrowed.replace_write(write)
         transport.startWriting()
         await eventually(lambda: writes)
         self.assertEqual(writes, [False])
@@ -103,7 +103,7 @@ class BorrowedTests(TestCase):
         self.assertFalse(borrowed.unsent)
         transport.write(b"head")
         self.assertTrue(borrowed.unsent)
-        self.assertIsNone(borrowed.send_own())
+        self.assertIsNone(borrowed.default_write())
         self.assertFalse(borrowed.unsent)
         await eventually(lambda: other.data)
         self.assertEqual(other.data, b"head")
@@ -111,8 +111,8 @@ class BorrowedTests(TestCase):
     async def test_an_aborted_transport_stays_aborted(self) -> None:
         one, _ = await self.pair()
         transport, borrowed = self.borrow(one)
-        borrowed.read_by(lambda: None)
-        borrowed.write_by(lambda: None)
+        borrowed.replace_read(lambda: None)
+        borrowed.replace_write(lambda: None)
         transport.abortConnection()
         aborted = (transport.doRead, transport.doWrite)
         borrowed.give_back()

@@ -219,7 +219,7 @@ class BesideServersTests(DirectoryCase):
         port = self.in_front_of([self.films, *origins])
         self.assertEqual((await self.ask(port, "/film.mp4")).body, BYTES)
         answers[0] = lambda _: silent
-        with mock.patch("aprp.upstream.transfer.transfer.SERVERS_PATIENCE", 50.0):
+        with mock.patch("aprp.upstream.transfer.transfer.SERVERS_ANSWER_WITHIN", 50.0):
             got = await self.ask(port, "/film.mp4", {"Range": "bytes=5-99999"})
         self.assertEqual(got.body, BYTES[5:100000])
 
@@ -227,7 +227,7 @@ class BesideServersTests(DirectoryCase):
         self.put()
         silent: list[Step] = [Stall()]
         origins = await self.mirrors(lambda _: silent)
-        with mock.patch("aprp.upstream.transfer.transfer.SERVERS_PATIENCE", 0.2):
+        with mock.patch("aprp.upstream.transfer.transfer.SERVERS_ANSWER_WITHIN", 0.2):
             got = await self.ask(self.in_front_of([self.films, *origins]), "/film.mp4")
         self.assertEqual((got.status, got.body == BYTES), (200, True))
 

@@ -45,7 +45,7 @@ class TroubleTests(FailuresCase):
         self.assertEqual((self.a.barred, self.b.barred), (False, False))
 
     def test_left_without_a_failure(self) -> None:
-        self.failures.leave("a", reason("was late"))
+        self.failures.leave_out("a", reason("was late"))
         self.assertEqual(
             (self.a.barred, self.a.failures, str(self.a.reason)), (True, 0, "was late")
         )

@@ -61,7 +61,7 @@ class Holder:
     def granted(self, source: str) -> None:
         self.slots.granted(source)
 
-    def appetite(self) -> int:
+    def wanted(self) -> int:
         return 0
 
     def used(self) -> int:
@@ -70,7 +70,7 @@ class Holder:
     def take_out(self, sources: frozenset[str]) -> None:
         pass
 
-    def narrow(self, window: int | None) -> None:
+    def limit_window(self, window: int | None) -> None:
         """It holds nothing."""
 
     def _failed(self, remote: TransferSource, reason: Reason) -> None:

@@ -16,10 +16,10 @@ from aprp.config import ConfigFaults, Settings, SourcesRoute, load_text
 from aprp.daemon.listening import CannotServe
 from aprp.daemon.workers import merging
 from aprp.daemon.workers.messages import Configuration
+from aprp.daemon.workers.metrics import MergedMetrics
 from aprp.daemon.workers.process import WorkerProcess
-from aprp.daemon.workers.samples import Samples
+from aprp.daemon.workers.record import WorkerPlan
 from aprp.daemon.workers.shares import settings_of, share
-from aprp.daemon.workers.slot import Plan
 from aprp.daemon.workers.supervisor import (
     LONGEST,
     SHORTEST,
@@ -112,7 +112,7 @@ class Packed:
 
 
 def plan(name: str) -> Any:
-    return Plan((Packed(name), Packed(name)), ())  # type: ignore[arg-type]
+    return WorkerPlan((Packed(name), Packed(name)), ())  # type: ignore[arg-type]
 
 
 class ChangeTests(SynchronousTestCase):
@@ -120,8 +120,8 @@ class ChangeTests(SynchronousTestCase):
         """Two workers after a change from old to new; the second refuses these."""
         workers: Any = Supervisor(2, Clock(), *(lambda *_: None,) * 3, lambda: ())
         found = [FakeRequests(), FakeRequests(*refuses)]
-        for slot, requests in zip(workers.slots, found, strict=True):
-            slot.requests = requests
+        for record, requests in zip(workers.records, found, strict=True):
+            record.requests = requests
         workers._plan = plan("old")
         changing = Deferred.fromCoroutine(workers.change(plan("new")))
         if refuses:
@@ -157,19 +157,19 @@ def heard(value: float, up: float) -> list[Any]:
 
 
 class SamplesTests(SynchronousTestCase):
-    def values(self, samples: Samples) -> dict[str, float]:
+    def values(self, samples: MergedMetrics) -> dict[str, float]:
         return {each.name: each.value for family in samples.collect() for each in family.samples}
 
     def test_counters_survive_a_worker(self) -> None:
         own = Metric("aprp_build_info", "", "gauge")
         own.add_sample("aprp_build_info", {}, 1)
-        samples = Samples(lambda: [own])
-        samples.heard(0, heard(3, 1))
-        samples.heard(1, heard(4, 0))
+        samples = MergedMetrics(lambda: [own])
+        samples.update(0, heard(3, 1))
+        samples.update(1, heard(4, 0))
         both = {"aprp_requests_total": 7, "aprp_source_up": 0, "aprp_transfers": 7}
         self.assertEqual(self.values(samples), both | {"aprp_build_info": 1})
-        samples.ended(1)
-        samples.heard(1, heard(0, 1))
+        samples.worker_ended(1)
+        samples.update(1, heard(0, 1))
         later = {"aprp_requests_total": 7, "aprp_source_up": 1, "aprp_transfers": 3}
         self.assertEqual(self.values(samples), later | {"aprp_build_info": 1})
 

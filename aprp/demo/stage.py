@@ -50,24 +50,24 @@ class _Index(_File):
         return self if path == b"" and not request.postpath else notFound()
 
 
-class StateTeller(Protocol):
-    """Tells the state of everything."""
+class StateSource(Protocol):
+    """Gives the state of the daemon, as JSON values."""
 
-    def tell(self) -> dict[str, Any]: ...
+    def state(self) -> dict[str, Any]: ...
 
 
 class DemoSnapshots:
-    """Snapshots of the daemon, with the mirrors; of requests, those for the film."""
+    """Makes snapshots of the daemon with its mirrors, and of the requests for the film."""
 
-    def __init__(self, snapshots: StateTeller, mirrors: Sequence[Mirror]) -> None:
+    def __init__(self, snapshots: StateSource, mirrors: Sequence[Mirror]) -> None:
         self._snapshots = snapshots
         self._mirrors = mirrors
 
     def make(self) -> bytes:
         """Return JSON in one line."""
-        told = self._snapshots.tell()
-        told["running"] = [each for each in told["running"] if each["target"].startswith(CLIP)]
-        told["mirrors"] = [
+        state = self._snapshots.state()
+        state["running"] = [each for each in state["running"] if each["target"].startswith(CLIP)]
+        state["mirrors"] = [
             {
                 "name": name,
                 "port": mirror.port,
@@ -78,7 +78,7 @@ class DemoSnapshots:
             }
             for name, mirror in zip(NAMES, self._mirrors, strict=True)
         ]
-        return to_line(told)
+        return to_line(state)
 
 
 class Stage(Service):
@@ -92,7 +92,7 @@ class Stage(Service):
         self.url = self._server.url
 
     def show(self, overview: Overview) -> None:
-        """Have the page show this daemon; to be called before the service starts."""
+        """Show this daemon on the page. Call it before the service starts."""
         below = Resource()
         for package, names in (("aprp.demo", OWN), ("aprp.web.admin", SHARED)):
             for name, content_type in names.items():

@@ -100,7 +100,7 @@ def tag_by_length() -> Patches:
     def made(path: bytes, facts: versions.Facts, same: object) -> ETag:
         return client_validators._hashed([path, b"%d" % facts.complete], weak=False)
 
-    yield from _for(client_validators._made, made)
+    yield from _for(client_validators._tag_for, made)
 
 
 @_found_by(10, "the bytes are of no version")

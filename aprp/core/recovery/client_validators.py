@@ -25,12 +25,12 @@ DIGEST = b"sha-256"
 def client_validators(path: bytes, facts: Facts, same: Same, one_source: bool) -> Validators:
     """Return what a client is shown of the file at `path`."""
     shown = facts.validators
-    tag = shown.etag if one_source and shown.etag is not None else _made(path, facts, same)
+    tag = shown.etag if one_source and shown.etag is not None else _tag_for(path, facts, same)
     modified = facts.last_modified if same == Same.MODIFIED else None
     return Validators(tag, modified, shown.date)
 
 
-def _made(path: bytes, facts: Facts, same: Same) -> ETag | None:
+def _tag_for(path: bytes, facts: Facts, same: Same) -> ETag | None:
     made_of = [path, b"%d" % facts.complete]
     if same == Same.MODIFIED and facts.last_modified is not None:
         made_of.append(b"%d" % facts.last_modified)

@@ -75,7 +75,7 @@ class FailurePolicy:
         source.reason = ended.reason or _REASONS.get(ended.end)
         pause = pause_after(source.failures - grace)
         if ended.end in (End.LIED, End.ABSENT, End.BEYOND):
-            source.lasting = True
+            source.left_out = True
             pause = max(pause, PAUSES[1])
         source.parked = ended.end is End.REFUSED and ended.retry_after is not None
         if source.parked:
@@ -91,11 +91,11 @@ class FailurePolicy:
         source.silences += 1
         self.blame(source, Ended(attempt, End.BROKEN, reason("fell silent")), now, grace=1)
 
-    def leave(self, name: str, why: Reason) -> None:
+    def leave_out(self, name: str, why: Reason) -> None:
         """A source isn't to be asked any more, though what it was asked may still come."""
         for source in self._sources:
             if source.name == name:
-                source.lasting, source.reason = True, why
+                source.left_out, source.reason = True, why
         self._bar()
 
     def take_out(self, names: Collection[str]) -> None:
@@ -107,9 +107,9 @@ class FailurePolicy:
     def _bar(self) -> None:
         """Sources out of service are no help to those that are in it."""
         some_within = any(not source.out for source in self._sources)
-        all_left_out = all(source.lasting for source in self._within())
+        all_left_out = all(source.left_out for source in self._within())
         for source in self._sources:
-            needless = source.lasting and not all_left_out
+            needless = source.left_out and not all_left_out
             source.barred = needless or (source.out and some_within)
 
     def _within(self) -> list[SourceState]:
@@ -169,4 +169,4 @@ class FailurePolicy:
         if source.parked:
             return source.retry_at > end
         failures = source.failures - (source.silences if now < end - self._waits else 0)
-        return source.lasting or failures >= _TRIES
+        return source.left_out or failures >= _TRIES

@@ -230,7 +230,7 @@ class Scheduler:
         warm = self._count_connection(source, event)
         late = self._state.head if self._leave_late else None
         if late is not None and late.at <= assignment.start < late.stop:
-            self._failures.leave(late.source, _LATE)
+            self._failures.leave_out(late.source, _LATE)
         self._tracker.begin(source, assignment, now, warm=warm)
 
     def _count_connection(self, source: SourceState, event: m.Granted) -> bool:

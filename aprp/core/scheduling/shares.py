@@ -11,11 +11,11 @@ class MemoryClaim:
     """The memory that one transfer uses and would like to use, in bytes.
 
     Args:
-        appetite: what it would hold or have in flight if it could.
+        wanted: what it would hold or have in flight if it could.
         used: what it holds or has in flight.
     """
 
-    appetite: int
+    wanted: int
     used: int
 
 
@@ -24,7 +24,7 @@ def windows(memory: int, claims: Sequence[MemoryClaim]) -> list[int]:
 
     Each may grow by an equal part of what is free, but not beyond its fair share of all of it.
     """
-    fair = level(memory, [claim.appetite for claim in claims])
+    fair = level(memory, [claim.wanted for claim in claims])
     free = max(0, memory - sum(claim.used for claim in claims))
     most = memory if fair is None else fair
     return [min(claim.used + free // len(claims), most) for claim in claims]

@@ -17,7 +17,7 @@ class SourceState:
 
     ``slot`` is the planner's. What follows it is written by the failure policy alone: ``failures``
     counts those since its last byte, ``silences`` how many of them were attempts given up for
-    their silence, ``lasting`` marks a source that lied or hasn't the file,
+    their silence, ``left_out`` marks a source that lied or hasn't the file,
     ``out`` one that is out of service, ``barred`` that others are left beside it, ``parked`` that
     it named the time ``retry_at``, before which no failing source is used.
     """
@@ -29,7 +29,7 @@ class SourceState:
     slot: WantedSlot = field(default_factory=WantedSlot)
     failures: int = 0
     silences: int = 0
-    lasting: bool = False
+    left_out: bool = False
     out: bool = False
     barred: bool = False
     parked: bool = False

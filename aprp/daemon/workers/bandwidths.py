@@ -1,7 +1,7 @@
 """The bandwidth of routes, divided among the workers by what each of them needs.
 
-Each worker begins with an equal part. From then on the parent gives each its part every
-`PERIOD`, by what all of them used and wanted in the one before.
+Each worker begins with an equal part. Every `PERIOD` seconds, the parent divides the bandwidth anew
+by what the workers used and needed since the last time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PERIOD = 0.5
 
 
 class SharedBandwidths:
-    """Does so for the routes given to `change`, until `stop`."""
+    """Divides the bandwidth of routes among the workers, from `change` to `stop`."""
 
     _log = Logger()
 
@@ -36,7 +36,7 @@ class SharedBandwidths:
         self._next: IDelayedCall | None = None
 
     def change(self, routes: Iterable[Route]) -> None:
-        """Divide the bandwidth of these routes, of which each worker has an equal part now."""
+        """Divide the bandwidth of these routes; each worker has an equal part so far."""
         self.stop()
         self._limits = {
             label_of(route): route.bandwidth for route in routes if route.bandwidth is not None
@@ -46,7 +46,7 @@ class SharedBandwidths:
             self._next = self._clock.callLater(PERIOD, self._divide)
 
     def stop(self) -> None:
-        """Leave the parts as they are."""
+        """Stop dividing, and leave the parts as they are."""
         self._limits = {}
         if self._next is not None and self._next.active():
             self._next.cancel()
@@ -56,22 +56,22 @@ class SharedBandwidths:
         work.addErrback(lambda failure: self._log.failure("dividing bandwidth", failure))
 
     async def _ask(self, limits: dict[str, int]) -> None:
-        told = await self._workers.ask_each(
+        answers = await self._workers.ask_each(
             "bandwidth", lambda number: (json.dumps(self._parts.get(number, {})),)
         )
         if limits is self._limits:
-            self._parts = parts_of(limits, dict(told))
+            self._parts = parts_of(limits, dict(answers))
             self._next = self._clock.callLater(PERIOD, self._divide)
 
 
 def parts_of(
-    limits: dict[str, int], told: dict[int, dict[str, list[Any]]]
+    limits: dict[str, int], answers: dict[int, dict[str, list[Any]]]
 ) -> dict[int, dict[str, int]]:
-    """Return each worker's parts by route, from what the workers said of their demand."""
-    parts: dict[int, dict[str, int]] = {number: {} for number in told}
+    """Return each worker's parts by route, from the demand that each reported."""
+    parts: dict[int, dict[str, int]] = {number: {} for number in answers}
     for label, limit in limits.items():
-        having = [number for number in told if label in told[number]]
-        demands = [Demand(*told[number][label]) for number in having]
+        having = [number for number in answers if label in answers[number]]
+        demands = [Demand(*answers[number][label]) for number in having]
         for number, part in zip(having, divide(limit, demands), strict=True):
             parts[number][label] = part
     return parts

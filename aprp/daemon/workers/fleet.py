@@ -16,7 +16,7 @@ import aprp
 from aprp.daemon.commands import check_level, done_or_refused
 from aprp.daemon.logging import Logs
 from aprp.daemon.workers import merging
-from aprp.daemon.workers.samples import Samples
+from aprp.daemon.workers.metrics import MergedMetrics
 from aprp.daemon.workers.supervisor import Supervisor
 from aprp.upstream.wall_clock import time
 from aprp.web.admin.actions import CannotDo, Handler
@@ -31,7 +31,7 @@ NOBODY = "no worker answers; the log says why"
 
 
 class Fleet:
-    """Asks the workers, and makes one answer of theirs."""
+    """Runs commands in all workers, and merges their answers."""
 
     def __init__(
         self,
@@ -50,11 +50,11 @@ class Fleet:
         self._own = CollectorRegistry()
         ProcessCollector(registry=self._own)
         GCCollector(registry=self._own)
-        self.samples = Samples(self._own_metrics)
+        self.merged = MergedMetrics(self._own_metrics)
         self._registry = CollectorRegistry()
-        self._registry.register(self.samples)
+        self._registry.register(self.merged)
         self.drained: set[str] = set()
-        """Sources that were drained."""
+        """The names of the sources that are drained."""
         self._level: str | None = None
 
     # The admin port
@@ -83,11 +83,11 @@ class Fleet:
         return json.dumps(merged, indent=1).encode() + b"\n"
 
     async def _merged(self, command: str, merge: Callable[[list[Any]], Any]) -> dict[str, Any]:
-        """Return the answers of all, merged, with the list of the workers."""
-        told = dict(await self._workers.ask(command))
-        merged: dict[str, Any] = merge(list(told.values())) if told else self._nothing()
+        """Return the merged answers of all workers, and the list of workers."""
+        answers = dict(await self._workers.ask(command))
+        merged: dict[str, Any] = merge(list(answers.values())) if answers else self._nothing()
         about = self._about()
-        return merged | about | {"workers": merging.workers(about["workers"], told)}
+        return merged | about | {"workers": merging.workers(about["workers"], answers)}
 
     def _healthz(self, request: Request) -> bytes:
         if self._health.state != "serving":
@@ -97,15 +97,15 @@ class Fleet:
     async def _readyz(self, request: Request) -> bytes:
         reasons: list[str] = [self._health.state]
         if self._health.state == "serving":
-            told = await self._ask("admin-status")
-            reasons = merging.status(told)["not_ready"] if told else [NOBODY]
+            answers = await self._ask("admin-status")
+            reasons = merging.status(answers)["not_ready"] if answers else [NOBODY]
         if reasons:
             request.setResponseCode(503)
         return "".join(f"{reason}\n" for reason in reasons or ["ready"]).encode()
 
     async def _metrics(self, request: Request) -> bytes:
         for number, families in await self._workers.ask("metrics"):
-            self.samples.heard(number, families)
+            self.merged.update(number, families)
         return generate_latest(self._registry)
 
     def _own_metrics(self) -> list[Metric]:
@@ -134,7 +134,7 @@ class Fleet:
                 self._loaded_at,
             ),
             GaugeMetricFamily(
-                "aprp_workers", "Workers that serve", sum(s.serving for s in self._workers.slots)
+                "aprp_workers", "Workers that serve", sum(s.serving for s in self._workers.records)
             ),
             CounterMetricFamily(
                 "aprp_worker_restarts",
@@ -144,14 +144,14 @@ class Fleet:
         ]
 
     def reloaded(self, outcome: ReloadOutcome) -> None:
-        """A reload has ended."""
+        """Note the outcome of a reload."""
         self._health.reload = outcome
         if outcome.ok:
             self._loaded_at = outcome.at
             self._level = None
 
     def commanded(self) -> list[tuple[str, str]]:
-        """Return the commands that a worker that takes another's place has missed."""
+        """Return the commands that bring a new worker to the state of the others."""
         level = [] if self._level is None else [("log-level", self._level)]
         return [*(("drain", name) for name in sorted(self.drained)), *level]
 
@@ -166,7 +166,7 @@ class Fleet:
         }
 
     def _nothing(self) -> dict[str, Any]:
-        """What is said while no worker is there to ask."""
+        """The state that is shown while no worker answers."""
         lists = ("routes", "sources", "left_out", "problems", "running", "brief")
         none: dict[str, Any] = {
             "requests": 0,
@@ -194,17 +194,17 @@ class Fleet:
         }
 
     async def _control_status(self) -> dict[str, Any]:
-        merged = merging.control_status(await self._asked("status"))
+        merged = merging.control_status(await self._answers("status"))
         return merged | {"pid": os.getpid(), "addresses": self._addresses()} | self._about()
 
     async def _sources(self) -> list[dict[str, Any]]:
-        return merging.control_sources(await self._asked("sources"))
+        return merging.control_sources(await self._answers("sources"))
 
     async def _transfers(self) -> list[dict[str, Any]]:
-        return [each for told in await self._asked("transfers") for each in told]
+        return [each for answer in await self._answers("transfers") for each in answer]
 
     async def _service(self, command: str, source: str) -> dict[str, Any]:
-        result = merging.service(await self._asked(command, source))
+        result = merging.service(await self._answers(command, source))
         if command == "drain":
             self.drained.add(result["source"])
         else:
@@ -224,9 +224,9 @@ class Fleet:
     async def _ask(self, command: str, *arguments: str) -> list[Any]:
         return [result for _, result in await self._workers.ask(command, *arguments)]
 
-    async def _asked(self, command: str, *arguments: str) -> list[Any]:
-        """The same; raises `CannotDo` where nobody answers."""
-        told = await self._ask(command, *arguments)
-        if not told:
+    async def _answers(self, command: str, *arguments: str) -> list[Any]:
+        """Return what the workers answer; raise `CannotDo` if none does."""
+        answers = await self._ask(command, *arguments)
+        if not answers:
             raise CannotDo(NOBODY)
-        return told
+        return answers

@@ -33,62 +33,62 @@ MOST_PROBLEMS = 50
 MOST_ON_PAGE = 12
 
 
-def status(told: Sequence[Json]) -> Json:
+def status(answers: Sequence[Json]) -> Json:
     """Merge what `aprp.web.admin.status.status_of` gives; at least one of them."""
-    return told[0] | {
-        **_summary(told),
-        "routes": _routes(told),
-        "sources": [_rated(each) for each in _by(told, "sources", "source")],
-        "out_of_service": {k: v for each in told for k, v in each["out_of_service"].items()},
-        "left_out": _latest(told, "left_out", MOST_PROBLEMS),
-        "problems": _problems(told, MOST_PROBLEMS),
+    return answers[0] | {
+        **_summary(answers),
+        "routes": _routes(answers),
+        "sources": [_rated(each) for each in _by(answers, "sources", "source")],
+        "out_of_service": {k: v for each in answers for k, v in each["out_of_service"].items()},
+        "left_out": _latest(answers, "left_out", MOST_PROBLEMS),
+        "problems": _problems(answers, MOST_PROBLEMS),
     }
 
 
-def page(told: Sequence[Json]) -> Json:
+def page(answers: Sequence[Json]) -> Json:
     """Merge what the page shows of one second; at least one of them."""
-    full = sorted(_all(told, "running"), key=lambda each: -each["seconds"])
+    full = sorted(_all(answers, "running"), key=lambda each: -each["seconds"])
     brief = [{key: each[key] for key in _BRIEF} for each in full[MOST_IN_FULL:]]
-    brief += _all(told, "brief")
-    return told[0] | {
-        **_summary(told),
-        "routes": _routes(told),
-        "problems": _problems(told, MOST_ON_PAGE),
+    brief += _all(answers, "brief")
+    return answers[0] | {
+        **_summary(answers),
+        "routes": _routes(answers),
+        "problems": _problems(answers, MOST_ON_PAGE),
         "running": full[:MOST_IN_FULL],
         "brief": brief[:MOST_IN_BRIEF],
-        "others": _sum(told, "others") + len(brief[MOST_IN_BRIEF:]),
+        "others": _sum(answers, "others") + len(brief[MOST_IN_BRIEF:]),
     }
 
 
-def workers(listed: Iterable[Json], told: Mapping[int, Json]) -> list[Json]:
-    """Add to the list of workers what each says of itself, by its number from 0.
+def workers(listed: Iterable[Json], answers: Mapping[int, Json]) -> list[Json]:
+    """Add to the list of workers what each answered, by its number from 0.
 
-    One that serves and says nothing is silent.
+    A worker that serves but didn't answer is silent.
     """
-    return [each | _worker(each["state"], told.get(each["number"] - 1)) for each in listed]
+    return [each | _worker(each["state"], answers.get(each["number"] - 1)) for each in listed]
 
 
-def _worker(state: str, told: Json | None) -> Json:
-    if told is None:
+def _worker(state: str, answer: Json | None) -> Json:
+    if answer is None:
         silent = {"state": "silent" if state == "serving" else state}
         return dict.fromkeys((*_WORKER_COUNTS, "memory")) | silent
-    return {key: told[key] for key in _WORKER_COUNTS} | {"memory": told["memory"]["resident"]}
+    return {key: answer[key] for key in _WORKER_COUNTS} | {"memory": answer["memory"]["resident"]}
 
 
-def control_status(told: Sequence[Json]) -> Json:
+def control_status(answers: Sequence[Json]) -> Json:
     """Merge what `aprp ctl status` shows; at least one of them."""
-    out = sorted({name for each in told for name in each["out_of_service"]})
-    return told[0] | {
-        **{key: _sum(told, key) for key in _WORKER_COUNTS},
-        "memory": _memory(told),
+    out = sorted({name for each in answers for name in each["out_of_service"]})
+    return answers[0] | {
+        **{key: _sum(answers, key) for key in _WORKER_COUNTS},
+        "memory": _memory(answers),
         "out_of_service": out,
     }
 
 
-def control_sources(told: Sequence[list[Json]]) -> list[Json]:
+def control_sources(answers: Sequence[list[Json]]) -> list[Json]:
     """Merge what `aprp ctl sources` shows."""
     found: dict[str, list[Json]] = {}
-    for each in told:
+    for each in answers:
         for source in each:
             found.setdefault(source["source"], []).append(source)
     return [
@@ -103,27 +103,27 @@ def control_sources(told: Sequence[list[Json]]) -> list[Json]:
     ]
 
 
-def service(told: Sequence[Json]) -> Json:
-    """Merge what draining or resuming a source has led to; at least one of them."""
-    return told[0] | {"connections": _sum(told, "connections")}
+def service(answers: Sequence[Json]) -> Json:
+    """Merge the results of draining or resuming a source; at least one of them."""
+    return answers[0] | {"connections": _sum(answers, "connections")}
 
 
-def _summary(told: Sequence[Json]) -> Json:
-    reasons = dict.fromkeys(reason for each in told for reason in each["not_ready"])
+def _summary(answers: Sequence[Json]) -> Json:
+    reasons = dict.fromkeys(reason for each in answers for reason in each["not_ready"])
     return {
         "not_ready": list(reasons),
-        **{key: _sum(told, key) for key in _WORKER_COUNTS},
-        "memory": _memory(told),
+        **{key: _sum(answers, key) for key in _WORKER_COUNTS},
+        "memory": _memory(answers),
     }
 
 
-def _memory(told: Sequence[Json]) -> Json:
-    return {key: sum(each["memory"][key] for each in told) for key in told[0]["memory"]}
+def _memory(answers: Sequence[Json]) -> Json:
+    return {key: sum(each["memory"][key] for each in answers) for key in answers[0]["memory"]}
 
 
-def _routes(told: Sequence[Json]) -> list[Json]:
+def _routes(answers: Sequence[Json]) -> list[Json]:
     found = []
-    for group in _by(told, "routes", "path"):
+    for group in _by(answers, "routes", "path"):
         sources = [_source(each) for each in _by(group, "sources", "source")]
         total = sum(source["received"] for source in sources)
         for source in sources:
@@ -160,7 +160,7 @@ def _source(group: Sequence[Json]) -> Json:
 
 
 def _rated(group: Sequence[Json]) -> Json:
-    """A source by the ratings of all."""
+    """Merge the ratings of one source."""
     merged = group[0] | {
         "connections": _sum(group, "connections"),
         "bytes_per_second": max(_known(group, "bytes_per_second"), default=None),
@@ -173,33 +173,33 @@ def _rated(group: Sequence[Json]) -> Json:
 
 
 def _history(group: Sequence[Json]) -> Json:
-    """Rates second by second, the latest last; the lists may be of different lengths."""
+    """Add up the rates of each second, the latest last; the lists may differ in length."""
     if "history" not in group[0]:
         return {}
     columns = zip_longest(*(reversed(each["history"]) for each in group), fillvalue=0)
     return {"history": [sum(column) for column in columns][::-1]}
 
 
-def _by(told: Iterable[Json], member: str, key: str) -> list[list[Json]]:
-    """The items of a member that are of the same thing, together; in the order of the first."""
+def _by(answers: Iterable[Json], member: str, key: str) -> list[list[Json]]:
+    """Group the items of a member by the value of `key`, in the order of their first appearance."""
     found: dict[str, list[Json]] = {}
-    for item in _all(told, member):
+    for item in _all(answers, member):
         found.setdefault(item[key], []).append(item)
     return list(found.values())
 
 
-def _all(told: Iterable[Json], member: str) -> list[Json]:
-    return [item for each in told for item in each[member]]
+def _all(answers: Iterable[Json], member: str) -> list[Json]:
+    return [item for each in answers for item in each[member]]
 
 
-def _latest(told: Iterable[Json], member: str, most: int) -> list[Json]:
-    return sorted(_all(told, member), key=lambda each: str(each["at"]), reverse=True)[:most]
+def _latest(answers: Iterable[Json], member: str, most: int) -> list[Json]:
+    return sorted(_all(answers, member), key=lambda each: str(each["at"]), reverse=True)[:most]
 
 
-def _problems(told: Iterable[Json], most: int) -> list[Json]:
-    """The problems that workers have in common are one, with the text of the last time."""
+def _problems(answers: Iterable[Json], most: int) -> list[Json]:
+    """Merge the problems that several workers report into one each, with its latest text."""
     found: dict[tuple[str, ...], list[Json]] = {}
-    for each in _latest(told, "problems", sys.maxsize):
+    for each in _latest(answers, "problems", sys.maxsize):
         found.setdefault((each["route"], each["source"], each["kind"]), []).append(each)
     merged = [
         group[0] | {"first": min(each["first"] for each in group), "count": _sum(group, "count")}
@@ -221,7 +221,7 @@ def _first(group: Iterable[Json], key: str) -> Any:
 
 
 def _mean(group: Sequence[Json], key: str) -> float | None:
-    """By the number of requests."""
+    """Return the mean, weighted by the number of requests."""
     known = [(each[key], each["requests"] or 1) for each in group if each[key] is not None]
     weight = sum(count for _, count in known)
     return round(sum(value * count for value, count in known) / weight, 6) if known else None

@@ -22,9 +22,9 @@ from aprp.config import Settings
 from aprp.web.admin.actions import CannotDo
 
 DESCRIPTOR = 3
-"""Where a worker has its end of the pair."""
+"""The descriptor of the worker's end of the pair."""
 MOST_BYTES = 64 << 20
-"""Of one line."""
+"""The maximum length of a line."""
 
 
 class WorkerGone(Exception):
@@ -33,15 +33,15 @@ class WorkerGone(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """What a worker serves by. `families` are those of the sockets that come along, in the order
-    of `settings.listen`; `bound` are all ports that are the daemon's own."""
+    """What a worker is configured with. `families` are those of the sockets passed with it, in the
+    order of `settings.listen`; `bound` has all addresses and ports that the daemon listens on."""
 
     settings: Settings
     families: tuple[int, ...]
     bound: tuple[tuple[str, int], ...]
 
     def packed(self) -> str:
-        """Return it as text. Only a parent and its own worker may exchange it."""
+        """Return it as text, pickled: only a parent and its own workers may exchange it."""
         return b64encode(pickle.dumps(self)).decode("ascii")
 
     @classmethod

@@ -26,8 +26,8 @@ from aprp.daemon.signals import StopSignals
 from aprp.daemon.workers.bandwidths import SharedBandwidths
 from aprp.daemon.workers.fleet import Fleet
 from aprp.daemon.workers.messages import Configuration
+from aprp.daemon.workers.record import WorkerPlan
 from aprp.daemon.workers.shares import settings_of
-from aprp.daemon.workers.slot import Plan
 from aprp.daemon.workers.supervisor import Supervisor
 from aprp.upstream.transfer.options import names_of
 from aprp.web.admin.gate import AdminGate, AdminRules
@@ -66,7 +66,7 @@ class Parent(Process):
             reactor,
             lambda line: self._logs.write(line),
             self._write_access,
-            lambda number: self._fleet.samples.ended(number),
+            lambda number: self._fleet.merged.worker_ended(number),
             lambda: self._fleet.commanded(),
         )
         self._fleet = Fleet(
@@ -98,7 +98,7 @@ class Parent(Process):
 
     def _plan(
         self, settings: Settings, listeners: Sequence[Listener], admin: Sequence[Listener]
-    ) -> Plan:
+    ) -> WorkerPlan:
         """Return the configuration of the workers; raise `CannotServe`."""
         for name, cap in settings.divided():
             if cap < self._count:
@@ -114,7 +114,7 @@ class Parent(Process):
         ports = (*listeners, *admin)
         bound = tuple(each.bound for each in ports if each.bound is not None)
         families = tuple(family for _, family in sockets)
-        return Plan(
+        return WorkerPlan(
             tuple(
                 Configuration(settings_of(settings, number, self._count), families, bound)
                 for number in range(self._count)

@@ -1,4 +1,4 @@
-"""One worker as a process: its lines, and its end."""
+"""The process of one worker: what it writes, and its exit."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 MOST_BYTES = 1 << 20
-"""Of a line; a longer one is written as it is, in pieces."""
+"""The length of a line; a longer one is passed on in pieces."""
 
 
 class WorkerProcess(ProcessProtocol):
-    """Passes on whole lines of standard output and standard error, and tells of the end."""
+    """Passes on whole lines of standard output and standard error; calls `ended` at its exit."""
 
     def __init__(
         self,
@@ -23,7 +23,7 @@ class WorkerProcess(ProcessProtocol):
     ) -> None:
         self._writers = {1: write_out, 2: write_error}
         self._rest = {1: b"", 2: b""}
-        self._told = ended
+        self._on_end = ended
 
     def connectionMade(self) -> None:
         assert self.transport is not None
@@ -41,4 +41,4 @@ class WorkerProcess(ProcessProtocol):
         for number, rest in self._rest.items():
             if rest:
                 self._writers[number](rest + b"\n")
-        self._told(reason.value)
+        self._on_end(reason.value)

@@ -1,4 +1,4 @@
-"""What one worker gets of everything that the settings cap for the daemon as a whole. Pure.
+"""The share of one worker in everything that the settings limit for the whole daemon. Pure.
 
 The shares of all workers add up to the setting, so that no cap is exceeded. What doesn't divide
 goes to the first workers, or for connections to sources to a different one for each host.
@@ -12,7 +12,10 @@ from aprp.config import LimitSettings, LogSettings, Route, Settings, SourcesRout
 
 
 def share(cap: int, number: int, count: int, first: int = 0) -> int:
-    """Return what worker `number` of `count` gets of a cap; the rest goes to `first` and on."""
+    """Return the share of worker `number` of `count` in `cap`.
+
+    What doesn't divide evenly goes to worker `first` and those after it.
+    """
     return cap // count + ((number - first) % count < cap % count)
 
 
@@ -71,9 +74,10 @@ def _piped(log: LogSettings) -> LogSettings:
 
 
 def _shared(where: str) -> str:
-    """The endpoint string; a socket of the service manager is that of the parent, not of workers.
+    """Return an endpoint string for a worker.
 
-    In its place stands a string that is as distinct and is never bound.
+    Only the parent has the sockets of the service manager, so their strings are replaced by others
+    that are as distinct and never bound.
     """
     before, found, named = where.partition("systemd:")
     if not found:

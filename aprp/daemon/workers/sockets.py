@@ -1,4 +1,4 @@
-"""Listening on the sockets that the parent passes, wherever the settings say."""
+"""Listen on the sockets that the parent passes instead of opening any."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 
 class PassedSockets:
-    """A reactor for endpoints: it listens on what was passed, in the order in which it was.
+    """A reactor whose `listenTCP` and `listenSSL` use the sockets that were passed, in order.
 
-    What it is asked to listen on besides is what the parent has done already.
+    Port and interface are ignored: the parent has bound the sockets.
     """
 
     def __init__(self, reactor: Any) -> None:
@@ -47,7 +47,7 @@ class PassedSockets:
     def offer(
         self, where: Sequence[str], descriptors: Sequence[int], families: Sequence[int]
     ) -> None:
-        """Have the sockets of these endpoint strings; those that are listened on stay."""
+        """Take the sockets of these endpoint strings; close those that are already listened on."""
         had = self._had.copy()
         for each, descriptor, family in zip(where, descriptors, families, strict=True):
             if had[each]:

@@ -21,24 +21,27 @@ from twisted.logger import Logger
 from aprp.daemon.listening import CannotServe
 from aprp.daemon.workers.messages import DESCRIPTOR, Requests, WorkerGone
 from aprp.daemon.workers.process import WorkerProcess
-from aprp.daemon.workers.slot import Plan, Slot
+from aprp.daemon.workers.record import WorkerPlan, WorkerRecord
 from aprp.web.admin.actions import CannotDo
 from aprp.web.loops import INSTANCE
 
 SOON = 10.0
-"""Seconds; a worker that lives for less died at once."""
+"""Seconds; a worker that lives for less is replaced after a pause."""
 SHORTEST, LONGEST = 1.0, 30.0
-"""Seconds between the death of such a worker and the start of another."""
+"""Seconds of that pause; it doubles each time."""
 ANSWER = 5.0
-"""Seconds that a worker has to answer what it is asked for."""
+"""Seconds that a worker has to answer a command."""
 CONFIGURED = 60.0
-"""Seconds that a worker has to serve by other settings, or by its first."""
+"""Seconds that a worker has to begin serving with new settings, its first ones too."""
 PARENT_ONLY = ("NOTIFY_SOCKET", "RUNTIME_DIRECTORY", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
-"""What the service manager tells the parent alone."""
+"""Environment variables of the service manager that are for the parent alone."""
 
 
 def pause_after(lived: float, before: float) -> float:
-    """Return the seconds to wait after a worker lived so long, and was waited for `before`."""
+    """Return the seconds to wait before replacing a worker that lived for `lived` seconds.
+
+    `before` is the pause before that worker was started.
+    """
     if lived >= SOON:
         return 0.0
     return min(LONGEST, max(SHORTEST, 2 * before))
@@ -51,9 +54,12 @@ def _environment() -> Mapping[str, str]:
 
 
 class Supervisor:
-    """Keeps as many workers as the plan has configurations. `write_log` and `write_access` take
-    their lines; `ended` is called with the number of one that died; `missed` gives the commands
-    that a new one is to carry out."""
+    """Runs `count` workers, and replaces those that die.
+
+    `write_log` and `write_access` take the lines that workers write. `ended` is called with the
+    number of a worker that has ended. `missed` returns the commands that bring a new worker to the
+    state of the others.
+    """
 
     _log = Logger()
 
@@ -66,186 +72,185 @@ class Supervisor:
         ended: Callable[[int], object],
         missed: Callable[[], Iterable[tuple[str, str]]],
     ) -> None:
-        self.slots = tuple(Slot(number, Requests()) for number in range(count))
+        self.records = tuple(WorkerRecord(number, Requests()) for number in range(count))
         self.restarts = 0
         self._reactor = reactor
         self._write_log = write_log
         self._write_access = write_access
-        self._told = ended
+        self._on_end = ended
         self._missed = missed
         self._environment = _environment()
-        self._plan: Plan | None = None
+        self._plan: WorkerPlan | None = None
         self._ready: Deferred[None] = Deferred()
         self._stopping = False
         self._over: Deferred[None] = Deferred()
 
-    def start(self, plan: Plan) -> Deferred[None]:
-        """Start all; fires when each of them serves."""
+    def start(self, plan: WorkerPlan) -> Deferred[None]:
+        """Start all workers. Fires when each of them serves."""
         self._plan = plan
-        for slot in self.slots:
-            self._start(slot)
+        for record in self.records:
+            self._start(record)
         return self._ready
 
-    def _start(self, slot: Slot) -> None:
+    def _start(self, record: WorkerRecord) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         ours.setblocking(False)
-        slot.again, slot.serving, slot.given = None, False, None
-        slot.requests = requests = Requests()
+        record.restart, record.serving, record.plan = None, False, None
+        record.requests = requests = Requests()
         protocol = WorkerProcess(
-            self._write_access, self._write_log, lambda why: self._ended(slot, why)
+            self._write_access, self._write_log, lambda why: self._ended(record, why)
         )
         command = (sys.executable, "-m", "aprp.daemon.workers")
-        slot.began = self._reactor.seconds()
-        slot.process = self._reactor.spawnProcess(
+        record.began = self._reactor.seconds()
+        record.process = self._reactor.spawnProcess(
             protocol,
             command[0],
             command,
             env=dict(self._environment),
             childFDs={0: "w", 1: "r", 2: "r", DESCRIPTOR: theirs.fileno()},
         )
-        slot.pid = slot.process.pid
+        record.pid = record.process.pid
         theirs.close()
         self._reactor.adoptStreamConnection(
             ours.fileno(), socket.AF_UNIX, Factory.forProtocol(lambda: requests)
         )
         ours.close()
-        Deferred.fromCoroutine(self._begin(slot)).addErrback(
+        Deferred.fromCoroutine(self._begin(record)).addErrback(
             lambda failure: self._log.failure("starting a worker", failure)
         )
 
-    async def _begin(self, slot: Slot) -> None:
-        process = slot.process
+    async def _begin(self, record: WorkerRecord) -> None:
+        process = record.process
         try:
-            await self._configure(slot, self._plan)
+            await self._configure(record, self._plan)
         except WorkerGone:
             return
         except CannotDo as error:
             self._log.error(
-                "worker {number} can't serve: {reason}", number=slot.number + 1, reason=str(error)
+                "worker {number} can't serve: {reason}", number=record.number + 1, reason=str(error)
             )
-            if slot.process is process:
-                self._kill(slot)
+            if record.process is process:
+                self._kill(record)
             return
         for command, argument in self._missed():
-            with suppress(CannotDo):  # what it is about may not be there any more
-                await self._ask(slot, command, (argument,))
-        slot.serving = True
-        if not self._ready.called and all(each.serving for each in self.slots):
+            with suppress(CannotDo):  # the source may not exist any more
+                await self._ask(record, command, (argument,))
+        record.serving = True
+        if not self._ready.called and all(each.serving for each in self.records):
             self._ready.callback(None)
 
-    async def _configure(self, slot: Slot, plan: Plan | None) -> None:
+    async def _configure(self, record: WorkerRecord, plan: WorkerPlan | None) -> None:
         assert plan is not None
-        slot.given = plan
-        packed = plan.configurations[slot.number].packed()
-        asked = slot.requests.ask("configure", packed, descriptors=plan.descriptors)
+        record.plan = plan
+        packed = plan.configurations[record.number].packed()
+        asked = record.requests.ask("configure", packed, descriptors=plan.descriptors)
         try:
             await Deferred.fromCoroutine(asked).addTimeout(CONFIGURED, self._reactor)
         except TimeoutError:
-            self._kill(slot)
-            raise CannotDo(f"it didn't answer in {CONFIGURED:g} s, and is replaced") from None
+            self._kill(record)
+            raise CannotDo(f"it didn't answer within {CONFIGURED:g} s, and is replaced") from None
 
-    async def change(self, plan: Plan) -> None:
-        """Have all serve by another plan; raises `CannotServe`, and then all go on as before."""
+    async def change(self, plan: WorkerPlan) -> None:
+        """Reconfigure all workers; raises `CannotServe`, and then all keep the old plan."""
         before = self._plan
         errors, changed = [], []
-        for slot in self.slots:
+        for record in self.records:
             try:
-                await self._configure(slot, plan)
+                await self._configure(record, plan)
             except WorkerGone:
-                pass  # the one that takes its place is configured when it begins
+                pass  # its replacement is configured when it starts
             except CannotDo as error:
-                errors.append(f"worker {slot.number + 1}: {error}")
-                slot.given = before
+                errors.append(f"worker {record.number + 1}: {error}")
+                record.plan = before
             else:
-                changed.append(slot)
+                changed.append(record)
         if errors:
-            for slot in changed:
-                await self._again(slot, before)
+            for record in changed:
+                await self._restore(record, before)
             raise CannotServe("\n".join(errors))
         self._plan = plan
-        for slot in self.slots:
-            if slot.given is not plan and slot.again is None:
-                await self._again(slot, plan)
+        for record in self.records:
+            if record.plan is not plan and record.restart is None:
+                await self._restore(record, plan)
 
-    async def _again(self, slot: Slot, plan: Plan | None) -> None:
-        """Have one serve as the others do; where it can't, another takes its place."""
+    async def _restore(self, record: WorkerRecord, plan: WorkerPlan | None) -> None:
+        """Configure a worker as the others are; replace it if that fails."""
         try:
-            await self._configure(slot, plan)
+            await self._configure(record, plan)
         except WorkerGone:
             pass
         except CannotDo as error:
             self._log.error(
-                "worker {number} is replaced, since it can't serve as the others do: {reason}",
-                number=slot.number + 1,
+                "worker {number} is replaced, since it can't be configured: {reason}",
+                number=record.number + 1,
                 reason=str(error),
             )
-            self._kill(slot)
+            self._kill(record)
 
     async def ask(self, command: str, *arguments: str) -> list[tuple[int, Any]]:
-        """Return what each answers, beside its number; those that don't answer are left out."""
+        """Return (number, answer) of each worker that answers in time."""
         return await self.ask_each(command, lambda number: arguments)
 
     async def ask_each(
         self, command: str, arguments: Callable[[int], tuple[str, ...]]
     ) -> list[tuple[int, Any]]:
-        """The same, with arguments by the number of the worker."""
+        """Like `ask`, with arguments that depend on the number of the worker."""
         asked = [
-            Deferred.fromCoroutine(self._ask(slot, command, arguments(slot.number)))
-            for slot in self.slots
-            if slot.serving
+            Deferred.fromCoroutine(self._ask(record, command, arguments(record.number)))
+            for record in self.records
+            if record.serving
         ]
         found = await gatherResults(asked, consumeErrors=True) if asked else []
         return [each for each in found if each is not None]
 
-    async def _ask(self, slot: Slot, command: str, arguments: tuple[str, ...]) -> Any:
-        answer = Deferred.fromCoroutine(slot.requests.ask(command, *arguments))
+    async def _ask(self, record: WorkerRecord, command: str, arguments: tuple[str, ...]) -> Any:
+        answer = Deferred.fromCoroutine(record.requests.ask(command, *arguments))
         answer.addTimeout(ANSWER, self._reactor)
         try:
-            return slot.number, await answer
+            return record.number, await answer
         except (WorkerGone, TimeoutError):
             return None
 
     def listed(self) -> list[dict[str, Any]]:
         """Return the number (from 1), pid, state and age in seconds of each worker."""
         now = self._reactor.seconds()
-        return [slot.described(now) for slot in self.slots]
+        return [record.described(now) for record in self.records]
 
-    def _ended(self, slot: Slot, reason: ProcessDone | ProcessTerminated) -> None:
-        pid, slot.process, slot.pid, slot.serving = slot.pid, None, 0, False
-        self._told(slot.number)
+    def _ended(self, record: WorkerRecord, reason: ProcessDone | ProcessTerminated) -> None:
+        pid, record.process, record.pid, record.serving = record.pid, None, 0, False
+        self._on_end(record.number)
         if self._stopping:
-            if all(each.process is None for each in self.slots) and not self._over.called:
+            if all(each.process is None for each in self.records) and not self._over.called:
                 self._over.callback(None)
             return
-        slot.pause = pause_after(self._reactor.seconds() - slot.began, slot.pause)
+        record.pause = pause_after(self._reactor.seconds() - record.began, record.pause)
         self.restarts += 1
         self._log.error(
-            "worker {number} (pid {pid}) {how}; the answers that it sent are cut. "
-            "Another takes its place {when}",
-            number=slot.number + 1,
+            "worker {number} (pid {pid}) {how}; its responses are cut off. It is replaced {when}",
+            number=record.number + 1,
             pid=pid,
             how=_how(reason),
-            when=f"in {slot.pause:g} s" if slot.pause else "now",
+            when=f"in {record.pause:g} s" if record.pause else "now",
         )
-        slot.again = self._reactor.callLater(slot.pause, self._start, slot)
+        record.restart = self._reactor.callLater(record.pause, self._start, record)
 
     def cut(self) -> None:
-        """Have them cut the answers that haven't ended."""
+        """Have all workers cut the responses in flight."""
         Deferred.fromCoroutine(self.ask("cut")).addErrback(
-            lambda failure: self._log.failure("cutting answers", failure)
+            lambda failure: self._log.failure("internal error while cutting responses", failure)
         )
 
     async def stop(self, seconds: float) -> None:
-        """Have them drain and end; those that haven't after so many seconds are killed."""
+        """Have all workers drain and exit; kill those that haven't after these seconds."""
         self._stopping = True
-        for slot in self.slots:
-            if slot.again is not None and slot.again.active():
-                slot.again.cancel()
-        alive = [slot for slot in self.slots if slot.process is not None]
+        for record in self.records:
+            if record.restart is not None and record.restart.active():
+                record.restart.cancel()
+        alive = [record for record in self.records if record.process is not None]
         if not alive:
             return
-        for slot in alive:
-            Deferred.fromCoroutine(slot.requests.ask("stop")).addErrback(
+        for record in alive:
+            Deferred.fromCoroutine(record.requests.ask("stop")).addErrback(
                 lambda failure: failure.trap(WorkerGone)
             )
         late = self._reactor.callLater(seconds, self._kill_all)
@@ -254,15 +259,17 @@ class Supervisor:
             late.cancel()
 
     def _kill_all(self) -> None:
-        for slot in self.slots:
-            if slot.process is not None:
-                self._log.error("worker {number} doesn't end", number=slot.number + 1)
-                self._kill(slot)
+        for record in self.records:
+            if record.process is not None:
+                self._log.error(
+                    "worker {number} didn't exit in time and is killed", number=record.number + 1
+                )
+                self._kill(record)
 
-    def _kill(self, slot: Slot) -> None:
-        if slot.process is not None:
+    def _kill(self, record: WorkerRecord) -> None:
+        if record.process is not None:
             with suppress(ProcessExitedAlready):
-                slot.process.signalProcess("KILL")
+                record.process.signalProcess("KILL")
 
 
 def _how(reason: ProcessDone | ProcessTerminated) -> str:

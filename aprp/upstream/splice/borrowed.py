@@ -18,9 +18,9 @@ __all__ = ["CONNECTION_DONE", "CONNECTION_LOST", "Borrowed", "splice_socket"]
 
 
 def splice_socket(transport: Any) -> socket.socket | None:
-    """The open socket of a transport that sends and receives bytes as they are.
+    """Return the socket of an open transport that passes bytes unchanged, or None.
 
-    None for TLS, for wrapped transports, and for sockets that aren't the kernel's.
+    None for TLS, for wrapped transports, and for objects that aren't sockets of the kernel.
     """
     if not isinstance(transport, Connection) or transport.TLS:
         return None
@@ -31,28 +31,28 @@ def splice_socket(transport: Any) -> socket.socket | None:
 
 
 class Borrowed:
-    """A transport whose reading or writing is done by somebody else for a while.
+    """A transport whose `doRead` or `doWrite` is replaced for a while.
 
-    Whether the reactor watches for it is still said by the transport's `startReading`,
-    `stopReading`, `startWriting` and `stopWriting`, and a loss of the connection is told as ever.
+    Its `startReading`, `stopReading`, `startWriting` and `stopWriting` still decide whether the
+    reactor calls them, and its protocol still learns of a lost connection.
     """
 
     def __init__(self, transport: Any, handle: socket.socket) -> None:
         self.transport = transport
         self._set: dict[str, Callable[[], Any]] = {}
         self.fileno = handle.fileno
-        """Gives the descriptor; -1 once the socket is closed, so that no other is taken for it."""
+        """Returns the descriptor, or -1 once it is closed: its number may be in use again."""
 
-    def read_by(self, read: Callable[[], Any]) -> None:
-        """Have `read` called when there is something to read. It returns what `doRead` would."""
+    def replace_read(self, read: Callable[[], Any]) -> None:
+        """Call `read` in place of `doRead`; it returns what `doRead` would."""
         self.transport.doRead = self._set["doRead"] = read
 
-    def write_by(self, write: Callable[[], Any]) -> None:
-        """Have `write` called when there is room to write. It returns what `doWrite` would."""
+    def replace_write(self, write: Callable[[], Any]) -> None:
+        """Call `write` in place of `doWrite`; it returns what `doWrite` would."""
         self.transport.doWrite = self._set["doWrite"] = write
 
     def give_back(self) -> None:
-        """Let the transport read and write by itself again, unless it was aborted meanwhile."""
+        """Restore `doRead` and `doWrite`, unless the transport was aborted meanwhile."""
         for name, ours in self._set.items():
             if self.transport.__dict__.get(name) is ours:
                 del self.transport.__dict__[name]
@@ -62,10 +62,10 @@ class Borrowed:
         """Whether the transport itself still has bytes to send."""
         return bool(self.transport.dataBuffer or self.transport._tempDataBuffer)
 
-    def send_own(self) -> Any:
-        """Do what the transport does when there is room to write."""
+    def default_write(self) -> Any:
+        """Call the transport's own `doWrite`."""
         return type(self.transport).doWrite(self.transport)
 
-    def read_own(self) -> Any:
-        """Do what the transport does when there is something to read."""
+    def default_read(self) -> Any:
+        """Call the transport's own `doRead`."""
         return type(self.transport).doRead(self.transport)

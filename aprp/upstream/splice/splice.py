@@ -31,15 +31,15 @@ class Spliced(Protocol):
         ...
 
     def spliced(self, count: int) -> None:
-        """So many have left the source. May end the splice."""
+        """Note that `count` bytes were read from the source. May end the splice."""
         ...
 
     def receiver_full(self) -> None:
-        """The receiver takes no more for now."""
+        """Note that the receiver's buffer is full."""
         ...
 
     def receiver_ready(self) -> None:
-        """The receiver has taken everything."""
+        """Note that the receiver has taken everything."""
         ...
 
 
@@ -53,11 +53,11 @@ class Splice:
         self._owner = owner
         self._pipe: Pipe | None = None
         self._held = 0
-        source.read_by(self._read)
-        sink.write_by(self._write)
+        source.replace_read(self._read)
+        sink.replace_write(self._write)
 
     def end(self) -> None:
-        """Stop; the receiver gets what has been read."""
+        """Stop, and copy what is left in the pipe to the receiver."""
         self._give_back()
         if self._pipe is not None:
             data = os.read(self._pipe.out, self._held)
@@ -66,7 +66,7 @@ class Splice:
             self._sink.transport.write(data)
 
     def abandon(self) -> None:
-        """Stop; what waits for the receiver is dropped."""
+        """Stop, and drop what is left in the pipe."""
         self._give_back()
         if self._pipe is not None:
             self._pipes.give_back(self._pipe, empty=False)
@@ -81,7 +81,7 @@ class Splice:
         if self._pipe is None and (pipe := self._pipes.take()) is not None:
             self._pipe = pipe
         if self._pipe is None:
-            return self._source.read_own()
+            return self._source.default_read()
         try:
             count = os.splice(
                 self._source.fileno(), self._pipe.into, min(self._owner.left, WANTED), flags=_FLAGS
@@ -101,19 +101,19 @@ class Splice:
         """Go on sending; called by the reactor in place of `doWrite`."""
         pipe = self._pipe
         if pipe is None or self._sink.unsent:
-            lost = self._sink.send_own()
+            lost = self._sink.default_write()
             if lost is not None or self._pipe is None:
                 return lost
         lost = self._send()
         if lost is None and self._pipe is None:
-            lost = self._sink.send_own()  # it stops writing, or closes if it was asked to
+            lost = self._sink.default_write()  # it stops writing, or closes if it was asked to
             self._owner.receiver_ready()
         return lost
 
     def _send(self) -> Any:
-        """Move what the pipe holds as far as the receiver takes it.
+        """Move what is in the pipe, as far as the receiver takes it.
 
-        Return why the rest can't be moved, None where the receiver is only full.
+        Return the reason if the connection is lost, None otherwise.
         """
         pipe, lost = self._pipe, None
         assert pipe is not None
@@ -135,7 +135,7 @@ class Splice:
 
 
 def splice_between(source: Any, sink: Any, pipes: Pipes, owner: Spliced) -> Splice | None:
-    """Begin to move bytes between two transports; None where they have to be copied."""
+    """Begin to move bytes between two transports; return None if they have to be copied."""
     if not pipes.enabled:
         return None
     reading, writing = splice_socket(source), splice_socket(sink)

@@ -1,9 +1,9 @@
-"""One attempt: one fetch of one range from one source, each of its promises checked.
+"""One attempt: one fetch of one range from one source, checked as it arrives.
 
-The head is judged by `aprp.core.recovery.same_file`; the bytes are counted by
-`aprp.upstream.transfer.body`. A whole answer (200) where a part was asked for is used where it
-leads to what is wanted soon enough; it is then kept, and read on for the attempt that asks for
-what follows. With a sample, a source that wasn't compared yet is compared first.
+`aprp.core.recovery.same_file` judges the head, `aprp.upstream.transfer.body` counts the bytes. A
+source that ignores ranges sends the whole file (200). That is used if at most `SKIPPED` bytes have
+to be dropped first; after the attempt it is paused, for the attempt that needs what follows. With
+`compare: sample`, a source is compared before its bytes are used.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class AttemptObserver(Protocol):
         ...
 
     def head_came(self, attempt: Attempt, good: Accepted, stop: int, connect: float | None) -> None:
-        """The head is good; its body is [attempt.start, stop)."""
+        """Note that the head was accepted; the body that follows is [attempt.start, stop)."""
         ...
 
     def bytes_came(self, attempt: Attempt, at: int, data: bytes) -> None:
@@ -46,7 +46,7 @@ class AttemptObserver(Protocol):
         ...
 
     def ended(self, attempt: Attempt, event: Ended) -> None:
-        """The attempt ended; no more calls follow."""
+        """Note that the attempt has ended; no more calls follow."""
         ...
 
 
@@ -86,7 +86,7 @@ class Attempt:
     def abandon(self) -> None:
         """Abandon the attempt without calling the observer."""
         self._observer = None
-        self._brings_no_more()
+        self._end_sample()
         body, self._body = self._body, None
         if body is None:
             if self._work is not None:
@@ -94,7 +94,7 @@ class Attempt:
         elif self._whole and body.begun:
             self.source.keep(body)
         else:
-            body.leave()
+            body.drop()
 
     # Called by the body.
 
@@ -103,9 +103,9 @@ class Attempt:
             return
         if self._sample is not None:
             if not self._sample.admits(self.source):
-                self._put_off()
+                self._require_comparison()
                 return
-            self._sample.brought(self, at, data)
+            self._sample.received(self, at, data)
         self._observer.bytes_came(self, at, data)
 
     def over(self, error: SourceError | None) -> None:
@@ -120,7 +120,7 @@ class Attempt:
     async def _ask(self) -> None:
         kept = self.source.take_kept(self.start)
         if kept is not None:
-            self._go_on(kept)
+            self._continue_kept(kept)
             return
         began = self._clock.seconds()
         compared = self._sample is not None and not self._sample.admits(self.source)
@@ -148,19 +148,28 @@ class Attempt:
             self._accept(answer, verdict, connect)
 
     async def _compare(self) -> bool:
-        """Whether the source has the bytes of the others; what it takes counts as connecting."""
+        """Compare the source with the sample, and return whether the attempt goes on.
+
+        The time counts as connecting.
+        """
         assert self._sample is not None and self._observer is not None
         bad = await self._sample.compare(self.source, self._same, self._observer.facts)
         if bad is not None:
             self._leave_out(bad)
         return bad is None and self._observer is not None
 
-    def _put_off(self) -> None:
-        """Another source was quicker to bring bytes: this one is to be compared first."""
+    def _require_comparison(self) -> None:
+        """End the attempt: another source sent bytes first, and this one must be compared."""
         body, self._body = self._body, None
         if body is not None:
-            body.leave()
-        self._tell(Ended(self.number, End.STALE, reason("is asked again, to be compared first")))
+            body.drop()
+        self._tell(
+            Ended(
+                self.number,
+                End.STALE,
+                reason("is compared with another source first"),
+            )
+        )
 
     def _refuse(self, answer: SourceAnswer, bad: Rejected) -> None:
         if bad.alone:
@@ -170,9 +179,7 @@ class Attempt:
         self._leave_out(bad)
 
     def _set_aside(self, answer: SourceAnswer) -> None:
-        """Keep a response that no other may be combined with: it may become all that the client
-        gets.
-        """
+        """Hold a response in reserve that can only be used by itself."""
         asked = FromTo(self._asked.start, self._asked.stop)
         found = judge_alone(answer.summary(), answer.fields, asked, self._same, int(time()))
         self.source.alone = True
@@ -201,15 +208,15 @@ class Attempt:
         if self._body is body:
             body.begin(answer.response, self, self.start)
 
-    def _go_on(self, body: Body) -> None:
-        """Read on what an earlier attempt left of a whole answer."""
+    def _continue_kept(self, body: Body) -> None:
+        """Read on in the whole response that an earlier attempt has paused."""
         assert self._observer is not None and self._observer.facts is not None
         self._whole, self._body = True, body
         facts = self._observer.facts
         good = Accepted(Range(0, body.stop), facts, facts.validators)
         self._observer.head_came(self, good, body.stop, None)
         if self._body is body:
-            body.go_on(self, self.start)
+            body.continue_for(self, self.start)
 
     # Ends
 
@@ -220,7 +227,7 @@ class Attempt:
             return
         if not isinstance(error, CancelledError):
             self._log.failure(
-                "asking {source}",
+                "internal error in a request to {source}",
                 failure,
                 source=self.source.name,
                 transfer=self.source.transfer_id,
@@ -232,14 +239,14 @@ class Attempt:
         return Ended(self.number, end_of(error), error.reason)
 
     def _tell(self, event: Ended) -> None:
-        self._brings_no_more()
+        self._end_sample()
         observer, self._observer = self._observer, None
         if observer is not None:
             observer.ended(self, event)
 
-    def _brings_no_more(self) -> None:
+    def _end_sample(self) -> None:
         if self._sample is not None:
-            self._sample.left(self)
+            self._sample.ended(self)
 
 
 def end_of(error: SourceError) -> End:

@@ -1,4 +1,4 @@
-"""The body of one answer on its way in, byte by byte at its place in the file."""
+"""The body of one response while it is received, with the offset of each byte in the file."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from aprp.upstream.errors import BodyBroken, SourceError, SourceLied
 from aprp.upstream.exchange import Exchange
 from aprp.upstream.transfer.collector import Collector
 
-LITTLE = 65536
-"""Bytes that are sooner read and dropped than that a new connection is made."""
-LITTLE_TIME = 1.0
-"""Seconds that may be spent on it."""
+DRAIN_BYTES = 65536
+"""The rest of a body, in bytes, that is read and dropped so that its connection can be reused."""
+DRAIN_SECONDS = 1.0
+"""Seconds that this may take before the connection is closed instead."""
 
 
 SKIPPED = 1 << 20
@@ -29,22 +29,22 @@ source may send those at once."""
 
 
 class Receiver(Protocol):
-    """Whom the bytes are for."""
+    """The receiver of a body's bytes."""
 
     def received(self, at: int, data: bytes) -> None:
-        """The bytes of the file from `at` on; never empty."""
+        """Take bytes of the file, from the offset `at` on; never empty."""
         ...
 
     def over(self, error: SourceError | None) -> None:
-        """The body ended: complete, or with an error."""
+        """Note that the body has ended: complete, or with an error."""
         ...
 
 
 class Body(TwistedProtocol):
-    """The bytes `held` of the file, `at` is the next one to come.
+    """The bytes `held` of the file; `at` is the offset of the next one.
 
-    `begun` tells that bytes may come, `ended` that no more will. The receiver may be changed on
-    the way, so that a body can go on for another who wants what follows.
+    `begun` is set when it is being read, `ended` when it is over. When a receiver has what it
+    needs, the body can be paused, and continued for another receiver that needs what follows.
     """
 
     def __init__(self, exchange: Exchange, held: Range, clock: Any) -> None:
@@ -57,35 +57,34 @@ class Body(TwistedProtocol):
         self._wanted_from = held.start
         self.begun = False
         self._waits = False
-        self._patience: IDelayedCall | None = None
+        self._drain_timer: IDelayedCall | None = None
 
     def begin(self, response: IResponse, receiver: Receiver, start: int) -> None:
-        """Bring the receiver what comes from the offset `start` on."""
+        """Read the body, and pass on what lies at the offset `start` and after."""
         self._receiver, self._wanted_from, self.begun = receiver, start, True
         response.deliverBody(self)
 
-    def go_on(self, receiver: Receiver, start: int) -> None:
-        """The same for the next receiver, after `wait`."""
+    def continue_for(self, receiver: Receiver, start: int) -> None:
+        """Read on for another receiver, after `wait`."""
         self._receiver, self._wanted_from = receiver, start
         self._resume()
 
     def wait(self) -> None:
-        """Nobody wants more for now: the source is held up."""
+        """Pause the source: nothing more is needed for now."""
         self._receiver = None
         if self.begun and not self.ended:
             self._waits = True
             self._producer().pauseProducing()
 
-    def leave(self) -> None:
-        """Nobody will want more: little is read to its end, so that the connection can serve
-        again; much is cut off."""
+    def drop(self) -> None:
+        """Drop the rest: read it if it is short, to reuse the connection, else cut it off."""
         self._receiver = None
         if self.ended:
             return
         if not self.begun:
             discard(self._exchange)
-        elif self._exchange.length is not None and self.stop - self.at <= LITTLE:
-            self._patience = self._clock.callLater(LITTLE_TIME, self._exchange.abort)
+        elif self._exchange.length is not None and self.stop - self.at <= DRAIN_BYTES:
+            self._drain_timer = self._clock.callLater(DRAIN_SECONDS, self._exchange.abort)
             self._resume()
         else:
             self._exchange.abort()
@@ -110,10 +109,10 @@ class Body(TwistedProtocol):
             self._exchange.abort()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self._patience is not None:
-            if self._patience.active():
-                self._patience.cancel()
-            self._patience = None
+        if self._drain_timer is not None:
+            if self._drain_timer.active():
+                self._drain_timer.cancel()
+            self._drain_timer = None
         if not reason.check(ResponseDone):
             error = reason.value
             self._end(
@@ -137,8 +136,8 @@ class Body(TwistedProtocol):
 
 
 def discard(exchange: Exchange) -> None:
-    """Be done with an answer; a short one is read to its end to keep the connection."""
-    if exchange.length is not None and exchange.length <= LITTLE:
+    """Drop a response; a short one is read to its end, so that the connection can be reused."""
+    if exchange.length is not None and exchange.length <= DRAIN_BYTES:
         exchange.pump(Collector()).addErrback(lambda _: None)
     else:
         exchange.abort()

@@ -168,7 +168,7 @@ class Driver:
     def granted(self, name: str) -> None:
         self._slots.granted(name)
 
-    def appetite(self) -> int:
+    def wanted(self) -> int:
         window = self._scheduler.window
         most = self._options.scheduling.window
         return most if window >= self._window else min(most, 2 * window)
@@ -176,7 +176,7 @@ class Driver:
     def used(self) -> int:
         return self._scheduler.buffered + self._scheduler.in_flight
 
-    def narrow(self, window: int | None) -> None:
+    def limit_window(self, window: int | None) -> None:
         most = self._options.scheduling.window
         window = most if window is None else min(window, most)
         if window != self._window:

@@ -82,7 +82,7 @@ class _Inquiry:
         if isinstance(found, Facts):
             self._end(found)
         else:
-            self._miss(source, found)
+            self._no_facts(source, found)
 
     def _failed(self, source: TransferSource, failure: Failure) -> None:
         if failure.check(CancelledError) and self._done.called:
@@ -90,9 +90,9 @@ class _Inquiry:
         error = failure.value
         if isinstance(error, SourceError):
             source.error = error
-        self._miss(source, error.reason if isinstance(error, SourceError) else OWN_FAULT)
+        self._no_facts(source, error.reason if isinstance(error, SourceError) else OWN_FAULT)
 
-    def _miss(self, source: TransferSource, why: Reason) -> None:
+    def _no_facts(self, source: TransferSource, why: Reason) -> None:
         self._waiting -= 1
         self._reasons[source.name] = why
         if self._done.called:

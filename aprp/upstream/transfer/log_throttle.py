@@ -16,16 +16,16 @@ class LogThrottle:
 
     def __init__(self, lately: float = LATELY) -> None:
         self._lately = lately
-        self._told: OrderedDict[int, float] = OrderedDict()
+        self._logged: OrderedDict[int, float] = OrderedDict()
 
-    def should_log(self, thing: Hashable, now: float) -> bool:
-        """Whether the thing wasn't told lately; from now on it was."""
-        key = hash(thing)
-        told = self._told.get(key)
-        if told is not None and now - told < self._lately:
+    def should_log(self, event: Hashable, now: float) -> bool:
+        """Whether the event wasn't logged lately; from now on it was."""
+        key = hash(event)
+        logged = self._logged.get(key)
+        if logged is not None and now - logged < self._lately:
             return False
-        self._told[key] = now
-        self._told.move_to_end(key)
-        if len(self._told) > MOST:
-            self._told.popitem(last=False)
+        self._logged[key] = now
+        self._logged.move_to_end(key)
+        if len(self._logged) > MOST:
+            self._logged.popitem(last=False)
         return True

@@ -1,8 +1,8 @@
-"""A little of what a transfer holds, which further sources are held against: `compare: sample`.
+"""`compare: sample`: the first bytes of a transfer, with which further sources are compared.
 
-The source that brings the first bytes of a transfer is the measure, and up to 64 KiB of them are
-kept. No byte of another source is used before it sent the same ones. What it answers is compared
-and dropped, so that what a client gets never depends on which sources were compared.
+The source that sends the first bytes is the reference, and up to 64 KiB of them are kept. Another
+source is used only after it has sent the same bytes. Those are dropped once they are compared, so
+that a client never gets bytes of a comparison.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from aprp.upstream.wall_clock import time
 SIZE = 65536
 """Bytes that are compared, if as many come."""
 PATIENCE = 1.0
-"""Seconds until fewer have to do."""
+"""Seconds after which fewer bytes are enough."""
 
 
 class Deliverer(Protocol):
@@ -42,37 +42,37 @@ class Sample:
         self._clock = clock
         self._data = b""
         self._deliverer: Deliverer | None = None
-        self._measure: TransferSource | None = None
+        self._reference: TransferSource | None = None
         self._compared: set[str] = set()
         self._waiting: list[Deferred[None]] = []
 
     def admits(self, source: TransferSource) -> bool:
-        """Whether bytes of the source may be used now: it was compared, or there are none yet."""
-        return self._measure is None or source.name in self._compared
+        """Return whether the source's bytes may be used: it was compared, or is the first."""
+        return self._reference is None or source.name in self._compared
 
-    def brought(self, deliverer: Deliverer, at: int, data: bytes) -> None:
+    def received(self, deliverer: Deliverer, at: int, data: bytes) -> None:
         """Take bytes of an admitted source, from the offset `at` on."""
-        if self._measure is None:
-            self._measure, self._deliverer, self.start = deliverer.source, deliverer, at
+        if self._reference is None:
+            self._reference, self._deliverer, self.start = deliverer.source, deliverer, at
             self._compared.add(deliverer.source.name)
         if len(self._data) < SIZE and at == self.start + len(self._data):
             self._data += data[: SIZE - len(self._data)]
             if len(self._data) == SIZE:
-                self._settle()
+                self._stop_waiting()
 
-    def left(self, deliverer: Deliverer) -> None:
-        """Note that no more bytes will come from there."""
+    def ended(self, deliverer: Deliverer) -> None:
+        """Note that this attempt sends no more bytes."""
         if self._deliverer is deliverer:
-            self._settle()
+            self._stop_waiting()
 
     async def compare(
         self, source: TransferSource, same: Same, known: Facts | None
     ) -> Rejected | None:
-        """Ask the source for what is held; why it can't be used, or None if it can.
+        """Request the sample from the source; return why it can't be used, or None if it can.
 
         Raises SourceError.
         """
-        await self._enough()
+        await self._wait_for_sample()
         held = Range(self.start, self.start + len(self._data))
         answer = await source.get(held)
         exchange, version = answer.exchange, source.version_at(answer.place)
@@ -100,31 +100,31 @@ class Sample:
         return None
 
     def _differs(self, held: Range) -> Rejected:
-        assert self._measure is not None
+        assert self._reference is not None
         return Rejected(
             End.LIED,
             reason(
                 f"has another file: of the bytes {held.start}-{held.stop - 1} ",
                 "some are not those of ",
-                Name(self._measure.name, "another source"),
+                Name(self._reference.name, "another source"),
                 "; `compare: off` would admit it",
             ),
         )
 
-    async def _enough(self) -> None:
-        """Wait until all that is to be compared is there, but not for long."""
+    async def _wait_for_sample(self) -> None:
+        """Wait for the rest of the sample, but not for long."""
         if self._deliverer is None:
             return
         waiting: Deferred[None] = Deferred()
         self._waiting.append(waiting)
-        late = self._clock.callLater(PATIENCE, self._settle)
+        late = self._clock.callLater(PATIENCE, self._stop_waiting)
         try:
             await waiting
         finally:
             if late.active():
                 late.cancel()
 
-    def _settle(self) -> None:
+    def _stop_waiting(self) -> None:
         """Compare with what is held now."""
         self._deliverer = None
         waiting, self._waiting = self._waiting, []

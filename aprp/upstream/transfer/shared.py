@@ -24,16 +24,16 @@ from aprp.upstream.wall_clock import time
 MOST_CONNECTIONS = 1024
 """To all sources together."""
 REMEMBERED = 4096
-"""Redirects that are known at a time."""
-LATELY = 50
-"""Sources that were left out that are remembered, to be shown."""
+"""Redirects that are cached, at most."""
+SHOWN_LEFT_OUT = 50
+"""The latest sources that were left out, kept for the admin port."""
 REVIEW = 0.1
-"""Seconds between two looks at who holds how much, while memory is short."""
+"""Seconds between two reviews of how memory is divided, while it is short."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A source that a transfer did without, in unix time; the reason follows "it"."""
+    """A source that a transfer left out, and when (Unix time). `reason` begins with a verb."""
 
     at: float
     source: str
@@ -41,7 +41,7 @@ class LeftOut:
 
 
 class Holder(Hashable, Protocol):
-    """A delivery, as far as slots and memory go."""
+    """The driver of a transfer, as far as slots and memory are concerned."""
 
     @property
     def held(self) -> int:
@@ -49,10 +49,10 @@ class Holder(Hashable, Protocol):
         ...
 
     def granted(self, source: str) -> None:
-        """A slot at the source is its own now."""
+        """Use a slot at the source, which the arbiter has granted."""
         ...
 
-    def appetite(self) -> int:
+    def wanted(self) -> int:
         """The bytes that it would hold or have in flight if it could."""
         ...
 
@@ -60,8 +60,8 @@ class Holder(Hashable, Protocol):
         """The bytes that it holds or has in flight."""
         ...
 
-    def narrow(self, window: int | None) -> None:
-        """Limit how many bytes it may hold; None: as many as its settings allow."""
+    def limit_window(self, window: int | None) -> None:
+        """Limit the bytes that it may hold or have in flight; None: to its configured window."""
         ...
 
     def take_out(self, sources: frozenset[str]) -> None:
@@ -86,7 +86,7 @@ class SharedResources:
         self.in_service = InService()
         """Which sources are in service; call `service_changed` after a change."""
         self.memory = memory
-        self.left_out: deque[LeftOut] = deque(maxlen=LATELY)
+        self.left_out: deque[LeftOut] = deque(maxlen=SHOWN_LEFT_OUT)
         self.log_throttle = LogThrottle()
         self._arbiter = Arbiter(min(connections, agent.descriptors.least_for_sources))
         self._grants: deque[Grant] = deque()
@@ -104,15 +104,15 @@ class SharedResources:
         self._arbiter.withdraw(holder, source)
 
     def release(self, holder: Holder, source: str) -> Iterable[Grant]:
-        """A slot is free; what follows from it waits until it is given to `follow`."""
+        """Give a slot back. The grants that follow from it take effect when passed to `follow`."""
         return self._arbiter.release(holder, source)
 
     def follow(self, grants: Iterable[Grant]) -> None:
-        """Pass on what `release` gave."""
+        """Pass on the grants that `release` returned."""
         self._pass_on(grants)
 
     def _pass_on(self, grants: Iterable[Grant]) -> None:
-        """One after the other: what a holder does with one may lead to others."""
+        """Pass grants on one after the other, since using one may lead to others."""
         self._grants.extend(grants)
         if self._granting:
             return
@@ -138,7 +138,7 @@ class SharedResources:
         self._look()
 
     def leave(self, holder: Holder) -> None:
-        """A delivery is over."""
+        """Free the slots and the memory of a delivery that is over."""
         if self._holders.pop(holder, None) is not None:
             self._pass_on(self._arbiter.leave(holder))
             if not self._holders and self._review is not None:
@@ -152,7 +152,7 @@ class SharedResources:
             self._look()
 
     def _look(self) -> None:
-        """While all windows together are more than there is, keep an eye on who needs what."""
+        """Divide the memory, and review that while all windows together exceed it."""
         short = sum(self._holders.values()) > self.memory
         self._share(short)
         if short and self._review is None:
@@ -166,12 +166,12 @@ class SharedResources:
         """Give each delivery its window: what its settings say, or its share while `short`."""
         if not short:
             for holder in list(self._holders):
-                holder.narrow(None)
+                holder.limit_window(None)
             return
         holders = list(self._holders)
-        claims = [MemoryClaim(holder.appetite(), holder.used()) for holder in holders]
+        claims = [MemoryClaim(holder.wanted(), holder.used()) for holder in holders]
         for holder, window in zip(holders, windows(self.memory, claims), strict=True):
-            holder.narrow(window)
+            holder.limit_window(window)
 
     # To be shown
 
@@ -196,18 +196,18 @@ class SharedResources:
         return self._arbiter.by_source()
 
     def note_left_out(self, source: str, reason: str) -> None:
-        """A transfer does without the source from now on."""
+        """Note that a transfer has left the source out."""
         self.left_out.append(LeftOut(time(), source, reason))
 
     # Redirects
 
     def redirect_of(self, url: Url) -> Url | None:
-        """Return where the URL was redirected to, if that may still be relied on."""
+        """Return the cached redirect of the URL, or None."""
         target, until = self._redirects.get(url, (None, FOREVER))
         return target if self.clock.seconds() < until else None
 
     def remember(self, url: Url, target: Url | None, seconds: float = FOREVER) -> None:
-        """Have the URL lead there for so long; None: it is to be requested again."""
+        """Cache a redirect of the URL for these seconds; None forgets it."""
         self._redirects.pop(url, None)
         if target is not None:
             self._redirects[url] = (target, self.clock.seconds() + seconds)

@@ -1,9 +1,8 @@
-"""One source as one transfer sees it: how it is requested from, and what it has shown so far.
+"""One source as one transfer sees it: its requests, and what its responses have shown so far.
 
-Redirects are followed as the route allows. A place that one leads to holds for the transfer, and
-for other transfers only as long as the redirect says (`aprp.core.http.redirects`); it is looked up
-again as soon as it refuses. What a place showed of its version belongs to that place alone: two
-requests that are redirected to two nodes share nothing.
+Redirects are followed as the route allows. A redirect holds for the transfer, and for others as
+long as it may be cached (`aprp.core.http.redirects`), until its target refuses. A version belongs
+to the place that showed it: if two requests are redirected to two nodes, each node has its own.
 """
 
 from __future__ import annotations
@@ -78,10 +77,10 @@ class SourceAnswer:
 class TransferSource:
     """One source in one transfer.
 
-    `kept` is a whole answer that waits to be read on, from a source that ignores ranges. `alone`
-    is set when a response of it can only be used by itself, and `spare` is that response, if it
-    waits to be used. `error` is the last that an attempt met; `beyond` is set when it said that the
-    file ends before the range.
+    `kept` is a whole response of a source that ignores ranges, paused until the next attempt reads
+    on. `alone` is set when a response of the source can only be used by itself; `spare` is that
+    response, while it is held in reserve. `error` is that of the last attempt that failed. `beyond`
+    is set when the source said that the file ends before the range.
     """
 
     def __init__(
@@ -112,11 +111,11 @@ class TransferSource:
 
     @property
     def vouched(self) -> Facts | None:
-        """What a server said lately of a directory's file, and the directory showed as well."""
+        """The facts that a server vouches for, if this is a directory; see `vouching`."""
         return self._shared.vouched.facts_of(self.url) if self.on_disk else None
 
-    def contradicted(self) -> None:
-        """What it shows isn't used: no server vouches for it any longer."""
+    def no_longer_vouched(self) -> None:
+        """Note that the directory has another file than the one that a server vouched for."""
         self._shared.vouched.forget(self.url)
 
     @property
@@ -129,15 +128,15 @@ class TransferSource:
         return self._versions.get(place)
 
     def showed(self, place: Url, version: Validators) -> None:
-        """Note a good answer of the place: it holds for this transfer from now on."""
+        """Hold further responses of the place to this version, and use its redirect from now on."""
         self._versions[place] = version
         if self._redirected_to is None and place != self.url:
             self._redirected_to = place
 
     async def connect(self) -> float | None:
-        """Have a connection wait where the next request will go; raises SourceError.
+        """Open a connection for the next request, if none is idle; raises SourceError.
 
-        Gives the seconds that it took to open it; None: one was there, or none is needed.
+        Returns the seconds that it took, or None if nothing was opened.
         """
         if self.kept is not None:
             return None
@@ -150,9 +149,9 @@ class TransferSource:
         return await self._connect(self.url)
 
     async def get(self, wanted: Range) -> SourceAnswer:
-        """Request a range, on condition of the version that the place showed.
+        """Request a range, with If-Range if the place has shown its version.
 
-        Raises SourceError. The head of the answer isn't judged yet.
+        Raises SourceError. The caller judges the head of the response.
         """
         return await self._ask("GET", FromTo(wanted.start, wanted.stop), conditional=True)
 
@@ -165,7 +164,7 @@ class TransferSource:
         return await self._ask("HEAD", None, conditional=False)
 
     def take_kept(self, start: int) -> Body | None:
-        """The whole answer that waits, if what comes next leads to the offset `start`."""
+        """Take the paused whole response, if it still leads to the offset `start`."""
         kept = self.kept
         if kept is None or kept.ended or kept.at > start:
             return None
@@ -173,26 +172,26 @@ class TransferSource:
         return kept
 
     def keep(self, body: Body) -> None:
-        """Hold a whole answer up, to read it on when the next range is asked for."""
+        """Pause a whole response, to read on when the next range is requested."""
         if self.kept is not None:
-            self.kept.leave()
+            self.kept.drop()
         body.wait()
         self.kept = body
 
     def close(self) -> None:
-        """The transfer is over."""
+        """Drop the responses that it holds: the transfer is over."""
         kept, self.kept = self.kept, None
         if kept is not None:
-            kept.leave()
+            kept.drop()
         self.drop_spare()
 
     def keep_spare(self, answer: SourceAnswer, found: StandsAlone) -> None:
-        """Hold an answer that can only be used by itself, should it come to that."""
+        """Hold a response in reserve that can only be used by itself."""
         self.drop_spare()
         self.spare = (answer, found)
 
     def drop_spare(self) -> None:
-        """Be done with the answer that `keep_spare` held."""
+        """Drop the response that `keep_spare` held."""
         spare, self.spare = self.spare, None
         if spare is not None:
             discard(spare[0].exchange)
@@ -231,7 +230,7 @@ class TransferSource:
         return await self._shared.agent.connect(origin, timeouts.connect, self.tally, self._lanes())
 
     def _lanes(self) -> int:
-        """Return how many connections make the source faster, or may: that has to be tried."""
+        """Return how many connections make the source faster, or are to be tried."""
         rating = self._shared.ratings.known(self.name)
         if rating is None:
             return 1
@@ -248,7 +247,7 @@ class TransferSource:
     async def _follow(
         self, method: str, answer: SourceAnswer, spec: Spec | None, conditional: bool, good: float
     ) -> SourceAnswer:
-        """Return what an answer's redirects lead to; they may be remembered for `good` seconds."""
+        """Follow the redirects of a response, which may be cached for at most `good` seconds."""
         lasting, seconds = self.url, good
         for _ in range(MOST_HOPS):
             status, fields = answer.status, answer.fields
@@ -277,7 +276,7 @@ class TransferSource:
         options = self._options
         at_home = url.origin == self.url.origin and host_allowed(url.host, options.headers_to)
         origin, timeouts = await self._origin(url)
-        face = SourceAgent(
+        agent = SourceAgent(
             self._shared.agent,
             origin,
             url,
@@ -297,14 +296,14 @@ class TransferSource:
             lines += WANT_DIGESTS
         own = (*(options.headers if at_home else ()), *options.marks)
         fields = Fields(lines).without(name.lower() for name, _ in own).adding(*own)
-        answer = SourceAnswer(await ask(face, method, url, fields), url)
+        answer = SourceAnswer(await ask(agent, method, url, fields), url)
         self.spoken = answer.exchange.head.protocol
         return answer
 
     async def _origin(self, url: Url) -> tuple[Origin, Timeouts]:
-        """Return where to connect to, and the timeouts that are left for it.
+        """Return where to connect to, and the timeouts that are left after resolving its name.
 
-        It is another place than the source's own only where `reach` allows it.
+        Only `reach` allows another host than the source's own.
         """
         clock, timeouts = self._shared.clock, self._options.timeouts
         began = clock.seconds()

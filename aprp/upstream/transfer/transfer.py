@@ -65,11 +65,15 @@ from aprp.upstream.transfer.progress import TransferProgress
 from aprp.upstream.transfer.sample import Sample
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.source import TransferSource
-from aprp.upstream.transfer.vouching import PATIENCE as SERVERS_PATIENCE
-from aprp.upstream.transfer.vouching import Agreement, may_speak, those_to_wait
+from aprp.upstream.transfer.vouching import (
+    SERVERS_ANSWER_WITHIN,
+    Agreement,
+    directories_may_answer,
+    waiting_directories,
+)
 
-PATIENCE = 1.0
-"""Seconds that other sources have to answer, when one could only be used by itself."""
+OTHERS_ANSWER_WITHIN = 1.0
+"""Seconds that other sources have to respond, when a response can only be used by itself."""
 
 
 class Transfer(TransferProgress):
@@ -89,12 +93,12 @@ class Transfer(TransferProgress):
         self._sources = [TransferSource(shared, location, options) for location in sources]
         self._sample = Sample(shared.clock) if options.compare is Compare.SAMPLE else None
         self._driver: Driver | None = None
-        self._knowing: Deferred[None] | None = None
+        self._facts_wanted: Deferred[None] | None = None
         self._failures = SourceFailures(shared, sources, options.transfer_id)
         self._one: OneResponse | None = None
         self._one_used = False
         self._agreement = Agreement(shared.vouched)
-        self._patience: IDelayedCall | None = None
+        self._wait_timer: IDelayedCall | None = None
 
     @property
     def one_source(self) -> bool:
@@ -123,7 +127,7 @@ class Transfer(TransferProgress):
 
     @property
     def driver(self) -> Driver | None:
-        """The driver that fetches the bytes now, for those who look at it."""
+        """The driver that fetches the bytes now, for the admin page."""
         return self._driver
 
     @property
@@ -134,11 +138,11 @@ class Transfer(TransferProgress):
     async def begin(self, spec: Spec | None) -> Facts:
         if spec is None or isinstance(spec, Suffix):
             return await self._inquire(spec)
-        waiting = those_to_wait(self._in_service())
+        waiting = waiting_directories(self._in_service())
         await self._learn(spec, waiting)
         if self.facts is None and any(source.ignores_ranges for source in self._sources):
             await self._learn(spec, waiting)  # now they are read from their beginning
-        if self.facts is None and may_speak(self._in_service(), waiting):
+        if self.facts is None and directories_may_answer(self._in_service(), waiting):
             await self._learn(spec)
         if self.facts is not None:
             return self.facts
@@ -149,16 +153,16 @@ class Transfer(TransferProgress):
         raise self._failed(None if self._driver is None else self._driver.failure)
 
     async def _learn(self, spec: FromTo, waiting: frozenset[str] = frozenset()) -> None:
-        """Begin to fetch, until the facts are known or no source can tell them.
+        """Begin to fetch, until the facts are known or every source has failed.
 
-        Those called `waiting` don't say it.
+        The sources named in `waiting` aren't asked before another has given the facts.
         """
-        self._knowing = Deferred(lambda _: self._cancelled())
+        self._facts_wanted = Deferred(lambda _: self._cancelled())
         self._drive(spec.start, spec.stop, waiting)
         if waiting:
-            self._be_patient(SERVERS_PATIENCE)
-        self._known()
-        await self._knowing
+            self._wait_at_most(SERVERS_ANSWER_WITHIN)
+        self._answer_if_known()
+        await self._facts_wanted
 
     async def prepare(self, ranges: Sequence[Range]) -> Facts:
         facts = self.facts
@@ -189,7 +193,7 @@ class Transfer(TransferProgress):
             raise self._failed(failure) from None
 
     def abort(self) -> None:
-        self._be_patient(None)
+        self._wait_at_most(None)
         if self._one is not None:
             self._one.abort()
         if self._driver is not None:
@@ -198,7 +202,7 @@ class Transfer(TransferProgress):
             source.close()
 
     async def _has_one_for(self, wanted: Range) -> bool:
-        """Whether the range is to be sent from one response, which is opened if need be."""
+        """Whether the range has to be sent from one response, which is opened if it isn't yet."""
         if self._one is not None and self._one.leads_to(wanted):
             return True
         facts = self.facts
@@ -237,19 +241,19 @@ class Transfer(TransferProgress):
         self.facts = found.facts
         return found.facts
 
-    def _be_patient(self, seconds: float | None) -> None:
-        """Give other sources so long, when one can only be used by itself or has to wait.
+    def _wait_at_most(self, seconds: float | None) -> None:
+        """Stop waiting for other sources after these seconds, unless that is due sooner already.
 
-        None: as long as they need. If they were given less already, that stays.
+        None removes the limit.
         """
-        patience, clock = self._patience, self._shared.clock
-        if patience is not None and patience.active():
-            if seconds is not None and patience.getTime() <= clock.seconds() + seconds:
+        timer, clock = self._wait_timer, self._shared.clock
+        if timer is not None and timer.active():
+            if seconds is not None and timer.getTime() <= clock.seconds() + seconds:
                 return
-            patience.cancel()
-        self._patience = None if seconds is None else clock.callLater(seconds, self._give_up_others)
+            timer.cancel()
+        self._wait_timer = None if seconds is None else clock.callLater(seconds, self._stop_waiting)
 
-    def _give_up_others(self) -> None:
+    def _stop_waiting(self) -> None:
         if self.facts is None and self._driver is not None:
             self._driver.abort()
 
@@ -258,21 +262,21 @@ class Transfer(TransferProgress):
         driver = self._driver = Driver(
             self._shared, self._sources, self._options, start, stop, self, self._sample, waiting
         )
-        driver.begin(self._known)
+        driver.begin(self._answer_if_known)
         return driver
 
     def _cancelled(self) -> None:
-        self._knowing = None
+        self._facts_wanted = None
         self.abort()
 
-    def _known(self) -> None:
-        """Resume those who wait for the facts, if these are known or never will be."""
+    def _answer_if_known(self) -> None:
+        """Resume `begin` if the facts are known, or the driver has failed to get them."""
         over = self._driver is not None and self._driver.over
-        if self._knowing is not None and (self.facts is not None or over):
-            self._be_patient(None)
-            knowing = self._knowing
-            if not knowing.called:
-                knowing.callback(None)
+        if self._facts_wanted is not None and (self.facts is not None or over):
+            self._wait_at_most(None)
+            wanted = self._facts_wanted
+            if not wanted.called:
+                wanted.callback(None)
 
     def _in_service(self) -> list[TransferSource]:
         """Return the sources in service, or all of them if none is."""
@@ -303,7 +307,7 @@ class Transfer(TransferProgress):
             for each in self._sources:
                 each.drop_spare()
             self._failures.file_found()
-            self._known()
+            self._answer_if_known()
 
     def asked(self, attempt: Attempt) -> None:
         self.note_asked(attempt, () if self._driver is None else self._driver.running)
@@ -316,9 +320,9 @@ class Transfer(TransferProgress):
         if end is End.BROKEN:
             self.resumes += 1
         if end is End.ABSENT and source.on_disk:
-            source.contradicted()
+            source.no_longer_vouched()
         if source.alone and self.facts is None:
             self._failures.log(source, why)
-            self._be_patient(PATIENCE)
+            self._wait_at_most(OTHERS_ANSWER_WITHIN)
         else:
             self._failures.note(source, end, why, self.facts is not None)

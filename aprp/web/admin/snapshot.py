@@ -32,7 +32,7 @@ LEAST_SHOWN = 4 << 20
 
 
 class Snapshots:
-    """Makes them. Rates of requests are means over the last `SMOOTHED` snapshots."""
+    """Makes snapshots. Rates of requests are means over the last `SMOOTHED` snapshots."""
 
     def __init__(self, overview: Overview) -> None:
         self._overview = overview
@@ -40,10 +40,10 @@ class Snapshots:
 
     def make(self) -> bytes:
         """Return the state of everything as JSON, in one line."""
-        return to_line(self.tell())
+        return to_line(self.state())
 
-    def tell(self) -> dict[str, Any]:
-        """Return the state of everything as what JSON is made of."""
+    def state(self) -> dict[str, Any]:
+        """Return the state of everything as JSON values."""
         overview = self._overview
         routes = routes_of(overview)
         for route in routes:
@@ -90,9 +90,9 @@ class Snapshots:
         return {"sources": names, "position": request.sentLength, "whole": whole}
 
 
-def to_line(told: dict[str, Any]) -> bytes:
+def to_line(state: dict[str, Any]) -> bytes:
     """Return JSON in one line."""
-    return json.dumps(told, separators=(",", ":")).encode()
+    return json.dumps(state, separators=(",", ":")).encode()
 
 
 def _brief(request: ProxyRequest, rate: int) -> dict[str, Any]:

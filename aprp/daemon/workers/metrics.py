@@ -16,38 +16,38 @@ Labels = tuple[tuple[str, str], ...]
 Family = list[Any]
 """Name, help, type, and samples: name, labels, value."""
 
-_LEAST = frozenset({"aprp_source_up", "process_start_time_seconds"})
-_MOST = frozenset({"aprp_build_info", "python_info"})
+_MINIMUM = frozenset({"aprp_source_up", "process_start_time_seconds"})
+_MAXIMUM = frozenset({"aprp_build_info", "python_info"})
 _OURS = ("aprp_config_last_reload", "aprp_build_info")
-"""What the parent knows better."""
+"""Families that the parent gives itself."""
 
 
-class Samples(Collector):
-    """The families of the workers as they were last heard, beside the parent's own.
+class MergedMetrics(Collector):
+    """The families of all workers, as each gave them last, and those of the parent.
 
-    `own` gives the parent's.
+    `own` returns the latter.
     """
 
     def __init__(self, own: Callable[[], Iterable[Metric]]) -> None:
         self._own = own
         self._last: dict[int, list[Family]] = {}
-        self._before: dict[tuple[str, Labels], float] = {}
+        self._of_ended: dict[tuple[str, Labels], float] = {}
 
     def describe(self) -> Iterable[Metric]:
         return ()
 
-    def heard(self, number: int, families: list[Family]) -> None:
-        """Worker `number` said this."""
+    def update(self, number: int, families: list[Family]) -> None:
+        """Replace what worker `number` gave before."""
         self._last[number] = [each for each in families if not each[0].startswith(_OURS)]
 
-    def ended(self, number: int) -> None:
-        """Worker `number` has died; what it counted is kept."""
+    def worker_ended(self, number: int) -> None:
+        """Keep what a worker that has ended had counted."""
         for _, _, kind, samples in self._last.pop(number, []):
             if kind in ("counter", "histogram"):
                 for name, labels, value in samples:
                     if not name.endswith("_created"):
                         key = name, _key(labels)
-                        self._before[key] = self._before.get(key, 0.0) + value
+                        self._of_ended[key] = self._of_ended.get(key, 0.0) + value
 
     def collect(self) -> Iterator[Metric]:
         families: dict[str, Family] = {}
@@ -62,7 +62,7 @@ class Samples(Collector):
             samples = [(each.name, each.labels, each.value) for each in metric.samples]
             _add(name, values.setdefault(name, {}), samples)
         routes = {dict(key).get("route") for found in values.values() for _, key in found}
-        for (sample, key), value in self._before.items():
+        for (sample, key), value in self._of_ended.items():
             owner = next((name for name in families if _is_of(sample, name)), None)
             if owner is not None and dict(key).get("route") in routes:
                 found = values[owner]
@@ -83,9 +83,9 @@ def _add(
         key = name, _key(labels)
         if key not in found:
             found[key] = value
-        elif family in _LEAST:
+        elif family in _MINIMUM:
             found[key] = min(found[key], value)
-        elif family in _MOST:
+        elif family in _MAXIMUM:
             found[key] = max(found[key], value)
         else:
             found[key] += value

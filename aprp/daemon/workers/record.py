@@ -1,4 +1,4 @@
-"""What the supervisor knows of a worker, and what workers serve by."""
+"""What the supervisor knows of each worker, and the plan that workers are configured by."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from aprp.daemon.workers.messages import Configuration, Requests
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What all workers serve by: the configuration of each, and the descriptors of the sockets."""
+class WorkerPlan:
+    """The configuration of each worker, and the descriptors of the sockets that all share."""
 
     configurations: tuple[Configuration, ...]
     descriptors: tuple[int, ...]
 
 
 @dataclass(slots=True)
-class Slot:
-    """One of the workers, and those that take its place. `number` counts from 0."""
+class WorkerRecord:
+    """One worker, or its replacements in turn. `number` counts from 0."""
 
     number: int
     requests: Requests
@@ -29,18 +29,18 @@ class Slot:
     began: float = 0.0
     pause: float = 0.0
     serving: bool = False
-    given: Plan | None = None
-    again: IDelayedCall | None = None
+    plan: WorkerPlan | None = None
+    restart: IDelayedCall | None = None
 
     @property
     def state(self) -> str:
-        """In a word: waiting for its next process, starting, or serving."""
+        """`waiting` (for its next process), `starting` or `serving`."""
         if self.serving:
             return "serving"
         return "starting" if self.pid else "waiting"
 
     def described(self, now: float) -> dict[str, Any]:
-        """Return what is listed of it: number (from 1), pid, state, and age in seconds."""
+        """Return what is listed of it: number from 1, pid, state, and age in seconds."""
         return {
             "number": self.number + 1,
             "pid": self.pid or None,
