@@ -119,7 +119,7 @@ class _Run:
             display.end()
             self._display = None
         self._status = self._status or status
-        _tell(options, fetch, tally, status, reason)
+        _tell(fetch.options, fetch, tally, status, reason)
 
     def _reason(self, failure: Failure) -> tuple[int, str | None]:
         """Return the status and the reason for what ended a download."""

@@ -17,6 +17,7 @@ from aprp.core.http.ranges import FromTo, Range, Spec
 from aprp.core.rate_limit import RateLimit
 from aprp.get.checked import CheckedReader, good_part, right
 from aprp.get.checksum import Check
+from aprp.get.mirrors import with_duplicates
 from aprp.get.naming import CannotWrite, ReaderLeft, is_stream
 from aprp.get.options import Misunderstood, Options
 from aprp.get.partial import Partial, PartialVersion
@@ -58,7 +59,7 @@ class Fetch:
         self, options: Options, path: Path | None, tally: Tally, display: Display, reactor: Any
     ) -> None:
         self.outcome = Outcome()
-        self._options = options
+        self.options = options
         self.path = path
         self._tally = tally
         self._display = display
@@ -74,8 +75,8 @@ class Fetch:
         if path is None or is_stream(path):
             await self._begin(ToStream(path), None)
             return
-        partial = Partial(path, self._options.go_on)
-        if self._options.go_on and partial.version is None and path.exists():
+        partial = Partial(path, self.options.go_on)
+        if self.options.go_on and partial.version is None and path.exists():
             partial.discard()
             await self._compare(path)
             return
@@ -93,7 +94,7 @@ class Fetch:
         async with self._reading(FromTo(0)) as reading:
             complete = reading.facts.complete
         found = path.stat().st_size
-        if self._options.spec is not None or found != complete:
+        if self.options.spec is not None or found != complete:
             raise AnotherFile(
                 f"{path} has {found} bytes, the file there {complete}, and no record says how "
                 "they belong together; download it again without -c"
@@ -109,7 +110,7 @@ class Fetch:
 
     async def _compare_pieces(self, path: Path) -> None:
         """Verify the pieces of an existing file that a Metalink describes."""
-        listed = self._options.listed
+        listed = self.options.listed
         if listed is None or listed.pieces is None or self._check.expected is not None:
             return
         with path.open("rb") as file:
@@ -123,7 +124,7 @@ class Fetch:
 
     def _reading(self, spec: Spec) -> Reading:
         """Return what reads the file from its sources."""
-        request, listed = self._options.fetch_request, self._options.listed
+        request, listed = self.options.fetch_request, self.options.listed
         if listed is None or not isinstance(spec, FromTo):
             reading = TransferReader(request, spec, self._reactor)
             self._tally.watch(reading.transfer)
@@ -132,19 +133,41 @@ class Fetch:
             request, listed, spec.start, self._reactor, self._tally.watch, self._display.say
         )
 
+    async def _with_duplicates(self, spec: Spec) -> Reading:
+        """Return what reads the file, from the mirrors that its only source names as well."""
+        reading = self._reading(spec)
+        if isinstance(reading, CheckedReader) or len(self.options.urls) > 1:
+            return reading
+        try:
+            await reading.begin()
+            options = with_duplicates(self.options, reading.facts)
+        except BaseException:
+            reading.abort()
+            raise
+        if options is None:
+            return reading
+        reading.abort()
+        self.options, self._check = options, Check(options.checksum)
+        names = [location.source.name for location in options.fetch_request.locations]
+        self._tally.use(names)
+        self._display.say(
+            f"{options.urls[0]} names mirrors: {', '.join(map(str, options.urls[1:]))}"
+        )
+        return self._reading(spec)
+
     async def _begin(self, target: Target, partial: Partial | None) -> None:
         before = None if partial is None else partial.version
-        listed = self._options.listed
+        listed = self.options.listed
         verified = listed is not None and listed.pieces is not None
         if partial is not None and listed is not None and verified:
             partial.keep(await good_part(partial, listed))
         here = 0 if partial is None else partial.written
         again = 0 if verified else min(here, OVERLAP)
-        spec: Spec = self._options.spec or FromTo(0)
+        spec: Spec = self.options.spec or FromTo(0)
         if before is not None:
             spec = FromTo(before.start + here - again, before.stop)
         try:
-            async with self._reading(spec) as reading:
+            async with await self._with_duplicates(spec) as reading:
                 version = self._know(reading, before)
                 if partial is not None:
                     partial.begin(version)
@@ -163,7 +186,7 @@ class Fetch:
 
     def _know(self, reading: Reading, before: PartialVersion | None) -> PartialVersion:
         facts = reading.facts
-        wanted = (self._options.spec or FromTo(0)).resolve(facts.complete) or Range(0, 0)
+        wanted = (self.options.spec or FromTo(0)).resolve(facts.complete) or Range(0, 0)
         version = PartialVersion(facts.complete, facts.last_modified, wanted.start, wanted.stop)
         if before is not None and (reason := before.difference(version)) is not None:
             raise AnotherFile(f"{self._title()} can't be resumed: {reason}")

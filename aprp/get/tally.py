@@ -39,6 +39,12 @@ class Tally:
         self._delivered: list[tuple[float, int]] = []
         self._recent: list[tuple[float, int]] = [(0.0, 0)]
 
+    def use(self, sources: Sequence[str]) -> None:
+        """Count these sources from now on; those of before stay counted, but aren't shown."""
+        self.sources = tuple(sources)
+        for source in sources:
+            self._waiting.setdefault(source, Spans())
+
     def watch(self, transfer: Transfer) -> None:
         """Observe a transfer. Call it before the transfer begins."""
         self._transfers.append(transfer)

@@ -53,12 +53,15 @@ class Representation:
     digests: Digests = frozenset()
     fields: Fields = field(default_factory=Fields)
     """Further fields that go to the client as they are."""
+    links: tuple[bytes, ...] = ()
+    """The values of its Link fields."""
 
     @classmethod
     def of(cls, shown: Validators, fields: Fields) -> Representation:
         """Return what the fields of a response say; `shown` are its validators."""
         kept = (pair for pair in fields if _describes(pair[0].lower()))
-        return cls(shown, fields.get(b"content-type"), digests_of(fields), Fields(kept))
+        links = tuple(fields.all(b"link"))
+        return cls(shown, fields.get(b"content-type"), digests_of(fields), Fields(kept), links)
 
 
 @dataclass(frozen=True, slots=True)
