@@ -8,7 +8,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from aprp.config import ListenHttp2, RequestBuffering
-from aprp.core.http2.frames import PREFACE, Code, Kind, frame, reset, window_update
+from aprp.core.http2.frames import PREFACE, Code, Kind
+from aprp.core.http2.writing import frame, reset, window_update
 from aprp.web.request_rules import Limits
 from tests.support.h2_client import H2Client, asking, connect
 from tests.support.h2_frames import END_HEADERS, block, data, headers, ping, settings

@@ -19,9 +19,8 @@ from aprp.core.http2.frames import (
     Kind,
     NotHttp2,
     Other,
-    frame,
-    go_away,
 )
+from aprp.core.http2.writing import frame, go_away
 from tests.support.h2_frames import data, headers, ping, settings
 
 STATUS = ((b":status", b"200"),)

@@ -18,7 +18,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.config import ListenHttp2, Settings, UpstreamRoute, Url
 from aprp.core.http.fields import Fields
-from aprp.core.http2.frames import PREFACE, Kind, frame
+from aprp.core.http2.frames import PREFACE, Kind
+from aprp.core.http2.writing import frame
 from aprp.upstream.errors import SourceError
 from aprp.upstream.exchange import Origin, SourceRequest, Timeouts
 from aprp.upstream.http.agent import Agent

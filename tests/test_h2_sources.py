@@ -8,7 +8,8 @@ from typing import Any
 from twisted.internet.defer import Deferred, DeferredList
 
 from aprp.config import Http2, RequestBuffering, Settings, SourceSettings, SourcesRoute, Url
-from aprp.core.http2.frames import Code, go_away, reset
+from aprp.core.http2.frames import Code
+from aprp.core.http2.writing import go_away, reset
 from aprp.upstream.http import h2_connection
 from aprp.upstream.http.agent import Agent
 from aprp.web.site import make_site

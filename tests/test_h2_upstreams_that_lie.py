@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from aprp.core.choices import Http2
-from aprp.core.http2.frames import Kind, frame, go_away, reset, window_update
+from aprp.core.http2.frames import Kind
+from aprp.core.http2.writing import frame, go_away, reset, window_update
 from tests.support.client import get
 from tests.support.h2_frames import (
     END_HEADERS,

@@ -41,12 +41,9 @@ from aprp.core.http2.frames import (
     GoAway,
     Kind,
     Other,
-    go_away,
-    settings,
     together,
-    trailers_of,
-    window_update,
 )
+from aprp.core.http2.writing import go_away, settings, trailers_of, window_update
 from aprp.upstream.http.h2_outgoing import OutgoingBodies, OutgoingBody
 from aprp.upstream.watchdog import Watchdog
 from aprp.web.clients import Release

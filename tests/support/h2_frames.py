@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from aprp.core.http2.frames import Kind, frame
-from aprp.core.http2.frames import settings as settings
+from aprp.core.http2.frames import Kind
+from aprp.core.http2.writing import frame
+from aprp.core.http2.writing import settings as settings
 
 END, END_HEADERS, ACK, PADDED, PRIORITY = 0x1, 0x4, 0x1, 0x8, 0x20
 

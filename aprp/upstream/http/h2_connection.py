@@ -46,10 +46,9 @@ from aprp.core.http2.frames import (
     GoAway,
     Kind,
     Other,
-    end_of,
     together,
-    window_update,
 )
+from aprp.core.http2.writing import end_of, window_update
 from aprp.core.reasons import Name
 from aprp.upstream.errors import (
     BodyBroken,

@@ -14,7 +14,7 @@ from h2.connection import H2Connection
 from twisted.internet.interfaces import IConsumer, IPushProducer
 from zope.interface import implementer
 
-from aprp.core.http2.frames import data_head
+from aprp.core.http2.writing import data_head
 
 HELD = 65536
 """Bytes of one body that wait for the receiver's window before its producer is paused."""
