@@ -55,7 +55,9 @@ def _reset(fault: Fault, reply: Reply, fields: dict[str, str]) -> None:
 
 
 def _cut(fault: Fault, reply: Reply, fields: dict[str, str]) -> None:
-    reply.break_at, reply.end = _within(fault, reply), "fin"
+    """The connection is closed early. A body that its close ends has to be reset instead."""
+    reply.break_at = _within(fault, reply)
+    reply.end = "reset" if reply.length == "close" else "fin"
 
 
 def _stall(fault: Fault, reply: Reply, fields: dict[str, str]) -> None:
