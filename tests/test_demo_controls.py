@@ -1,4 +1,4 @@
-"""The demonstration's buttons: what each does, and who may press them."""
+"""The controls of the demonstration: what each does, and who may use them."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ class ControlsTests(SynchronousTestCase):
         for body in ("", "x", "-1", "+1", "1_0", "1.5", str(MOST + 1), "9" * 5000):
             said = self.press("0/rate", body)
             self.assertTrue(said.startswith("400 "), body)
-            self.assertIn(f"bytes a second, 0 to {MOST}", said)
+            self.assertIn(f"bytes per second as the body of /rate, from 0 to {MOST}", said)
         self.assertEqual(self.mirrors[0].line.rate, MOST)
 
     def test_other_buttons(self) -> None:
         for path in ("", "0", "2/kill", "-1/kill", "x/kill", "0/burn", "0/kill/", "0/kill/now"):
             said = self.press(path)
             self.assertTrue(said.startswith("404 "), path)
-            self.assertIn("0 to 1, each with /kill, /revive and /rate", said)
+            self.assertIn("use mirrors/N/kill, /revive or /rate, with N from 0 to 1", said)
 
     def test_post_only(self) -> None:
         for method in ("GET", "HEAD", "PUT", "DELETE", "OPTIONS"):

@@ -1,8 +1,8 @@
-"""The buttons of the page: what kills a mirror, revives it or changes its speed.
+"""The controls of the page: they kill a mirror, revive it or change its speed.
 
 ``POST /demo/mirrors/N/kill``, ``.../revive`` and ``.../rate`` with bytes a second as the body. A
-browser may send these from the demonstration's own page only: one on another site could otherwise
-press the buttons of whoever looks at it.
+browser may send these only from the demonstration's own page; otherwise pages of other sites could
+press its visitors' buttons.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from aprp.web.failures import Refusal
 
 
 class Controls(Resource):
-    """The buttons of these mirrors, which are numbered from 0."""
+    """The controls of these mirrors, which are numbered from 0."""
 
     isLeaf = True
 
@@ -40,19 +40,22 @@ class Controls(Resource):
 
     async def _answer(self, request: Any) -> None:
         try:
-            await self._press(request)
+            await self._run(request)
             request.setResponseCode(204)
         except Refusal as error:
             request.setResponseCode(error.status)
             request.write(f"{error}\n".encode())
         request.finish()
 
-    async def _press(self, request: Any) -> None:
+    async def _run(self, request: Any) -> None:
         if request.method != b"POST":
             request.setHeader("Allow", "POST")
-            raise Refusal(405, "the buttons take POST")
+            raise Refusal(405, "use POST")
         if not is_own_page(request):
-            raise Refusal(403, "only the demonstration's own page may press its buttons")
+            raise Refusal(
+                403,
+                "a page of another site sent this request",
+            )
         mirror, verb = self._named(request.postpath or [])
         if verb == b"kill":
             await mirror.kill()
@@ -62,11 +65,11 @@ class Controls(Resource):
             mirror.line.change(_rate(request.content.read(20)))
 
     def _named(self, path: Sequence[bytes]) -> tuple[Mirror, bytes]:
-        """The mirror and the button in a path of two segments."""
+        """Return the mirror and the control that the two segments of a path name."""
         at = number(path[0]) if len(path) == 2 else None
         if at is None or at >= len(self._mirrors) or path[1] not in (b"kill", b"revive", b"rate"):
             last = len(self._mirrors) - 1
-            raise Refusal(404, f"the buttons are 0 to {last}, each with /kill, /revive and /rate")
+            raise Refusal(404, f"use mirrors/N/kill, /revive or /rate, with N from 0 to {last}")
         return self._mirrors[at], path[1]
 
 
@@ -80,14 +83,14 @@ async def _revive(mirror: Mirror) -> None:
 def _rate(body: bytes) -> int:
     rate = number(body.strip())
     if rate is None or rate > MOST:
-        raise Refusal(400, f"the body of /rate is bytes a second, 0 to {MOST}")
+        raise Refusal(400, f"send bytes per second as the body of /rate, from 0 to {MOST}")
     return rate
 
 
 def is_own_page(request: Request) -> bool:
-    """Whether the page of the demonstration has sent this, or a program that is no browser.
+    """Return whether the demonstration's own page sent this, or a program other than a browser.
 
-    Behind aprp the host that the browser named is in X-Forwarded-Host.
+    Behind aprp, the browser's Host field is in X-Forwarded-Host.
     """
     fields = fields_of(request)
     host = fields.get(b"x-forwarded-host") or fields.get(b"host") or b""

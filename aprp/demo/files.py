@@ -32,30 +32,30 @@ class Content(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file of the mirrors; its content is one that `tag` stands for."""
+    """One file of the mirrors; `tag` is the opaque part of its entity tag."""
 
     content: Content
     content_type: bytes
     tag: bytes
 
     def validators(self, now: int) -> Validators:
-        """A strong tag, and a date that is the same on every mirror."""
+        """Return a strong tag, and a date that is the same on every mirror."""
         return Validators(ETag(self.tag), MADE_AT, now)
 
 
 def file_of(content: bytes, content_type: bytes) -> File:
-    """Return a file whose tag is made of its content."""
+    """Return a file whose tag is a hash of its content."""
     return File(content, content_type, tag_of(content))
 
 
 def tag_of(*content: bytes) -> bytes:
-    """Return the tag of these bytes."""
+    """Return a hash of these bytes, as a tag."""
     return sha256(b"".join(content)).hexdigest()[:16].encode()
 
 
 @dataclass(frozen=True, slots=True)
 class FileResponse:
-    """A response: of the file's content, `part` is the body."""
+    """A response; its body is the bytes `part` of the file."""
 
     status: int
     fields: tuple[tuple[bytes, bytes], ...]
@@ -69,7 +69,7 @@ def answer(file: File, method: bytes, asked: Fields, now: int) -> FileResponse:
         (b"ETag", bytes(current.etag or b"")),
         (b"Last-Modified", format_date(MADE_AT)),
         (b"Accept-Ranges", b"bytes"),
-        (b"Cache-Control", b"no-store"),  # each time the film is played, it is fetched
+        (b"Cache-Control", b"no-store"),  # so that the film is fetched each time it is played
     )
     if (status := precondition(asked, current)) is not None:
         return FileResponse(status, always, Range(0, 0))
@@ -87,6 +87,6 @@ def answer(file: File, method: bytes, asked: Fields, now: int) -> FileResponse:
 
 
 def demo_files() -> dict[str, File]:
-    """Return the files by path: the film. The clip that it is made of travels in the package."""
+    """Return the files by path: the film, made from the clip in the package."""
     clip = (files("aprp.demo") / "clip.mp4").read_bytes()
     return {CLIP: File(film_of(clip), b"video/mp4", tag_of(clip, b"%d" % FRAME))}

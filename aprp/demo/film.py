@@ -1,9 +1,9 @@
-"""The clip at the rate of a film: padded as encoders pad for a constant bit rate.
+"""The clip at the bit rate of a film: padded as encoders do for a constant bit rate.
 
 The clip in the package is small. Its mirrors serve it with a filler NAL unit (ISO/IEC 14496-10,
-section 7.4.2.7) behind each frame, which makes all frames one length; the sample tables (ISO/IEC
-14496-12, sections 8.6 and 8.7) are changed to match. Decoders drop the filler, but players have to
-fetch it. Only the clip is held in memory.
+section 7.4.2.7) after each frame, so that all frames have the same length; the sample tables
+(ISO/IEC 14496-12, sections 8.6 and 8.7) are changed to match. Decoders drop the filler, but players
+have to fetch it. Only the clip is held in memory.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ LEAST = 4 + len(HEAD) + len(END)
 
 
 class Film:
-    """Bytes of which only pieces are held; between them all are `PAD`.
+    """A sequence of bytes of which only pieces are held; all others are `PAD`.
 
-    `pieces` are (offset, bytes), in order and apart; the last ends the film.
+    `pieces` are (offset, bytes), in order and without overlap; the last one ends the film.
     """
 
     def __init__(self, pieces: list[tuple[int, bytes]]) -> None:

@@ -14,7 +14,7 @@ MOST = 3_000_000
 class Line:
     """A token bucket of `rate` bytes a second; at 0 nothing passes. It begins full.
 
-    `sent` is called with what has passed, each time.
+    `sent` is called with the number of bytes after each write.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Line:
         return self._limit.rate or 0.0
 
     def change(self, rate: float) -> None:
-        """Pass so many bytes a second from now on."""
+        """Change the speed to `rate` bytes per second."""
         self._limit = RateLimit(rate, self._seconds())
 
     def take(self, wanted: int) -> int:

@@ -1,4 +1,4 @@
-"""The mirrors of the demonstration: the same files at different speeds, each to be killed."""
+"""The mirrors of the demonstration: the same files at different speeds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aprp.demo.server import Server
 
 
 class Mirror(Server):
-    """One mirror, at so many bytes a second. Raises OSError."""
+    """One mirror, limited to `rate` bytes per second. Raises OSError."""
 
     def __init__(
         self, files: Mapping[str, File], rate: float, reactor: Any, sent: Callable[[int], None]
@@ -28,8 +28,8 @@ class Mirror(Server):
 class Mirrors(Service):
     """Mirrors of the same files, one for each rate in bytes a second.
 
-    Their URLs are good before the service starts; connections wait until it does. Once all
-    together have sent `fault_after` bytes, the first of them is killed and `on_fault` is called.
+    Connections wait until the service starts. Once all mirrors together have sent `fault_after`
+    bytes, the first one is killed and `on_fault` is called.
     Raises OSError.
     """
 
@@ -49,7 +49,7 @@ class Mirrors(Service):
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """Where they are, without a slash at the end."""
+        """The URLs of the mirrors, without a final slash."""
         return tuple(mirror.url for mirror in self.all)
 
     def startService(self) -> None:
@@ -64,7 +64,9 @@ class Mirrors(Service):
         if self._fault_in <= 0:
             self._fault_in = None
             killed = Deferred.fromCoroutine(self.all[0].kill())
-            killed.addErrback(lambda failure: self._log.failure("killing a mirror", failure))
+            killed.addErrback(
+                lambda failure: self._log.failure("internal error while killing a mirror", failure)
+            )
             self._on_fault()
 
     def stopService(self) -> Deferred[Any]:

@@ -1,4 +1,4 @@
-"""What a mirror serves: its files, no faster than its line is."""
+"""The resource of a mirror: its files, at the speed of its line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server on a port of loopback that can be killed, as a machine dies, and revived."""
+"""A server on a loopback port that can be killed, as if its machine died, and revived."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ HOST = "127.0.0.1"
 
 
 class CannotRevive(Exception):
-    """Another program has taken the port; in words for whoever pressed the button."""
+    """Raised when the port is in use; the text is for the page."""
 
 
 class _Channel(HTTPChannel):
-    """A connection that its site knows of."""
+    """A connection that its site can reset."""
 
     site: Any
 
@@ -50,9 +50,9 @@ class _Site(QuietSite):
 
 
 class Server:
-    """Serves a resource once started. Its port is taken at once, and connections wait for that.
+    """Serves a resource. The port is bound at once; connections wait until `start`.
 
-    Raises OSError where there is no port.
+    Raises OSError if no port is free.
     """
 
     def __init__(self, resource: Resource, reactor: Any) -> None:
@@ -79,7 +79,7 @@ class Server:
         return len(self._site.channels)
 
     def start(self) -> None:
-        """Serve those who wait, and those who come."""
+        """Accept connections, those that have waited first."""
         assert self._waiting is not None
         with self._waiting as listener:
             listener.setblocking(False)
@@ -113,5 +113,5 @@ class Server:
         except CannotListenError as error:
             raise CannotRevive(
                 f"can't listen on port {self.port} again: {error.socketError.strerror}; "
-                "end the program that has taken it, or start the demo again"
+                "end the program that uses it, or restart the demo"
             ) from None

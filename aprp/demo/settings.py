@@ -1,4 +1,4 @@
-"""What the demonstration's proxy is set to."""
+"""The settings of the demonstration's proxy."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ FILMS = "/films/"
 
 
 def demo_settings(mirrors: Sequence[str], stage: str, port: int) -> Settings:
-    """aprp in front of the mirrors and the page with these URLs; requests are shown as they end.
+    """Return the settings of aprp in front of the mirrors and the page; it logs each request.
 
-    All of them end with the demonstration, so there is nothing to wait for.
+    It stops at once, since the mirrors end with it.
     """
     settings = for_upstream(f"{stage}/", port)
     films = for_sources([mirror + FILMS for mirror in mirrors], port).routes[0]

@@ -1,4 +1,7 @@
-"""The page of the demonstration, what it shows, and its buttons; aprp serves it as any upstream."""
+"""The server of the demonstration's page, of what that shows, and of its controls.
+
+The page is behind aprp, like any upstream.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ POLICY = f"{admin.POLICY}; media-src 'self'"
 HTML, CSS, SCRIPT = (f"text/{kind}; charset=utf-8" for kind in ("html", "css", "javascript"))
 OWN = {"page.css": CSS, "mirrors.js": SCRIPT, "film.js": SCRIPT, "page.js": SCRIPT}
 SHARED = {"palette.css": CSS, "map.js": SCRIPT, "parts.js": SCRIPT}
-"""Files that the operator's page has too."""
+"""Files that are also those of the admin page."""
 
 
 class _File(admin.ComputedPage):
@@ -82,7 +85,7 @@ class DemoSnapshots:
 
 
 class Stage(Service):
-    """Serves the page on a port of its own. Its URL is good before the service starts."""
+    """Serves the page on a port of its own. Connections wait until the service starts."""
 
     def __init__(self, mirrors: Sequence[Mirror], reactor: Any) -> None:
         self._root = _Index()

@@ -134,7 +134,7 @@ def connect_failed(where: str, reason: BaseException) -> ConnectFailed:
         return ConnectFailed(where, ": there is no such socket", kind="connection_refused")
     if getattr(reason, "osError", None) in (errno.EMFILE, errno.ENFILE):
         return ConnectFailed(
-            where, ": no descriptor is left for it", kind="connection_limit_reached"
+            where, ": no file descriptor is left to connect", kind="connection_limit_reached"
         )
     return ConnectFailed(
         where, "can't be reached", Name(f": {reason}"), kind="destination_ip_unroutable"

@@ -1,1 +1,1 @@
-"""When another response may continue a file that was begun, and when to ask for one."""
+"""When another response may continue a file that was begun, and when to request one."""

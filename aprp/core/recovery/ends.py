@@ -8,9 +8,9 @@ from enum import Enum
 class End(Enum):
     """The end of an attempt that the scheduler didn't abandon."""
 
-    COMPLETED = "completed"  # every byte that its response head promised came
-    BROKEN = "broken"  # the body was cut short, reset or timed out; what came is kept
-    STALE = "stale"  # a reused connection failed before its first response byte: no one's fault
+    COMPLETED = "completed"  # every byte that its response head promised arrived
+    BROKEN = "broken"  # the body was cut short, reset or timed out; what arrived is kept
+    STALE = "stale"  # a reused connection failed before the response began: not the source's fault
     UNREACHABLE = "unreachable"  # no connection, or no response head in time
     REFUSED = "refused"  # a status that may change: 429, 500, 503; see Ended.retry_after
     ABSENT = "absent"  # not on this source (404, 410), or another version of it

@@ -1,25 +1,25 @@
-"""How long a source that named a time (Retry-After) is left alone.
+"""How long a source is parked after a Retry-After.
 
-The time holds for the file that was requested. Where several files are parked at once the source as
-a whole is overloaded, and is left alone for all of them.
+Retry-After parks the requested file. If several files are parked at once, the source as a whole is
+overloaded, and all its files are parked.
 """
 
 from __future__ import annotations
 
 SEVERAL = 3
-"""Files parked at once that speak for the whole source."""
+"""Files parked at once by which the whole source is parked."""
 MOST = 1024
 """Files of one source that are remembered."""
 
 
 class Parking:
-    """The files of one source that are left alone, each until its own time."""
+    """The parked files of one source, each until its own time."""
 
     def __init__(self) -> None:
         self._files: dict[str, float] = {}
 
     def park(self, file: str, now: float, seconds: float) -> None:
-        """Leave the file alone for so long."""
+        """Park the file for these seconds."""
         self._files = {name: until for name, until in self._files.items() if until > now}
         until = max(self._files.pop(file, 0.0), now + seconds)
         if len(self._files) < MOST:

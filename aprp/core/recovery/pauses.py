@@ -1,4 +1,4 @@
-"""How long to wait before a source is asked again, and when to give up.
+"""How long to wait before the next request to a source that failed, and when to give up.
 
 The first failure is retried at once; each one after it waits longer. A transfer is given up after
 `resume_for` seconds without progress.

@@ -1,8 +1,8 @@
-"""What the response to a request for the missing rest of a broken body has to be.
+"""Which response may continue a broken body.
 
-The rule, for one upstream and for many sources alike: the missing suffix only, of the same version
-only; at once, then after growing pauses (`aprp.core.recovery.pauses`), until nothing has come for
-`resume_for` seconds.
+The rule, for one upstream and for many sources alike: only the missing suffix is requested, and
+only of the same version; at once, then after growing pauses (`aprp.core.recovery.pauses`), until
+nothing has arrived for `resume_for` seconds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class FileVersion:
 
     @property
     def resumable(self) -> bool:
-        """Whether a later answer can be known to be of this version."""
+        """Whether a later response can prove that it is of this version."""
         return self.validators.strong() is not None
 
 

@@ -1,4 +1,4 @@
-"""Who gets the next connection, over all transfers of the process.
+"""Which transfer gets the next connection, over all transfers of the process.
 
 Rules:
 - never more slots in use at a host than the asking source's ``connections``, nor more over the
@@ -56,8 +56,8 @@ class Arbiter:
         self._by_both: Counter[Hashable] = Counter()  # by (transfer, host)
 
     def want(self, transfer: Hashable, source: Source, urgency: Urgency) -> list[Grant]:
-        """The transfer wants one slot at the source; wanting again replaces the urgency and
-        keeps the turn."""
+        """Request a slot at the source; repeating the request changes its urgency and keeps its
+        place in the queue."""
         key = (transfer, source.name)
         waiting = self._wants.get(key)
         if waiting is None:
@@ -68,11 +68,11 @@ class Arbiter:
         return self._grant()
 
     def withdraw(self, transfer: Hashable, source: str) -> None:
-        """The transfer no longer wants; no effect if it doesn't."""
+        """Withdraw the transfer's request for a slot at the source, if there is one."""
         self._wants.pop((transfer, source), None)
 
     def release(self, transfer: Hashable, source: str) -> list[Grant]:
-        """One slot that the transfer held at the source is free.
+        """Free one slot that the transfer holds at the source.
 
         Raises:
             ValueError: it held none.
@@ -84,7 +84,7 @@ class Arbiter:
         return self._grant()
 
     def leave(self, transfer: Hashable) -> list[Grant]:
-        """The transfer is over: its wants are withdrawn and all its slots are free."""
+        """Withdraw all requests of a transfer that is over, and free its slots."""
         for key in [key for key in self._wants if key[0] == transfer]:
             del self._wants[key]
         for key in [key for key in self._hosts if key[0] == transfer]:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(slots=True, eq=False)
 class AttemptState:
-    """One fetch of ``[start, stop)``; ``wire_stop`` is the end that was asked of the source.
+    """One fetch of ``[start, stop)``; ``wire_stop`` is the end of the range that was requested.
 
     ``at`` is the next byte to come, ``since`` when it was requested, ``began`` when its head came,
-    ``heard_at`` when anything of it came last. One that ``took_over`` fetches a part that was
-    another's. A doubted one has been silent for too long: its bytes are in the pool again, though
-    they are kept if they come.
+    ``heard_at`` when anything of it arrived last. One that ``took_over`` relieves another attempt.
+    A ``doubted`` one has been silent for too long: its bytes may be requested from other sources,
+    and are kept if they arrive after all.
     """
 
     number: int

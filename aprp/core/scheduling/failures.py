@@ -6,10 +6,10 @@ Rules:
   (`aprp.core.recovery.parking`);
 - one that lied or hasn't the file is left out, until no other is left;
 - one that is out of service is left out as well, until no other is in service;
-- before the first good response head, a transfer fails when every source failed twice, or for
-  good, and none is parked for a bearable time; silence that wasn't waited out counts as a failure
-  only after ten seconds; after it, when for ``resume_for`` seconds it did
-  not get on by a block.
+- before the first good response head, a transfer fails when each source has failed twice, lied,
+  doesn't have the file, or is parked for longer than ``resume_for``; an attempt abandoned for its
+  silence counts as a failure only after ten seconds;
+- after it, a transfer fails when it has made less than `PROGRESS` in ``resume_for`` seconds.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from aprp.core.scheduling.messages import End, Ended
 from aprp.core.scheduling.source_state import SourceState
 
 PROGRESS = EDGE
-"""Bytes that count as a block when it's asked whether a transfer gets on."""
+"""New bytes that count as progress of the transfer."""
 
 _TRIES = 2
 
 _UNANSWERED = 10.0
-"""Seconds of silence that count as no answer, though no single attempt was waited for so long."""
+"""Seconds of silence, over all attempts, that count as no response."""
 
 _REASONS = {
     End.BROKEN: reason("broke off its body"),
-    End.UNREACHABLE: reason("gave no answer"),
+    End.UNREACHABLE: reason("didn't respond"),
     End.REFUSED: reason("refused"),
     End.ABSENT: reason("doesn't have this file"),
-    End.LIED: reason("sent something else than was asked"),
+    End.LIED: reason("sent something other than was requested"),
     End.BEYOND: reason("says the file ends before the range"),
 }
 _OUT = reason("is out of service")
@@ -61,7 +61,7 @@ class FailurePolicy:
         self._gained = 0
 
     def remember(self, now: float) -> None:
-        """Leave sources alone that asked another transfer for it, unless all did."""
+        """Wait for sources that parked the file in another transfer, unless all of them did."""
         times = [source.rating.parking.until(source.spec.file, now) for source in self._sources]
         if all(until > now for until in times):
             return
@@ -69,8 +69,10 @@ class FailurePolicy:
             source.retry_at = max(source.retry_at, until)
 
     def blame(self, source: SourceState, ended: Ended, now: float, *, grace: int = 0) -> None:
-        """An attempt of the source failed; ``grace`` is how many more times than once it may do so
-        before it's left alone for a while."""
+        """Count a failed attempt of the source, and set when to use it again.
+
+        The first failure is retried at once, and ``grace`` more.
+        """
         source.failures += 1
         source.reason = ended.reason or _REASONS.get(ended.end)
         pause = pause_after(source.failures - grace)
@@ -86,13 +88,16 @@ class FailurePolicy:
         self._bar()
 
     def fell_silent(self, source: SourceState, attempt: int, now: float) -> None:
-        """An attempt was given up for its silence. The source may go on at any time, and a request
-        that waits for that costs nothing: the second one is made at once, too."""
+        """Count an attempt that was abandoned for its silence.
+
+        The second request is sent at once, too: the source may recover at any time, and a request
+        that waits for that costs nothing.
+        """
         source.silences += 1
         self.blame(source, Ended(attempt, End.BROKEN, reason("fell silent")), now, grace=1)
 
     def leave_out(self, name: str, why: Reason) -> None:
-        """A source isn't to be asked any more, though what it was asked may still come."""
+        """Send a source no more requests; what was requested from it may still arrive."""
         for source in self._sources:
             if source.name == name:
                 source.left_out, source.reason = True, why
@@ -105,7 +110,7 @@ class FailurePolicy:
         self._bar()
 
     def _bar(self) -> None:
-        """Sources out of service are no help to those that are in it."""
+        """Find which sources may not be used because others are left."""
         some_within = any(not source.out for source in self._sources)
         all_left_out = all(source.left_out for source in self._within())
         for source in self._sources:
@@ -117,16 +122,16 @@ class FailurePolicy:
         return [source for source in self._sources if not source.out] or list(self._sources)
 
     def answered(self) -> None:
-        """A good response head came."""
+        """Note that a response head was accepted."""
         self._begun = True
 
     def delivered(self, source: SourceState) -> None:
-        """New bytes came from the source: it no longer counts as failing."""
+        """Note that the source delivered new bytes: it no longer counts as failing."""
         source.failures = source.silences = 0
         source.rating.delivered()
 
     def gained(self, count: int, whole: bool) -> None:
-        """``count`` new bytes came; ``whole`` if nothing is missing any longer."""
+        """Note ``count`` new bytes; ``whole``: nothing is missing any longer."""
         self._gained += count
         if self._gained >= PROGRESS or whole:
             self.calm()
@@ -158,13 +163,13 @@ class FailurePolicy:
                 yield self._patience.end - self._waits
 
     def reasons(self) -> tuple[tuple[str, Reason], ...]:
-        """(source, why) of each."""
+        """Return (source, reason) of each source."""
         return tuple((source.name, _why(source)) for source in self._sources)
 
     def _spent(self, source: SourceState, now: float, end: float) -> bool:
-        """Whether there is no use in asking the source again.
+        """Whether another request to the source is pointless.
 
-        Silence that we didn't wait out is no answer: it counts after `_UNANSWERED` seconds.
+        Silences count as failures only once `_UNANSWERED` seconds have passed.
         """
         if source.parked:
             return source.retry_at > end

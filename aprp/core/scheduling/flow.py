@@ -11,8 +11,8 @@ _SHORTEST, _SILENCE = 0.002, 0.25
 class Flow:
     """The bytes that come to one transfer from one source, over all of its attempts.
 
-    The first chunk after an idle time may have waited to be read: it only starts the clock, unless
-    it is all that comes. Silence isn't a rate.
+    The first chunk after an idle time may have waited to be read, so it only starts the clock,
+    unless it is the whole body. Silences don't count in the rate.
     """
 
     def __init__(self, rating: Rating) -> None:
@@ -32,7 +32,7 @@ class Flow:
             count: bytes.
             now: when they came.
             streams: how many bodies of the source are coming.
-            whole_since: when the head came of the body that this completes; None for others.
+            whole_since: if this completes a body, when its head arrived; else None.
         """
         since = self._last
         if since is None and whole_since is not None:

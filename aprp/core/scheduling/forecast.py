@@ -2,13 +2,13 @@
 
 Rules:
 - requests to one source are served one after the other on each of its lanes (connections that
-  make it faster); a lane is free when what was asked on it has come;
+  make it faster); a lane is free when the responses to its requests have arrived;
 - nothing comes from a new request before its latency has passed, twice that on a connection that
   must be opened first;
-- attempts that have fallen silent are left out;
-- a source that was never measured is taken for a middling one of those that were;
-- the next request goes out early by as much as the source is unsteady: what is left of the
-  current one may come sooner than its rate tells.
+- doubted attempts are ignored;
+- a source that was never measured is assumed to have the median rate of those that were;
+- the less steady a source is, the earlier its next request is sent: the rest of the current one
+  may arrive sooner than its rate suggests.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ UNKNOWN_RATE = 1e6
 UNKNOWN_LATENCY = 0.1
 _CHUNK_TIME = 0.05
 _UNSTEADY = 2.0
-"""How much earlier the next request goes out, in latencies, for each part by which a rate swings;
-one latency at most."""
+"""By how much earlier the next request is sent, in latencies, per unit of `Rating.swing`; at most
+one latency."""
 
 _DEPTH = 2
-"""Attempts beyond those that make a source faster: one on its way, one whose turn comes early."""
+"""Requests in flight beyond the lanes: the next one, and one in case that comes early."""
 
 _WORTH_ALONE, _WORTH_BESIDE = 2.0, 4.0
-"""Seconds of work that must be left for it to be worth learning about more connections."""
+"""Seconds that the rest of the transfer must take for a trial of more connections to pay."""
 
 
 def lane_rate(state: TransferState, source: SourceState) -> float:
@@ -74,8 +74,8 @@ def lead(state: TransferState, source: SourceState, now: float) -> float:
 
 
 def block_size(state: TransferState, source: SourceState, rates: float) -> int:
-    """Bytes to ask of the source at once, away from the end of the file; ``rates`` is what comes
-    from all sources that matter together, in bytes a second."""
+    """Return how many bytes to request at once, away from the end of the file; ``rates`` is the
+    total rate of all usable sources, in bytes per second."""
     return blocks.wanted_size(
         lane_rate(state, source),
         rates,
@@ -86,8 +86,8 @@ def block_size(state: TransferState, source: SourceState, rates: float) -> int:
 
 
 def left(attempt: AttemptState, rate: float, now: float) -> float:
-    """Return how many bytes the attempt has still to fetch, counting what must have arrived by now
-    but has not been handed over yet.
+    """Return how many bytes the attempt still has to fetch, less those that should have arrived
+    since the last chunk.
     """
     if attempt.began is None:
         return attempt.left
@@ -118,7 +118,7 @@ def lanes_free(state: TransferState, source: SourceState, now: float) -> list[fl
 def _schedule(
     state: TransferState, source: SourceState, now: float
 ) -> tuple[dict[int, float], list[float]]:
-    """(when each attempt is done, when each lane is)."""
+    """Return when each attempt will be complete, and when each lane will be free."""
     rate = lane_rate(state, source)
     lanes = [now] * source.lanes
     ends: dict[int, float] = {}
@@ -156,8 +156,11 @@ def free_at(state: TransferState, source: SourceState, now: float) -> float:
 
 
 def due(state: TransferState, source: SourceState, now: float) -> float | None:
-    """When the next request to the source has to go out so that it never idles; None: not before
-    something comes (it was never measured, it is late, or its connections are all in use)."""
+    """Return when to send the next request so that the source never idles.
+
+    None: not before something arrives (the source was never measured, is late, or has all its
+    connections in use).
+    """
     live = sum(not attempt.doubted for attempt in source.attempts)
     if len(source.attempts) >= source.spec.connections:
         return None
@@ -186,7 +189,7 @@ def _lanes_to_try(state: TransferState, source: SourceState, now: float) -> int:
 
 
 def under_way(state: TransferState, attempt: AttemptState) -> float:
-    """Return how many bytes will come, or be sent, though the attempt is abandoned now."""
+    """Return how many bytes the source will still send if the attempt is abandoned now."""
     if attempt.began is None or attempt.doubted:
         return 0.0
     rating = state.sources[attempt.source].rating

@@ -30,10 +30,10 @@ class Source:
 
     Args:
         name: unique within the transfer, and the key of its rating.
-        host: what its connections are counted by; sources may share it.
+        host: the host that its connections are counted for; several sources may share one.
         connections: how many may be open to the host at once, over the process.
-        static_delay: for the policy ``static``: how many blocks further ahead it asks.
-        file: what the file is called there: what the source says of one holds for that one.
+        static_delay: for the policy ``static``: how many blocks further ahead it works.
+        file: the name of the file at the source; Retry-After parks only that file.
     """
 
     name: str
@@ -57,15 +57,15 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """The arbiter gave the slot that WantSlot asked for. It is good for one attempt.
+    """The arbiter granted the slot that WantSlot requested. A slot is good for one attempt.
 
-    What is asked on it is decided now. So it's best passed on when its connection is open: then
-    the nearest source gets the head block, whatever their order. A connection that turns out not
-    to be needed (ReleaseSlot) goes to the pool.
+    What to fetch is decided now. So send this when the connection is open: then the nearest source
+    gets the head block, whatever their order. A connection that isn't needed (ReleaseSlot) goes
+    to the pool.
 
     Args:
         source: its name.
-        ready: an open connection waits for the request. False: it's opened for Fetch.
+        ready: whether a connection is open; otherwise Fetch opens one.
         connect: with ready: seconds it took to open it for this grant; None: it was idle.
     """
 
@@ -76,8 +76,7 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class ConnectFailed:
-    """The connection for a granted slot couldn't be opened before Granted was sent; the slot is
-    the arbiter's again."""
+    """The connection for a granted slot couldn't be opened, and the slot was given back."""
 
     source: str
     reason: Reason | None = None
@@ -118,8 +117,8 @@ class Ended:
     Args:
         attempt: the number that Fetch gave; unknown and abandoned ones are ignored.
         end: how.
-        reason: what people are told; comes back in Fail.
-        retry_after: for REFUSED: seconds from now in which the source is left alone.
+        reason: for logs and responses; Fail has it if the transfer fails.
+        retry_after: for REFUSED: seconds for which the source is parked.
         length: for BEYOND: the complete length that the 416 named, if it did.
     """
 
@@ -148,8 +147,8 @@ class WindowChanged:
 
 @dataclass(frozen=True, slots=True)
 class OutOfService:
-    """From now on these sources, and no others, are out of service: while others are left they are
-    asked for nothing more. What they were asked for may still come."""
+    """These sources, and no others, are out of service from now on. While others are left, nothing
+    more is requested from them; what was requested may still arrive."""
 
     sources: frozenset[str]
 
@@ -161,7 +160,7 @@ class TimePassed:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The client is gone or the caller gives up: every attempt is abandoned."""
+    """The client has left, or the caller gives up: abandon every attempt."""
 
 
 Event = (
@@ -184,8 +183,8 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class WantSlot:
-    """Ask the arbiter for a slot. Sent again for the same source, it replaces the urgency; at
-    most one want per source waits at a time."""
+    """Request a slot from the arbiter. At most one request per source waits; repeating it only
+    changes its urgency."""
 
     source: str
     urgency: Urgency
@@ -193,14 +192,14 @@ class WantSlot:
 
 @dataclass(frozen=True, slots=True)
 class WithdrawWant:
-    """The slot that is waited for isn't wanted any longer."""
+    """Withdraw the waiting request for a slot."""
 
     source: str
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseSlot:
-    """A granted slot isn't used: give it back to the arbiter."""
+    """Give a granted slot back to the arbiter: it isn't needed."""
 
     source: str
 
@@ -217,15 +216,15 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class Abandon:
-    """Stop the attempt now and release its slot; no event of it is wanted any longer."""
+    """Stop the attempt now and give its slot back; further events of it are ignored."""
 
     attempt: int
 
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Of the bytes that BytesCame just spoke of, ``[start, stop)`` are new: write them. What no
-    Keep names was there already or isn't wanted: drop it."""
+    """Write ``[start, stop)`` of the bytes that BytesCame reported. Drop those that no Keep names:
+    they are held already, or not needed."""
 
     attempt: int
     start: int
@@ -234,8 +233,8 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """The client has paused for long: drop ``[start, stop)`` from the store. Should it go on,
-    the bytes are fetched again."""
+    """Drop ``[start, stop)`` from the store: the client has paused for long. The bytes are fetched
+    again if it resumes."""
 
     start: int
     stop: int
@@ -248,7 +247,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """Nothing can go on. Every attempt was abandoned; the last action there is.
+    """The transfer has failed, and every attempt was abandoned. This is the last action.
 
     Args:
         reasons: (source, why) for every source, in the order they were given.

@@ -2,9 +2,9 @@
 
 Rules:
 - sources without failures come first, those that would bring the next byte soonest before others;
-- a slot is wanted for as long as there's something to request on it; what that is gets decided
-  when the slot is granted, since much may have changed;
-- what a source is about to be asked for isn't offered to others, unless it's slow to connect;
+- a slot is wanted as long as there is something to request on it; what to request is decided when
+  it is granted, since much may have changed by then;
+- what will be requested from a source isn't assigned to others, unless it's slow to connect;
 - a slot that was given back isn't wanted again at the same time;
 - plans are made after every event; where only bytes came, every few milliseconds.
 """
@@ -33,8 +33,7 @@ _CLAIM = 0.25
 
 
 class Planner:
-    """The plans of one transfer. ``wake`` is when to look again if nothing happens, None: not
-    needed."""
+    """Plans one transfer. ``wake`` is when to plan again if nothing happens; None: no need."""
 
     def __init__(
         self,

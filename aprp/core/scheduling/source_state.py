@@ -15,11 +15,11 @@ from aprp.core.scheduling.slot import WantedSlot
 class SourceState:
     """The state of one source in one transfer's schedule.
 
-    ``slot`` is the planner's. What follows it is written by the failure policy alone: ``failures``
-    counts those since its last byte, ``silences`` how many of them were attempts given up for
-    their silence, ``left_out`` marks a source that lied or hasn't the file,
-    ``out`` one that is out of service, ``barred`` that others are left beside it, ``parked`` that
-    it named the time ``retry_at``, before which no failing source is used.
+    Only the planner writes ``slot``, and only the failure policy what follows it: ``failures``
+    counts those since its last byte, and ``silences`` those of them that were silent attempts;
+    ``left_out`` is set if it lied or doesn't have the file, ``out`` if it is out of service, and
+    ``barred`` if it is either and others can be used; it isn't used before ``retry_at``, and is
+    ``parked`` if that time comes from its Retry-After.
     """
 
     spec: Source
@@ -43,19 +43,19 @@ class SourceState:
 
     @property
     def spare(self) -> bool:
-        """Whether more connections are allowed than make it faster, so that one can wait for the
+        """Whether it may have more connections than make it faster, so that one can wait for the
         next block.
         """
         return self.lanes < self.spec.connections
 
     @property
     def lanes(self) -> int:
-        """Connections that make it faster; other routes may allow more of them than this one."""
+        """The number of connections that make it faster, of those that this route allows."""
         return min(self.rating.lanes, self.spec.connections)
 
     @property
     def silent(self) -> bool:
-        """Whether it owes bytes that are no longer expected to come."""
+        """Whether one of its attempts is doubted."""
         return any(attempt.doubted for attempt in self.attempts)
 
     @property

@@ -1,11 +1,10 @@
-"""The state of one transfer: which bytes are held, which are requested, and
-from which source.
+"""The state of one transfer: which bytes are held, which are requested, and from which source.
 
 Rules:
-- ``unrequested`` is what is missing and not covered by an attempt that is expected to bring it;
+- ``unrequested`` is what is missing and not covered by an attempt, other than doubted ones;
 - at most two attempts cover any byte;
-- a byte is kept when it first comes, from whichever attempt;
-- an attempt that has nothing missing before it is over.
+- a byte is kept when it first arrives, from whichever attempt;
+- an attempt in whose range nothing is missing any longer is over.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ ENDLESS = MAX + 1
 """The end of a file of unknown length: beyond every position that can be read."""
 
 BASE_WASTE = 512 * KIB
-"""Bytes that may be wasted, however little was needed."""
+"""Bytes that may be wasted, however few are held."""
 
 
 class TransferState:
@@ -73,7 +72,7 @@ class TransferState:
         return self.stop - self.taken - self.missing.size
 
     def in_flight(self) -> int:
-        """Missing bytes that some attempt will bring."""
+        """The number of missing bytes that attempts cover."""
         spans = Spans(*((a.at, a.stop) for a in self.attempts.values()))
         return sum(self.missing.count(start, stop) for start, stop in spans)
 
@@ -98,19 +97,19 @@ class TransferState:
         return attempt
 
     def end(self, attempt: AttemptState) -> None:
-        """Remove the attempt; what it still owed goes back to the pool."""
+        """Remove the attempt; what it hasn't delivered may be requested again."""
         del self.attempts[attempt.number]
         self.sources[attempt.source].attempts.remove(attempt)
         if not attempt.doubted:
             self._give_back(attempt.at, attempt.stop)
 
     def doubt(self, attempt: AttemptState) -> None:
-        """Keep the attempt, and let other sources be asked for its bytes."""
+        """Keep the attempt, but allow its bytes to be requested from other sources."""
         attempt.doubted = True
         self._give_back(attempt.at, attempt.stop)
 
     def believe(self, attempt: AttemptState) -> None:
-        """Trust a doubted attempt again: it keeps what no other source was asked for."""
+        """Trust a doubted attempt again, for the bytes not requested from another source."""
         attempt.doubted = False
         stop = attempt.at
         for start, end in self._wanted_of(attempt):
@@ -121,7 +120,7 @@ class TransferState:
         attempt.stop = max(attempt.at, stop)
 
     def cut(self, attempt: AttemptState, stop: int) -> None:
-        """Move the attempt's end to ``stop``; what lies behind goes back to the pool."""
+        """Move the attempt's end to ``stop``; what lies after it may be requested again."""
         old, attempt.stop = attempt.stop, stop
         self._give_back(stop, old)
 
@@ -154,7 +153,7 @@ class TransferState:
         self.slack = (self.ready - self.taken) / rate
 
     def waste(self, count: float) -> None:
-        """Count bytes that are on their way to an attempt that ends."""
+        """Count bytes that are in flight for an attempt that is abandoned."""
         self.wasted += count
 
     def advance(self) -> None:
@@ -192,19 +191,18 @@ class TransferState:
         return beyond
 
     def trim(self, attempt: AttemptState) -> int:
-        """Return where the attempt may end since others have brought the rest; its ``at`` if
-        nothing is missing before it."""
+        """Return the end of what is missing in the attempt's range; its ``at`` if nothing is."""
         last = self.missing.last(attempt.at, attempt.stop)
         return attempt.at if last is None else last[1]
 
     def others_over(self, attempt: AttemptState, start: int, stop: int) -> Iterator[AttemptState]:
-        """Give the other attempts that cover a part of ``[start, stop)``."""
+        """Yield the other attempts that cover a part of ``[start, stop)``."""
         for other in list(self.attempts.values()):
             if other is not attempt and other.at < stop and start < other.stop:
                 yield other
 
     def covered(self, start: int, stop: int) -> int:
-        """Return the most attempts that cover any one byte of ``[start, stop)``."""
+        """Return the largest number of attempts that cover one byte of ``[start, stop)``."""
         marks = sorted(
             mark
             for a in self.attempts.values()

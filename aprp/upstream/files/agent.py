@@ -1,7 +1,7 @@
-"""The agent for directories on disk: requests answered from files, as a server would.
+"""The agent for directories on disk: it responds to requests from files, as a server would.
 
-Nothing here waits for the disk: see `aprp.upstream.files.threads`. What a request may name, and
-what it is answered, is decided in `aprp.core.http.file_answers`.
+Nothing here waits for the disk: see `aprp.upstream.files.threads`. `aprp.core.http.file_answers`
+decides which file a request names, and the response to it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from aprp.upstream.wall_clock import time
 
 
 class FileAgent:
-    """Files of directories, over one reactor (threads and time)."""
+    """Responds from the files of all directories, each of which has its own threads."""
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
@@ -44,7 +44,7 @@ class FileAgent:
         return +self._files
 
     async def open(self, request: SourceRequest) -> FileExchange:
-        """Answer a request; raises a `SourceError`. Cancelling leaves nothing open."""
+        """Respond to a request; raises a `SourceError`. Cancelling leaves nothing open."""
         directory = request.origin.directory
         assert directory is not None
         asked = self._reactor.seconds()
@@ -59,7 +59,7 @@ class FileAgent:
         return self._exchange(request, head, timings, held, file)
 
     def close(self) -> None:
-        """Stop all that is being read; the threads end when the disk lets them."""
+        """Stop all reads; threads end when the disk has let go of them."""
         for exchange in list(self._open):
             exchange.abort()
         for threads in self._threads.values():
@@ -111,6 +111,6 @@ def _not_opened(directory: str, error: OSError) -> SourceError:
     if error.errno in (errno.EACCES, errno.EPERM):
         return NotPermitted(directory, "doesn't let aprp read the file", said, status=403)
     if error.errno in (errno.EMFILE, errno.ENFILE):
-        text = ": no descriptor is left for it"
+        text = ": no file descriptor is left to open the file"
         return ConnectFailed(directory, text, kind="connection_limit_reached")
     return ConnectFailed(directory, "can't be read", said)

@@ -1,4 +1,4 @@
-"""The answer to one request for a file, and how its bytes move into a consumer.
+"""The response to one request for a file, and how its bytes move into a consumer.
 
 One piece is read at a time, and the next one only while a pump runs and its consumer isn't paused.
 """
@@ -27,7 +27,7 @@ PIECE = 262144
 
 @implementer(IPushProducer)
 class FileExchange:
-    """See `aprp.upstream.exchange.Exchange`. `file` is None where there is no body."""
+    """An `Exchange` whose body is the bytes `held` of `file`, None for no body."""
 
     reused = True
 
@@ -93,7 +93,7 @@ class FileExchange:
             sink.unregisterProducer()
         self.abort()
 
-    # Called with results of the disk.
+    # Called with the results of reads.
 
     def _read(self) -> None:
         assert self._file is not None
@@ -121,8 +121,8 @@ class FileExchange:
         if failure.check(FileChanged):
             error = BodyBroken(self._where, "has a file that changed while it was read")
         else:
-            said = Name(f": {_told(failure.value)}")
-            error = BodyBroken(self._where, "has a file that can't be read on", said)
+            text = Name(f": {_text_of(failure.value)}")
+            error = BodyBroken(self._where, "has a file that can't be read any further", text)
         self._count(error)
 
     def _late(self) -> None:
@@ -138,17 +138,17 @@ class FileExchange:
         self._flush()
 
     def _close(self) -> None:
-        """No more is read."""
+        """Stop reading, and close the file."""
         self._watchdog.close()
         file, self._file = self._file, None
         if file is not None:
             file.close()
         self._ended(self)
 
-    # What the consumer gets
+    # The consumer
 
     def _flush(self) -> None:
-        """Write what was read, as far as it is wanted; read on, or tell the pump of its end."""
+        """Write what was read, as far as it is wanted; then read on, or end the pump."""
         while self._pumped is not None and self._sink is not None:
             left = self._goal - self.moved
             if left == 0:
@@ -193,6 +193,6 @@ class FileExchange:
         self.abort()
 
 
-def _told(error: BaseException | None) -> str:
-    """What the system says of an error."""
+def _text_of(error: BaseException | None) -> str:
+    """Return the text of an error, without its number and file name."""
     return (isinstance(error, OSError) and error.strerror) or str(error)

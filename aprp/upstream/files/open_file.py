@@ -1,4 +1,4 @@
-"""A file that is open for reading, in threads, and known by what it was when it was opened."""
+"""A file that is open for reading in threads. A change after it was opened is detected."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Version = tuple[int, int, int, int]
 
 
 class FileChanged(Exception):
-    """The file was written to, or replaced, since it was opened."""
+    """Raised when a file was written to or truncated since it was opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,9 @@ class Found:
 def open_regular(path: bytes) -> Found | None:
     """Open a file, or return None where there is none; raises OSError. Waits for the disk.
 
-    Symbolic links are followed. What isn't a regular file counts as none: it is never opened, as
-    a FIFO or a device would act on that; if it takes a file's place meanwhile, it doesn't block.
+    Symbolic links are followed. Anything but a regular file counts as none, and isn't opened, since
+    opening a FIFO or a device may have effects. If one replaces a file between the check and the
+    open, the open doesn't block.
     """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
@@ -61,7 +62,7 @@ def open_regular(path: bytes) -> Found | None:
 def read_unchanged(file: Found, start: int, count: int) -> bytes:
     """Return `count` bytes; raises FileChanged, or OSError. Waits for the disk.
 
-    The version is compared after the bytes were read: so these are of the version that was opened.
+    The version is compared after the read, so the bytes are of the version that was opened.
     """
     pieces = []
     while count:
@@ -76,12 +77,12 @@ def read_unchanged(file: Found, start: int, count: int) -> bytes:
 
 
 def _version(found: os.stat_result) -> Version:
-    """The time of the change of the inode tells writes whose time of modification was reset."""
+    """Return what identifies a version; st_ctime shows writes after which st_mtime was reset."""
     return (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 class OpenFile:
-    """A file that was opened in `threads`; `closed` is called once its descriptor is free."""
+    """A file that was opened in `threads`. `closed` is called when its descriptor is closed."""
 
     def __init__(self, found: Found, threads: DiskThreads, closed: Callable[[], None]) -> None:
         self.found = found
@@ -91,7 +92,7 @@ class OpenFile:
         self._done = False
 
     def read(self, start: int, count: int) -> Deferred[bytes]:
-        """Read so many bytes, one read at a time; fails with FileChanged or OSError."""
+        """Read `count` bytes, one call at a time; fails with FileChanged or OSError."""
         self._reading = True
         return self._threads.run(lambda: read_unchanged(self.found, start, count)).addBoth(
             self._was_read

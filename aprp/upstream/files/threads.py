@@ -1,9 +1,9 @@
 """Threads that wait for a disk, so that the reactor never does.
 
-A read of a file can't be interrupted: where a file server hangs, the thread that waits for it hangs
-too. So each directory has a few threads of its own, apart from the reactor's pool; whoever waits
-for a job may leave at any time, and a thread that hangs holds up its own directory alone. The
-threads don't keep the process from ending.
+A read of a file can't be interrupted: if a file server hangs, so does the thread that reads. So
+each directory has a few threads of its own, outside the reactor's pool. The result of a job can be
+abandoned at any time, and a hanging thread holds up only its own directory. The threads don't keep
+the process from exiting.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class DiskThreads:
         self._handed: SimpleQueue[_Waiting | None] = SimpleQueue()
 
     def run(self, job: Job, unwanted: Callable[[Any], object] | None = None) -> Deferred[Any]:
-        """Run a job in a thread, and give what it returns or raises.
+        """Run a job in a thread; fires with what it returns, or fails with what it raises.
 
-        Cancelling leaves at once: a job that hasn't begun never does, and the result of one that
-        has is passed to `unwanted`, in a thread too.
+        It can be cancelled at any time: a job that hasn't begun isn't run, and the result of one
+        that has is passed to `unwanted`, also in a thread.
         """
         waiting = _Waiting(job, unwanted, self._leave)
         self._waiting.append(waiting)
@@ -47,7 +47,7 @@ class DiskThreads:
         return waiting.done
 
     def close(self) -> None:
-        """Let the threads end as soon as they have nothing to do. `run` starts new ones."""
+        """End the threads when they have nothing left to do. `run` starts new ones."""
         for _ in range(self._threads):
             self._handed.put(None)
         self._threads = 0
@@ -64,7 +64,7 @@ class DiskThreads:
             self._handed.put(self._waiting.popleft())
 
     def _start(self) -> bool:
-        """Start one more thread; where the system has none left, those that run must do."""
+        """Start one more thread, if the system has one; if not, and none runs, fail the job."""
         thread = Thread(target=self._work, args=(self._handed,), name="disk", daemon=True)
         try:
             thread.start()
@@ -76,7 +76,7 @@ class DiskThreads:
         return True
 
     def _work(self, handed: SimpleQueue[_Waiting | None]) -> None:
-        """In a thread."""
+        """Run jobs; this is the body of each thread."""
         while (waiting := handed.get()) is not None:
             result: Any
             try:
@@ -97,7 +97,7 @@ class DiskThreads:
 
 
 class _Waiting:
-    """A job, and who waits for it."""
+    """A job, and the Deferred of its result."""
 
     def __init__(
         self,

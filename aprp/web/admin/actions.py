@@ -17,7 +17,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from aprp.web.admin.answering import answer, run_later
 
 ACTIONS = {"drain": ("source",), "resume": ("source",), "reload": ()}
-"""The commands, and the members that their request has."""
+"""The commands, and the members of their requests."""
 
 Handler = Callable[..., Any]
 """A command: takes text arguments, returns a JSON value or an awaitable of one."""
@@ -33,7 +33,7 @@ def actions(handlers: Mapping[str, Handler]) -> dict[bytes, Resource]:
 
 
 class Action(Resource):
-    """A command that a POST executes; nothing else changes anything."""
+    """A command that a POST executes; other methods have no effect."""
 
     def __init__(self, handler: Handler, takes: tuple[str, ...]) -> None:
         super().__init__()
@@ -81,5 +81,5 @@ class Action(Resource):
         request.finish()
 
 
-def _answer(request: Request, status: int, told: Any) -> bytes:
-    return answer(request, status, "application/json", json.dumps(told).encode() + b"\n")
+def _answer(request: Request, status: int, value: Any) -> bytes:
+    return answer(request, status, "application/json", json.dumps(value).encode() + b"\n")

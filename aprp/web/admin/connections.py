@@ -1,4 +1,4 @@
-"""Connections of clients and to sources, beside what the limit of open files allows."""
+"""Metrics of connections, of the limits on them, and of refused clients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aprp.upstream.http.agent import Agent
 
 
 class ConnectionsCollector(Collector):
-    """Reads the numbers when they are fetched."""
+    """Reads the numbers of connections when metrics are scraped."""
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
@@ -47,7 +47,7 @@ class ConnectionsCollector(Collector):
 
 
 class RefusedCollector(Collector):
-    """Reads how many clients were refused, by the limit that they were over."""
+    """Reads how many clients were refused by each limit when metrics are scraped."""
 
     def __init__(self, refused: Mapping[Over, int]) -> None:
         self._refused = refused

@@ -1,7 +1,7 @@
 """``/events``: the snapshots that a page shows, as server-sent events (WHATWG HTML, 9.2).
 
-One snapshot is made and serialised for all who look; while nobody does, none is. A viewer that
-doesn't take what was sent misses snapshots, and there are at most `MOST_VIEWERS`.
+All viewers get the same snapshot, made and serialised once; without viewers none is made. A viewer
+whose connection is full misses snapshots. There are at most `MOST_VIEWERS`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ EVERY = 1.0
 
 @implementer(IPushProducer)
 class _Viewer:
-    """One who looks."""
+    """One connection to ``/events``."""
 
     def __init__(self, request: Any) -> None:
         self._request = request
@@ -45,7 +45,7 @@ class _Viewer:
         self._full = False
 
     def stopProducing(self) -> None:
-        """The connection is lost; `notifyFinish` tells."""
+        """Do nothing: `notifyFinish` reports the loss of the connection."""
 
 
 class SnapshotMaker(Protocol):
@@ -57,7 +57,7 @@ class SnapshotMaker(Protocol):
 
 
 class Events(Resource):
-    """The stream of snapshots, one `every` so many seconds."""
+    """The stream of snapshots, one in `every` seconds."""
 
     isLeaf = True
 
@@ -79,7 +79,7 @@ class Events(Resource):
         if len(self._viewers) >= MOST_VIEWERS:
             request.setResponseCode(503)
             request.setHeader("Retry-After", "10")
-            return b"as many look at this as may; close another page\n"
+            return b"too many pages show this at once; close one of them\n"
         request.setHeader("Content-Type", "text/event-stream; charset=utf-8")
         viewer = _Viewer(request)
         self._viewers.add(viewer)
@@ -91,7 +91,7 @@ class Events(Resource):
         return NOT_DONE_YET
 
     def end(self) -> None:
-        """Let every viewer go."""
+        """End the stream of every viewer."""
         for viewer in tuple(self._viewers):
             viewer.end()
 

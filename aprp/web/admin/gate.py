@@ -1,7 +1,7 @@
-"""Who may use the admin port: programs and people who request it by its own name, and its own page.
+"""Access to the admin port: only by its own names, and not from pages of other sites.
 
-The rules on names and sites are those of `aprp.core.http.same_site`; a password is checked after
-them, except for ``/healthz`` and ``/readyz``, which probes request without one.
+The rules are those of `aprp.core.http.same_site`. A password is checked after them, if one is set,
+except for ``/healthz`` and ``/readyz``, which probes request without one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CHALLENGE = b'Basic realm="aprp", charset="UTF-8"'
 
 
 class SmallRequest(Request):
-    """A request of which no more than a small body is kept."""
+    """A request that keeps at most `MOST_BODY` bytes of its body."""
 
     too_large = False
 
@@ -43,14 +43,14 @@ class SmallRequest(Request):
 
 @dataclass(frozen=True, slots=True)
 class AdminRules:
-    """The names of the port, and its users; None: everyone."""
+    """The names by which the port may be requested, and its users; None: no password."""
 
     names: tuple[str, ...] = ()
     passwords: Passwords | None = None
 
     @classmethod
     def of(cls, settings: AdminSettings | None) -> AdminRules:
-        """Return the rules that the settings make."""
+        """Return the rules of the settings."""
         if settings is None:
             return cls()
         auth = settings.basic_auth
@@ -78,20 +78,20 @@ class AdminGate(Resource):
         return NOT_DONE_YET
 
     def _refused(self, request: Request, fields: Fields) -> tuple[int, str] | None:
-        """Return the status and the reason to refuse a request, whoever's it is."""
+        """Return the status and the reason of a refusal that no password prevents, or None."""
         hosts = fields.all(b"host")
         if len(hosts) > 1:
             return 400, "the request has more than one Host field"
         if hosts and is_foreign_host(hosts[0], self.rules.names):
             return 421, (
-                "the admin port isn't requested by this name; use its address or localhost, or "
+                "the admin port can't be requested by this name; use its address or localhost, or "
                 "add the name of the Host field to hosts: under admin: in aprp's configuration"
             )
         if is_cross_site(request.method, fields):
             return 403, (
-                "a page of another site sent this request, and only the admin page may; a proxy in "
-                "front has to pass Host on, and its name belongs in hosts: under admin: in aprp's "
-                "configuration"
+                "a page of another site sent this request; only the admin page may. A proxy in "
+                "front has to pass the Host field on, and its name has to be listed in hosts:, "
+                "under admin: in aprp's configuration"
             )
         if getattr(request, "too_large", False):
             return 413, f"the body is larger than {MOST_BODY} bytes"

@@ -1,6 +1,7 @@
-"""What the admin port shows, and where it comes from; the rates of the past minute.
+"""What the admin port shows of the daemon.
 
-Nothing is gathered before somebody looks, but for one sample of the counts in a second.
+It is gathered when it is requested, except for one sample of the counters per second, from which
+rates are computed.
 """
 
 from __future__ import annotations
@@ -77,16 +78,16 @@ class Overview:
         self._sampling.clock = shared.clock
 
     def start(self) -> None:
-        """Sample the counts from now on."""
+        """Begin to sample the counters."""
         self._sampling.start(SAMPLE)
 
     def stop(self) -> None:
-        """Leave no timer behind."""
+        """Stop sampling."""
         if self._sampling.running:
             self._sampling.stop()
 
     def sample(self) -> None:
-        """Take one sample."""
+        """Take one sample of the counters."""
         now = self.shared.clock.seconds()
         elapsed = now - self._sampled_at
         self._sampled_at = now
@@ -117,15 +118,15 @@ class Overview:
         return found
 
     def gauges(self) -> Iterable[tuple[str, str, float]]:
-        """Give (name, help, value) of what the daemon has as a whole."""
+        """Yield (name, help, value) of each gauge of the whole daemon."""
         shared = self.shared
-        yield "aprp_transfers", "Transfers from several sources that go on", shared.transfers
+        yield "aprp_transfers", "Running transfers from several sources", shared.transfers
         yield "aprp_memory_held_bytes", "Bytes that wait for clients", shared.held
         yield "aprp_memory_limit_bytes", "Bytes that may wait for clients", shared.memory
         yield "aprp_windows_used_bytes", "Bytes waiting or in flight", shared.used
 
     def wellness(self) -> Iterable[tuple[str, str, bool, float]]:
-        """Give (route, source, whether it is well, bytes a second now) of each."""
+        """Yield (route, source, whether it is up, bytes per second now) of each source."""
         now, out = self.shared.clock.seconds(), self.shared.in_service.out
         for tally in self.tallies:
             for name, source in tally.sources.items():
@@ -133,7 +134,7 @@ class Overview:
                 yield tally.path, name, well, self.rates.now((tally.path, name))
 
     def not_ready(self) -> list[str]:
-        """Return why no requests should be sent here; nothing where they may be."""
+        """Return why the daemon isn't ready for requests; an empty list if it is."""
         if self.health.state != "serving":
             return [self.health.state]
         well: Counter[str] = Counter()
@@ -142,7 +143,7 @@ class Overview:
         return [f"{route}: no source is up" for route, count in well.items() if not count]
 
     def state(self, tally: RouteTally, source: SourceTally) -> str:
-        """Return how a source does, in a word."""
+        """Return the state of a source, in one word."""
         if tally.kind == "query":
             return "ok" if source.requests else "unused"
         if source.name in self.shared.in_service.out:
@@ -150,7 +151,7 @@ class Overview:
         return state_of(source, self.parked_for(source.name) > 0)
 
     def parked_for(self, name: str) -> float:
-        """Return the seconds for which a source wants to be left alone, 0 for none."""
+        """Return for how many seconds a source is still parked; 0 if it isn't."""
         rating = self.shared.ratings.known(name)
         if rating is None:
             return 0.0

@@ -16,9 +16,9 @@ TWICE = 4
 """Added to a state where a second request covers the same bytes."""
 
 LONGEST_BLOCK = 64 << 20
-"""Bytes that one request may be for; a longer one may be missing from its end on."""
+"""Bytes of one request, at most; the end of a longer one may not be shown."""
 OVERLAPPING = 4
-"""Marks that may lie over the same byte."""
+"""The maximum number of marks that cover one byte."""
 
 Run = tuple[int, int, int]
 """How many cells, their state, the number of their source (-1: none)."""
@@ -45,18 +45,18 @@ class Cells:
         self._sources = [-1] * count
 
     def paint(self, start: int, stop: int, state: int, source: int) -> None:
-        """Show the bytes [start, stop) so; fewer than a cell still show in one."""
+        """Set the cells of the bytes [start, stop): at least one cell, however few they are."""
         first, last = self._cells(start, stop)
         if first < last:
             self._states[first:last] = [state] * (last - first)
             self._sources[first:last] = [source] * (last - first)
 
     def set(self, cell: int, state: int, source: int) -> None:
-        """Show one cell so."""
+        """Set one cell."""
         self._states[cell], self._sources[cell] = state, source
 
     def mark_duplicate(self, start: int, stop: int) -> None:
-        """Show that the bytes [start, stop) were asked of two sources."""
+        """Mark the bytes [start, stop) as requested from two sources."""
         for cell in range(*self._cells(start, stop)):
             self._states[cell] |= TWICE
 
@@ -90,9 +90,9 @@ class Picture:
         self._position = position
 
     def whole(self, start: int, stop: int, count: int) -> list[Run]:
-        """Return the runs that show [start, stop) in `count` cells: what is in the middle of each.
+        """Return [start, stop) in `count` cells, each of which shows the byte in its middle.
 
-        The cost depends on the cells, whatever the number of marks.
+        The cost depends on the number of cells, not on that of the marks.
         """
         cells = Cells(start, stop, count)
         for cell in range(count):
@@ -100,7 +100,7 @@ class Picture:
         return cells.runs()
 
     def near(self, start: int, stop: int, count: int) -> list[Run]:
-        """Return the runs that show every block in [start, stop), however small."""
+        """Return [start, stop) in `count` cells, in which every block shows, however small."""
         first = bisect_left(self._starts, start - LONGEST_BLOCK)
         last = bisect_left(self._starts, stop)
         shown = [mark for mark in self._marks[first:last] if mark.stop > start]
@@ -119,7 +119,7 @@ class Picture:
         return cells.runs()
 
     def _at(self, offset: int) -> tuple[int, int]:
-        """State and source of one byte."""
+        """Return the state and the source of one byte."""
         found = (NOTHING, -1)
         last = bisect_right(self._starts, offset)
         for mark in self._marks[max(0, last - OVERLAPPING) : last]:
@@ -132,7 +132,7 @@ class Picture:
 
 
 def _asked_twice(marks: Iterable[Marked]) -> Iterable[tuple[int, int]]:
-    """The bytes that more than one request covers or has brought."""
+    """Yield the ranges that several requests cover, or have delivered."""
     edge = 0
     for start, stop in sorted((m.start, m.stop if m.live else m.at) for m in marks):
         if start < min(edge, stop):

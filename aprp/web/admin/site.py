@@ -2,8 +2,8 @@
 
 GET and HEAD only, but for the actions of the page, which are POST (`aprp.web.admin.actions`).
 
-``/healthz`` answers 200 from when the daemon serves until it begins to stop, 503 otherwise;
-``/readyz`` 503 also while a route has no source that is up.
+``/healthz`` responds with 200 while the daemon serves, and with 503 before and while it stops.
+``/readyz`` also responds with 503 while no source of some route is up.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ FILES = {
 
 
 class _Page(Resource):
-    """A body of one type that nobody should keep; anything below it is not found."""
+    """A page of one media type that must not be cached; anything below its path is a 404."""
 
     content_type = "text/plain; charset=utf-8"
     policy = POLICY
@@ -161,7 +161,7 @@ class _Metrics(_Page):
 
 
 def admin_tree(overview: Overview, metrics: Metrics, handlers: Mapping[str, Handler]) -> Resource:
-    """The tree of the admin port; `handlers` are the commands of `aprp ctl`."""
+    """Return the tree of the admin port; `handlers` are the commands of `aprp ctl`."""
     return tree_of(
         {
             b"events": Events(Snapshots(overview), overview.shared.clock),
@@ -175,7 +175,7 @@ def admin_tree(overview: Overview, metrics: Metrics, handlers: Mapping[str, Hand
 
 
 def tree_of(pages: Mapping[bytes, Resource], handlers: Mapping[str, Handler]) -> Resource:
-    """The page at the root, its files, and these pages and the actions beside it."""
+    """Return a tree of the page at its root, its files, these other pages, and the actions."""
     root, page = _Index(), Resource()
     for name, content_type in FILES.items():
         page.putChild(name, _File(name.decode("ascii"), content_type))
@@ -186,7 +186,7 @@ def tree_of(pages: Mapping[bytes, Resource], handlers: Mapping[str, Handler]) ->
 
 
 def site_of(gate: AdminGate, reactor: IReactorTime | None = None) -> Site:
-    """The admin port's factory."""
+    """Return the factory of the admin port."""
     options: dict[str, Any] = {} if reactor is None else {"reactor": reactor}
     return QuietSite(
         gate,

@@ -22,13 +22,13 @@ from aprp.web.request import ProxyRequest
 MOST_IN_FULL = 24
 MOST_IN_BRIEF = 100
 CELLS = 200
-"""Of the map of a whole range, and of the map of the part around the client."""
+"""Cells of the map of the whole range, and of the map of the part around the client's position."""
 BEHIND = 0.15
-"""The part of the second map that lies behind the client."""
+"""The part of the second map that is before the client's position."""
 SMOOTHED = 6
 """Snapshots over which the rate of a request is averaged; sockets take bytes in bursts."""
 LEAST_SHOWN = 4 << 20
-"""Bytes of the second map, where there are so many."""
+"""Bytes of the second map, at least, if the range has so many."""
 
 
 class Snapshots:
@@ -70,13 +70,13 @@ class Snapshots:
         return {"running": full, "brief": brief, "others": len(requests) - len(full) - len(brief)}
 
     def _rate(self, request: ProxyRequest) -> int:
-        """Return bytes a second, as far back as the request was seen."""
+        """Return bytes per second, over the snapshots that have the request."""
         then, before = next(past for past in self._past if request.id in past[1])
         now, counts = self._past[-1]
         return round((counts[request.id] - before[request.id]) / max(now - then, 0.1))
 
     def _maps_of(self, request: ProxyRequest) -> dict[str, Any]:
-        """The map of a request's blocks, as far as it has some."""
+        """Return the maps of a request's bytes; none if its length isn't known."""
         transfer = request.transfer
         if transfer is not None and transfer.driver is not None:
             return _of_transfer(transfer)
@@ -152,9 +152,9 @@ def _of_transfer(transfer: Transfer) -> dict[str, Any]:
 
 
 def near(start: int, stop: int, position: int, edge: int) -> tuple[int, int]:
-    """Return the bytes to show around the client, as far as anything was asked; in [start, stop).
+    """Return the part of [start, stop) to show around the client's position, up to `edge`.
 
-    A range that is short is shown whole.
+    A short range is shown whole.
     """
     width = max(LEAST_SHOWN, int((edge - position) / (1 - BEHIND)))
     step = LEAST_SHOWN // 4  # so that the picture moves in steps, not with each byte

@@ -1,6 +1,6 @@
-"""What the daemon knows of its routes and sources now, as JSON.
+"""The state of the daemon, its routes and sources, as JSON.
 
-Names of sources and reasons may come from strangers: the page puts them in as text.
+Names of sources and reasons may come from clients: pages must insert them as text.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def status_of(overview: Overview) -> dict[str, Any]:
 
 
 def summary_of(overview: Overview) -> dict[str, Any]:
-    """The daemon as a whole."""
+    """Return the state of the daemon as a whole."""
     shared, reload = overview.shared, overview.health.reload
     return {
         "version": aprp.__version__,
@@ -92,7 +92,7 @@ def routes_of(overview: Overview) -> list[dict[str, Any]]:
 
 
 def problems_of(overview: Overview) -> list[dict[str, Any]]:
-    """The last problems, the latest first."""
+    """Return the latest problems, the last one first."""
     return [
         {
             "at": rfc3339(each.at),
@@ -137,7 +137,7 @@ def _connections(tally: RouteTally, name: str, slots: dict[str, int], busy: dict
 
 
 def _rating(rating: Rating, now: float) -> dict[str, Any]:
-    """A source that fails has no rate: the one it had is that of the past."""
+    """Return what the ratings have of a source; one that fails has no current rate."""
     parked = rating.parking.whole_until(now) - now
     rate = None if rating.failures else rating.rate
     return {

@@ -1,4 +1,4 @@
-"""How a source does, from what was counted of it. Pure."""
+"""The state of a source, from its counters. Pure."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from collections.abc import Iterable
 from aprp.upstream.tally import SourceTally
 
 DOWN_AFTER = 3
-"""Failures in a row; of those to connect, one is enough."""
+"""Failures in a row after which a source is down; one is enough if it couldn't be connected to."""
 BELIEVED = 30.0
-"""Seconds after its last failure in which a source that is down makes its route not ready. Then
-only a request can tell, and where none comes no one would learn that it is back."""
+"""Seconds after its last failure for which a source that is down counts against `/readyz`. After
+that it doesn't: only requests would show that it is up again, and a route that isn't ready gets
+none."""
 
 STATES = ("out", "down", "parked", "failing", "ok", "unused")
 """The states of a source, the worst first; out: out of service."""
 
 
 def worst(states: Iterable[str]) -> str:
-    """Return the worst of some states, of which there is one."""
+    """Return the worst of at least one state."""
     return min(states, key=STATES.index)
 
 
 def state_of(source: SourceTally, parked: bool = False) -> str:
-    """Return unused, ok, failing, down, or parked (it asked to be left alone for a while)."""
+    """Return unused, ok, failing, down, or parked (by its Retry-After)."""
     if parked:
         return "parked"
     if not source.failures:
@@ -33,7 +34,7 @@ def state_of(source: SourceTally, parked: bool = False) -> str:
 
 
 def is_well(source: SourceTally, now: float) -> bool:
-    """Whether requests may be sent its way, as far as is known at `now`."""
+    """Return whether the source counts as up at `now`."""
     if state_of(source) != "down" or source.failed_at is None:
         return True
     return now - source.failed_at > BELIEVED
