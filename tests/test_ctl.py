@@ -178,7 +178,7 @@ class DaemonControlTests(ControlCase):
         other = Running(self, "--config", str(self.path))
         self.assertEqual(other.ended(), 1)
         self.assertIn(f"can't listen on unix:{self.socket}", other.err)
-        self.assertIn("end the daemon that has it, or name another with control:", other.err)
+        self.assertIn("end the daemon that uses it, or name another with control:", other.err)
         self.assertEqual(self.answer("status")["state"], "serving")
 
 

@@ -74,7 +74,7 @@ class StartTests(DaemonCase):
         self.assertEqual(daemon.ended(), 1)
         last = daemon.err.splitlines()[-1]
         self.assertIn("Cannot assign requested address; interface= is no address of this", last)
-        self.assertNotIn("end what holds the port", last)
+        self.assertNotIn("end the program that uses the port", last)
 
     def test_a_port_that_is_taken_is_told_on_standard_error_beside_a_log_file(self) -> None:
         listen = f"tcp:{self.taken_port()}:interface=127.0.0.1"

@@ -1,4 +1,4 @@
-"""Listening on what an endpoint string names, and saying plainly why that can't be done."""
+"""Listen on an endpoint string, or say plainly why that fails."""
 
 from __future__ import annotations
 
@@ -38,9 +38,7 @@ _ADVICE = {
 
 
 class CannotServe(Exception):
-    """Raised when the daemon can't get what it can't do without; the text says what, and what to
-    do.
-    """
+    """Raised when the daemon can't start or reload; the text says why, and what to do."""
 
 
 class Listener(Service):
@@ -112,7 +110,7 @@ class Listener(Service):
         return port
 
     def accept(self, accepting: bool) -> None:
-        """Leave who comes from now on in the kernel's queue, or accept again."""
+        """Stop accepting connections, which then wait in the kernel's queue, or resume."""
         if self._port is not None:
             self._port.addCallback(_accept, accepting)
 

@@ -22,7 +22,7 @@ class LogOpener:
     twistd: Mapping[str, Any]
 
     def open(self, log: LogSettings, now: Logs | None = None) -> Logs:
-        """Those of the settings; `now` are the ones in use."""
+        """Open the logs of the settings; `now` are those in use."""
         if log.file is None and self.twistd and not self.twistd["nodaemon"]:
             log = log.model_copy(update={"file": Path("twistd.log")})
         try:

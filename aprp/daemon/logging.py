@@ -1,4 +1,4 @@
-"""Where the daemon's lines go: what is logged, and by level."""
+"""The daemon's log and access log: the levels, the format, the files and streams."""
 
 from __future__ import annotations
 

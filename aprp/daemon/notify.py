@@ -1,7 +1,7 @@
 """Report the daemon's state to the service manager: systemd's notification protocol, sd_notify(3).
 
 Without ``NOTIFY_SOCKET`` in the environment nothing is sent. A message that can't be sent is
-dropped: a daemon serves whether or not anyone hears that it does.
+dropped.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What every process of aprp that twistd starts does: logs, signals to reload, saying where it is.
+"""The base of every process of aprp that twistd starts: its logs, SIGHUP, and where it listens.
 
-What keeps it from starting is told in plain words, and ends it with exit status 1.
+If it can't start, it prints why, without a traceback, and exits with status 1.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from aprp.daemon.reload import Reloader
 from aprp.web.admin.overview import Health
 
 STOP_MARGIN = 10.0
-"""Seconds that stopping may take beside the time that answers have."""
-ADVICE = "end what holds the port, or name another in the configuration"
-OTHER_SOCKET = "end the daemon that has it, or name another with control:"
+"""Seconds that stopping may take beyond `stop_timeout`."""
+ADVICE = "end the program that uses the port, or name another in the configuration"
+OTHER_SOCKET = "end the daemon that uses it, or name another with control:"
 
 
 class Process(MultiService):
@@ -59,10 +59,10 @@ class Process(MultiService):
         return self._ports.addresses + self._admin_ports.addresses
 
     served_by = ""
-    """What serves, if that isn't this process, for `describe`."""
+    """What serves instead of this process, for `describe`."""
 
     def describe(self) -> str:
-        """Say where it listens."""
+        """Return where it listens, in words."""
         where = "serving on " + ", ".join(self._ports.addresses) + self.served_by
         return where + "".join(f"; admin on {address}" for address in self._admin_ports.addresses)
 
@@ -87,7 +87,7 @@ class Process(MultiService):
         self._hang_up_before = signal.signal(signal.SIGHUP, self._hang_up)
 
     def _give_back_hang_up(self) -> None:
-        """Do at SIGHUP what was done before."""
+        """Restore the earlier handler of SIGHUP."""
         if self._hang_up_before is not None:
             signal.signal(signal.SIGHUP, self._hang_up_before)
 
@@ -108,7 +108,7 @@ class Process(MultiService):
 
 
 def _already_told(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-    """An excepthook: what the daemon ends with has been said, and needs no traceback."""
+    """An excepthook that prints nothing for `CannotServe`, whose message was printed already."""
     if not isinstance(error, CannotServe):
         sys.__excepthook__(kind, error, trace)
 

@@ -43,7 +43,7 @@ class Reloadable(Protocol):
 class Reloader:
     """Reloads a daemon from `path`; None: it was started without a file.
 
-    One reload runs at a time. `told` is called with each outcome.
+    One reload runs at a time. `on_outcome` is called with each outcome.
     """
 
     _log = Logger()
@@ -53,12 +53,12 @@ class Reloader:
         path: Path | None,
         daemon: Reloadable,
         reactor: Any,
-        told: Callable[[ReloadOutcome], object],
+        on_outcome: Callable[[ReloadOutcome], object],
     ) -> None:
         self._path = None if path is None else path.absolute()
         self._daemon = daemon
         self._reactor = reactor
-        self._told = told
+        self._on_outcome = on_outcome
         self._lock: DeferredLock = DeferredLock()
         self._requested = 0
         self._read = 0
@@ -91,12 +91,12 @@ class Reloader:
                 self._daemon.reopen_logs()
             said = "\n".join(reasons) if reasons else f"{self._path} reloaded; log files reopened"
             outcome = ReloadOutcome(time(), not reasons, said)
-        self._told(outcome)
+        self._on_outcome(outcome)
         self._say(outcome)
         return outcome
 
     async def _refused(self, path: Path) -> list[str]:
-        """Change to what the file says; give why that wasn't done, nothing if it was."""
+        """Apply the file. Return the reasons if that is refused, or an empty list."""
         try:
             pool = self._reactor.getThreadPool()
             loaded = await deferToThreadPool(self._reactor, pool, load, path)

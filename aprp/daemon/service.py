@@ -48,7 +48,7 @@ from aprp.web.tallies import Tallies
 
 __all__ = ["STOP_MARGIN", "Daemon", "Options", "makeService"]
 
-OTHER_PORT = "end what holds the port, or choose another with --port"
+OTHER_PORT = "end the program that uses the port, or choose another with --port"
 
 
 class Daemon(Process):
@@ -105,7 +105,7 @@ class Daemon(Process):
             lambda: site.in_flight,
             lambda: len(site.channels),
         )
-        """What the operator's port shows of it."""
+        """What the admin port shows."""
         self._metrics = Metrics(self.overview)
         self._metrics.watch_logs(self._logs.dropped)
         self._metrics.watch_connections(self._agent)
@@ -144,7 +144,7 @@ class Daemon(Process):
         return None if access is None else AccessLog(access.write, self._settings.log.access_format)
 
     def listening(self) -> list[tuple[str, int]]:
-        """Addresses and ports that are its own."""
+        """Return the addresses and ports that the daemon listens on."""
         return self._ports.bound + self._admin_ports.bound
 
     def _observe(self, record: AccessRecord) -> None:
@@ -179,9 +179,9 @@ class Daemon(Process):
         self._metrics.reloaded(outcome)
 
     async def change(self, loaded: Loaded) -> None:
-        """Run by these settings; raises `CannotServe`, and then nothing has changed.
+        """Use these settings from now on; if that raises `CannotServe`, nothing has changed.
 
-        Requests that have begun end under the settings before.
+        Requests in flight end under the old settings.
         """
         if self._health.state == "stopping":
             raise CannotServe("aprp is stopping")
@@ -230,7 +230,7 @@ class Daemon(Process):
             await ports.make(change)
 
     def cut(self) -> None:
-        """Wait no longer for answers, as at a second signal to stop."""
+        """Cut the responses in flight, as a second signal does while the daemon stops."""
         if self._signals is not None:
             self._signals.fire()
 
@@ -238,9 +238,10 @@ class Daemon(Process):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        """Accept no more clients, let answers end, cut the rest; the admin port tells to the end.
+        """Accept no more clients, let responses end, cut the rest, and close everything else.
 
-        What is closed early can't be watched, and the mirrors of the demonstration are still read.
+        The admin port stays open to the end, and so do the mirrors of a demonstration, which
+        responses are still read from.
         """
         self._health.state = "stopping"
         seconds = self._settings.stop_timeout
@@ -257,7 +258,7 @@ class Daemon(Process):
         self._give_back_hang_up()
 
     async def _let_end(self, seconds: float) -> None:
-        """Wait for the answers that were begun; a second signal says to wait no longer."""
+        """Wait for the responses in flight; a second signal ends the wait."""
         ended = self._site.drain()
         if not ended.called:
             self._log.info(
@@ -271,7 +272,7 @@ class Daemon(Process):
 
 
 def makeService(options: Options) -> IService:
-    """The daemon as the command line has it; ends the process where it can't be made."""
+    """Return the daemon for the command line; exit with a message if it can't be created."""
     from twisted.internet import reactor
 
     twistd: Mapping[str, Any] = options.parent or {}

@@ -1,4 +1,4 @@
-"""What the signals to stop do: the first stops the reactor, as ever, and a further one cuts."""
+"""The signals to stop: the first stops the reactor, as usual; another cuts what is in flight."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from twisted.internet.defer import Deferred
 class StopSignals:
     """Takes over TERM and INT from the reactor, which must be running.
 
-    `again` fires at a further signal. The reactor's own handlers would call that an error, so they
-    get the first one only.
+    `again` fires at a second signal. The reactor's own handlers get only the first one, since they
+    would report an error at the second.
     """
 
     def __init__(
@@ -36,6 +36,6 @@ class StopSignals:
             before(number, frame)
 
     def fire(self) -> None:
-        """Do what a further signal does."""
+        """Act as if a second signal had been received."""
         if not self.again.called:
             self.again.callback(None)

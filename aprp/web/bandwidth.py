@@ -1,8 +1,8 @@
-"""The `bandwidth` of routes: a limit that all answers of a route share fairly.
+"""The `bandwidth` of routes: a limit that all responses of a route share fairly.
 
-An answer writes what it has, and waits for its turn if the route's limit was exceeded by it or
-others wait. One turn is given at a time, so that one that has nothing to write when its turn comes
-costs the others no more than a turn of the reactor.
+A response writes what it has. It waits for its turn if that exceeded the route's limit, or if
+others wait. Turns are given one at a time, so a response that has nothing to write in its turn
+delays the others by no more than one iteration of the reactor.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Bandwidth:
 
     def __init__(self, clock: Any, rate: int | None) -> None:
         self.rate = rate
-        """What the settings say; `part` is what this process may use of it."""
+        """The configured limit; `part` is what this process may use of it."""
         self._clock = clock
         self._share = FairShare(rate, clock.seconds())
         self._timer: IDelayedCall | None = None
@@ -42,7 +42,7 @@ class Bandwidth:
         self._arm()
 
     def demand(self) -> Demand:
-        """Return what was used since the last time."""
+        """Return what was used and needed since the last call."""
         now = self._clock.seconds()
         used = self._sent / (now - self._since) if now > self._since else 0
         short = self._was_short or self._share.waiting > 0
@@ -66,12 +66,12 @@ class Bandwidth:
             self._arm()
 
     def leave(self, sink: SharedSink) -> None:
-        """The sink wants no turn now."""
+        """Stop waiting for a turn."""
         self._share.leave(sink)
         self._arm_if_idle()
 
     def done(self, sink: SharedSink) -> None:
-        """The sink writes no more."""
+        """Forget the sink: it writes nothing more."""
         self._share.done(sink)
         self._arm_if_idle()
 
@@ -80,7 +80,7 @@ class Bandwidth:
             self._arm()
 
     def _arm(self) -> None:
-        """Have the next turn taken when it is due."""
+        """Set the timer for the next turn."""
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
@@ -98,7 +98,7 @@ class Bandwidth:
 
 
 class SharedSink(HeldSink):
-    """Holds the producer of a body until its turn comes. One that is full wants no turn."""
+    """Holds the producer of a body until its turn comes, and waits for none while it is full."""
 
     def __init__(self, sink: Sink, bandwidth: Bandwidth) -> None:
         super().__init__(sink)
@@ -137,7 +137,7 @@ class SharedSink(HeldSink):
         self._resume()
 
     def _check(self) -> None:
-        """Hold the producer unless it may write; queue if that is all that it waits for."""
+        """Hold the producer unless it may write, and wait for a turn if the client isn't full."""
         if self._bandwidth.is_free():
             self._held = False
             return
@@ -147,8 +147,8 @@ class SharedSink(HeldSink):
 
 
 class Bandwidths:
-    """The bandwidths of all routes, kept over reloads, so that responses of a route from before
-    and after one share the limit.
+    """The bandwidths of all routes. They survive reloads, so that the responses of a route from
+    before and after a reload share its limit.
     """
 
     def __init__(self, clock: Any) -> None:
@@ -156,7 +156,7 @@ class Bandwidths:
         self._by_label: dict[str, Bandwidth] = {}
 
     def of(self, route: Route) -> Bandwidth | None:
-        """Return that of a route; None where it has no limit."""
+        """Return the bandwidth of a route, or None if it has no limit."""
         if route.bandwidth is None:
             return None
         label = label_of(route)
@@ -165,7 +165,7 @@ class Bandwidths:
         return self._by_label[label]
 
     def keep(self, routes: Iterable[Route]) -> None:
-        """Have the limits of these routes from now on; those of others end."""
+        """Use the limits of these routes from now on, and end those of other routes."""
         before, self._by_label = self._by_label, {}
         for route in routes:
             label = label_of(route)
@@ -178,10 +178,10 @@ class Bandwidths:
 
     def share(self, parts: Mapping[str, int]) -> dict[str, tuple[int, int, bool]]:
         """Use these parts of the limits from now on, by route; return the demand of each route."""
-        told = {}
+        demands = {}
         for label, bandwidth in self._by_label.items():
             demand = bandwidth.demand()
-            told[label] = (demand.used, demand.writers, demand.short)
+            demands[label] = (demand.used, demand.writers, demand.short)
             if label in parts:
                 bandwidth.part = parts[label]
-        return told
+        return demands

@@ -1,8 +1,8 @@
-"""How body bytes travel from an exchange to a client: the one place that decides it.
+"""How body bytes are written to a client.
 
-The client's socket paces everything: when its buffer is full the source's socket isn't read. A
-client that takes nothing for `send_timeout` is cut. The longest time for which the client wanted
-more than there was is noted in its request.
+The client's socket sets the pace: while its buffer is full, the source's socket isn't read. A
+client that accepts nothing for `send_timeout` is cut. The longest time for which a client had to
+wait for more bytes is recorded in its request.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from aprp.web.sockets import unacknowledged
 
 @implementer(IConsumer, IPushProducer)
 class ClientSink:
-    """A client as a consumer: stands between its request and whatever produces the body."""
+    """A client as the consumer of a response's body."""
 
     def __init__(self, request: ProxyRequest, clock: Any, send_timeout: float) -> None:
         self._request = request
@@ -91,7 +91,7 @@ class ClientSink:
         self._watchdog.rest()
 
     def _stuck(self) -> None:
-        """The buffer hasn't emptied in time; a slow client may still be taking bytes of it."""
+        """Cut the client, unless it has accepted some bytes of its full buffer meanwhile."""
         unsent = unacknowledged(self._request.transport)
         if unsent is not None and unsent != self._unsent:
             self._unsent = unsent

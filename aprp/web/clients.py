@@ -1,4 +1,4 @@
-"""The clients of a site: who each is, and how much it may have open at once."""
+"""The clients of a site: their addresses, and limits on what each has open at once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RETRY_AFTER = 5
 """Seconds after which a client that was turned away may try again."""
 
 Release = Callable[[], None]
-"""Called once when what was counted has ended."""
+"""Called once, when the counted connection or request has ended."""
 
 
 class Clients:
@@ -33,9 +33,9 @@ class Clients:
         self.proxies = tuple(proxies)
         self.refused = dict.fromkeys(Over, 0)
         self.descriptors: Descriptors | None = None
-        """What bounds connections beside the limits."""
+        """What limits connections besides `limits`."""
         self.memory: MemoryWatch | None = None
-        """What bounds requests beside the limits."""
+        """What limits requests besides `limits`."""
         self._counts = ClientCounts()
 
     @property
@@ -44,7 +44,7 @@ class Clients:
         return self._counts.connections
 
     def address(self, peer: str, fields: Fields) -> str:
-        """The address of the client that a peer speaks for: its own, unless it is trusted."""
+        """Return the client's address: the peer's own, or what it forwards if it is trusted."""
         return client_address(peer, fields, self.proxies) if self.proxies else peer
 
     def believes(self, peer: str) -> bool:
@@ -60,13 +60,13 @@ class Clients:
         return partial(self._counts.closed, key)
 
     def _bounded(self) -> ClientLimits:
-        """The limits, as far as there are descriptors."""
+        """Return the limits, lowered to what the limit of open files allows."""
         if self.descriptors is None:
             return self.limits
-        most, told = self.descriptors.most_for_clients, self.limits.connections
+        most, limit = self.descriptors.most_for_clients, self.limits.connections
         if self._counts.connections >= most:
             self.descriptors.note_reached("clients")
-        return replace(self.limits, connections=min(most, told) if told else most)
+        return replace(self.limits, connections=min(most, limit) if limit else most)
 
     def begins(self, address: str) -> Release:
         """Count a request of the client with that address; raises Refusal."""
@@ -88,5 +88,5 @@ class Clients:
             kind = "proxy_internal_error"
             raise Refusal(503, "the proxy is short of memory; try again later", kind, fields)
         what = "connections" if over is Over.CONNECTIONS_PER_ADDRESS else "requests at once"
-        text = f"too many {what} from your address; try again"
+        text = f"too many {what} from your address; try again later"
         raise Refusal(429, text, "http_request_denied", fields)

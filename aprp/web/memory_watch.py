@@ -1,7 +1,7 @@
 """The memory of the process against `limits.memory`: above it, new requests are refused.
 
-What the process has is sampled, since it costs a system call. While it is too much, memory that
-was freed and is kept for later is given back to the system, so that refusing is enough to recover.
+Memory is sampled, since each sample costs a system call. Above the limit, memory that was freed but
+kept by the allocator is returned to the system, so that refusing requests is enough to recover.
 """
 
 from __future__ import annotations

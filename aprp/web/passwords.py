@@ -1,7 +1,7 @@
 """Basic authentication (RFC 7617) against an htpasswd file with bcrypt hashes.
 
-Checking a hash takes long by design, so a thread does it, and a password that fitted is remembered
-by a keyed digest. The file is read again when it changes.
+Checking a bcrypt hash is slow by design, so a thread does it, and valid passwords are remembered by
+a keyed digest. The file is reloaded when it changes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from aprp.web.file_stamp import stamp_of
 
 _REMEMBERED = 1024
 _NOBODY = bcrypt.hashpw(secrets.token_bytes(16), bcrypt.gensalt(rounds=5))
-"""What the password of an unknown user is checked against, so that names can't be told by time."""
+"""The hash that an unknown user's password is checked against, so that the time doesn't reveal
+which users exist."""
 
 
 class Passwords:
@@ -53,7 +54,7 @@ class Passwords:
         return user.decode("utf-8", "replace")
 
     def _read_again(self) -> None:
-        """Follow a change of the file; one that can't be read changes nothing."""
+        """Reload the file if it has changed; keep the old users if it can't be read."""
         stamp = stamp_of(self._path)
         if stamp is None or stamp == self._stamp:
             return

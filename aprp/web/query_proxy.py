@@ -1,8 +1,8 @@
 """The ad-hoc proxy: a client names the sources itself, ``/proxy?host=URL,URL``.
 
-It is an open proxy unless it's held shut. Hosts are those that the route allows, addresses those
-of the public Internet or listed ones; both hold for redirects as well. Names are resolved once in
-a request. This proxy's own ports are never asked.
+So that it isn't an open proxy, only hosts that the route allows are requested, at public addresses
+or listed ones. That applies to redirects as well. Names are resolved once per request. Requests to
+the proxy's own ports are refused.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class CheckedOrigins:
         return found
 
     async def _judge(self, url: Url) -> None:
-        """What the name takes counts towards the first connection's time."""
+        """Check one URL. The time for its name counts towards `connect_timeout`."""
         began = self._clock.seconds()
         await self.reach(url, url)
         self._waited[(url.scheme, url.host, url.port)] = self._clock.seconds() - began
@@ -166,7 +166,7 @@ def _not_allowed(host: str, own: str) -> AddressRefused:
 
 
 def _refusal(error: SourceError) -> Refusal | None:
-    """Return what a client is told that asked for what it may not have."""
+    """Return the refusal for an error that means that the client may not request this, or None."""
     status = {AddressRefused.kind: 403, OwnListener.kind: 508}.get(error.kind)
     if status is None:
         return None

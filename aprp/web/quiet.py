@@ -12,8 +12,8 @@ class QuietSite(Site):
     noisy = False
 
     def log(self, request: Request) -> None:
-        """Nothing, where Twisted would write an access line."""
+        """Do nothing: Twisted would write an access line."""
 
     def acceptableProtocols(self) -> list[bytes]:
-        """Return what is offered by ALPN."""
+        """Return the protocols that are offered by ALPN."""
         return [b"http/1.1"]

@@ -54,10 +54,12 @@ class ProxyRequest(SpooledRequest):
         self._arrived = time()
         self._client_host: str | None = None
         self.response_fields: Callable[[Fields, Fields], Fields] = lambda request, fields: fields
-        """Gives the fields of an answer as the route sends them, from the request's and its own."""
+        """Returns the fields of a response as the route sends them, from those of request and
+        response.
+        """
         self._release: Release | None = None
         self.inflow: Inflow | None = None
-        """What the client still sends: a body that isn't spooled, or what follows a 101."""
+        """What the client is still sending: a streamed body, or the bytes after a 101."""
         self._number = next(_numbers)
         self.route = "-"
         self.names_sources = False
@@ -70,10 +72,10 @@ class ProxyRequest(SpooledRequest):
         self.sources: tuple[tuple[str, int], ...] = ()
         """The bytes that came from each source, once the request has ended."""
         self.transfer: Transfer | None = None
-        """What fetches the file of the answer, where several sources may have it."""
+        """The transfer that fetches the file, on routes with several sources."""
         self.first_byte: float | None = None
         self.longest_gap: float | None = None
-        """Seconds for which the client had to wait for more of the body, at most."""
+        """The longest time, in seconds, for which the client had to wait for more of the body."""
         self.error: str | None = None
         self.range: bytes | None = None
         self.ended: str | None = None

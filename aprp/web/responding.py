@@ -1,4 +1,4 @@
-"""Carrying out a plan: the head that belongs to it, and its bytes in order."""
+"""Send the response that a plan calls for: its head, and its bytes in order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aprp.web.request import ProxyRequest
 OF_THE_CONTENT = frozenset(
     (b"accept-ranges", b"content-digest", b"content-length", b"content-md5", b"content-range")
 )
-"""Fields that speak of an answer's own content, not of the representation."""
+"""Fields that describe the content of one response, not the representation."""
 
 
 class Supply(Protocol):

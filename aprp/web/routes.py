@@ -1,4 +1,4 @@
-"""The tree of resources: one leaf for each route, the longest path that fits is taken."""
+"""The tree of resources: one leaf for each route, found by the longest matching path."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from aprp.web.request_rules import ALLOWED, BodyLimits
 from aprp.web.tallies import label_of
 
 UNUSED_BODY = 65536
-"""Bytes of a body that means nothing: it is read, so that the connection can go on, and dropped."""
+"""Bytes of a body that is read and dropped, so that the connection can be reused."""
 OPTIONS_BODY = BodyLimits(most=UNUSED_BODY, seconds=60.0)
-"""For an OPTIONS for the proxy itself: what it carries means nothing."""
+"""The limits for an OPTIONS request to the proxy itself, whose body is dropped."""
 
 RETRY_AFTER = 10
-"""Seconds after which a client may ask a route again that has no source in service."""
+"""Seconds in the Retry-After of a route that has no source in service."""
 
 
 class RouteResource(Resource):
@@ -45,7 +45,7 @@ class RouteResource(Resource):
         self.sources = names_of(route)
         self.gate = Gate(route)
         self.bandwidth: Bandwidth | None = None
-        """What all its answers together may send, if that is limited."""
+        """The limit that its responses share, or None."""
         most = route.max_body if isinstance(route, UpstreamRoute) else UNUSED_BODY
         self.body_limits = BodyLimits(most, route.send_timeout, route=self.label)
 
@@ -55,7 +55,7 @@ class RouteResource(Resource):
 
 
 class Refused(Resource):
-    """Answers with one refusal."""
+    """Responds to every request with the same refusal."""
 
     isLeaf = True
 
@@ -80,13 +80,13 @@ class RouteTree(Resource):
         super().__init__()
         self._in_service = in_service or InService()
         self.id_field = id_field.encode("ascii") if id_field else None
-        """The field of answers that has the id of their request."""
+        """The response field that has the request's id."""
         self._routes = sorted(routes, key=lambda route: (-len(route.prefix), not route.hosts))
 
     def find(self, authority: bytes, path: bytes) -> RouteResource:
         """Return the route for the host with the longest prefix of `path`, by whole segments.
 
-        Raises `Refusal` where there is none, or where the path may lead out of it.
+        Raises `Refusal` if there is none, or if the path may climb out of the route.
         """
         for route in self._routes:
             rest = under(route.prefix, path)
@@ -128,7 +128,7 @@ def _no_source() -> Refusal:
 
 
 class Capabilities(Resource):
-    """Answers OPTIONS for the proxy itself (RFC 9110 section 9.3.7)."""
+    """Responds to OPTIONS requests to the proxy itself (RFC 9110 section 9.3.7)."""
 
     isLeaf = True
 

@@ -1,4 +1,4 @@
-"""The consumer for the body of an answer: the client, and the limits of its route before it."""
+"""The consumer of a response's body: the client, behind the limits of its route."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aprp.web.request import ProxyRequest
 def sink_for(
     request: ProxyRequest, clock: Any, route: RouteSettings, bandwidth: Bandwidth | None
 ) -> Sink:
-    """Return the consumer for the body of the answer to a request."""
+    """Return the consumer of the body of a request's response."""
     sink: Sink = ClientSink(request, clock, route.send_timeout)
     if route.limit_rate is not None:
         limit = RateLimit(route.limit_rate, clock.seconds(), route.limit_rate_after)

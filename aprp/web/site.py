@@ -35,7 +35,7 @@ from aprp.web.tallies import Tallies
 
 
 class ProxySite(Site):
-    """Builds the channels. One begins with HTTP/1.1, and changes if its client chose HTTP/2."""
+    """Builds the channels: each begins with HTTP/1.1, and changes if its client chose HTTP/2."""
 
     noisy = False
 
@@ -52,15 +52,15 @@ class ProxySite(Site):
         self.tallies = tallies or Tallies()
         """What is counted of each route."""
         self.id_field = tree.id_field
-        """The field of answers that has the request's id."""
+        """The response field that has the request's id."""
         self._observe = observe
         self.in_flight: set[ProxyRequest] = set()
-        """Requests that have begun to be answered and have not ended."""
+        """The requests in flight."""
         self.channels: set[ClosingChannel | H2Channel] = set()
         """The connections of clients."""
         self.clients = clients or Clients()
         self.stopping = False
-        """Whether no connection outlasts the answer that it waits for."""
+        """Whether connections are closed after the response in flight."""
         self.accept: Callable[[bool], None] = lambda accepting: None
         """Called with False to stop accepting connections, and True to resume."""
         self._was_full = False
@@ -100,7 +100,7 @@ class ProxySite(Site):
 
     @property
     def _full(self) -> bool:
-        """Whether those who come now have to wait until others have left."""
+        """Whether no more connections may be accepted for now."""
         descriptors = self.clients.descriptors
         return descriptors is not None and len(self.channels) >= descriptors.most_accepted
 
@@ -114,8 +114,9 @@ class ProxySite(Site):
             self._emptied.callback(None)
 
     def drain(self) -> Deferred[None]:
-        """Answer the requests that have begun, and accept no others. Fires when no client is left,
-        or when cancelled.
+        """Let the requests in flight end, and accept no others.
+
+        Fires when no client is left, or when cancelled.
         """
         self.stopping = True
         for channel in tuple(self.channels):
@@ -125,7 +126,7 @@ class ProxySite(Site):
         return self._emptied
 
     async def cut_off(self) -> None:
-        """Cut every answer that hasn't ended, and reset those that a FIN would complete."""
+        """Cut every response in flight, with a reset where a FIN would complete it."""
         for request in tuple(self.in_flight):
             request.cut()
         for channel in tuple(self.channels):

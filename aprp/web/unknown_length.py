@@ -1,8 +1,9 @@
 """Relay a file whose length no source declares, from one response.
 
-A single range with both ends is cut out of it if it's short enough to be held until its last byte
-is known to exist: a 206 must not promise what doesn't come. Any other range in the Range field is
-ignored, as RFC 9110 section 14.2 allows; one in the path is an error, since a 200 would be wrong.
+A single range with both ends is sliced from it, if it is short enough to be held until its last
+byte has arrived: a 206 must not promise bytes that don't exist. Any other range in the Range field
+is ignored, as RFC 9110 section 14.2 allows; one in the path is an error, since a 200 would be
+wrong.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from aprp.web.request import ProxyRequest
 from aprp.web.responding import send
 
 LONGEST = 1 << 20
-"""Bytes of a range that are held, at most."""
+"""The maximum length of a sliced range."""
 
 
 class CannotCut(Exception):

@@ -21,14 +21,14 @@ from aprp.web.failures import Refusal
 from aprp.web.request import ProxyRequest
 
 ONLY_HERE = frozenset((b"range", b"if-range"))
-"""Fields that aren't passed on with an upgrade: the answer to it isn't cut up here."""
+"""Fields that aren't passed on with an upgrade, whose response isn't sliced."""
 
 
 def requested_upgrade(request: ProxyRequest, protocols: tuple[bytes, ...]) -> Offer | None:
     """Return the upgrade that the client requests, among those protocols; raise Refusal.
 
-    The client's connection isn't used for other requests afterwards, whatever the answer is: who
-    expects a 101 may have sent more than a request.
+    The client's connection isn't used for other requests afterwards, whatever the response is: a
+    client that expects a 101 may have sent bytes of the new protocol already.
     """
     try:
         offer = offer_of(request.method, request.minor, request.fields, protocols)
@@ -79,7 +79,7 @@ async def relay_upgraded(
 
 @implementer(IConsumer)
 class _Noted:
-    """A consumer that says when bytes come."""
+    """A consumer that calls `moved` for all bytes."""
 
     def __init__(self, sink: IConsumer, moved: Callable[[], None]) -> None:
         self._sink = sink
