@@ -1,4 +1,4 @@
-"""The counts of the daemon in Prometheus' text format, gathered when they are asked for.
+"""The metrics of the daemon in Prometheus' text format, gathered when they are scraped.
 
 Labels have few values: routes and sources are those of the configuration (``-`` stands for the
 sources that clients name, and for requests without a route), kinds are words of ours or
@@ -50,15 +50,14 @@ class _Families(Collector):
             yield GaugeMetricFamily(name, about, value)
 
 
-def _of_routes(tallies: list[RouteTally], running: dict[str, Running]) -> Iterator[Family]:
-    none = Running()
+def _of_routes(tallies: list[RouteTally], running: Mapping[str, Running]) -> Iterator[Family]:
+    yield from _counters_by_label(tallies)
+    yield from _counters(tallies, running)
+    yield from _histograms(tallies)
+    yield from _gauges(tallies, running)
 
-    def counter(name: str, about: str, count: Callable[[RouteTally, Running], int]) -> Family:
-        family = CounterMetricFamily(name, about, labels=["route"])
-        for tally in tallies:
-            family.add_metric([tally.path], count(tally, running.get(tally.path, none)))
-        return family
 
+def _counters_by_label(tallies: list[RouteTally]) -> Iterator[Family]:
     def counters(
         name: str, about: str, label: str, counts: Callable[[RouteTally], Mapping[str, int]]
     ) -> Family:
@@ -66,12 +65,6 @@ def _of_routes(tallies: list[RouteTally], running: dict[str, Running]) -> Iterat
         for tally in tallies:
             for value, count in counts(tally).items():
                 family.add_metric([tally.path, value], count)
-        return family
-
-    def histogram(name: str, about: str, values: Callable[[RouteTally], Histogram]) -> Family:
-        family = HistogramMetricFamily(name, about, labels=["route"])
-        for tally in tallies:
-            _add(family, [tally.path], values(tally))
         return family
 
     yield counters(
@@ -93,6 +86,17 @@ def _of_routes(tallies: list[RouteTally], running: dict[str, Running]) -> Iterat
         "kind",
         lambda tally: tally.errors,
     )
+
+
+def _counters(tallies: list[RouteTally], running: Mapping[str, Running]) -> Iterator[Family]:
+    none = Running()
+
+    def counter(name: str, about: str, count: Callable[[RouteTally, Running], int]) -> Family:
+        family = CounterMetricFamily(name, about, labels=["route"])
+        for tally in tallies:
+            family.add_metric([tally.path], count(tally, running.get(tally.path, none)))
+        return family
+
     yield counter("aprp_sent_bytes", "Body bytes sent to clients", lambda t, r: t.sent + r.sent)
     yield counter(
         "aprp_received_bytes",
@@ -109,6 +113,15 @@ def _of_routes(tallies: list[RouteTally], running: dict[str, Running]) -> Iterat
         "Bytes that came from a source though they were there already",
         lambda t, r: t.duplicates + r.duplicates,
     )
+
+
+def _histograms(tallies: list[RouteTally]) -> Iterator[Family]:
+    def histogram(name: str, about: str, values: Callable[[RouteTally], Histogram]) -> Family:
+        family = HistogramMetricFamily(name, about, labels=["route"])
+        for tally in tallies:
+            _add(family, [tally.path], values(tally))
+        return family
+
     yield histogram(
         "aprp_request_seconds", "Seconds from a request's arrival to its end", lambda t: t.seconds
     )
@@ -127,6 +140,10 @@ def _of_routes(tallies: list[RouteTally], running: dict[str, Running]) -> Iterat
         "The mean rate of answers of 64 KiB or more",
         lambda t: t.rate,
     )
+
+
+def _gauges(tallies: list[RouteTally], running: Mapping[str, Running]) -> Iterator[Family]:
+    none = Running()
     in_flight = GaugeMetricFamily(
         "aprp_requests_in_flight", "Requests that have not ended", labels=["route"]
     )
