@@ -92,6 +92,12 @@ class RescueTests(SynchronousTestCase):
         self.assertEqual(self.policy.wake(on, 0.0), SILENT)
         self.assertEqual(self.policy.doubtful(on, SILENT), [attempt])
 
+    def test_a_head_in_doubt_beyond_a_small_window_is_left_alone(self) -> None:
+        on = state(a=4, b=9)
+        on.doubt(begun(on, "a", 0, MIB))
+        on.edge = 0
+        self.assertIsNone(self.policy.choose(on, on.sources["b"], 0.0))
+
     def test_one_never_met_is_given_more_time(self) -> None:
         on = state(a=0, b=0)
         on.begin(on.sources["a"], 0, MIB, 0.0, warm=False)

@@ -214,12 +214,10 @@ class AdaptiveRescue:
     ) -> Assignment | None:
         """Give the suffix of ``first`` to ``source`` so that both are done at once."""
         holder = state.sources[first.source]
+        if holder.rating.rate is None or first.doubted:
+            return None
         ends = forecast.finishes(state, holder, now)[first.number]
-        if (
-            holder.rating.rate is None
-            or first.doubted
-            or (late and ends - now - state.slack <= LATE)
-        ):
+        if late and ends - now - state.slack <= LATE:
             return None
         if state.covered(first.at, first.stop) > 1 or (first.took_over and first.at == first.start):
             return None
