@@ -23,6 +23,15 @@ MODIFIED = parse_date(b"Thu, 01 Jan 2026 00:00:00 GMT")
 """That of the files of honest origins."""
 
 
+def difference(body: bytes) -> str | None:
+    """How a body differs from the file; None where it doesn't."""
+    if body == BYTES:
+        return None
+    pairs = enumerate(zip(body, BYTES, strict=False))
+    first = next((at for at, (one, other) in pairs if one != other), None)
+    return f"{len(body)} bytes of {SIZE}, the first wrong one at {first}"
+
+
 class DirectoryCase(MirroredCase):
     def setUp(self) -> None:
         super().setUp()
@@ -55,7 +64,7 @@ class AloneTests(DirectoryCase):
         self.put(b"", "empty.mp4")
         port = self.in_front_of([self.films], path="/films/")
         got = await self.ask(port, "/films/film.mp4?token=1")
-        self.assertEqual((got.status, got.body == BYTES), (200, True))
+        self.assertEqual((got.status, difference(got.body)), (200, None))
         self.assertEqual(got.fields["Content-Type"], "video/mp4")
         self.assertEqual(got.fields["Last-Modified"], "Thu, 01 Jan 2026 00:00:00 GMT")
         self.assertNotIn("W/", got.fields["ETag"])
@@ -118,7 +127,7 @@ class AloneTests(DirectoryCase):
         self.put()
         os.utime(self.films / "film.mp4")
         got = await self.ask(self.in_front_of([self.films]), "/film.mp4")
-        self.assertEqual((got.status, got.body == BYTES), (200, True))
+        self.assertEqual((got.status, difference(got.body)), (200, None))
         self.assertTrue(got.fields["ETag"].startswith("W/"))
 
     async def test_a_file_that_changes_while_it_is_read(self) -> None:
@@ -166,7 +175,7 @@ class BesideServersTests(DirectoryCase):
         self.put()
         origins = await self.mirrors(honest, rates=(2e6,))
         got = await self.ask(self.in_front_of([self.films, *origins]), "/film.mp4")
-        self.assertEqual((got.status, got.body == BYTES), (200, True))
+        self.assertEqual((got.status, difference(got.body)), (200, None))
         self.assertGreater(self.asked_of(self.own), SIZE // 2)
 
     async def test_a_copy_that_ends_early(self) -> None:
@@ -187,18 +196,18 @@ class BesideServersTests(DirectoryCase):
         os.utime(self.films / "film.mp4", (1, 1))
         origins = await self.mirrors(honest)
         got = await self.ask(self.in_front_of([self.films, *origins]), "/film.mp4")
-        self.assertEqual((got.status, got.body == BYTES), (200, True))
+        self.assertEqual((got.status, difference(got.body)), (200, None))
 
     async def test_a_file_that_only_servers_have(self) -> None:
         origins = await self.mirrors(honest)
         got = await self.ask(self.in_front_of([self.films, *origins]), "/film.mp4")
-        self.assertEqual((got.status, got.body == BYTES), (200, True))
+        self.assertEqual((got.status, difference(got.body)), (200, None))
 
     async def test_a_directory_that_is_missing(self) -> None:
         origins = await self.mirrors(honest)
         port = self.in_front_of([self.films / "none", *origins])
         got = await self.ask(port, "/film.mp4")
-        self.assertEqual((got.status, got.body == BYTES), (200, True))
+        self.assertEqual((got.status, difference(got.body)), (200, None))
 
     async def test_a_file_that_no_source_has(self) -> None:
         origins = await self.mirrors(lambda _: Reply(404))
@@ -209,7 +218,7 @@ class BesideServersTests(DirectoryCase):
         self.put()
         origins = await self.mirrors(lambda _: Reply(404), lambda _: Reply(500))
         got = await self.ask(self.in_front_of([*origins, self.films]), "/film.mp4")
-        self.assertEqual((got.status, got.body == BYTES), (200, True))
+        self.assertEqual((got.status, difference(got.body)), (200, None))
 
     async def test_a_copy_that_a_server_vouched_for_waits_for_none(self) -> None:
         self.put()
@@ -229,7 +238,7 @@ class BesideServersTests(DirectoryCase):
         origins = await self.mirrors(lambda _: silent)
         with mock.patch("aprp.upstream.transfer.transfer.SERVERS_ANSWER_WITHIN", 0.2):
             got = await self.ask(self.in_front_of([self.films, *origins]), "/film.mp4")
-        self.assertEqual((got.status, got.body == BYTES), (200, True))
+        self.assertEqual((got.status, difference(got.body)), (200, None))
 
     async def test_a_copy_that_changed_since_a_server_vouched_for_it(self) -> None:
         self.put()
@@ -249,7 +258,7 @@ class BesideServersTests(DirectoryCase):
 
         origins = await self.mirrors(answer)
         got = await self.ask(self.in_front_of([self.films, *origins]), "/film.mp4")
-        self.assertEqual((got.status, got.body == BYTES), (200, True))
+        self.assertEqual((got.status, difference(got.body)), (200, None))
 
     async def test_a_copy_that_goes_while_it_is_read(self) -> None:
         for go in (
@@ -263,7 +272,7 @@ class BesideServersTests(DirectoryCase):
             port = self.in_front_of([self.films, *origins])
             with _before_read(1_500_000, lambda go=go, path=path: go(path)):
                 got = await self.ask(port, "/film.mp4")
-            self.assertEqual((got.status, got.body == BYTES), (200, True))
+            self.assertEqual((got.status, difference(got.body)), (200, None))
             for origin in origins:
                 await origin.stop()
 
@@ -278,7 +287,7 @@ class BesideServersTests(DirectoryCase):
         port = self.in_front_of([self.films, *origins])
         with _before_read(1_000_000, fail, always=True):
             got = await self.ask(port, "/film.mp4")
-        self.assertEqual((got.status, got.body == BYTES), (200, True))
+        self.assertEqual((got.status, difference(got.body)), (200, None))
 
     async def test_its_threads_end_with_the_agent(self) -> None:
         self.put()
@@ -307,7 +316,7 @@ class HangingTests(DirectoryCase):
         port = self.in_front_of([self.films, *origins], between_bytes_timeout=0.5)
         with _before_read(1_000_000, self.hang):
             got = await self.ask(port, "/film.mp4")
-            self.assertEqual((got.status, got.body == BYTES), (200, True))
+            self.assertEqual((got.status, difference(got.body)), (200, None))
             self.disk.set()
             await eventually(lambda: not self.agent.in_use())
 
