@@ -64,6 +64,15 @@ class TroubleTests(FailuresCase):
         self.assertTrue(self.failures.hopeless(0.0, in_flight=False))
         self.assertFalse(self.failures.hopeless(0.0, in_flight=True))
 
+    def test_hopeless_though_one_that_was_left_out_delivers_what_was_in_flight(self) -> None:
+        self.failures.answered()
+        self.failures.blame(self.a, Ended(1, End.ABSENT), 0.0)
+        self.failures.delivered(self.a)
+        self.failures.blame(self.b, BROKEN, 0.0)
+        self.assertIn(30.0, list(self.failures.wake(1.0)))
+        self.assertFalse(self.failures.hopeless(29.0, in_flight=False))
+        self.assertTrue(self.failures.hopeless(30.0, in_flight=False))
+
     def test_silence_that_was_not_waited_out_is_no_answer_after_a_while_only(self) -> None:
         for source in (self.a, self.b) * 3:
             self.failures.fell_silent(source, 1, 5.0)

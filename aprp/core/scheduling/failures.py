@@ -121,6 +121,13 @@ class FailurePolicy:
         """Return the sources that are in service; all of them if none is."""
         return [source for source in self._sources if not source.out] or list(self._sources)
 
+    def _in_use(self) -> list[SourceState]:
+        """Return the sources that may be requested from, now or after a pause.
+
+        One that was left out counts no longer, even if what was in flight from it arrives.
+        """
+        return [source for source in self._sources if not source.barred]
+
     def answered(self) -> None:
         """Note that a response head was accepted."""
         self._begun = True
@@ -143,7 +150,7 @@ class FailurePolicy:
 
     def hopeless(self, now: float, in_flight: bool) -> bool:
         """Whether the transfer should fail now."""
-        sources, end = self._within(), self._patience.end
+        sources, end = self._in_use(), self._patience.end
         if end is None or any(not source.failures for source in sources):
             return False
         if now >= end:
@@ -157,7 +164,7 @@ class FailurePolicy:
     def wake(self, now: float) -> Iterable[float]:
         """Return when the passing of time changes something about failures."""
         yield from (source.retry_at for source in self._sources if source.retry_at > now)
-        if self._patience.end is not None and all(source.failures for source in self._within()):
+        if self._patience.end is not None and all(source.failures for source in self._in_use()):
             yield self._patience.end
             if not self._begun and self._patience.end - self._waits > now:
                 yield self._patience.end - self._waits
