@@ -1,14 +1,21 @@
-"""All that `make bench` measures: one upstream, several mirrors, memory, floods."""
+"""All that `make bench` measures, one part after the other; a part that fails stops no other."""
 
 import sys
 
-from benchmarks import floods, memory, mirrors, upstream
+from benchmarks import floods, http2, memory, mirrors, upstream, watching
 
-failed = [upstream.main()]
-print()
-mirrors.main([])
-print()
-failed.append(memory.main([]))
-print()
-failed.append(floods.main([]))
-sys.exit(any(failed))
+PARTS = (
+    upstream.main,
+    lambda: mirrors.main([]),
+    lambda: memory.main([]),
+    lambda: floods.main([]),
+    lambda: http2.main(["load"]),
+    lambda: http2.main(["mirrors"]),
+    lambda: watching.main([]),
+)
+
+failed = False
+for part in PARTS:
+    failed = bool(part()) or failed
+    print()
+sys.exit(failed)

@@ -177,5 +177,7 @@ def _upstream(route: Route, origin: SimulatedOrigin, asked: Asked) -> bool:
     if any(began - before <= at <= over for at, _ in origin.refused):
         return False
     faults = [each.fault for each in origin.served if each.fault and began <= each.at <= over]
-    breaks = [fault for fault in faults if fault.kind in BREAKS]
-    return len(breaks) == len(faults) and len(faults) <= MOST_BREAKS
+    if len(faults) > MOST_BREAKS or any(fault.kind not in BREAKS for fault in faults):
+        return False
+    silent = sum(fault.kind == "stall" for fault in faults[1:])  # the clock runs from the first on
+    return silent * route.between_bytes_timeout + SLACK < route.resume_for
