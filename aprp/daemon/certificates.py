@@ -54,12 +54,16 @@ class LoadedCertificates:
 
 @implementer(IOpenSSLServerConnectionCreator)
 class Certificates(TimerService):
-    """Terminates TLS for client connections. Raises `CannotUse` if a file is unusable."""
+    """Terminates TLS for client connections. Raises `CannotUse` if a file is unusable.
+
+    `clock` times the checks of the files; None: the reactor.
+    """
 
     _log = Logger()
 
-    def __init__(self, settings: Sequence[CertificateSettings]) -> None:
+    def __init__(self, settings: Sequence[CertificateSettings], clock: Any = None) -> None:
         super().__init__(LOOK_SECONDS, self.look)
+        self.clock = clock
         self._loaded = self.load(settings)
 
     def load(self, settings: Sequence[CertificateSettings]) -> LoadedCertificates:

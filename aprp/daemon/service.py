@@ -111,7 +111,7 @@ class Daemon(Process):
         self._metrics.watch_connections(self._agent)
         self._metrics.watch_clients(site.clients.refused)
         try:
-            self._certificates = Certificates(settings.certificates)
+            self._certificates = Certificates(settings.certificates, reactor)
         except CannotUse as error:
             raise CannotServe(str(error)) from None
         self._certificates.setServiceParent(self)

@@ -78,7 +78,7 @@ class Parent(Process):
         )
         self._bandwidths = SharedBandwidths(self._workers, reactor)
         try:
-            self._certificates = Certificates(settings.certificates)
+            self._certificates = Certificates(settings.certificates, reactor)
         except CannotUse as error:
             raise CannotServe(str(error)) from None
         self._admin = AdminGate(self._fleet.tree(reactor), AdminRules.of(settings.admin))
