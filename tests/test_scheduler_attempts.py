@@ -63,6 +63,13 @@ class TrafficTests(SynchronousTestCase):
         self.beyond(second, MIB)
         self.assertEqual((self.state.stop, self.b.failures), (2 * MIB, 1))
 
+    def test_a_silent_one_that_makes_room_for_the_next_is_a_failure(self) -> None:
+        for failures in (0, 0, 1):
+            number = self.begin("a", Assignment(0, MIB))
+            self.assertEqual(self.a.failures, failures)
+            self.state.doubt(self.state.attempts[number])
+        self.assertEqual((len(self.a.attempts), self.a.silences), (2, 1))
+
     def test_one_that_takes_over_cuts_the_other_back(self) -> None:
         first = self.begin("a", Assignment(0, MIB))
         self.actions()

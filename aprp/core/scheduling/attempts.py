@@ -56,7 +56,7 @@ class AttemptTracker:
         """Request the assignment from the source, and cut back the attempt it takes over from."""
         if assignment.relieved is not None:
             self.cut(assignment.relieved, assignment.start, now)
-        self._make_room(assignment.start, assignment.stop)
+        self._make_room(assignment.start, assignment.stop, now)
         self._drop_silent(source, assignment, now)
         self._delay.begun(source)
         attempt = self._state.begin(
@@ -69,12 +69,13 @@ class AttemptTracker:
         )
         self.actions.append(m.Fetch(attempt.number, source.name, attempt.start, attempt.stop))
 
-    def _make_room(self, start: int, stop: int) -> None:
-        """Abandon attempts, the oldest silent one first, until at most one covers each byte."""
+    def _make_room(self, start: int, stop: int, now: float) -> None:
+        """End attempts, the oldest silent one first, until at most one covers each byte."""
         state = self._state
         while state.covered(start, stop) > 1:
             over = [a for a in state.attempts.values() if a.at < stop and start < a.stop]
-            self.abandon(min(over, key=lambda a: (not a.doubted, a.number)))
+            oldest = min(over, key=lambda a: (not a.doubted, a.number))
+            self.cut(oldest, oldest.at, now)
 
     def _drop_silent(self, source: SourceState, assignment: Assignment, now: float) -> None:
         """Cut silent attempts whose next byte another source brings: what they sent is wasted."""
