@@ -24,7 +24,7 @@ from h2.events import (
 from h2.exceptions import NoSuchStreamError, ProtocolError
 from h2.settings import SettingCodes, Settings
 from twisted.internet.error import ConnectionLost
-from twisted.internet.interfaces import IDelayedCall, ISSLTransport
+from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
@@ -44,6 +44,7 @@ from aprp.core.http2.frames import (
     together,
 )
 from aprp.core.http2.writing import go_away, settings, trailers_of, window_update
+from aprp.upstream.http.h2_incoming import IncomingBytes
 from aprp.upstream.http.h2_outgoing import OutgoingBodies, OutgoingBody
 from aprp.upstream.watchdog import Watchdog
 from aprp.web.clients import Release
@@ -83,14 +84,13 @@ class H2Channel(Protocol):
         self._highest = 0
         self._empty = Allowance(_EMPTY_MOST, _EMPTY_RATE)
         self._resets = Allowance(limits.resets, limits.resets / 10)
-        self._incoming: list[bytes] = []
-        self._soon: IDelayedCall | None = None
         self._closing = self._draining = self._drained = self._gone = False
 
     def connectionMade(self) -> None:
         self._tls = ISSLTransport.providedBy(self.transport)
         self._host, self._peer = self.transport.getHost(), self.transport.getPeer()
         self.site.entered(self)
+        self._incoming = IncomingBytes(self.reactor, self._handle, gather=self._tls)
         self._bodies = OutgoingBodies(self._h2, self.transport, self._flush, self._sent)
         self._watchdog.expect(self.limits.idle_seconds)
         self._write(settings(max_concurrent_streams=self.limits.streams))
@@ -101,9 +101,7 @@ class H2Channel(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._gone = self._closing = True
-        if self._soon is not None:
-            self._soon.cancel()
-            self._soon = None
+        self._incoming.close()
         self._watchdog.close()
         self._bodies.close()
         release, self._release = self._release, None
@@ -219,23 +217,11 @@ class H2Channel(Protocol):
     # What comes in
 
     def dataReceived(self, data: bytes) -> None:
-        """Over TLS each record comes by itself; those of one read are handled together."""
-        if self._closing:
-            return
-        if not self._tls:
-            self._handle(data)
-            return
-        self._incoming.append(data)
-        if self._soon is None:
-            self._soon = self.reactor.callLater(0, self._handle_all)
-
-    def _handle_all(self) -> None:
-        self._soon = None
-        data, self._incoming = b"".join(self._incoming), []
-        if not self._closing:
-            self._handle(data)
+        self._incoming.came(data)
 
     def _handle(self, data: bytes) -> None:
+        if self._closing:
+            return
         try:
             for each in together(self._frames.feed(data)):
                 if self._closing:

@@ -29,7 +29,7 @@ from h2.events import (
 from h2.exceptions import NoSuchStreamError, ProtocolError
 from h2.settings import SettingCodes, Settings
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
@@ -60,6 +60,7 @@ from aprp.upstream.errors import (
     lost_before_answer,
 )
 from aprp.upstream.exchange import SourceRequest
+from aprp.upstream.http.h2_incoming import IncomingBytes
 from aprp.upstream.http.h2_outgoing import OutgoingBodies
 from aprp.upstream.http.h2_stream import Stream
 from aprp.upstream.http.received import ReceivedExchange
@@ -119,8 +120,6 @@ class SharedConnection(Wire):
         self._empty = Allowance(_EMPTY_MOST, _EMPTY_RATE)
         self._began = self._rested = self._asked = 0.0
         self._closing = self._retired = self._doubted = False
-        self._incoming: list[bytes] = []
-        self._soon: IDelayedCall | None = None
         self._pings = 0
         self._pinged: float | None = None
         self._bodies: OutgoingBodies
@@ -157,6 +156,7 @@ class SharedConnection(Wire):
 
     def connectionMade(self) -> None:
         super().connectionMade()
+        self._incoming = IncomingBytes(self._clock, self._handle, gather=self._tls)
         self._bodies = OutgoingBodies(self._h2, self._socket(), self._flush, lambda _: None)
         if self._secure:
             self._begin()
@@ -275,9 +275,7 @@ class SharedConnection(Wire):
         self.abandon()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self._soon is not None:
-            self._soon.cancel()
-            self._handle_all()
+        self._incoming.hand_on()
         self._watchdog.close()
         self._closing = self._retired = True
         self._lost(self)
@@ -304,23 +302,11 @@ class SharedConnection(Wire):
     # What comes in
 
     def dataReceived(self, data: bytes) -> None:
-        """Over TLS each record comes by itself; those of one read are handled together."""
-        if self._closing:
-            return
-        if not self._tls:
-            self._handle(data)
-            return
-        self._incoming.append(data)
-        if self._soon is None:
-            self._soon = self._clock.callLater(0, self._handle_all)
-
-    def _handle_all(self) -> None:
-        self._soon = None
-        data, self._incoming = b"".join(self._incoming), []
-        if data and not self._closing:
-            self._handle(data)
+        self._incoming.came(data)
 
     def _handle(self, data: bytes) -> None:
+        if self._closing:
+            return
         try:
             self._receive(self._frames.feed(data))
         except Broken as broken:
