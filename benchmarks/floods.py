@@ -29,6 +29,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.daemon import ROOT, start_daemon
 from benchmarks.flooding import COUNTS, FLOODS, SIZE, raise_limit
 from benchmarks.processes import cpu_seconds, family, peak_resident, resident
 from tests.support.nginx import Nginx, free_port
@@ -38,8 +39,6 @@ BROKEN = 1.0
 PIECE, EACH = 20_000, 0.02
 FDS = 3000
 """Descriptors that the floods need on each side."""
-ROOT = Path(__file__).parent.parent
-TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=")
 CONFIG = """\
 listen: ["tcp:{port}:interface=127.0.0.1"]
 routes:
@@ -129,22 +128,7 @@ def started_aprp(folder: Path, origin: int, film: int, stack: ExitStack) -> tupl
     port = free_port()
     folder.mkdir()
     (folder / "aprp.yaml").write_text(CONFIG.format(port=port, origin=origin, film=film))
-    process = subprocess.Popen(
-        [*TWISTD, "aprp", "--config", str(folder / "aprp.yaml")],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    stack.callback(process.wait)
-    stack.callback(process.kill)
-    for _ in range(1000):
-        with suppress(OSError):
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return process.pid, port
-        time.sleep(0.02)
-    raise RuntimeError("aprp doesn't serve")
+    return start_daemon(port, stack, "--config", str(folder / "aprp.yaml")), port
 
 
 def started_nginx(folder: Path, origin: int, film: int, stack: ExitStack) -> tuple[int, int]:

@@ -11,23 +11,19 @@ it beyond what a fresh daemon holds. Prints the medians.
 from __future__ import annotations
 
 import argparse
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.clients import small_ranges, whole_file
+from benchmarks.daemon import start_daemon
 from benchmarks.processes import cpu_seconds, peak_resident, resident
 from tests.support.nginx import Nginx, free_port
 
 MIB = 2**20
-ROOT = Path(__file__).parent.parent
-TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=")
 PROXY = """
 location / {
     proxy_pass http://origin;
@@ -70,22 +66,8 @@ class Contender:
 
 def start_aprp(url: str, stack: ExitStack) -> Contender:
     port = free_port()
-    process = subprocess.Popen(
-        [*TWISTD, "aprp", "--upstream", url, "--port", str(port)],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    stack.callback(process.wait)
-    stack.callback(process.terminate)
-    for _ in range(500):
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return Contender("aprp", process.pid, port)
-        except OSError:
-            time.sleep(0.02)
-    raise RuntimeError("aprp doesn't serve")
+    pid = start_daemon(port, stack, "--upstream", url, "--port", str(port))
+    return Contender("aprp", pid, port)
 
 
 def start_nginx(folder: Path, stack: ExitStack, server: str = "", http: str = "") -> Nginx:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -25,8 +24,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from benchmarks.daemon import start_daemon
 from benchmarks.flooding import raise_limit
-from benchmarks.floods import ROOT, TWISTD
 from benchmarks.processes import cpu_seconds
 from tests.support.nginx import Nginx, free_port
 
@@ -56,22 +55,7 @@ def started(folder: Path, urls: Sequence[str], stack: ExitStack) -> tuple[int, i
     sources = ", ".join(f"{{url: '{url}', connections: 64}}" for url in urls)
     path = folder / "aprp.yaml"
     path.write_text(CONFIG.format(port=port, admin=admin, sources=sources))
-    process = subprocess.Popen(
-        [*TWISTD, "aprp", "--config", str(path)],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    stack.callback(process.wait)
-    stack.callback(process.kill)
-    for _ in range(1000):
-        with suppress(OSError):
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return process.pid, port, admin
-        time.sleep(0.02)
-    raise RuntimeError("aprp doesn't serve")
+    return start_daemon(port, stack, "--config", str(path)), port, admin
 
 
 def begun(port: int, count: int, stack: ExitStack) -> None:
