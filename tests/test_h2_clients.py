@@ -274,6 +274,19 @@ class LimitTests(H2Case):
         await client.until(lambda: client.closed)
         await emptied
 
+    async def test_connections_and_streams_are_counted(self) -> None:
+        await self.front(fixed([Stall()]))
+        await self.client(self.port)
+        client = await self.h2()
+        for stream in (1, 3, 5):
+            client.get(stream, b"/film")
+        await self.soon(lambda: len(self.proxy_site.in_flight) == 3)
+        self.assertEqual(self.proxy_site.http2_counts, (1, 3))
+        client.send(reset(1, Code.CANCEL) + reset(3, Code.CANCEL))
+        await self.soon(lambda: self.proxy_site.http2_counts == (1, 1))
+        await client.end()
+        await self.soon(lambda: self.proxy_site.http2_counts == (0, 0))
+
     async def test_http1_still_is_spoken(self) -> None:
         await self.front()
         self.assertEqual((await self.ask(self.port, "/film")).body, BYTES)

@@ -97,13 +97,49 @@ class CurlTests(Http2Case):
         for out in outs:
             self.assertEqual(out.read_bytes(), CONTENT)
 
+
+class GetTests(Http2Case):
+    """`aprp get` and the library, with a source of HTTP/2 and one of HTTP/1.1."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        older = Nginx(self.folder / "older")
+        self.addCleanup(older.stop)
+        (older.www / "film.bin").write_bytes(CONTENT)
+        self.publish()
+        self.origins = [self.nginx.url.rstrip("/"), older.url.rstrip("/")]
+        self.urls = [f"{origin}/film.bin" for origin in self.origins]
+        self.ca = str(self.folder / "ca.pem")
+
     def test_aprp_get_says_what_was_spoken(self) -> None:
-        url, out = self.publish(), self.folder / "got"
-        ca = str(self.folder / "ca.pem")
-        command = [sys.executable, "-m", "aprp", "get", "--json", "-q", "--ca", ca]
-        told = self.run_program(*command, "-o", str(out), url)
-        self.assertEqual(json.loads(told)["sources"][0]["http"], "HTTP/2")
+        out = self.folder / "got"
+        command = [sys.executable, "-m", "aprp", "get", "--json", "--same", "length"]
+        done = subprocess.run(
+            [*command, "--ca", self.ca, "-o", str(out), *self.urls],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        said = [each["http"] for each in json.loads(done.stdout)["sources"]]
+        self.assertEqual(said, ["HTTP/2", "HTTP/1.1"])
+        for origin, version in zip(self.origins, said, strict=True):
+            name = re.escape(origin.partition("://")[2])
+            self.assertRegex(done.stderr, rf"(?m)^(?=.*{name} [\d.]+ \w+ over {version}(,|$))")
         self.assertEqual(out.read_bytes(), CONTENT)
+
+    def test_the_library_says_it_too(self) -> None:
+        script = self.folder / "script.py"
+        script.write_text(
+            "import json, sys\nfrom aprp import Downloader\n"
+            "downloader = Downloader(sys.argv[2:], verify=sys.argv[1])\n"
+            "before, size = downloader.spoken, sum(map(len, downloader))\n"
+            "print(json.dumps([before, size, downloader.spoken]))\n"
+        )
+        told = self.run_program(sys.executable, str(script), self.ca, *self.urls)
+        spoken = dict(zip(self.origins, ("HTTP/2", "HTTP/1.1"), strict=True))
+        self.assertEqual(json.loads(told), [{}, SIZE, spoken])
 
 
 class LoadTests(Http2Case):

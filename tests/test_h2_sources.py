@@ -68,6 +68,18 @@ class SharingTests(SourceCase):
         self.assertEqual(origin.connections, 1)
         self.assertEqual((self.agent.connections, self.agent.idle), (1, 1))
 
+    async def test_connections_and_streams_are_counted(self) -> None:
+        origin = await self.before(lambda asked: (Stall(),))
+        first = Deferred.fromCoroutine(self.at_once(3))
+        first.addErrback(lambda _: None)
+        await self.soon(lambda: len(origin.requests) == 3)
+        self.assertEqual(self.agent.http2, (1, 3))
+        for stream, asked in zip((1, 3, 5), origin.requests, strict=True):
+            self.assertEqual(asked.on, 1)
+            next(iter(origin.open)).transport.write(respond(stream, 200, (), b"hello"))
+        await first
+        self.assertEqual(self.agent.http2, (1, 0))
+
     async def test_a_source_that_allows_few_gets_more_connections(self) -> None:
         released: list[Asked] = []
         origin = await self.before(

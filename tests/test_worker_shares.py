@@ -197,6 +197,7 @@ class MergingTests(SynchronousTestCase):
                 "clients": count,
                 "connections": 2 * count,
                 "memory": {"held": count},
+                "http2": {"clients": {"connections": 1, "streams": count}},
                 "routes": [route | counts],
                 "sources": [],
                 "out_of_service": {},
@@ -219,6 +220,7 @@ class MergingTests(SynchronousTestCase):
         self.assertEqual((merged["requests"], merged["memory"]), (4, {"held": 4}))
         self.assertEqual((route["sent"], route["history"]), (4, [1, 7]))
         self.assertEqual((merged["clients"], merged["connections"]), (4, 8))
+        self.assertEqual(merged["http2"], {"clients": {"connections": 2, "streams": 4}})
         (source,) = route["sources"]
         self.assertEqual((source["state"], source["errors"]), ("down", {"tls": 4}))
         self.assertEqual(source["out_of_service"], "drained")

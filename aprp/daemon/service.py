@@ -106,6 +106,7 @@ class Daemon(Process):
             lambda: len(site.channels),
         )
         """What the admin port shows."""
+        self.overview.http2_of_clients = lambda: site.http2_counts
         self._metrics = Metrics(self.overview)
         self._metrics.watch_logs(self._logs.dropped)
         self._metrics.watch_connections(self._agent)

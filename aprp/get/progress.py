@@ -72,7 +72,14 @@ class Lines:
         print(text, file=self._out, flush=True)
 
     def end(self) -> None:
-        """Do nothing: every line is already complete."""
+        """Say which source sent how much, in which version of HTTP."""
+        spoken = self._tally.spoken
+        if spoken and not self._quiet:
+            self.say(
+                ", ".join(
+                    _said(self._tally, name) for name in self._tally.sources if name in spoken
+                )
+            )
 
 
 class Bars:

@@ -175,6 +175,12 @@ class Downloader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def spoken(self) -> dict[str, str]:
+        """The version of HTTP, such as ``HTTP/2``, that each source spoke last, by its name."""
+        reading = self._reading
+        return {} if reading is None else reading.spoken
+
     def get_trace_log(self) -> tuple[Log, Log, dict[str, float]] | None:
         """Return the blocks requested, the blocks received, and each URL's delay in seconds.
 

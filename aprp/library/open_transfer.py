@@ -157,6 +157,11 @@ class TransferReader:
         assert self.transfer.facts is not None, "nothing is known before the reading is entered"
         return self.transfer.facts
 
+    @property
+    def spoken(self) -> dict[str, str]:
+        """The version of HTTP, such as ``HTTP/2``, that each source spoke last, by its name."""
+        return self.transfer.spoken
+
     async def begin(self) -> None:
         """Start, and wait for the first good response. Raise TransferFailed or NotInFile."""
         if self._begun:

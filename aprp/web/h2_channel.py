@@ -115,6 +115,11 @@ class H2Channel(Protocol):
         for stream in streams:
             stream.lost(reason)
 
+    @property
+    def streams(self) -> int:
+        """The number of requests that are under way."""
+        return len(self._streams)
+
     # What the site says
 
     def take_no_more(self) -> None:

@@ -12,6 +12,7 @@ from twisted.web.server import Site
 
 from aprp.config import ListenHttp2, QueryRoute, Settings, SourcesRoute, UpstreamRoute
 from aprp.core.http.targets import Target
+from aprp.core.http2.counts import Http2Counts
 from aprp.core.http2.frames import PREFACE
 from aprp.core.limits import ClientLimits
 from aprp.upstream.errors import SourceError
@@ -150,6 +151,11 @@ class ProxySite(Site):
         """Return whether that can't be told yet."""
         clear = not ISSLTransport.providedBy(transport)
         return clear and self.http2 is ListenHttp2.CLEARTEXT and PREFACE.startswith(data)
+
+    @property
+    def http2_counts(self) -> Http2Counts:
+        """The connections of HTTP/2 among `channels`."""
+        return Http2Counts.of(each for each in self.channels if isinstance(each, H2Channel))
 
     def change_routes(self, tree: RouteTree) -> None:
         """Serve the requests that begin from now on by these routes."""

@@ -114,11 +114,18 @@ def _summary(answers: Sequence[Json]) -> Json:
         "not_ready": list(reasons),
         **{key: _sum(answers, key) for key in _WORKER_COUNTS},
         "memory": _memory(answers),
+        "http2": {
+            side: _added([each["http2"][side] for each in answers]) for side in answers[0]["http2"]
+        },
     }
 
 
 def _memory(answers: Sequence[Json]) -> Json:
-    return {key: sum(each["memory"][key] for each in answers) for key in answers[0]["memory"]}
+    return _added([each["memory"] for each in answers])
+
+
+def _added(counts: Sequence[Json]) -> Json:
+    return {key: sum(each[key] for each in counts) for key in counts[0]}
 
 
 def _routes(answers: Sequence[Json]) -> list[Json]:

@@ -27,6 +27,7 @@ from twisted.python.failure import Failure
 
 from aprp.core.choices import Http2
 from aprp.core.http.addresses import parse_address
+from aprp.core.http2.counts import Http2Counts
 from aprp.upstream.errors import (
     ConnectFailed,
     NeedsHttp1,
@@ -185,6 +186,11 @@ class Agent:
     def idle(self) -> int:
         """The number of connections that wait for a request."""
         return len(self._idle)
+
+    @property
+    def http2(self) -> Http2Counts:
+        """The connections of HTTP/2, which are among `connections`."""
+        return self._shared.counts()
 
     def in_use(self) -> Counter[str]:
         """Return how many connections have a request under way, by host and port."""

@@ -6,6 +6,8 @@ from collections import OrderedDict
 
 from twisted.internet.defer import Deferred
 
+from aprp.core.choices import Http2
+from aprp.core.http2.counts import Http2Counts
 from aprp.upstream.exchange import Origin
 from aprp.upstream.http.h2_connection import SharedConnection
 
@@ -39,6 +41,11 @@ class SharedConnections:
         """The origin speaks HTTP/1.1 now."""
         self._known.pop(origin, None)
 
+    def counts(self) -> Http2Counts:
+        """Count the connections to all origins."""
+        there = self._origins.values()
+        return Http2Counts.of(each for connections in there for each in connections)
+
     def take(self, origin: Origin, lanes: int, idle_too: bool) -> SharedConnection | None:
         """Return the connection for a further request, None where one more is to be opened.
 
@@ -57,7 +64,8 @@ class SharedConnections:
     def wait(self, origin: Origin) -> Deferred[None] | None:
         """Return what fires when the one that is being opened is there, or has failed."""
         waiting = self._dialling.get(origin)
-        if waiting is None or origin not in self._known:
+        shares = origin.http2 is Http2.PRIOR_KNOWLEDGE or origin in self._known
+        if waiting is None or not shares:
             return None
         done: Deferred[None] = Deferred()
         waiting.append(done)

@@ -20,6 +20,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 import aprp
+from aprp.core.http2.counts import Http2Counts
 from aprp.core.limits import Over
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.tally import Histogram
@@ -46,6 +47,7 @@ class _Families(Collector):
         overview = self._overview
         yield from _of_routes(list(overview.tallies), overview.running_by_route())
         yield from _of_sources(overview)
+        yield from _of_http2(overview.http2())
         for name, about, value in overview.gauges():
             yield GaugeMetricFamily(name, about, value)
 
@@ -196,6 +198,19 @@ def _of_sources(overview: Overview) -> Iterator[Family]:
         well.add_metric([route, name], float(is_well))
         rate.add_metric([route, name], speed)
     yield from (requests, answers, received, errors, latency, well, rate)
+
+
+def _of_http2(sides: Mapping[str, Http2Counts]) -> Iterator[Family]:
+    connections = GaugeMetricFamily(
+        "aprp_http2_connections", "Connections that speak HTTP/2 now", labels=["side"]
+    )
+    streams = GaugeMetricFamily(
+        "aprp_http2_streams", "Requests under way over HTTP/2", labels=["side"]
+    )
+    for side, counts in sides.items():
+        connections.add_metric([side], counts.connections)
+        streams.add_metric([side], counts.streams)
+    yield from (connections, streams)
 
 
 def _add(family: HistogramMetricFamily, labels: list[str], values: Histogram) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from twisted.internet.task import LoopingCall
 
+from aprp.core.http2.counts import Http2Counts
 from aprp.upstream.tally import SourceTally
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.web.admin.rates import Rates
@@ -71,6 +72,8 @@ class Overview:
         self.tallies = tallies
         self.shared = shared
         self.rates = Rates()
+        self.http2_of_clients: Callable[[], Http2Counts] = Http2Counts
+        """Counts those of the clients' connections that speak HTTP/2."""
         self._running = running
         self._clients = clients
         self._sampled_at = shared.clock.seconds()
@@ -109,6 +112,10 @@ class Overview:
     def clients(self) -> int:
         """The number of clients' connections."""
         return self._clients()
+
+    def http2(self) -> dict[str, Http2Counts]:
+        """Return what is HTTP/2 now, by side."""
+        return {"clients": self.http2_of_clients(), "sources": self.shared.agent.http2}
 
     def running_by_route(self) -> dict[str, Running]:
         """Sum up the requests that have not ended."""

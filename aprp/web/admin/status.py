@@ -55,6 +55,7 @@ def summary_of(overview: Overview) -> dict[str, Any]:
         "transfers": shared.transfers,
         "clients": overview.clients,
         "connections": shared.agent.connections,
+        "http2": {side: counts._asdict() for side, counts in overview.http2().items()},
         "memory": {
             "held": shared.held,
             "used": shared.used,

@@ -167,6 +167,12 @@ function problemsOf(told) {
   return [{problem: said, advice: reload.message, at: reload.at, count: 1}, ...told.problems];
 }
 
+// Streams on connections, of clients and to sources.
+function streams(sides) {
+  return ["clients", "sources"].map(side => sides[side].streams + " on " + sides[side].connections)
+    .join(", ");
+}
+
 function show(told) {
   latest = told;
   $("version").textContent = told.version;
@@ -176,7 +182,7 @@ function show(told) {
   document.title = (ready ? "" : "! ") + location.host + " · aprp";
   const sending = told.routes.reduce((sum, route) => sum + route.bytes_per_second, 0);
   const totals = [["sending", rate(sending)], ["running", String(told.requests)],
-    ["clients", String(told.clients)],
+    ["clients", String(told.clients)], ["HTTP/2", streams(told.http2)],
     ["waiting", mib(told.memory.held) + " of " + mib(told.memory.limit)],
     ["memory", mib(told.memory.resident)]];
   each($("totals"), totals, pair => pair[0], () => element("div"), (row, [name, value]) =>
