@@ -1,5 +1,6 @@
 """The configuration, from a YAML file or the command line, as frozen settings."""
 
+from aprp.config.caching import CacheSettings, RouteCacheSettings
 from aprp.config.choices import (
     AccessFormat,
     Compare,
@@ -42,6 +43,7 @@ from aprp.core.http.urls import Url
 __all__ = [
     "AccessFormat",
     "AdminSettings",
+    "CacheSettings",
     "CertificateSettings",
     "Compare",
     "ConfigFaults",
@@ -62,6 +64,7 @@ __all__ = [
     "Redirects",
     "RequestBuffering",
     "Route",
+    "RouteCacheSettings",
     "RouteSettings",
     "Same",
     "Settings",

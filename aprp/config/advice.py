@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from aprp.config.caching import cache_trouble
 from aprp.config.choices import Compare, Delay, Duplicate
 from aprp.config.endpoints import listens_at
 from aprp.config.files import directory_trouble
@@ -20,7 +21,13 @@ Steps = tuple[str | int, ...]
 
 def warnings(tree: Tree, settings: Settings) -> list[Problem]:
     """Return all warnings, in no particular order."""
-    said = [*_of_log(settings), *_of_admin(settings), *_of_routes(settings), *_loops(settings)]
+    said = [
+        *_of_log(settings),
+        *_of_admin(settings),
+        *_of_cache(settings),
+        *_of_routes(settings),
+        *_loops(settings),
+    ]
     return [_problem(tree, location, message) for location, message in said]
 
 
@@ -51,6 +58,18 @@ def _of_admin(settings: Settings) -> Iterator[tuple[Location, str]]:
             "can be used by everyone who reaches that address, to drain sources too; "
             "set basic_auth: FILE beside listen:, or listen on 127.0.0.1",
         )
+
+
+def _of_cache(settings: Settings) -> Iterator[tuple[Location, str]]:
+    if settings.cache is not None:
+        trouble = cache_trouble(settings.cache.path)
+        if trouble is not None:
+            yield ("cache", "path"), f"{trouble}; until then nothing is cached"
+        return
+    for index, route in enumerate(settings.routes):
+        if "cache" in route.model_fields_set and route.cache is not None:
+            message = "has no effect without cache: {path: ..., size: ...} at the top level"
+            yield ("routes", index, "cache"), message
 
 
 def _loops(settings: Settings) -> Iterator[tuple[Location, str]]:

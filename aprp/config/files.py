@@ -94,7 +94,7 @@ def directory_trouble(path: Path) -> str | None:
                 os.stat(path)
                 found.append(f"{path} is not a directory; name the one that holds the files")
             elif not os.access(path, os.R_OK | os.X_OK):
-                found.append(f"{path} can't be read by {_who()}; change its owner or its mode")
+                found.append(f"{path} can't be read by {user_name()}; change its owner or its mode")
             else:
                 found.append(None)
         except OSError as error:
@@ -180,19 +180,21 @@ def _check_writable(path: Path) -> None:
         raise ValueError(f"{path} is a folder; name a file in it")
     if os.path.exists(path):
         if not os.access(path, os.W_OK):
-            raise ValueError(f"{path} can't be written by {_who()}; change its owner or its mode")
+            raise ValueError(
+                f"{path} can't be written by {user_name()}; change its owner or its mode"
+            )
         return
     folder = path.parent
     if not os.path.isdir(folder):
         raise ValueError(f"{folder} is not a folder; make it, or name a file elsewhere")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ValueError(
-            f"{folder} can't be written by {_who()}; change its owner or its mode, "
+            f"{folder} can't be written by {user_name()}; change its owner or its mode, "
             "or check as the user that runs aprp"
         )
 
 
-def _who() -> str:
+def user_name() -> str:
     """Return the current user, by name if it has one."""
     try:
         return f"the user {pwd.getpwuid(os.geteuid()).pw_name}"

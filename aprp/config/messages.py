@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from aprp.config.caching import CacheSettings, RouteCacheSettings
 from aprp.config.faults import listed, nearest
 from aprp.config.routes import (
     KINDS,
@@ -31,6 +32,8 @@ _MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     ("admin",): AdminSettings,
     ("certificates",): CertificateSettings,
     ("limits",): LimitSettings,
+    ("cache",): CacheSettings,
+    ("routes", "cache"): RouteCacheSettings,
     ("routes", "tls"): TlsSettings,
     ("routes", "health"): HealthSettings,
     ("routes", "secure_link"): SecureLinkSettings,
@@ -47,6 +50,8 @@ _HOMES = (
     ("a sources: route", KINDS["sources"]),
     ("a query: route", KINDS["query"]),
     ("limits:", LimitSettings),
+    ("a route's cache:", RouteCacheSettings),
+    ("the cache: at the top level", CacheSettings),
     ("admin:", AdminSettings),
     ("an item of certificates:", CertificateSettings),
 )

@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from aprp.config.caching import RouteCache, RouteCacheSettings
 from aprp.config.choices import (
     Compare,
     Delay,
@@ -134,6 +135,8 @@ class RouteSettings(Model):
     """How much of a response to send before limit_rate applies."""
     bandwidth: Annotated[int, Size(least=64 * KIB)] | None = None
     """The maximum rate of all responses together, in bytes per second; null: no limit."""
+    cache: RouteCache = RouteCacheSettings()
+    """off, on, or a mapping: what of the route to keep in the cache, if there is one."""
     redirects: Annotated[Redirects, Choice(Redirects)] = Redirects.SAME_HOST
     """Which redirects of a source to follow; upstream routes pass redirects on to the client."""
 
@@ -239,6 +242,8 @@ class SourcesRoute(TransferSettings):
 class QueryRoute(TransferSettings):
     """Sources that the client names: /proxy?host=URL,URL,..."""
 
+    cache: RouteCache = None
+    """off, on, or a mapping: what of the route to keep in the cache, if there is one."""
     query: Annotated[str, QueryName()]
     """The query parameter that lists the URLs."""
     allow: tuple[Annotated[str, HostGlob()], ...] = ()

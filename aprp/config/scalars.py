@@ -222,6 +222,23 @@ class Choice(Scalar):
         return {"enum": [*words, *read_by_yaml]}
 
 
+class Flag(Scalar):
+    """``true`` or ``false``."""
+
+    types = (bool,)
+
+    def read(self, text: str) -> bool:
+        if text not in ("true", "false"):
+            raise ValueError(f"{shown(text)} is not valid here; write true or false")
+        return text == "true"
+
+    def write(self, value: bool) -> Any:
+        return "true" if value else "false"
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"enum": [True, False, "true", "false"]}
+
+
 class Secret(Scalar):
     """A key for signatures."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from aprp.config.caching import CacheSettings, RouteCacheSettings
 from aprp.config.routes import (
     KINDS,
     HealthSettings,
@@ -30,14 +31,16 @@ _MODELS: tuple[type[BaseModel], ...] = (
     HealthSettings,
     AdminSettings,
     CertificateSettings,
+    CacheSettings,
     LimitSettings,
     LogSettings,
+    RouteCacheSettings,
     SecureLinkSettings,
     SourceSettings,
     TlsSettings,
     *KINDS.values(),
 )
-_PLACES: dict[type[BaseModel], str] = {AdminSettings: "admin."}
+_PLACES: dict[type[BaseModel], str] = {AdminSettings: "admin.", CacheSettings: "cache."}
 _EXAMPLES: dict[str, list[Any]] = {
     "access": ["access.log", "-"],
     "admin": ["tcp:8001", {"listen": "tcp:8001", "basic_auth": "users.htpasswd"}],
@@ -46,6 +49,9 @@ _EXAMPLES: dict[str, list[Any]] = {
     "allow_clients": [["192.168.0.0/16"]],
     "bandwidth": ["100MiB"],
     "basic_auth": ["users.htpasswd"],
+    "cache": [{"valid": "1h"}, "off"],
+    "cache.path": ["/var/cache/aprp"],
+    "cache.size": ["100GiB"],
     "certificate": ["fullchain.pem"],
     "certificates": [[{"certificate": "fullchain.pem", "key": "privkey.pem"}]],
     "key": ["privkey.pem"],
@@ -70,11 +76,13 @@ _EXAMPLES: dict[str, list[Any]] = {
     "request_id": ["X-Request-ID"],
     "routes": [[{"path": "/films/", "upstream": "https://a.example/films/"}]],
     "sources": [[{"url": "https://a.example/pub/"}, {"url": "https://b.example/pub/"}]],
+    "targeted": [["CDN-Cache-Control"]],
     "tls": [{"ca": "upstream-ca.pem"}],
     "trusted_proxies": [["10.0.0.0/8"]],
     "upstream": ["https://a.example/films/"],
     "upgrades": [["websocket"]],
     "url": ["https://a.example/pub/"],
+    "valid": ["1h"],
 }
 
 

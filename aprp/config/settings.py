@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from aprp.config.caching import CacheSettings
 from aprp.config.choices import (
     AccessFormat,
     DataPlane,
@@ -153,6 +154,8 @@ class Settings(Model):
     """The log and the access log."""
     memory: Annotated[int, Size(least=64 * KIB)] = 512 * MIB
     """The maximum number of bytes waiting for clients. When it runs short, windows shrink."""
+    cache: CacheSettings | None = None
+    """The cache on disk; null: none."""
     data_plane: Annotated[DataPlane, Choice(DataPlane)] = DataPlane.AUTO
     """How body bytes travel: auto, moved by the kernel where it can; copy, always copied."""
     stop_timeout: Annotated[float, Duration(least=0.0)] = 30.0

@@ -1,0 +1,1 @@
+"""The cache on disk, which all routes of a process share."""
