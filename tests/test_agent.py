@@ -16,8 +16,7 @@ from aprp.core.http.fields import Fields
 from aprp.upstream.errors import ConnectFailed, NoAnswer
 from aprp.upstream.exchange import Exchange, Origin, SourceRequest, Timeouts
 from aprp.upstream.http.agent import IDLE_SECONDS, Agent
-from aprp.upstream.http.connection import FRESH
-from aprp.upstream.http.wire import PLENTY
+from aprp.upstream.http.wire import FRESH, PLENTY
 from aprp.upstream.transfer.collector import Collector
 from tests.support.names import FakeNames
 

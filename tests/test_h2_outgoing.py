@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.upstream.http.h2_outgoing import WORTH, OutgoingBody
+from aprp.upstream.http.h2_body import WORTH, OutgoingBody
 
 
 class OutgoingBodyTests(SynchronousTestCase):

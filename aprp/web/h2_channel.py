@@ -7,22 +7,8 @@ used; docs/dependencies.md says where it falls short.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
-from h2.config import H2Configuration
-from h2.connection import H2Connection
-from h2.events import (
-    Event,
-    PingAckReceived,
-    RemoteSettingsChanged,
-    RequestReceived,
-    StreamEnded,
-    StreamReset,
-    WindowUpdated,
-)
-from h2.exceptions import NoSuchStreamError, ProtocolError
-from h2.settings import SettingCodes, Settings
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.protocol import Protocol, connectionDone
@@ -31,21 +17,13 @@ from twisted.python.failure import Failure
 from aprp.core.http.fields import Pairs
 from aprp.core.http.heads import MalformedMessage
 from aprp.core.http2.floods import Allowance
-from aprp.core.http2.frames import (
-    DEFAULT_WINDOW,
-    PREFACE,
-    Broken,
-    Code,
-    Data,
-    FrameReader,
-    GoAway,
-    Kind,
-    Other,
-    together,
-)
-from aprp.core.http2.writing import go_away, settings, trailers_of, window_update
-from aprp.upstream.http.h2_incoming import IncomingBytes
-from aprp.upstream.http.h2_outgoing import OutgoingBodies, OutgoingBody
+from aprp.core.http2.frames import PREFACE, Broken, Code, Data, FrameReader, GoAway, Kind, Other
+from aprp.core.http2.receiving import ReceiveWindow
+from aprp.core.http2.writing import settings
+from aprp.upstream.http.h2_body import OutgoingBody
+from aprp.upstream.http.h2_link import Link
+from aprp.upstream.http.h2_receiver import BLOCKS
+from aprp.upstream.http.h2_writer import library
 from aprp.upstream.watchdog import Watchdog
 from aprp.web.clients import Release
 from aprp.web.h2_stream import ClientStream
@@ -54,13 +32,7 @@ from aprp.web.request_rules import Limits
 MAX_FRAME = 16384
 WINDOW = 1 << 24
 """The window of the connection as a whole: each stream's holds its sender up."""
-_EMPTY_MOST, _EMPTY_RATE = 1000, 200.0
-"""Frames without use for us: at once, and a second."""
-_WORTH = 4096
-"""Bytes that we sent for which a WINDOW_UPDATE is of use."""
 _ALL = 2**31 - 1
-_STOPPED = 1000
-"""Streams that were reset from here of which bytes may still be on their way."""
 
 
 class H2Channel(Protocol):
@@ -74,15 +46,9 @@ class H2Channel(Protocol):
         self.limits = limits
         self._release = release
         self._watchdog = Watchdog(reactor, self._expired)
-        self._frames = FrameReader(MAX_FRAME, preface=True)
-        self._h2 = _library(limits)
         self._streams: dict[int, ClientStream] = {}
-        self._stopped: dict[int, None] = {}
-        self._owed = 0
-        self._credits: dict[int, int] = {}
         self._served = 0
         self._highest = 0
-        self._empty = Allowance(_EMPTY_MOST, _EMPTY_RATE)
         self._resets = Allowance(limits.resets, limits.resets / 10)
         self._closing = self._draining = self._drained = self._gone = False
 
@@ -90,20 +56,19 @@ class H2Channel(Protocol):
         self._tls = ISSLTransport.providedBy(self.transport)
         self._host, self._peer = self.transport.getHost(), self.transport.getPeer()
         self.site.entered(self)
-        self._incoming = IncomingBytes(self.reactor, self._handle, gather=self._tls)
-        self._bodies = OutgoingBodies(self._h2, self.transport, self._flush, self._sent)
+        fields = self.limits.head + 32 * self.limits.fields
+        h2 = library(False, MAX_FRAME, fields, 2 * fields)
+        frames = FrameReader(MAX_FRAME, preface=True)
+        self._link = Link(self, self.reactor, self.transport, h2, frames, WINDOW, self._sent)
         self._watchdog.expect(self.limits.idle_seconds)
-        self._write(settings(max_concurrent_streams=self.limits.streams))
-        self._h2.initiate_connection()
-        self._h2.receive_data(PREFACE)  # which is read here
-        self._flush()
-        self._write(window_update(0, WINDOW - DEFAULT_WINDOW))
+        # how many streams there may be is checked here: one too many ends nothing else
+        self._link.begin(settings(max_concurrent_streams=self.limits.streams))
+        h2.receive_data(PREFACE)  # which is read here
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._gone = self._closing = True
-        self._incoming.close()
+        self._link.close()
         self._watchdog.close()
-        self._bodies.close()
         release, self._release = self._release, None
         if release is not None:
             release()
@@ -127,15 +92,14 @@ class H2Channel(Protocol):
         if self._closing or self._draining:
             return
         self._draining = True
-        self._write(go_away(_ALL, Code.NO_ERROR))
-        self._h2.ping(b"draining")
-        self._flush()
+        self._link.writer.go_away(_ALL, Code.NO_ERROR)
+        self._link.writer.ping(b"draining")
         self._watchdog.expect(self.limits.linger_seconds)
 
     def _drain(self) -> None:
         """The client knows: what it sends from now on is refused."""
         self._drained = True
-        self._write(go_away(self._highest, Code.NO_ERROR))
+        self._link.writer.go_away(self._highest, Code.NO_ERROR)
         self._watchdog.rest()
         if not self._streams:
             self._close()
@@ -149,7 +113,7 @@ class H2Channel(Protocol):
         elif self._draining and not self._drained:
             self._drain()
         elif not self._streams:
-            self._write(go_away(self._highest, Code.NO_ERROR))
+            self._link.writer.go_away(self._highest, Code.NO_ERROR)
             self._close()
 
     def _close(self) -> None:
@@ -157,16 +121,12 @@ class H2Channel(Protocol):
         if self._closing:
             return
         self._closing = True
-        self._flush()
-        self._bodies.close()
+        self._link.writer.flush()
+        self._link.bodies.close()
         self._lose_all(Failure(ConnectionLost("the connection is closed")))
         self._watchdog.expect(self.limits.linger_seconds)
         self.transport.unregisterProducer()
         self.transport.loseConnection()
-
-    def _broken(self, code: int, text: str) -> None:
-        self._write(go_away(self._highest, code, text))
-        self._close()
 
     # What streams say
 
@@ -182,32 +142,24 @@ class H2Channel(Protocol):
     def send_head(self, stream: int, pairs: Pairs, ends: bool) -> None:
         """Send a block of fields."""
         if not self._closing:
-            self._h2.send_headers(stream, pairs, end_stream=ends)
-            self._flush()
+            self._link.writer.head(stream, pairs, ends)
 
     def body(self, stream: int) -> OutgoingBody:
         """Return what the response's body is written to."""
-        return self._bodies.open(stream)
+        return self._link.bodies.open(stream)
 
     def allow(self, stream: int, count: int) -> None:
         """Let the client send more of a request's body."""
-        self._credits[stream] += count
-        self._write(window_update(stream, count))
+        self._link.writer.open_window(stream, count)
 
     def reset(self, stream: int, code: int) -> None:
         """Break a stream off."""
         if not self._closing:
-            self._stopped[stream] = None
-            while len(self._stopped) > _STOPPED:
-                del self._stopped[next(iter(self._stopped))]
-            with suppress(NoSuchStreamError):  # both sides have ended it already
-                self._h2.reset_stream(stream, code)
-            self._flush()
+            self._link.stop(stream, code)
 
     def over(self, stream: int) -> None:
         """A stream has ended."""
-        self._bodies.drop(stream)
-        self._credits.pop(stream, None)
+        self._link.bodies.drop(stream)
         if self._streams.pop(stream, None) is None or self._streams or self._closing:
             return
         if self._drained:
@@ -222,126 +174,77 @@ class H2Channel(Protocol):
     # What comes in
 
     def dataReceived(self, data: bytes) -> None:
-        self._incoming.came(data)
+        self._link.incoming.came(data)
 
-    def _handle(self, data: bytes) -> None:
-        if self._closing:
-            return
-        try:
-            for each in together(self._frames.feed(data)):
-                if self._closing:
-                    return
-                if isinstance(each, list):
-                    self._data(each)
-                elif isinstance(each, Other):
-                    self._other(each)
-                elif isinstance(each, GoAway):
-                    self._note_empty()
-        except Broken as broken:
-            self._broken(broken.code, str(broken))
-        except ProtocolError as error:
-            self._h2.clear_outbound_data_buffer()  # has a GOAWAY of its own
-            self._broken(int(error.error_code), "")
-        if not self._closing:
-            self._flush()
+    @property
+    def closing(self) -> bool:
+        return self._closing
 
-    def _data(self, pieces: list[Data]) -> None:
-        number, last = pieces[0].stream, pieces[-1].last
-        cost = sum(piece.cost for piece in pieces)
-        self._charge(cost)
-        if not last and not any(piece.data for piece in pieces):
-            self._note_empty()
-        stream = self._streams.get(number)
-        if stream is None or number not in self._credits:
-            self._stray(number, last)
+    def window_of(self, stream: int) -> ReceiveWindow | None:
+        found = self._streams.get(stream)
+        return None if found is None else found.credit
+
+    def begun(self, stream: int) -> bool:
+        return stream % 2 == 1 and stream <= self._highest
+
+    def frame_came(self, frame: Other) -> None:
+        if frame.kind not in BLOCKS and frame.kind != Kind.RST_STREAM:
+            self._link.receiver.note_useless()
+        if frame.kind == Kind.HEADERS and frame.stream in self._link.receiver.stopped:
+            self._note_reset()
+
+    def fields_came(self, stream: int, pairs: Pairs, ended: bool) -> None:
+        self._highest = stream
+        if self._drained or len(self._streams) >= self.limits.streams:
+            self._note_reset()
+            self.reset(stream, Code.REFUSED_STREAM)
             return
-        self._credits[number] -= cost
-        if self._credits[number] < 0:
-            raise Broken(Code.FLOW_CONTROL_ERROR, "more than the window")
+        self._begin(stream, pairs, ended)
+
+    def body_came(self, stream: int, pieces: list[Data], cost: int) -> None:
+        found = self._streams[stream]
         try:
-            stream.data_came(b"".join([piece.data for piece in pieces]), cost)
+            found.data_came(b"".join([piece.data for piece in pieces]), cost)
         except MalformedMessage as malformed:
-            stream.malformed(str(malformed))
-        if last and number in self._streams:
-            self._events(self._h2.receive_data(trailers_of(number)))
+            found.malformed(str(malformed))
 
-    def _charge(self, cost: int) -> None:
-        self._owed += cost
-        if self._owed > WINDOW:
-            raise Broken(Code.FLOW_CONTROL_ERROR, "more than the window of the connection")
-        if self._owed * 4 > WINDOW:
-            self._write(window_update(0, self._owed))
-            self._owed = 0
+    def stream_ended(self, stream: int) -> None:
+        if (found := self._streams.get(stream)) is not None:
+            try:
+                found.ended()
+            except MalformedMessage as malformed:
+                found.malformed(str(malformed))
 
-    def _stray(self, number: int, last: bool) -> None:
-        if number not in self._stopped:
-            idle = number > self._highest or number % 2 == 0
-            code = Code.PROTOCOL_ERROR if idle else Code.STREAM_CLOSED
-            raise Broken(code, "DATA on a stream that isn't open")
-        if last:
-            del self._stopped[number]
+    def stream_reset(self, stream: int, code: int) -> None:
+        self._note_reset()
+        if (found := self._streams.get(stream)) is not None:
+            self.over(stream)
+            found.lost(Failure(ConnectionLost("the client reset the stream")))
 
-    def _note_empty(self) -> None:
-        """Bound what carries nothing; a client that takes bytes has reason to say so."""
-        self._empty.earn(self._bodies.taken() / _WORTH)
-        if not self._empty.spend(self.reactor.seconds()):
-            raise Broken(Code.ENHANCE_YOUR_CALM, "too many frames without use")
+    def acknowledged(self, ping: bool) -> None:
+        if ping and self._draining and not self._drained:
+            self._drain()
+
+    def went_away(self, away: GoAway) -> None:
+        """Do nothing: a client that takes no pushes has no stream of ours to refuse."""
+        self._link.receiver.note_useless()
+
+    def broken(self, code: int, text: str) -> None:
+        self._link.writer.go_away(self._highest, code, text)
+        self._close()
+
+    def received(self) -> None:
+        self._link.writer.flush()
 
     def _note_reset(self) -> None:
         if not self._resets.spend(self.reactor.seconds()):
             raise Broken(Code.ENHANCE_YOUR_CALM, "too many streams that were reset")
 
-    def _other(self, each: Other) -> None:
-        if each.kind not in (Kind.HEADERS, Kind.CONTINUATION, Kind.RST_STREAM):
-            self._note_empty()
-        if each.kind == Kind.HEADERS and each.stream in self._stopped:
-            self._note_reset()
-        if each.raw:
-            self._events(self._h2.receive_data(each.raw))
-
-    def _events(self, events: list[Event]) -> None:
-        for event in events:
-            if self._closing:
-                return
-            self._event(event)
-
-    def _event(self, event: Event) -> None:
-        match event:
-            case RequestReceived():
-                pairs = tuple((bytes(name), bytes(value)) for name, value in event.headers or ())
-                self._begin(event.stream_id or 0, pairs, event.stream_ended is not None)
-            case StreamEnded():
-                self._stopped.pop(event.stream_id, None)
-                if (stream := self._streams.get(event.stream_id)) is not None:
-                    try:
-                        stream.ended()
-                    except MalformedMessage as malformed:
-                        stream.malformed(str(malformed))
-            case StreamReset():
-                self._note_reset()
-                self._stopped.pop(event.stream_id, None)
-                if (stream := self._streams.get(event.stream_id)) is not None:
-                    self.over(event.stream_id)
-                    stream.lost(Failure(ConnectionLost("the client reset the stream")))
-            case WindowUpdated():
-                self._bodies.allowed(event.stream_id or 0)
-            case RemoteSettingsChanged():
-                self._bodies.settled()
-            case PingAckReceived():
-                if self._draining and not self._drained:
-                    self._drain()
-
     def _begin(self, number: int, pairs: Pairs, ended: bool) -> None:
-        self._highest = number
-        if self._drained or len(self._streams) >= self.limits.streams:
-            self._note_reset()
-            self.reset(number, Code.REFUSED_STREAM)
-            return
         self._served += 1
         if not self._draining:
             self._watchdog.rest()
         stream = self._streams[number] = ClientStream(self, number)
-        self._credits[number] = DEFAULT_WINDOW
         try:
             stream.begin(pairs, ended)
         except MalformedMessage as malformed:
@@ -349,37 +252,3 @@ class H2Channel(Protocol):
             stream.malformed(str(malformed))
         if self._served >= self.limits.requests or self.site.stopping:
             self.take_no_more()
-
-    # What goes out
-
-    def _flush(self) -> None:
-        data = self._h2.data_to_send()
-        if data:
-            self._write(data)
-
-    def _write(self, data: bytes) -> None:
-        if not self._gone:
-            self.transport.write(data)
-
-
-def _library(limits: Limits) -> H2Connection:
-    """Our side of a connection, with what we allow the client. How many streams it may have open is
-    told and checked by the channel: one too many is refused, and ends nothing else."""
-    config = H2Configuration(
-        client_side=False,
-        validate_inbound_headers=False,
-        normalize_inbound_headers=False,
-        validate_outbound_headers=False,
-    )
-    library = H2Connection(config)
-    most = 2 * (limits.head + 32 * limits.fields)
-    library.local_settings = Settings(
-        client=False,
-        initial_values={
-            SettingCodes.MAX_FRAME_SIZE: MAX_FRAME,
-            SettingCodes.MAX_HEADER_LIST_SIZE: limits.head + 32 * limits.fields,
-        },
-    )
-    library.max_inbound_frame_size = MAX_FRAME
-    library.decoder.max_header_list_size = most
-    return library

@@ -16,13 +16,14 @@ from twisted.python.failure import Failure
 from aprp.core.http.fields import Fields, Pairs
 from aprp.core.http2.fields import response_fields, size_of
 from aprp.core.http2.frames import Code
-from aprp.core.http2.requests import BodyLength, RequestHead, ends_without_body, request_head
-from aprp.upstream.http.h2_outgoing import OutgoingBody
+from aprp.core.http2.receiving import ReceiveWindow
+from aprp.core.http2.requests import RequestHead, ends_without_body, request_head
+from aprp.upstream.http.h2_body import OutgoingBody
 from aprp.upstream.wall_clock import time
 from aprp.upstream.watchdog import Watchdog
 from aprp.web.access_record import record_of
 from aprp.web.failures import Refusal
-from aprp.web.inflow import Inflow
+from aprp.web.h2_request_body import RequestBody
 from aprp.web.request import ProxyRequest
 from aprp.web.request_rules import (
     BodyLimits,
@@ -33,11 +34,6 @@ from aprp.web.request_rules import (
     wants_continue,
 )
 from aprp.web.spooled_request import too_large
-
-SPOOLED = 1 << 20
-"""Bytes more that may be on their way of a body that is spooled, since nothing holds it up."""
-PAID = 32768
-"""Bytes of a request's body after which the client may send as many more."""
 
 
 class Carrier(Protocol):
@@ -91,13 +87,8 @@ class ClientStream:
         self._watchdog = Watchdog(carrier.reactor, self._too_slow)
         self._request: Http2Request | None = None
         self._outgoing: OutgoingBody | None = None
-        self._decoder: BodyLength | None = None
-        self._body_limits: BodyLimits | None = None
-        self._inflow: Inflow | None = None
-        self._unpaid = 0
-        self._paused = False
-        self._unnoted = 0
-        self._noted_until = 0.0
+        self._body: RequestBody | None = None
+        self._window = ReceiveWindow()
         self._received = False
         self._over = False
 
@@ -109,6 +100,11 @@ class ClientStream:
 
     def isSecure(self) -> bool:
         return self._carrier.isSecure()
+
+    @property
+    def credit(self) -> ReceiveWindow | None:
+        """What the client may still send; None once it has sent everything."""
+        return None if self._received else self._window
 
     # What the client sends
 
@@ -123,7 +119,7 @@ class ClientStream:
         try:
             self._judge(request, head, pairs)
         except Refusal as refusal:
-            self._refuse(refusal)
+            self.refuse(refusal)
 
     def _judge(self, request: Http2Request, head: RequestHead, pairs: Pairs) -> None:
         limits = self._limits
@@ -146,116 +142,63 @@ class ClientStream:
         self._expect_body(request, declared, expected)
 
     def _expect_body(self, request: Http2Request, length: int | None, expected: bool) -> None:
-        found = self.site.body_limits(request.authority, request.target)
-        body_limits: BodyLimits = found
-        self._body_limits = body_limits
-        if length is not None and length > body_limits.most:
-            raise too_large(body_limits.most)
-        self._decoder = BodyLength(length, body_limits.most)
+        found: BodyLimits = self.site.body_limits(request.authority, request.target)
+        if length is not None and length > found.most:
+            raise too_large(found.most)
+        clock, window = self._carrier.reactor, self._window
+        self._body = RequestBody(self, clock, self._watchdog, self._limits, found, length, window)
         if expected:
             self.send_interim(100, Fields())
-        self._note_progress(self._limits.body_progress)
-        if body_limits.streamed and request.method not in (b"GET", b"HEAD"):
-            self._inflow = request.inflow = Inflow(self, self._decoder, self._time_inflow)
-            request.gotLength(0)
+        streamed = found.streamed and request.method not in (b"GET", b"HEAD")
+        request.gotLength(0 if streamed else length)
+        self._body.begin(streamed)
+        if streamed:
+            request.inflow = self._body.inflow
             request.requestReceived(request.method, request.uri, b"HTTP/2.0")
-        else:
-            request.gotLength(length)
-            self._carrier.allow(self.number, SPOOLED)
 
     def data_came(self, data: bytes, cost: int) -> None:
         """Take bytes of the body, and let more come; raise MalformedMessage."""
-        self._unpaid += cost
-        if self._received or self._over or self._decoder is None:
-            self._pay()
-            return
-        self._note_progress(len(data))
-        if self._inflow is not None:
-            self._inflow.feed(data)
-            if self._decoder.over:
-                self._inflow.fail(too_large(self._most))
-        else:
-            self._spool(data)
-        self._pay()
-
-    @property
-    def _most(self) -> int:
-        return 0 if self._body_limits is None else self._body_limits.most
-
-    def _spool(self, data: bytes) -> None:
-        assert self._decoder is not None and self._request is not None
-        pieces = self._decoder.feed(data)
-        try:
-            if self._decoder.over:
-                raise too_large(self._most)
-            for piece in pieces:
-                self._request.handleContentChunk(piece)
-        except Refusal as refusal:
-            self._refuse(refusal)
+        if self._body is not None:
+            self._body.came(data, cost)
 
     def ended(self) -> None:
         """The client has sent its request; raise MalformedMessage if that is too early."""
         if self._received or self._over:
             return
         self._received = True
-        self._watchdog.rest()
-        if self._decoder is None or self._request is None:
+        request, body = self._request, self._body
+        if body is None or not body.ended() or request is None or body.inflow is not None:
             return
-        self._decoder.end()
-        if self._inflow is not None:
-            self._inflow.feed(b"")
-        else:
-            request, self._decoder = self._request, None
-            request.requestReceived(request.method, request.uri, b"HTTP/2.0")
+        request.requestReceived(request.method, request.uri, b"HTTP/2.0")
 
-    def _pay(self) -> None:
-        if not self._paused and self._unpaid >= PAID and not self._over and not self._received:
-            count, self._unpaid = self._unpaid, 0
+    # What the body says
+
+    def allow(self, count: int) -> None:
+        """Let the client send more of it."""
+        if not self._over:
             self._carrier.allow(self.number, count)
 
-    def pauseProducing(self) -> None:
-        self._paused = True
+    def spool(self, pieces: list[bytes]) -> None:
+        """Keep bytes of it until it is whole."""
+        assert self._request is not None
+        for piece in pieces:
+            self._request.handleContentChunk(piece)
 
-    def resumeProducing(self) -> None:
-        self._paused = False
-        self._pay()
-
-    def _note_progress(self, count: int) -> None:
-        """A silent sender has its route's time; one that trickles has to get on."""
-        assert self._body_limits is not None
-        if self._over:
-            return
-        now, silence = self._carrier.reactor.seconds(), self._body_limits.seconds
-        self._unnoted += count
-        if self._unnoted >= self._limits.body_progress:
-            self._unnoted = 0
-            self._noted_until = now + max(self._limits.body_seconds, silence)
-        self._watchdog.expect(min(silence, self._noted_until - now))
-
-    def _time_inflow(self, reading: bool) -> None:
-        if not reading or self._received:
-            self._watchdog.rest()
-            self._unnoted = self._limits.body_progress
-        else:
-            self._note_progress(0)
-
-    def _too_slow(self) -> None:
-        refusal = Refusal(408, "the request's body timed out")
-        if self._outgoing is not None and self._outgoing.ending:
-            self._end(Code.CANCEL)
-        elif self._inflow is not None and self._inflow.unread:
-            self._inflow.fail(refusal)
-        else:
-            self._refuse(refusal)
-
-    def _refuse(self, refusal: Refusal) -> None:
+    def refuse(self, refusal: Refusal) -> None:
         """Respond to a request that isn't served."""
         request = self._request
         if request is None or request.startedWriting:
             return
-        self._decoder = None
+        if self._body is not None:
+            self._body.drop()
         self._watchdog.rest()
         request.fail(refusal)
+
+    def _too_slow(self) -> None:
+        if self._outgoing is not None and self._outgoing.ending:
+            self._end(Code.CANCEL)
+        elif self._body is None or not self._body.timed_out():
+            self.refuse(Refusal(408, "the request's body timed out"))
 
     # What the request sends
 
@@ -322,6 +265,8 @@ class ClientStream:
         if self._over:
             return
         self._over = True
+        if self._body is not None:
+            self._body.close()
         self._watchdog.close()
         if code is not None:
             self._carrier.reset(self.number, code)
@@ -334,8 +279,8 @@ class ClientStream:
         self._over = True
         self._watchdog.close()
         request, self._request = self._request, None
-        if self._inflow is not None:
-            self._inflow.fail(Refusal(400, "the client left within the request's body"))
+        if self._body is not None:
+            self._body.client_left()
         if request is not None:
             request.connectionLost(reason)
 

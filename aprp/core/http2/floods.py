@@ -3,6 +3,13 @@ reset (rapid reset), refusals."""
 
 from __future__ import annotations
 
+from aprp.core.http2.frames import Broken, Code
+
+USELESS_MOST, USELESS_RATE = 1000, 200.0
+"""Frames that carry nothing: at once, and a second."""
+WORTH = 4096
+"""Bytes that we sent for which a WINDOW_UPDATE is of use."""
+
 
 class Allowance:
     """`most` at once, and `rate` a second over time. Times are seconds."""
@@ -24,3 +31,19 @@ class Allowance:
     def earn(self, count: float) -> None:
         """Allow so many more, because the other side got on."""
         self._left = min(self._most, self._left + count)
+
+
+class UselessFrames:
+    """Bounds the frames that carry nothing for us."""
+
+    def __init__(self) -> None:
+        self._allowance = Allowance(USELESS_MOST, USELESS_RATE)
+
+    def note(self, now: float, taken: int) -> None:
+        """Count one; raise Broken if they are too many.
+
+        `taken` is what the other side took of our bytes since the last one, which it has to say.
+        """
+        self._allowance.earn(taken / WORTH)
+        if not self._allowance.spend(now):
+            raise Broken(Code.ENHANCE_YOUR_CALM, "it sends frames without use")

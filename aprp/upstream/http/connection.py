@@ -22,7 +22,6 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
-from aprp.core.http.framing import Decoder, LengthDecoder, decoder_for
 from aprp.core.http.heads import (
     Framing,
     MalformedMessage,
@@ -41,16 +40,15 @@ from aprp.upstream.errors import (
     lost_before_answer,
 )
 from aprp.upstream.exchange import Inflow, SourceRequest, Timings
+from aprp.upstream.http.incoming_body import IncomingBody
 from aprp.upstream.http.received import ReceivedExchange
 from aprp.upstream.http.response_heads import Heads, NotHttp
 from aprp.upstream.http.sending import send_body, send_head, send_inflow
 from aprp.upstream.http.wire import Wire
 from aprp.upstream.splice.pipes import Pipes
-from aprp.upstream.splice.splice import Splice, has_more, splice_between
+from aprp.upstream.splice.splice import Splice, has_more
 from aprp.upstream.watchdog import Watchdog
 
-FRESH = 1.0
-"""Seconds for which a connection that was opened ahead counts as new."""
 LINGER = 10.0
 """Seconds that a source has to take what was sent before its connection is closed."""
 
@@ -70,19 +68,13 @@ class Connection(Wire):
     ) -> None:
         super().__init__(clock, where)
         self._pipes = pipes
-        self.served = 0
-        self.kept = False
         self._released = released
         self._lost = lost
         self._watchdog = Watchdog(clock, self._expired)
         self._heads = Heads(where)
         self._request: SourceRequest | None = None
         self._answered: Deferred[ReceivedExchange] | None = None
-        self._exchange: ReceivedExchange | None = None
-        self._rested = 0.0
-        self._asked = 0.0
-        self._decoder: Decoder | None = None
-        self._by_close = False
+        self._body: IncomingBody | None = None
         self._reusable = True
         self._switched = False
         self._leaving = False
@@ -96,24 +88,12 @@ class Connection(Wire):
         """Whether a request is under way."""
         return self._request is not None
 
-    @property
-    def where(self) -> str:
-        """Host and port of the other side."""
-        return self._where
-
-    @property
-    def fresh(self) -> bool:
-        """Whether the connection was new when the request was sent, so that its end isn't an idle
-        timeout."""
-        return self.served == 1 and self._asked - self._rested < FRESH
-
     def ask(self, request: SourceRequest) -> Deferred[ReceivedExchange]:
         """Send a request; fires when the final answer's head is there, fails with SourceError."""
         assert self.idle, "one exchange at a time"
-        self.served += 1
+        self.note_request()
         self._request = request
         self._heads.expect(request.upgrade)
-        self._asked = self._clock.seconds()
         self._answered = Deferred(lambda _: self._cancelled())
         self.read_on()
         send_head(request, self.transport)
@@ -147,7 +127,7 @@ class Connection(Wire):
         """Close when everything was sent, without waiting long for a source that doesn't accept
         it.
         """
-        self._exchange = self._request = None
+        self._body = self._request = None
         self._reusable = False
         self._leaving = True
         self._watchdog.expect(LINGER)
@@ -156,7 +136,7 @@ class Connection(Wire):
 
     def rest(self, seconds: float) -> None:
         """Stay open for that long without a request. Reading continues, to notice a close."""
-        self.kept, self._rested = True, self._clock.seconds()
+        self.note_rest()
         self._watchdog.expect(seconds)
         self.read_on()
 
@@ -167,12 +147,12 @@ class Connection(Wire):
         self.close()
 
     def read_on(self) -> None:
-        if self._exchange is not None and self._request is not None and not self._switched:
+        if self._body is not None and self._request is not None and not self._switched:
             self._watchdog.expect(self._request.timeouts.between_bytes)
         self.start_reading()
 
     def read_no_more(self) -> None:
-        if self._exchange is not None:
+        if self._body is not None:
             self._watchdog.rest()
         self.stop_reading()
 
@@ -180,7 +160,7 @@ class Connection(Wire):
         if self._leaving:
             return
         try:
-            if self._exchange is not None:
+            if self._body is not None:
                 self._body_received(data)
                 self._let_gather(len(data))
             elif self._answered is not None:
@@ -221,14 +201,13 @@ class Connection(Wire):
         framing = Framing() if self._switched else response_framing(head, method)
         kept = head.keeps_alive and not framing.by_close and self._request.body is None
         self._reusable = kept and ends_surely(head, method)
-        self._decoder, self._by_close = decoder_for(framing), framing.by_close
         timings = Timings(self._asked, self._clock.seconds())
         exchange = ReceivedExchange(self, head, framing, timings, self._request.tally)
-        self._exchange = exchange
+        self._body = IncomingBody(exchange, framing)
         answered, self._answered = self._answered, None
         data = self._heads.rest()
         self._watchdog.rest()
-        if data or self._decoder.done:
+        if data or self._body.complete:
             try:
                 self._body_received(data)
             except MalformedMessage:
@@ -238,68 +217,62 @@ class Connection(Wire):
         self._read_if_hungry()
 
     def _body_received(self, data: bytes) -> None:
-        exchange, decoder = self._exchange, self._decoder
-        assert exchange is not None and decoder is not None
-        pieces = decoder.feed(data)
-        if decoder.done:
-            self._body_complete(pieces, decoder.rest)
+        assert self._body is not None
+        if self._body.received(data):
+            self._body_complete()
         else:
-            exchange.received(pieces)
             self._read_if_hungry()
 
     def splice_into(self, outlet: Any, exchange: ReceivedExchange) -> Splice | None:
         """Begin to move the body into a transport without reading it; None where that can't be."""
-        if self._pipes is None or not isinstance(self._decoder, LengthDecoder):
+        if self._body is None:
             return None
-        return splice_between(self.transport, outlet, self._pipes, exchange)
+        return self._body.splice_into(outlet, self.transport, self._pipes)
 
     def spliced(self, count: int) -> None:
         """Take note of body bytes that were moved."""
-        exchange, decoder = self._exchange, self._decoder
-        assert exchange is not None and isinstance(decoder, LengthDecoder)
-        decoder.skip(count)
-        if decoder.done:
+        assert self._body is not None
+        if self._body.spliced(count):
             self._reusable = self._reusable and not has_more(self.transport)
-            self._body_complete([], b"")
+            self._body_complete()
         else:
-            exchange.received([])
             self._read_if_hungry()
 
     def _read_if_hungry(self) -> None:
-        if self._exchange is None:
+        if self._body is None:
             return
-        if self._exchange.hungry:
+        if self._body.exchange.hungry:
             self.read_on()
         else:
             self.read_no_more()
 
     def _let_gather(self, count: int) -> None:
         """Let more of the body come before it is read, if the request allows it."""
-        request, exchange = self._request, self._exchange
-        if request is None or exchange is None or exchange.length is None or not request.gather:
+        if self._request is None or self._body is None:
             return
-        self.gather_after(count, exchange.length - exchange.moved, request.gather)
+        exchange, longest = self._body.exchange, self._request.gather
+        if longest and exchange.length is not None:
+            self.gather_after(count, exchange.length - exchange.moved, longest)
 
     def gathered(self) -> None:
         self._read_if_hungry()
 
-    def _body_complete(self, pieces: list[bytes], rest: bytes) -> None:
-        exchange, self._exchange = self._exchange, None
+    def _body_complete(self) -> None:
+        body, self._body = self._body, None
+        assert body is not None
         self._request = None
-        self._decoder = None
         self._watchdog.rest()
-        if rest or not self._reusable:
+        if body.rest or not self._reusable:
             self.abandon()
         else:
             self._released(self)
-        if exchange is not None:
-            exchange.ended(pieces)
+        body.end()
 
     def _expired(self) -> None:
         if self._answered is not None:
             seconds = self._request.timeouts.first_byte if self._request else 0
             self._fail(AnswerTimeout(self._where, f"sent no answer within {seconds:g} s"))
-        elif self._exchange is not None:
+        elif self._body is not None:
             seconds = self._request.timeouts.between_bytes if self._request else 0
             self._fail(BodyStalled(self._where, f"sent nothing for {seconds:g} s"))
         else:
@@ -309,14 +282,14 @@ class Connection(Wire):
         """End what is under way with `error` and close."""
         self.abandon()
         answered, self._answered = self._answered, None
-        exchange, self._exchange = self._exchange, None
+        body, self._body = self._body, None
         request, self._request = self._request, None
         if answered is not None:
             answered.errback(error)
-        if exchange is not None:
-            if request is not None and exchange.under_way and isinstance(error, SourceError):
+        if body is not None:
+            if request is not None and body.exchange.under_way and isinstance(error, SourceError):
                 request.tally.failed(error, self._clock.seconds())
-            exchange.failed(error)
+            body.exchange.failed(error)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._watchdog.close()
@@ -327,8 +300,8 @@ class Connection(Wire):
                 self._fail(SourceLied(self._where, "closed the connection within its head"))
             else:
                 self._fail(lost_before_answer(self._where, reason.value))
-        elif self._exchange is not None:
-            if self._by_close and isinstance(reason.value, ConnectionDone):
-                self._body_complete([], b"")
+        elif self._body is not None:
+            if self._body.by_close and isinstance(reason.value, ConnectionDone):
+                self._body_complete()
             else:
                 self._fail(BodyBroken(self._where, "closed the connection within its answer"))

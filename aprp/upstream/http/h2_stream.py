@@ -16,7 +16,8 @@ from twisted.python.failure import Failure
 from aprp.core.http.fields import Pairs
 from aprp.core.http.heads import Framing, MalformedMessage, response_framing
 from aprp.core.http2.fields import response_head, size_of
-from aprp.core.http2.frames import DEFAULT_WINDOW, Code, Data
+from aprp.core.http2.frames import Code, Data
+from aprp.core.http2.receiving import ReceiveWindow
 from aprp.core.http2.windows import Claim, Place
 from aprp.upstream.errors import (
     AnswerTimeout,
@@ -38,8 +39,15 @@ from aprp.upstream.watchdog import Watchdog
 class Carrier(Protocol):
     """The connection, as far as a stream needs it."""
 
-    where: str
-    kept: bool
+    @property
+    def where(self) -> str:
+        """Host and port of the source."""
+        ...
+
+    @property
+    def kept(self) -> bool:
+        """Whether it was open, and idle, before the request was made."""
+        ...
 
     def hungry(self, stream: Stream) -> None:
         """The stream takes more than before."""
@@ -63,8 +71,8 @@ class Stream:
         self.number = number
         self.request = request
         self.kept = carrier.kept
-        self.credit = DEFAULT_WINDOW
-        """Bytes that the source may still send."""
+        self.credit = ReceiveWindow()
+        """What the source may still send."""
         self.place = request.sharing.place or Place(self)
         self._carrier = carrier
         self._clock = clock
@@ -96,7 +104,7 @@ class Stream:
         final = self._left is not None and self._left <= room
         if self._left is not None:
             room = min(room, self._left)
-        return Claim(self.number, self.place, self.credit, room, final)
+        return Claim(self.number, self.place, self.credit.left, room, final)
 
     # Called by the connection.
 

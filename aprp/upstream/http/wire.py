@@ -18,6 +18,8 @@ from zope.interface import implementer
 
 from aprp.upstream.errors import ConnectFailed, lost_before_answer
 
+FRESH = 1.0
+"""Seconds for which a connection that was opened ahead counts as new."""
 PLENTY = 65536
 """Bytes that are worth a read."""
 SHORTEST = 0.0005
@@ -32,7 +34,12 @@ class Wire(Protocol):
 
     def __init__(self, clock: IReactorTime, where: str) -> None:
         self._clock = clock
+        self.served = 0
+        """Requests that were sent."""
+        self.kept = False
+        """Whether it was open, and idle, before the last request."""
         self._where = where
+        self._asked = self._rested = 0.0
         self._tls = False
         self._secure = False
         self._opening: Deferred[None] | None = None
@@ -40,6 +47,28 @@ class Wire(Protocol):
         self._gathering: IDelayedCall | None = None
         self._read_at = 0.0
         self._gone = False
+
+    @property
+    def where(self) -> str:
+        """Host and port of the other side."""
+        return self._where
+
+    # Its age
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the connection was new when the last request was sent, so that its end isn't an
+        idle timeout."""
+        return self.served == 1 and self._asked - self._rested < FRESH
+
+    def note_request(self) -> None:
+        """A request is being sent."""
+        self.served += 1
+        self._asked = self._clock.seconds()
+
+    def note_rest(self) -> None:
+        """No request is under way from now on."""
+        self.kept, self._rested = True, self._clock.seconds()
 
     def _socket(self) -> Any:
         """The transport: an ITransport that is an IPushProducer and has abortConnection too."""
