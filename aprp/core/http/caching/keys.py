@@ -1,0 +1,50 @@
+"""The key under which a response is stored (RFC 9111 section 2).
+
+Everything that selects the resource and isn't named by Vary is in it: where the request goes, as
+whom the route asks, and the scheme and host that the client named, which the origin is told and
+may put into its response. A client can't reach the responses of another route, host or resource,
+nor put its own among them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from aprp.core.http.fields import Pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Realm:
+    """What the keys of one route have in common: its label, its upstream's origin, and the fields
+    that it adds to each request (Host among them).
+    """
+
+    label: str
+    origin: str
+    own: Pairs = ()
+
+
+def key_of(realm: Realm, target: bytes, scheme: bytes, authority: bytes) -> bytes:
+    """Return the key of a resource: lines of text, the upstream's URL first.
+
+    `target` is the path and query as they are sent upstream, byte for byte, without a range in the
+    path; `scheme` and `authority` are those of the client's URL, as the upstream is told them.
+    None of them can hold a line break.
+    """
+    lines = (
+        realm.origin.encode() + target,
+        scheme.lower() + b"://" + authority.lower(),
+        realm.label.encode(),
+        *((_digest(realm.own),) if realm.own else ()),
+    )
+    assert not any(b"\n" in line for line in lines)
+    return b"\n".join(lines)
+
+
+def _digest(own: Pairs) -> bytes:
+    """Return a short digest of the fields, which may hold secrets."""
+    digest = hashlib.sha256()
+    for name, value in own:
+        digest.update(b"%d:%s%d:%s" % (len(name), name.lower(), len(value), value))
+    return digest.hexdigest()[:16].encode()

@@ -1,0 +1,81 @@
+"""Which stored response answers a request: Vary (RFC 9111 section 4.1).
+
+A field's value is normalised before it is compared: lines are combined, white space around
+commas is made one space. Codings and media types are compared without case and, since their order
+means nothing, in any order; languages without case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from aprp.core.http.caching.freshness import generated_at
+from aprp.core.http.caching.response import Response
+from aprp.core.http.fields import TOKEN, Fields, split_list
+
+MOST_FIELDS = 16
+"""A Vary that names more fields than this counts as `*`."""
+
+_UNORDERED = frozenset((b"accept", b"accept-charset", b"accept-encoding"))
+_CASELESS = _UNORDERED | {b"accept-language"}
+_SINGLE = frozenset(
+    (b"authorization", b"cookie", b"from", b"host", b"origin", b"referer", b"user-agent")
+)
+"""Fields that aren't lists; a comma in them means nothing."""
+
+VaryKey = tuple[tuple[bytes, bytes | None], ...]
+
+
+def vary_names(response: Fields) -> tuple[bytes, ...] | None:
+    """Return the names in Vary, in lower case and alphabetical order; None for `*`.
+
+    A name that isn't a token counts as `*`: what the response depends on isn't known.
+    """
+    names = set(response.tokens(b"vary"))
+    if b"*" in names or len(names) > MOST_FIELDS:
+        return None
+    if any(TOKEN.fullmatch(name) is None for name in names):
+        return None
+    return tuple(sorted(names))
+
+
+def vary_key(response: Fields, request: Fields) -> VaryKey | None:
+    """Return the fields of the request that select the response; None if no other request can."""
+    names = vary_names(response)
+    return None if names is None else tuple((name, normalised(request, name)) for name in names)
+
+
+def normalised(request: Fields, name: bytes) -> bytes | None:
+    """Return the value of that lower-case name in its comparable form; None if it is absent."""
+    value = request.get(name)
+    if value is None or name in _SINGLE:
+        return value
+    members = split_list(value)
+    if name in _CASELESS:
+        members = [b"".join(member.lower().split()) for member in members]
+    if name in _UNORDERED:
+        members = sorted(set(members))
+    return b", ".join(members)
+
+
+def selected(request: Fields, vary: Mapping[bytes, bytes | None]) -> bool:
+    """Whether a request has the fields by which a response was selected."""
+    return all(normalised(request, name) == value for name, value in vary.items())
+
+
+def choose(stored: Iterable[Response], request: Fields) -> Response | None:
+    """Return the response that answers the request; of several, the one that was made last."""
+    fitting = [each for each in stored if _answers(each, request)]
+    return max(fitting, key=_made, default=None)
+
+
+def _answers(response: Response, request: Fields) -> bool:
+    """Whether the request has the fields by which the response was selected, all of them known."""
+    names = vary_names(response.fields)
+    if names is None or not response.vary.keys() >= set(names):
+        return False
+    return selected(request, response.vary)
+
+
+def _made(response: Response) -> tuple[float, float]:
+    return generated_at(response), response.received_at
