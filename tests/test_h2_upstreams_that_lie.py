@@ -7,6 +7,7 @@ RFC 9113.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -31,6 +32,7 @@ from tests.test_upstreams_that_lie import (
     FINE,
     FRAMES,
     HEAD,
+    HEADS,
     PART,
     PLAIN,
     RANGED,
@@ -344,6 +346,11 @@ CONNECTIONS = (
 )
 
 
+_STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] [^ ]+(?: [^\r\n\0\x7f]*)?\r\n")
+_FOLDED = re.compile(rb"\r\n(?![^\r\n]*:|\r\n|HTTP/1|$)[^\r\n]*")
+"""A line of a head that has no name, which frames can't carry."""
+
+
 def as_frames(rows: Iterable[Row]) -> list[Lie]:
     """The rows of HTTP/1.1 whose meaning isn't in how it frames."""
     found = []
@@ -352,7 +359,9 @@ def as_frames(rows: Iterable[Row]) -> list[Lie]:
         first = steps[0] if steps else b""
         if not isinstance(first, bytes) or CHUNKED.split(b":")[0] in first or not first:
             continue
-        if not first.startswith(b"HTTP/1.") or first[13:].count(b"HTTP/1.1"):
+        if _STATUS_LINE.match(first) is None or _FOLDED.search(first):
+            continue
+        if first[13:].count(b"HTTP/1.1") and not first.startswith(b"HTTP/1.1 1"):
             continue
 
         def sent(stream: int, steps: Iterable[Step] = steps) -> Iterable[Step]:
@@ -418,6 +427,11 @@ class H2UpstreamsThatLieTest(ProxyCase):
     async def test_lengths_as_over_http1(self) -> None:
         rows = as_frames(FRAMES)
         self.assertGreater(len(rows), 20)
+        await self.check_all(rows)
+
+    async def test_heads_as_over_http1(self) -> None:
+        rows = as_frames(HEADS)
+        self.assertGreater(len(rows), 30)
         await self.check_all(rows)
 
     async def test_ranges_as_over_http1(self) -> None:

@@ -127,6 +127,9 @@ PATIENT: dict[str, Any] = {
 
 
 class FaultTests(MirroredCase):
+    not_http = "isn.t HTTP"
+    """What is said of a source that doesn't speak HTTP at all."""
+
     async def one_has(self, fault: Responder, first: bool, rate: float = 30e6) -> None:
         answers = [fault, honest] if first else [honest, fault]
         origins = await self.mirrors(*answers, rates=(rate, rate))
@@ -156,7 +159,7 @@ class FaultTests(MirroredCase):
         self.assertEqual(got.status, 502)
         self.assertIn("aprp; error=", got.fields["Proxy-Status"])
         text = got.body.decode()
-        for number, why in enumerate(("answered 503", "refused the connection", "isn.t HTTP"), 1):
+        for number, why in enumerate(("answered 503", "refused the connection", self.not_http), 1):
             self.assertRegex(text, f"source {number}: [^;]*{why}")
 
     async def test_urls_of_sources_are_not_told_to_clients(self) -> None:
@@ -231,7 +234,7 @@ class FaultTests(MirroredCase):
             file = HONEST if received.number < 3 else File(Pattern(SIZE, 2), b'"v2"')
             return file.reply(received)
 
-        origins = await self.mirrors(changing)
+        origins = await self.mirrors(changing, rates=(4e6,))
         got = await self.ask(self.in_front_of(origins, resume_for=0.5), "/f")
         self.assertEqual((got.status, got.whole), (200, False))
         self.assertEqual(got.body, BYTES[: len(got.body)])

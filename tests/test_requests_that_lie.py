@@ -2,14 +2,20 @@
 
 One table over real sockets. Each row is a request (what follows it on the connection included),
 the statuses that may answer it, and the section of RFC 9112 (or 9110) that says so. Each is sent
-at once and byte by byte. A request that would be smuggled asks for /smuggled.
+at once and byte by byte. A request that would be smuggled asks for /smuggled. Rows that aren't
+about how HTTP/1.1 is written are sent as frames of HTTP/2 as well: each is refused there, too, and
+on its stream alone.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aprp.config import ListenHttp2
+from aprp.core.http2.frames import Code
 from aprp.web.request_rules import Limits
+from tests.support.h2_client import connect
+from tests.support.h2_requests import as_frames
 from tests.support.origin import Origin
 from tests.support.proxied_case import ProxyCase, fixed
 from tests.support.replies import Reply, Wait
@@ -18,11 +24,20 @@ from tests.support.responses import read_responses
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
+WRITTEN = frozenset(("2.2", "2.3", "3", "5", "5.2", "7.1", "9110 15.5.14"))
+"""Sections about lines, versions and chunks, which HTTP/2 doesn't have."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     raw: bytes
     statuses: tuple[int, ...]
     section: str
+
+    @property
+    def in_any_version(self) -> bool:
+        """Whether it is about more than how HTTP/1.1 is written."""
+        return self.section not in WRITTEN
 
 
 def post(*lines: bytes, body: bytes = b"") -> bytes:
@@ -327,6 +342,43 @@ class RequestsThatLieTest(ProxyCase):
             self.assertEqual(refused.status, 400)
             await client.ended()
         self.assertEqual([each.target for each in origin.requests], [b"/f"] * 3)
+
+
+class OverHttp2Test(ProxyCase):
+    timeout = 120
+
+    async def test_each_is_refused_on_its_stream(self) -> None:
+        rows = [row for row in ROWS if row.in_any_version]
+        self.assertGreater(len(rows), 120)
+        origin, port = await self.serve(fixed(Reply(200, body=(b"hello",))), max_body=2000)
+        self.proxy_site.http2 = ListenHttp2.CLEARTEXT
+        wrong = []
+        for row in rows:
+            try:
+                await self.check(row, origin, port)
+            except Exception as error:
+                wrong.append(f"{row.raw[:200]!r} (section {row.section}): {error!r:.300}")
+        self.assertEqual(wrong, [], "\n".join(wrong))
+        ended = [record.ended for record in self.records]
+        self.assertEqual((ended.count("refused"), ended.count("complete")), (len(rows), len(rows)))
+
+    async def check(self, row: Row, origin: Origin, port: int) -> None:
+        client = await connect(port)
+        self.addCleanup(client.end)
+        client.send(as_frames(row.raw, 1))
+        refused = await client.response(1)
+        if refused.heads:  # refused before its body had come, which nobody wants
+            self.assertIn(refused.status, row.statuses)
+            self.assertIn(refused.reset, (None, Code.NO_ERROR))
+        else:
+            self.assertEqual(refused.reset, Code.PROTOCOL_ERROR)
+        self.assertEqual(origin.requests, [])
+        client.get(3, b"/after")
+        self.assertEqual((await client.response(3)).body, b"hello")
+        self.assertEqual([each.target for each in origin.requests], [b"/after"])
+        origin.requests.clear()
+        self.assertEqual(client.away, [])
+        await client.end()
 
 
 class BoundsTest(ProxyCase):

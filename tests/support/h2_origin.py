@@ -48,6 +48,7 @@ class H2Origin:
     acknowledges: bool = True
     opens: bool = True
     context: Any = None
+    port: int = 0
     requests: list[Received] = field(default_factory=list)
     resets: list[tuple[int, int]] = field(default_factory=list)
     connections: int = 0
@@ -57,9 +58,9 @@ class H2Origin:
         factory = Factory.forProtocol(lambda: Served(self))
         factory.noisy = False
         if self.context is None:
-            self._port = reactor.listenTCP(0, factory, interface=self.host)
+            self._port = reactor.listenTCP(self.port, factory, interface=self.host)
         else:
-            self._port = reactor.listenSSL(0, factory, self.context, interface=self.host)
+            self._port = reactor.listenSSL(self.port, factory, self.context, interface=self.host)
         self.port = int(self._port.getHost().port)
 
     @property
@@ -175,8 +176,10 @@ class Served(Protocol):
             elif isinstance(step, Stall):
                 return
 
-    async def body(self, stream: int, content: bytes, piece: int = 16384) -> None:
-        """Send a body as the windows allow."""
+    async def body(
+        self, stream: int, content: bytes, piece: int = 16384, last: bool = True
+    ) -> None:
+        """Send a body, or a part of one, as the windows allow."""
         at = 0
         while at < len(content):
             room = min(self.windows[0], self.windows[stream], piece, len(content) - at)
@@ -188,7 +191,9 @@ class Served(Protocol):
             self.windows[0] -= room
             self.windows[stream] -= room
             at += room
-            self.transport.write(data(stream, content[at - room : at], end=at == len(content)))
+            self.transport.write(
+                data(stream, content[at - room : at], end=last and at == len(content))
+            )
 
 
 def respond(
@@ -209,9 +214,9 @@ def from_wire(steps: Iterable[Step], stream: int) -> Iterator[Step]:
         if isinstance(step, bytes):
             wire += step
             if not headed and b"\r\n\r\n" in wire:
-                head, wire = wire.split(b"\r\n\r\n", 1)
+                frames, wire = head_frames(stream, wire)
                 headed = True
-                yield _head(stream, head)
+                yield frames
             if headed and wire:
                 yield data(stream, wire)
                 wire = b""
@@ -223,11 +228,24 @@ def from_wire(steps: Iterable[Step], stream: int) -> Iterator[Step]:
     yield data(stream, end=True)
 
 
-def _head(stream: int, head: bytes) -> bytes:
+def head_frames(stream: int, wire: bytes) -> tuple[bytes, bytes]:
+    """The heads at the beginning of a response of HTTP/1.1, interim ones included, as frames; and
+    what follows them."""
+    frames = b""
+    while b"\r\n\r\n" in wire:
+        head, wire = wire.split(b"\r\n\r\n", 1)
+        status, pairs = _fields(head)
+        frames += headers(stream, ((b":status", status), *pairs))
+        if status[:1] != b"1" or not wire.startswith(b"HTTP/1.1 "):
+            break
+    return frames, wire
+
+
+def _fields(head: bytes) -> tuple[bytes, Iterable[tuple[bytes, bytes]]]:
     line, *lines = head.split(b"\r\n")
-    pairs = [(b":status", line.split(b" ")[1])]
+    pairs = []
     for each in lines:
         name, _, value = each.partition(b":")
         if name.lower() not in (b"connection", b"transfer-encoding"):
-            pairs.append((name.lower(), value.strip()))
-    return headers(stream, pairs)
+            pairs.append((name.lower(), value.strip(b" \t")))
+    return line.split(b" ")[1], pairs

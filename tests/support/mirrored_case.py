@@ -8,9 +8,10 @@ from typing import Any
 
 from twisted.internet import reactor as _reactor
 
-from aprp.config import Settings, SourceSettings, SourcesRoute, Url
+from aprp.config import Http2, Settings, SourceSettings, SourcesRoute, Url
 from aprp.upstream.http.agent import Agent
 from aprp.web.site import make_site
+from tests.support.h2_mirror import H2Mirror
 from tests.support.origin import Origin, Responder
 from tests.support.proxied_case import ProxyCase
 from tests.support.replies import File, Pattern, Received, Reply
@@ -28,7 +29,12 @@ def honest(received: Received) -> Reply:
 
 
 class MirroredCase(ProxyCase):
-    """Each test has its own mirrors, on 127.0.0.1, 127.0.0.2 and so on."""
+    """Each test has its own mirrors, on 127.0.0.1, 127.0.0.2 and so on.
+
+    They speak HTTP/1.1, or HTTP/2 in a subclass whose `origin_kind` is `H2Mirror`.
+    """
+
+    origin_kind: type[Origin] = Origin
 
     async def mirrors(
         self, *answers: Responder, rates: Iterable[float | None] = (), latency: float = 0.0
@@ -36,7 +42,7 @@ class MirroredCase(ProxyCase):
         paces = [*rates, *[None] * len(answers)]
         origins = []
         for number, answer in enumerate(answers):
-            origin = Origin(answer, f"127.0.0.{number + 1}", paces[number], latency)
+            origin = self.origin_kind(answer, f"127.0.0.{number + 1}", paces[number], latency)
             await origin.start()
             self.addCleanup(origin.stop)
             origins.append(origin)
@@ -59,6 +65,8 @@ class MirroredCase(ProxyCase):
             else:
                 url = Url.parse(each if isinstance(each, str) else each.url + base)
                 sources.append(SourceSettings(url=url, connections=connections))
+        if self.origin_kind is H2Mirror:
+            options.setdefault("http2", Http2.PRIOR_KNOWLEDGE)
         route = SourcesRoute(path=path, sources=tuple(sources), **options)
         settings = Settings(listen=("tcp:0",), routes=(route,), memory=memory)
         self.agent = agent = Agent(reactor)

@@ -176,6 +176,10 @@ class Reply:
         """Bytes of the body as they would be sent in full."""
         return sum(len(step) for step in self.body if isinstance(step, (bytes, Section)))
 
+    def without_coding(self) -> Reply:
+        """The same without the chunked coding: its body ends where the answer does."""
+        return replace(self, framing="none")
+
     def _framed(self) -> Pairs:
         if self.framing == "length":
             return (*self.fields, (b"Content-Length", b"%d" % self.length))

@@ -145,8 +145,6 @@ class SharedConnection(Wire):
             return fail(
                 StreamRefused(self.where, Name(f": {error}", ": the request can't be sent"))
             )
-        # bodies don't pass through the library, so it isn't to compare them with Content-Length
-        self._h2.streams[number].request_method = b"HEAD"
         stream = self._streams.add(number, request)
         if request.body is not None:
             self._send_body(stream, request)

@@ -97,6 +97,8 @@ class Stream:
         if self._over or self._left == 0 or (exchange is not None and not exchange.under_way):
             return None
         wanted = self.request.sharing.room
+        if exchange is not None and exchange.head.status != 206:
+            wanted = None  # the whole file, of which the range is only a part
         if exchange is not None and wanted is None and not exchange.hungry:
             return None
         held = exchange.held if exchange is not None else 0

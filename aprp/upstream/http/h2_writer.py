@@ -7,12 +7,23 @@ from contextlib import suppress
 from typing import Any
 
 from h2.config import H2Configuration
-from h2.connection import H2Connection
+from h2.connection import AllowedStreamIDs, H2Connection
 from h2.exceptions import NoSuchStreamError
 from h2.settings import SettingCodes, Settings
+from h2.stream import H2Stream
 
 from aprp.core.http.fields import Pairs
 from aprp.core.http2 import writing
+
+
+class _Library(H2Connection):
+    """Leaves Content-Length to us: bodies don't pass through the library, and a wrong one ends its
+    stream, not the connection (RFC 9113 section 8.1.1)."""
+
+    def _begin_new_stream(self, stream_id: int, allowed_ids: AllowedStreamIDs) -> H2Stream:
+        stream = super()._begin_new_stream(stream_id, allowed_ids)
+        stream._initialize_content_length = lambda headers: None  # type: ignore[method-assign]
+        return stream
 
 
 def library(client: bool, max_frame: int, max_fields: int, most_fields: int) -> H2Connection:
@@ -27,7 +38,7 @@ def library(client: bool, max_frame: int, max_fields: int, most_fields: int) -> 
         normalize_inbound_headers=False,
         validate_outbound_headers=client,
     )
-    made = H2Connection(config)
+    made = _Library(config)
     allowed = {
         SettingCodes.MAX_FRAME_SIZE: max_frame,
         SettingCodes.MAX_HEADER_LIST_SIZE: max_fields,
