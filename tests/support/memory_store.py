@@ -1,174 +1,163 @@
-"""A store of the cache in memory, for tests of what is built on stores."""
+"""A store in memory, which answers after a while and fails to order."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from itertools import count
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 
-from aprp.cache.store.store import CacheTrouble, Store, StoredFile, Verified
-from aprp.core.cache.extents import BLOCK, Extents, around
+from aprp.cache.store.store import CacheTrouble, StoredFile, Verified
+from aprp.core.cache.extents import BLOCK, Extents
 from aprp.core.cache.meta import Meta
 
-T = TypeVar("T")
+Fails = Callable[[str], bool]
+"""Says whether a call fails, by its name."""
 
 
-@dataclass
 class MemoryVerified:
-    start: int
-    stop: int
-    data: bytes | None
-    descriptor: int = -1
-    offset: int = 0
-    released: int = 0
+    def __init__(self, start: int, data: bytes, in_memory: bool) -> None:
+        self.start = start
+        self.stop = start + len(data)
+        self.data = data if in_memory else None
+        self.descriptor = -1
+        self.offset = 0
+        self.released = False
+        if not in_memory:
+            with tempfile.TemporaryFile() as file:
+                file.write(data)
+                file.flush()
+                self.descriptor = os.dup(file.fileno())
 
     def release(self) -> None:
-        self.released += 1
-        assert self.released == 1, "released twice"
+        assert not self.released
+        self.released = True
         if self.descriptor >= 0:
             os.close(self.descriptor)
 
 
 class MemoryFile:
-    """A `StoredFile`. `body` has its bytes; change them to flip bits."""
-
-    def __init__(self, store: MemoryStore, number: int, key: bytes, meta: Meta) -> None:
-        self.id, self.key, self.meta = number, key, meta
+    def __init__(self, store: MemoryStore, number: int, meta: Meta) -> None:
+        self.id = number
+        self.meta = meta
         self.doomed = False
         self.present = Extents()
-        self.body = bytearray()
-        self.users = 1
-        self.touched: list[tuple[int, int]] = []
+        self.users = 0
+        self.given: list[MemoryVerified] = []
+        self.refuses = False
+        """Whether writes aren't kept."""
         self._store = store
+        self._data: dict[int, bytes] = {}
 
     def write(self, at: int, data: bytes) -> Deferred[bool]:
-        stop = at + len(data)
-        assert at % BLOCK == 0 and data, "whole blocks"
-        assert stop % BLOCK == 0 or stop == self.meta.complete, "whole blocks"
-        kept = self._store.admits(self, at, data) and not self.doomed
+        assert at % BLOCK == 0
+        assert len(data) % BLOCK == 0 or at + len(data) == self.meta.complete, (at, len(data))
+        return self._store.later("write", lambda: self._write(at, data))
 
-        def keep() -> bool:
-            if kept:
-                self.body.extend(bytes(max(0, stop - len(self.body))))
-                self.body[at:stop] = data
-                self.present.add(at, stop)
-            return kept
-
-        return self._store.ended(keep)
+    def _write(self, at: int, data: bytes) -> bool:
+        if self.refuses:
+            return False
+        for offset in range(0, len(data), BLOCK):
+            self._data[at + offset] = data[offset : offset + BLOCK]
+        self.present.add(at, at + len(data))
+        return True
 
     def read(self, start: int, stop: int, into_memory: bool = False) -> Deferred[Verified]:
-        assert self.present.run_at(start) is not None, "only what is present can be read"
+        self._store.reads += 1
+        return self._store.later("read", lambda: self._read(start, stop, into_memory), start, self)
 
-        def verified() -> Verified:
-            reached = min(stop, self.present.run_at(start) or start)
-            if reached <= start:
-                raise CacheTrouble("the block was evicted")
-            data = bytes(self.body[start:reached])
-            if into_memory:
-                return MemoryVerified(start, reached, data)
-            descriptor = os.memfd_create("stored")
-            os.write(descriptor, data)
-            return MemoryVerified(start, reached, None, descriptor, 0)
+    def _read(self, start: int, stop: int, in_memory: bool) -> MemoryVerified:
+        first = start // BLOCK * BLOCK
+        blocks = b"".join(self._data[at] for at in range(first, stop, BLOCK))
+        found = MemoryVerified(start, blocks[start - first : stop - first], in_memory)
+        self.given.append(found)
+        return found
 
-        return self._store.ended(verified)
+    def lose(self, start: int, stop: int) -> None:
+        """Evict those blocks."""
+        self.present.remove(start, stop)
 
     def update(self, meta: Meta) -> Deferred[None]:
         self.meta = meta
-        return self._store.ended(lambda: None)
+        return self._store.later("update", lambda: None)
 
     def doom(self) -> None:
         self.doomed = True
-        self._store.files.pop(self.id, None)
 
     def touch(self, start: int, stop: int) -> None:
-        self.touched.append((start, stop))
+        """Do nothing."""
 
     def close(self) -> None:
         self.users -= 1
-        assert self.users >= 0, "closed twice"
-
-    def evict(self, start: int, stop: int) -> None:
-        """Lose the blocks that have these bytes."""
-        lost = around(start, stop, self.meta.complete)
-        self.present.remove(lost.start, lost.stop)
 
 
-@dataclass
 class MemoryStore:
-    """A `Store`. Set `trouble` to have everything fail, and `hold` to have everything wait."""
+    """`delay` is in seconds on the clock; None: it answers at once."""
 
-    trouble: str | None = None
-    hold: bool = False
-    admits: Callable[[MemoryFile, int, bytes], bool] = lambda file, at, data: True
-    files: dict[int, MemoryFile] = field(default_factory=dict)
-    waiting: list[Callable[[], None]] = field(default_factory=list)
-    numbers: count[int] = field(default_factory=lambda: count(1))
+    def __init__(self, clock: Clock, delay: float | None = 0.001) -> None:
+        self.files: dict[bytes, list[MemoryFile]] = {}
+        self.fails: Fails = lambda call: False
+        self.delay = delay
+        self.reads = 0
+        self.calls: list[str] = []
+        self._clock = clock
+        self._numbers = 0
 
-    def ended(self, job: Callable[[], T]) -> Deferred[T]:
-        """Do it now, or when it is let go on, and return a Deferred of what it returns."""
-        done: Deferred[T] = Deferred()
+    def later(
+        self, call: str, work: Callable[[], Any], start: int = 0, file: MemoryFile | None = None
+    ) -> Deferred[Any]:
+        self.calls.append(call)
+        done: Deferred[Any] = Deferred()
+        fails = self.fails(call)
 
-        def work() -> None:
-            if done.called:
+        def end() -> None:
+            if not fails:
+                done.callback(work())
                 return
-            if self.trouble is not None:
-                done.errback(CacheTrouble(self.trouble))
-                return
-            try:
-                result = job()
-            except CacheTrouble as error:
-                done.errback(error)
-            else:
-                done.callback(result)
+            if file is not None:
+                file.lose(start // BLOCK * BLOCK, start // BLOCK * BLOCK + BLOCK)
+            done.errback(CacheTrouble(f"{call} fails"))
 
-        if self.hold:
-            self.waiting.append(work)
+        if self.delay is None:
+            end()
         else:
-            work()
+            self._clock.callLater(self.delay, end)
         return done
 
-    def go_on(self, jobs: int | None = None) -> None:
-        """Do so many of the jobs that wait; None: all, and let later ones not wait."""
-        self.hold = self.hold and jobs is not None
-        for _ in range(len(self.waiting) if jobs is None else jobs):
-            self.waiting.pop(0)()
-
     def find(self, key: bytes) -> Deferred[tuple[StoredFile, ...]]:
-        def found() -> tuple[StoredFile, ...]:
-            files = [file for file in self.files.values() if file.key == key]
-            for file in files:
-                file.users += 1
-            return tuple(reversed(files))
+        return self.later("find", lambda: self._find(key))
 
-        return self.ended(found)
+    def _find(self, key: bytes) -> tuple[MemoryFile, ...]:
+        found = tuple(self.files.get(key, []))
+        for each in found:
+            each.users += 1
+        return found
 
     def create(self, key: bytes, meta: Meta, pinned: bool = False) -> Deferred[StoredFile]:
-        def created() -> StoredFile:
-            for file in list(self.files.values()):
-                if file.key == key and file.meta.vary == meta.vary:
-                    file.doom()
-            file = self.files[number] = MemoryFile(self, number, key, meta)
-            return file
+        return self.later("create", lambda: self._create(key, meta))
 
-        number = next(self.numbers)
-        return self.ended(created)
+    def _create(self, key: bytes, meta: Meta) -> MemoryFile:
+        self._numbers += 1
+        file = MemoryFile(self, self._numbers, meta)
+        file.users = 1
+        files = self.files.setdefault(key, [])
+        for other in [each for each in files if each.meta.vary == meta.vary]:
+            other.doom()
+            files.remove(other)
+        files.insert(0, file)
+        return file
 
     def remove(self, key: bytes) -> Deferred[int]:
-        def removed() -> int:
-            found = [file for file in self.files.values() if file.key == key]
-            for file in found:
-                file.doom()
-            return len(found)
+        return self.later("remove", lambda: self._remove(key))
 
-        return self.ended(removed)
+    def _remove(self, key: bytes) -> int:
+        files = self.files.pop(key, [])
+        for each in files:
+            each.doom()
+        return len(files)
 
     def close(self) -> Deferred[None]:
-        return self.ended(lambda: None)
-
-
-if TYPE_CHECKING:
-    _store: type[Store] = MemoryStore
+        return self.later("close", lambda: None)

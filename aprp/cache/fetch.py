@@ -1,0 +1,275 @@
+"""A shared fetch: one ordered delivery of missing bytes, from which many readers take.
+
+What arrives is written to the readers that wait for it, held in memory for those that are a little
+behind, and kept in the store. A slow reader never holds it back: see `aprp.core.cache.pace`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IConsumer
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from aprp.cache.keeper import Backlog, Keeper
+from aprp.cache.origin import Origin
+from aprp.cache.store.store import StoredFile
+from aprp.cache.tail import Tail
+from aprp.core.cache.holes import Running
+from aprp.core.cache.pace import GRACE, Speed, ahead_of, may_run
+from aprp.core.http.ranges import Range
+from aprp.core.scheduling.messages import MIB
+from aprp.upstream.errors import BodyBroken, SourceError
+from aprp.upstream.watchdog import Watchdog
+
+HELD = MIB
+"""Bytes that stay in memory behind the furthest one, for readers nearly in step."""
+MOST_HELD = 4 * MIB
+"""Bytes that stay there at most, if the disk is slow."""
+
+
+class Follower(Protocol):
+    """A reader that takes bytes from a fetch."""
+
+    @property
+    def at(self) -> int:
+        """The next byte that it needs."""
+        ...
+
+    def came(self, at: int, data: bytes) -> None:
+        """Take bytes that have just arrived, if they are the next."""
+        ...
+
+    def fetch_ended(self, fetch: SharedFetch, error: Exception | None) -> None:
+        """Take note that no more bytes will come of this fetch."""
+        ...
+
+
+@implementer(IConsumer)
+class SharedFetch:
+    """The delivery of `wanted`, which begins at an edge, of a file of `complete` bytes.
+
+    `over` is called when it has ended, and `settled` when nothing of it is in memory that may still
+    be stored; `store_failed` when the store failed.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        origin: Origin,
+        wanted: Range,
+        complete: int,
+        clock: Any,
+        backlog: Backlog,
+        over: Callable[[SharedFetch], None],
+        settled: Callable[[SharedFetch], None],
+        store_failed: Callable[[Failure], None],
+    ) -> None:
+        self.origin = origin
+        self.start = wanted.start
+        self.stop = self._asked = wanted.stop
+        self.followers: list[Follower] = []
+        self._tail = Tail(wanted.start)
+        self._keeper = Keeper(wanted.start, complete, backlog, self._settled, store_failed)
+        self._clock = clock
+        self._over = over
+        self._all_settled = settled
+        self._producer: Any = None
+        self._running = True
+        self._ended = False
+        self._draining = False
+        self._began = clock.seconds()
+        self._latency: float | None = None
+        self._speed = Speed(self._began)
+        self._taken = Speed(self._began)
+        self._furthest = wanted.start
+        self._grace = Watchdog(clock, self.abandon)
+        self._work: Deferred[None] | None = None
+
+    @property
+    def position(self) -> int:
+        """The next byte that will arrive."""
+        return self._tail.stop
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more bytes will come."""
+        return self._ended
+
+    @property
+    def held(self) -> int:
+        """The number of bytes in memory."""
+        return self._tail.stop - self._tail.start
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether bytes in memory may still be stored."""
+        return self._keeper.busy
+
+    def state(self) -> Running:
+        """Return what decides whether to join it."""
+        latency = None if self._latency is None else max(self._latency, 0.02)
+        rate = self._speed.rate if self._running else None
+        return Running(self.position, self.stop, self.origin.requested(), rate, latency)
+
+    def begin(self) -> None:
+        """Start; it waits for readers after that."""
+        self._grace.expect(GRACE)
+        work = self._work = Deferred.fromCoroutine(self._deliver())
+        work.addCallbacks(lambda _: self._delivered(), self._failed)
+
+    async def _deliver(self) -> None:
+        await self.origin.deliver(Range(self.start, self.stop), self)
+
+    def keep_in(self, stored: StoredFile) -> None:
+        """Store what arrives, and what has arrived, in that file."""
+        self._keeper.open(stored)
+
+    def keep_nothing(self) -> None:
+        """Store nothing more."""
+        self._keeper.close()
+        self._settled()
+
+    def bytes_at(self, offset: int) -> bytes:
+        """Return bytes from `offset` on that are in memory: at least one, or none."""
+        return self._tail.at(offset)
+
+    def follow(self, follower: Follower) -> None:
+        """Count the reader among those that need this fetch."""
+        if follower not in self.followers:
+            self.followers.append(follower)
+            self._grace.rest()
+        self.pace()
+
+    def leave(self, follower: Follower) -> None:
+        """Forget the reader."""
+        if follower in self.followers:
+            self.followers.remove(follower)
+            if self._ended:
+                self._settled()
+            elif not self.followers:
+                self._grace.expect(GRACE)
+                self.pace()
+
+    def limit(self, stop: int) -> None:
+        """End at `stop`, from which on the bytes are there or come in another way."""
+        if stop < self.stop:
+            self.stop = max(stop, self.position)
+            self.origin.end_at(self.stop)
+            if self.position >= self.stop:
+                self._cut_off()
+
+    def abandon(self) -> None:
+        """End it: nobody needs it. What its origin holds already is kept."""
+        if self._ended:
+            return
+        self._draining = True
+        self.origin.drain()
+        if self._producer is not None and not self._running:
+            self._running = True
+            self._producer.resumeProducing()
+        if not self._ended:
+            self._cut_off()
+
+    def pace(self) -> None:
+        """Pause the origin, or resume it, by where the readers are."""
+        if self._ended or self._draining:
+            return
+        furthest = max((each.at for each in self.followers), default=None)
+        if furthest is not None and furthest > self._furthest:
+            self._taken.count(furthest - self._furthest, self._clock.seconds())
+            self._furthest = furthest
+        runs = may_run(self.position, furthest, ahead_of(self._taken.rate), self._running)
+        if runs is not self._running:
+            self._running = runs
+            if self._producer is not None:
+                if runs:
+                    self._producer.resumeProducing()
+                else:
+                    self._producer.pauseProducing()
+
+    # The origin's side
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        self._producer = producer
+        if not self._running:
+            producer.pauseProducing()
+
+    def unregisterProducer(self) -> None:
+        self._producer = None
+
+    def write(self, data: bytes) -> None:
+        if self._ended:
+            return
+        now = self._clock.seconds()
+        if self._latency is None:
+            self._latency = now - self._began
+        at = self.position
+        data = data[: self.stop - at]
+        self._speed.count(len(data), now)
+        self._tail.append(data)
+        self._keeper.append(data)
+        for follower in tuple(self.followers):
+            follower.came(at, data)
+        self._drop()
+        if self.position < self.stop:
+            self.pace()
+        elif self.stop < self._asked:
+            self._cut_off()
+        else:
+            self._end(None)
+
+    def _failed(self, failure: Failure) -> None:
+        error = failure.value
+        if not self._ended and not isinstance(error, SourceError | CancelledError):
+            self._log.failure("a shared fetch ends by a fault of its own", failure)
+        self._end(error if isinstance(error, Exception) else RuntimeError(str(error)))
+        self.origin.abort()
+
+    def _delivered(self) -> None:
+        early = None
+        if self.position < self.stop:
+            early = BodyBroken("", "ended before all bytes were delivered")
+        self._end(early)
+        self.origin.abort()
+
+    def _cut_off(self) -> None:
+        """End before the origin does."""
+        self._end(None)
+        work, self._work = self._work, None
+        if work is not None:
+            work.addErrback(lambda _: None)
+            self._clock.callLater(0, work.cancel)
+
+    def _end(self, error: Exception | None) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        self._grace.close()
+        self._keeper.end()
+        self._over(self)
+        for follower in tuple(self.followers):
+            if follower.at >= self.position:
+                self.followers.remove(follower)
+                follower.fetch_ended(self, error)
+        self._settled()
+
+    def _settled(self) -> None:
+        self._drop()
+        if self._ended and not self._keeper.busy and not self.followers:
+            self._all_settled(self)
+
+    def _drop(self) -> None:
+        """Drop from memory what is stored, or never will be, and isn't about to be read."""
+        needed = [each.at for each in self.followers]
+        if self._ended:
+            behind = min(needed, default=self.position)
+        else:
+            behind = min(self.position - HELD, max(needed, default=self.position))
+        settled = max(self._keeper.unsettled, self.position - MOST_HELD)
+        self._tail.drop(min(settled, behind))

@@ -1,0 +1,156 @@
+"""How the bytes of a fetch get into the store: in whole blocks, one write at a time.
+
+While a write is under way the next blocks gather. The bytes that wait are bounded, over all files:
+when the disk is too slow, blocks are passed over until half of what waits has been written. They
+are delivered like the others, and simply not kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.python.failure import Failure
+
+from aprp.cache.store.store import StoredFile
+from aprp.core.cache.extents import around, whole_blocks
+from aprp.core.scheduling.messages import MIB
+
+MOST_AT_ONCE = MIB
+"""Bytes of one write."""
+
+
+class Backlog:
+    """The bytes of all files that wait for the disk, at most `most`."""
+
+    def __init__(self, most: int = 32 * MIB) -> None:
+        self.most = most
+        self.size = 0
+        self._full = False
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more may wait, until half has been written."""
+        if self.size >= self.most:
+            self._full = True
+        elif self.size <= self.most // 2:
+            self._full = False
+        return self._full
+
+
+class Keeper:
+    """Writes what one fetch brings, from the edge `start` on, of a file of `complete` bytes.
+
+    `settled` is called when bytes needn't be held in memory any longer: they are stored, or won't
+    be. `failed` is called when the store failed; nothing more is written then.
+    """
+
+    def __init__(
+        self,
+        start: int,
+        complete: int,
+        backlog: Backlog,
+        settled: Callable[[], None],
+        failed: Callable[[Failure], None],
+    ) -> None:
+        self._complete = complete
+        self._backlog = backlog
+        self._settled = settled
+        self._failed = failed
+        self._stored: StoredFile | None = None
+        self._closed = False
+        self._ended = False
+        self._pieces: list[bytes] = []
+        self._from = start  # an edge: what is before it has been written, is being, or won't be
+        self._to = start
+        self._writing_at: int | None = None
+        self._writing = 0
+
+    @property
+    def unsettled(self) -> int:
+        """The first byte that may still be stored; what is before it is stored, or won't be."""
+        return self._from if self._writing_at is None else self._writing_at
+
+    @property
+    def busy(self) -> bool:
+        """Whether a write is under way, or may still begin."""
+        return self._writing_at is not None or bool(self._pieces)
+
+    def open(self, stored: StoredFile) -> None:
+        """Write into that file from now on."""
+        self._stored = stored
+        self._write()
+
+    def append(self, data: bytes) -> None:
+        """Take the next bytes."""
+        at, self._to = self._to, self._to + len(data)
+        if self._closed or self._backlog.full:
+            self._pass_over()
+        elif self._to > self._from:
+            kept = data if at >= self._from else data[self._from - at :]
+            self._pieces.append(kept)
+            self._backlog.size += len(kept)
+            self._write()
+
+    def end(self) -> None:
+        """Take no more: drop the bytes of a block that won't be completed."""
+        self._ended = True
+        if not self._whole().length:
+            self._pass_over()
+
+    def close(self) -> None:
+        """Take and write no more."""
+        self._closed = True
+        self._pass_over()
+
+    def _whole(self) -> Any:
+        return whole_blocks(self._from, max(self._from, self._to), self._complete)
+
+    def _pass_over(self) -> None:
+        """Drop what waits, and continue with the next block."""
+        self._backlog.size -= sum(map(len, self._pieces))
+        self._pieces.clear()
+        if self._to > self._from:
+            self._from = around(self._from, self._to, self._complete).stop
+
+    def _write(self) -> None:
+        if self._stored is None or self._writing_at is not None or self._closed:
+            return
+        whole = self._whole()
+        if not whole.length:
+            if self._ended:
+                self._pass_over()
+            return
+        stop = min(whole.stop, whole.start + MOST_AT_ONCE)
+        data = self._cut(stop - self._from)
+        self._writing_at, self._writing, self._from = self._from, len(data), stop
+        self._stored.write(self._writing_at, data).addCallbacks(self._written, self._broken)
+
+    def _cut(self, count: int) -> bytes:
+        """Return the first bytes that wait, as one piece."""
+        taken, size = 0, 0
+        while size < count:
+            size += len(self._pieces[taken])
+            taken += 1
+        pieces, over = self._pieces[:taken], size - count
+        del self._pieces[:taken]
+        if over:
+            last = pieces[-1]
+            pieces[-1] = last[:-over]
+            self._pieces.insert(0, last[-over:])
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _written(self, _: Any) -> None:
+        self._rest()
+        self._write()
+        self._settled()
+
+    def _broken(self, failure: Failure) -> None:
+        self._rest()
+        self.close()
+        self._settled()
+        self._failed(failure)
+
+    def _rest(self) -> None:
+        self._backlog.size -= self._writing
+        self._writing_at, self._writing = None, 0

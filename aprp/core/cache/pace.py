@@ -1,0 +1,62 @@
+"""How far a shared fetch runs ahead of its readers, and how long it waits for new ones.
+
+Rules:
+- a fetch runs at the pace of its fastest reader: the slower ones read later, from the disk;
+- it is ahead of that reader by what the reader takes in AHEAD seconds, within bounds;
+- without readers it waits for GRACE seconds, so that a player that reconnects finds it.
+"""
+
+from __future__ import annotations
+
+from math import exp
+
+from aprp.core.scheduling.messages import KIB, MIB
+
+AHEAD = 1.0
+"""Seconds."""
+LEAST_AHEAD = 256 * KIB
+MOST_AHEAD = 4 * MIB
+GRACE = 5.0
+"""Seconds."""
+_DECAY = 2.0
+
+
+class Speed:
+    """The rate of something that is counted in bytes now and then, over the last seconds."""
+
+    __slots__ = ("_bytes", "_seconds", "_since")
+
+    def __init__(self, now: float) -> None:
+        self._bytes = 0.0
+        self._seconds = 0.0
+        self._since = now
+
+    def count(self, count: int, now: float) -> None:
+        """Count bytes that were moved since the last call."""
+        elapsed = max(0.0, now - self._since)
+        keep = exp(-elapsed / _DECAY)
+        self._bytes = self._bytes * keep + count
+        self._seconds = self._seconds * keep + elapsed
+        self._since = now
+
+    @property
+    def rate(self) -> float | None:
+        """Bytes per second, or None while too little is known."""
+        return self._bytes / self._seconds if self._seconds > 0.01 else None
+
+
+def ahead_of(rate: float | None) -> int:
+    """Return how many bytes a fetch may be ahead of a reader that takes `rate` bytes a second."""
+    if rate is None:
+        return LEAST_AHEAD
+    return int(min(MOST_AHEAD, max(LEAST_AHEAD, rate * AHEAD)))
+
+
+def may_run(position: int, furthest: int | None, ahead: int, running: bool) -> bool:
+    """Return whether a fetch may run on; its furthest reader is at `furthest`, if it has one.
+
+    One that was stopped runs again when half of what is ahead has been taken.
+    """
+    if furthest is None:
+        return False
+    return position - furthest < (ahead if running else ahead // 2)
