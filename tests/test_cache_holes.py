@@ -68,7 +68,7 @@ class PaceTests(SynchronousTestCase):
         self.assertIs(speed.rate, None)
         for second in range(1, 11):
             speed.count(1000, second)
-        self.assertAlmostEqual(speed.rate or 0, 1000, delta=1)
+        self.assertApproximates(speed.rate, 1000, 1)
         for second in range(11, 31):
             speed.count(5000, second)
-        self.assertAlmostEqual(speed.rate or 0, 5000, delta=50)
+        self.assertApproximates(speed.rate, 5000, 50)
