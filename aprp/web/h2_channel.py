@@ -201,19 +201,25 @@ class H2Channel(Protocol):
             return
         self._begin(stream, pairs, ended)
 
+    def malformed(self, stream: int, text: str) -> None:
+        """A client that has us reset its streams costs as much as one that resets them."""
+        self._note_reset()
+        if (found := self._streams.get(stream)) is not None:
+            found.malformed(text)
+
     def body_came(self, stream: int, pieces: list[Data], cost: int) -> None:
-        found = self._streams[stream]
         try:
-            found.data_came(b"".join([piece.data for piece in pieces]), cost)
+            data = b"".join([piece.data for piece in pieces])
+            self._streams[stream].data_came(data, cost)
         except MalformedMessage as malformed:
-            found.malformed(str(malformed))
+            self.malformed(stream, str(malformed))
 
     def stream_ended(self, stream: int) -> None:
         if (found := self._streams.get(stream)) is not None:
             try:
                 found.ended()
             except MalformedMessage as malformed:
-                found.malformed(str(malformed))
+                self.malformed(stream, str(malformed))
 
     def stream_reset(self, stream: int, code: int) -> None:
         self._note_reset()
@@ -248,7 +254,6 @@ class H2Channel(Protocol):
         try:
             stream.begin(pairs, ended)
         except MalformedMessage as malformed:
-            self._note_reset()
-            stream.malformed(str(malformed))
+            self.malformed(number, str(malformed))
         if self._served >= self.limits.requests or self.site.stopping:
             self.take_no_more()

@@ -14,6 +14,7 @@ from aprp.config import ListenHttp2, QueryRoute, Settings, SourcesRoute, Upstrea
 from aprp.core.http.targets import Target
 from aprp.core.http2.counts import Http2Counts
 from aprp.core.http2.frames import PREFACE
+from aprp.core.http2.requests import is_no_http1
 from aprp.core.limits import ClientLimits
 from aprp.upstream.errors import SourceError
 from aprp.upstream.http.agent import Agent
@@ -145,7 +146,9 @@ class ProxySite(Site):
         """Return whether a connection that begins with `data` is one of HTTP/2."""
         if ISSLTransport.providedBy(transport):
             return bool(getattr(transport, "negotiatedProtocol", None) == b"h2")
-        return self.http2 is ListenHttp2.CLEARTEXT and data.startswith(PREFACE)
+        return self.http2 is ListenHttp2.CLEARTEXT and (
+            data.startswith(PREFACE) or is_no_http1(data)
+        )
 
     def may_speak_http2(self, transport: Any, data: bytes) -> bool:
         """Return whether that can't be told yet."""

@@ -71,6 +71,12 @@ def response_head(pairs: Pairs) -> ResponseHead:
     return ResponseHead(0, int(status), b"", fields, major=2)
 
 
+def check_trailers(pairs: Pairs) -> None:
+    """Raise MalformedMessage for what can't be trailers (section 8.1)."""
+    if split_pseudo(pairs)[0]:
+        raise MalformedMessage("a pseudo-field is among the trailers")
+
+
 def split_pseudo(pairs: Pairs) -> tuple[dict[bytes, bytes], Fields]:
     """Return the pseudo-fields and the others, each checked; raise MalformedMessage."""
     pseudo: dict[bytes, bytes] = {}

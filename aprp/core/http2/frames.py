@@ -244,6 +244,12 @@ def _go_away(payload: bytes, stream: int) -> GoAway:
     return GoAway(last, int.from_bytes(payload[4:8], "big"))
 
 
+def is_nothing_more(frame: Other) -> bool:
+    """Return whether the frame is a WINDOW_UPDATE by nothing (section 6.9)."""
+    increment = int.from_bytes(frame.raw[HEAD_SIZE:], "big") & 0x7FFFFFFF
+    return frame.kind == Kind.WINDOW_UPDATE and len(frame.raw) == HEAD_SIZE + 4 and not increment
+
+
 def together(frames: Iterable[Frame]) -> Iterator[list[Data] | GoAway | Other]:
     """Give the frames in order, adjacent pieces of one body together."""
     pieces: list[Data] = []

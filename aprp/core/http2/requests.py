@@ -62,6 +62,13 @@ def _with_host(authority: bytes | None, fields: Fields) -> Fields:
     return fields
 
 
+def is_no_http1(data: bytes) -> bool:
+    """Return whether what a connection begins with can't be a request of HTTP/1, since its first
+    line names no version: a wrong preface of HTTP/2 (section 3.4)."""
+    line, ended, _ = data.partition(b"\r\n")
+    return bool(line and ended) and b" HTTP/" not in line
+
+
 def ends_without_body(fields: Fields, ended: bool) -> bool:
     """Return whether the request has no body; raise MalformedMessage if it should have one."""
     if ended and fields.get(b"content-length") not in (None, b"0"):

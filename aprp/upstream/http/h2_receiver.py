@@ -6,6 +6,7 @@ without use. What is left goes to the connection, by stream.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from h2.connection import H2Connection
@@ -19,14 +20,29 @@ from h2.events import (
     SettingsAcknowledged,
     StreamEnded,
     StreamReset,
+    TrailersReceived,
     WindowUpdated,
 )
 from h2.exceptions import ProtocolError
+from hpack import HPACKError
+from hpack.struct import Header
 from twisted.internet.interfaces import IReactorTime
 
 from aprp.core.http.fields import Pairs
+from aprp.core.http.heads import MalformedMessage
+from aprp.core.http2.fields import check_trailers
 from aprp.core.http2.floods import UselessFrames
-from aprp.core.http2.frames import Broken, Data, FrameReader, GoAway, Kind, Other, together
+from aprp.core.http2.frames import (
+    Broken,
+    Code,
+    Data,
+    FrameReader,
+    GoAway,
+    Kind,
+    Other,
+    is_nothing_more,
+    together,
+)
 from aprp.core.http2.receiving import ConnectionWindow, ReceiveWindow, StoppedStreams
 from aprp.core.http2.writing import trailers_of
 from aprp.upstream.http.h2_outgoing import OutgoingBodies
@@ -58,6 +74,10 @@ class Side(Protocol):
 
     def fields_came(self, stream: int, pairs: Pairs, ended: bool) -> None:
         """Take a block of fields; with `ended`, nothing follows it."""
+        ...
+
+    def malformed(self, stream: int, text: str) -> None:
+        """End a stream, if it is there, on which the other side broke the rules."""
         ...
 
     def body_came(self, stream: int, pieces: list[Data], cost: int) -> None:
@@ -131,7 +151,7 @@ class Receiver:
             side.broken(broken.code, str(broken))
         except ProtocolError as error:
             self._h2.clear_outbound_data_buffer()  # the library has a GOAWAY of its own
-            side.broken(int(error.error_code), f"it breaks the rules of HTTP/2: {error}")
+            side.broken(code_of(error), f"it breaks the rules of HTTP/2: {error}")
         if not side.closing:
             side.received()
 
@@ -160,7 +180,9 @@ class Receiver:
 
     def _other(self, each: Other) -> None:
         self._side.frame_came(each)
-        if each.raw:
+        if each.stream and is_nothing_more(each) and self._side.begun(each.stream):
+            self._side.malformed(each.stream, "it opens a window by nothing")
+        elif each.raw:
             self._events(self._h2.receive_data(each.raw))
 
     def _events(self, events: list[Event]) -> None:
@@ -169,13 +191,22 @@ class Receiver:
                 return
             self._event(event)
 
+    def _trailers(self, stream: int, headers: Iterable[Header]) -> None:
+        """They are dropped, if there is nothing wrong with them."""
+        try:
+            check_trailers(_pairs(headers))
+        except MalformedMessage as malformed:
+            self._side.malformed(stream, str(malformed))
+
     def _event(self, event: Event) -> None:
         side = self._side
         match event:
             case RequestReceived() | ResponseReceived() | InformationalResponseReceived():
-                pairs = tuple((bytes(name), bytes(value)) for name, value in event.headers or ())
+                pairs = _pairs(event.headers or ())
                 ended = getattr(event, "stream_ended", None) is not None
                 side.fields_came(event.stream_id or 0, pairs, ended)
+            case TrailersReceived():
+                self._trailers(event.stream_id or 0, event.headers or ())
             case StreamEnded():
                 self.stopped.ended(event.stream_id)
                 side.stream_ended(event.stream_id)
@@ -188,3 +219,15 @@ class Receiver:
                 self._bodies.settled()
             case SettingsAcknowledged() | PingAckReceived():
                 side.acknowledged(isinstance(event, PingAckReceived))
+
+
+def _pairs(headers: Iterable[Header]) -> Pairs:
+    return tuple((bytes(name), bytes(value)) for name, value in headers)
+
+
+def code_of(error: ProtocolError) -> int:
+    """Return the code with which the connection ends. The library takes fields that can't be
+    decoded for an error like any other (section 4.3)."""
+    code = int(error.error_code)
+    undecoded = isinstance(error.__cause__, (HPACKError, IndexError))
+    return Code.COMPRESSION_ERROR if undecoded and code == Code.PROTOCOL_ERROR else code

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from aprp.core.http.fields import Pairs
 from aprp.core.http2.frames import Broken, Code, Data, FrameReader, GoAway, Other
 from aprp.core.http2.receiving import ReceiveWindow
-from aprp.upstream.errors import SourceError, StreamRefused
+from aprp.upstream.errors import SourceError, SourceLied, StreamRefused
 from aprp.upstream.exchange import SourceRequest
 from aprp.upstream.http.h2_allotment import Allotment
 from aprp.upstream.http.h2_link import Link
@@ -142,6 +142,10 @@ class RequestStreams:
     def fields_came(self, stream: int, pairs: Pairs, ended: bool) -> None:
         if (found := self._streams.get(stream)) is not None:
             found.head_came(pairs)
+
+    def malformed(self, stream: int, text: str) -> None:
+        if (found := self._streams.get(stream)) is not None:
+            found.stop(SourceLied(self.where, f": {text}"), Code.PROTOCOL_ERROR)
 
     def body_came(self, stream: int, pieces: list[Data], cost: int) -> None:
         self.allotment.came(cost)
