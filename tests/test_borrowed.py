@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from twisted.internet.abstract import FileDescriptor
@@ -11,7 +12,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.tcp import Connection
 from twisted.trial.unittest import TestCase
 
-from aprp.upstream.splice.borrowed import Borrowed, splice_socket
+from aprp.upstream.splice.borrowed import Borrowed, DirectWriter, splice_socket
 from tests.support.client import reactor
 from tests.support.eventually import eventually
 
@@ -120,8 +121,57 @@ class BorrowedTests(TestCase):
         await one.lost
         self.assertEqual(borrowed.fileno(), -1)
 
+    async def test_bytes_are_sent_at_once(self) -> None:
+        one, other = await self.pair()
+        DirectWriter(one.wire).write(b"at once")
+        self.assertFalse(self.borrow(one)[1].unsent)
+        await eventually(lambda: other.data)
+        self.assertEqual(other.data, b"at once")
+
+    async def test_bytes_wait_behind_others(self) -> None:
+        one, other = await self.pair()
+        writer = DirectWriter(one.wire)
+        one.wire.write(b"first,")
+        writer.write(b"second")
+        self.assertEqual(b"".join(one.wire._tempDataBuffer), b"first,second")
+        await eventually(lambda: len(other.data) == 12)
+        self.assertEqual(other.data, b"first,second")
+
+    async def test_what_the_socket_does_not_take_is_sent_later(self) -> None:
+        one, other = await self.pair()
+        other.wire.pauseProducing()
+        data = bytes(range(256)) * 65536
+        DirectWriter(one.wire).write(data)
+        self.assertTrue(self.borrow(one)[1].unsent)
+        other.wire.resumeProducing()
+        await eventually(lambda: len(other.data) == len(data))
+        self.assertEqual(other.data, data)
+
+    async def test_after_the_end_was_asked_for_the_transport_decides(self) -> None:
+        for end in ("loseConnection", "loseWriteConnection"):
+            one, other = await self.pair()
+            one.wire.write(b"last")
+            getattr(one.wire, end)()
+            written: list[bytes] = []
+            one.wire.write = written.append
+            DirectWriter(one.wire).write(b"late")
+            self.assertEqual(written, [b"late"], end)
+            await eventually(partial(getattr, other, "data"))
+            self.assertEqual(other.data, b"last")
+
+    async def test_nothing_is_sent_on_an_aborted_or_borrowed_transport(self) -> None:
+        one, other = await self.pair()
+        transport, borrowed = self.borrow(one)
+        borrowed.replace_write(lambda: None)
+        DirectWriter(transport).write(b"behind the pipe")
+        self.assertTrue(borrowed.unsent)
+        transport.abortConnection()
+        DirectWriter(transport).write(b"late")
+        await other.lost
+        self.assertEqual(other.data, b"")
+
     def test_the_names(self) -> None:
-        for name in ("doRead", "doWrite", "TLS", "getHandle"):
+        for name in ("doRead", "doWrite", "TLS", "getHandle", "_writeDisconnecting"):
             self.assertTrue(hasattr(Connection, name), name)
         descriptor = FileDescriptor()
         self.assertEqual((descriptor.dataBuffer, descriptor._tempDataBuffer), (b"", []))

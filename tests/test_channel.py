@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -9,9 +11,9 @@ from aprp.config import Settings, UpstreamRoute
 from aprp.core.http.heads import check_line_ends
 from aprp.core.http.urls import Url
 from aprp.upstream.http.agent import Agent
-from aprp.web import channel
+from aprp.web import head_channel
 from aprp.web.access_record import AccessRecord
-from aprp.web.request_rules import Limits
+from aprp.web.request_rules import Limits, whole_head
 from aprp.web.site import make_site
 from tests.support.logged import Logged
 
@@ -55,7 +57,7 @@ class TrickledHeadTest(ChannelCase):
             looked_at += len(data) - max(0, checked - 1)
             check_line_ends(data, checked)
 
-        self.patch(channel, "check_line_ends", counting)
+        self.patch(head_channel, "check_line_ends", counting)
         head = b"GET /" + b"a" * 8000 + b" HTTP/1.1\r\nX: " + b"b" * 8000 + b"\r\n"
         for at in range(len(head)):
             self.channel.dataReceived(head[at : at + 1])
@@ -68,6 +70,58 @@ class TrickledHeadTest(ChannelCase):
                 self.channel.dataReceived(head[:cut])
                 self.channel.dataReceived(head[cut:])
                 self.assertIn(b" 400 ", transport.value(), (head, cut))
+
+
+class OneReadingTest(ChannelCase):
+    """A head means the same whether it comes in one piece or in several."""
+
+    heads = (
+        CLOSING,
+        b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\r\nOPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\r\n\r\nOPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"OPTIONS * HTTP/1.0\r\n\r\n",
+        b"OPTIONS * HTTP/1.7\r\nHost: x\r\n\r\n",
+        b"OPTIONS * HTTP/2.0\r\nHost: x\r\n\r\n",
+        b"OPTIONS *\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: x\r\nA: b\rc\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: x\r\nA: b\nc: d\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost : x\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: x\r\nExpect: 200-maybe\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 200 + b"\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 127 + b"\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 128 + b"\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: x\r\nA: " + b"b" * 20000 + b"\r\n\r\n",
+        b"OPTIONS /" + b"b" * 20000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n",
+        CLOSING + CLOSING,
+    )
+
+    def answer(self, *pieces: bytes) -> tuple[bytes, bool, list[int]]:
+        transport = self.connected()
+        for piece in pieces:
+            self.channel.dataReceived(piece)
+        shown = re.sub(rb"Date: [^\r]*", b"", transport.value())
+        ended = transport.disconnecting or transport.disconnected
+        return shown, bool(ended), [record.status for record in self.records]
+
+    def test_whole_and_in_pieces(self) -> None:
+        for head in self.heads:
+            whole = self.answer(head)
+            self.assertIn(b"HTTP/1.1 ", whole[0], head[:60])
+            for cut in {1, 2, 3, len(head) // 2, len(head) - 3, len(head) - 2, len(head) - 1}:
+                self.assertEqual(self.answer(head[:cut], head[cut:]), whole, (head[:60], cut))
+
+    def test_which_heads_are_whole(self) -> None:
+        self.assertEqual(whole_head(b"A\r\nB: c\r\n\r\n", LIMITS), [b"A", b"B: c"])
+        for data in (b"", b"A", b"\r\n", b"\r\n\r\n", b"A\r\n", b"A\r\n\r\nB", b"A\nB\r\n\r\n"):
+            self.assertIsNone(whole_head(data, LIMITS), data)
 
 
 class SlowSenderTest(ChannelCase):

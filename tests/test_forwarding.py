@@ -6,11 +6,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.core.http.fields import Fields
 from aprp.core.http.forwarding import (
+    claims,
     end_to_end,
+    forwarded,
     hops_left,
     resolve_location,
     rewrite_location,
-    with_forwarded,
+    with_fewer_hops,
     with_own,
     with_range_in_path,
     with_via,
@@ -21,14 +23,14 @@ from aprp.core.http.forwarding import (
 class HopTests(SynchronousTestCase):
     def test_names_that_may_be_taken_for_others(self) -> None:
         plain, own = (b"X-Real-Thing", b"1"), (b"My_Field", b"2")
-        claims = tuple(
+        claiming = tuple(
             (name, b"x")
             for name in (
                 *(b"X_Forwarded_For", b"X_REAL_IP", b"x-real_ip", b"Transfer_Encoding"),
                 *(b"Content_Length", b"Proxy_Authorization"),
             )
         )
-        fields = Fields((plain, *claims, own))
+        fields = Fields((plain, *claiming, own))
         self.assertEqual(without_underscores(fields).pairs, (plain,))
         self.assertEqual(without_underscores(fields, keep=True).pairs, (plain, own))
 
@@ -71,17 +73,22 @@ class HopTests(SynchronousTestCase):
     def test_forwarded(self) -> None:
         sent = Fields(((b"X-Forwarded-For", b"10.0.0.1"), (b"X-Forwarded-Proto", b"lies")))
         self.assertEqual(
-            with_forwarded(sent, b"127.0.0.1", b"http", b"h:8").pairs,
-            (
+            forwarded(sent, b"127.0.0.1", b"http", b"h:8"),
+            [
                 (b"X-Forwarded-For", b"10.0.0.1, 127.0.0.1"),
                 (b"X-Forwarded-Proto", b"http"),
                 (b"X-Forwarded-Host", b"h:8"),
-            ),
+            ],
         )
-        alone = with_forwarded(Fields(), b"::1", b"https", b"")
-        self.assertEqual(
-            alone.pairs, ((b"X-Forwarded-For", b"::1"), (b"X-Forwarded-Proto", b"https"))
-        )
+        self.assertEqual(sent.without(claims(trusted=False)).pairs, ())
+        alone = forwarded(Fields(), b"::1", b"https", b"")
+        self.assertEqual(alone, [(b"X-Forwarded-For", b"::1"), (b"X-Forwarded-Proto", b"https")])
+
+    def test_claims_of_a_trusted_peer_stay(self) -> None:
+        sent = Fields(((b"Forwarded", b"for=10.0.0.1"), (b"X-Forwarded-Proto", b"https")))
+        self.assertEqual(sent.without(claims(trusted=True)).pairs, sent.pairs[:1])
+        kept = forwarded(sent, b"127.0.0.1", b"http", b"h", trusted=True)
+        self.assertIn((b"X-Forwarded-Proto", b"https"), kept)
 
     def test_own(self) -> None:
         fields = Fields(((b"x-token", b"theirs"), (b"A", b"1")))
@@ -92,6 +99,9 @@ class HopTests(SynchronousTestCase):
         for value, hops in ((b"0", 0), (b"12", 12), (b"-1", None), (b"x", None), (b"1, 1", None)):
             self.assertEqual(hops_left(Fields(((b"Max-Forwards", value),))), hops, value)
         self.assertIsNone(hops_left(Fields()))
+        for value, left in ((b"0", b"0"), (b"12", b"11")):
+            fewer = with_fewer_hops(Fields(((b"max-forwards", value),)))
+            self.assertEqual(fewer.pairs, ((b"Max-Forwards", left),))
 
 
 class LocationTests(SynchronousTestCase):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -78,7 +77,7 @@ class RouteTests(MetricsCase):
 
     def test_requests_and_bytes(self) -> None:
         for status, route in ((206, "/films/"), (206, "/films/"), (404, "-"), (200, "/gone/")):
-            self.tallies.observe(replace(PLAIN, status=status, route=route))
+            self.tallies.observe(PLAIN._replace(status=status, route=route))
         self.assertEqual(self.value("aprp_requests_total", route="/films/", status="206"), 2)
         self.assertEqual(self.value("aprp_requests_total", route="-", status="404"), 1)
         self.assertEqual(self.value("aprp_sent_bytes_total", route="/films/"), 2000)
@@ -96,10 +95,10 @@ class RouteTests(MetricsCase):
 
         for record in (
             PLAIN,
-            replace(PLAIN, status=400, ended="refused", error="http_request_error"),
-            replace(PLAIN, status=404, ended="refused", error="destination_unavailable"),
-            replace(PLAIN, ended="cut", error="connection_write_timeout"),
-            replace(PLAIN, ended="client left", error="connection_refused"),
+            PLAIN._replace(status=400, ended="refused", error="http_request_error"),
+            PLAIN._replace(status=404, ended="refused", error="destination_unavailable"),
+            PLAIN._replace(ended="cut", error="connection_write_timeout"),
+            PLAIN._replace(ended="client left", error="connection_refused"),
         ):
             self.tallies.observe(record)
         total = sum(
@@ -111,12 +110,12 @@ class RouteTests(MetricsCase):
         self.assertEqual(total, 0)
         for kind in ("connection_refused", "http_response_incomplete"):
             ended = "failed" if kind == "connection_refused" else "cut"
-            self.tallies.observe(replace(PLAIN, ended=ended, error=kind, first_byte=0.1))
+            self.tallies.observe(PLAIN._replace(ended=ended, error=kind, first_byte=0.1))
             self.assertEqual(errors(kind), 1)
 
     def test_times_and_rates(self) -> None:
         self.tallies.observe(
-            replace(PLAIN, bytes_sent=10**6, seconds=2.1, first_byte=0.1, longest_gap=0.3)
+            PLAIN._replace(bytes_sent=10**6, seconds=2.1, first_byte=0.1, longest_gap=0.3)
         )
         for name, below, above in (
             ("request_seconds", "1.0", "5.0"),

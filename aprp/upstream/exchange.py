@@ -200,6 +200,10 @@ class Exchange(Protocol):
         """
         ...
 
+    def take(self, n: int) -> bytes | None:
+        """Return the whole body at once; None if it isn't here yet, or isn't of `n` bytes."""
+        ...
+
     def send_on(self, inflow: Inflow) -> Deferred[None]:
         """Send a client's bytes to the source after a 101. Fires like `Inflow.flow`."""
         ...

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import UTC, datetime
 
 from aprp.web.access_record import AccessRecord
@@ -70,7 +69,7 @@ def as_json(record: AccessRecord) -> str:
     """
     at = datetime.fromtimestamp(record.started_at, UTC)
     fields: dict[str, object] = {"time": at.isoformat(timespec="milliseconds")}
-    for name, value in asdict(record).items():
+    for name, value in record._asdict().items():
         if name != "started_at":
             fields[name] = _whole_text(value) if isinstance(value, str) else value
     fields["seconds"] = round(record.seconds, 6)

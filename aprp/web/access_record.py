@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from aprp.web.request import ProxyRequest
@@ -17,8 +16,7 @@ _SILENT = frozenset(
 """RFC 9209 types of errors that were a matter of time."""
 
 
-@dataclass(frozen=True, slots=True)
-class AccessRecord:
+class AccessRecord(NamedTuple):
     """The record of one request that has ended.
 
     Text stands as it was received (the writers of logs escape it). Sizes are bytes,

@@ -2,138 +2,35 @@
 
 Heads and bodies are read by our own rules (`aprp.web.request_rules`,
 `aprp.core.http.framing`) before Twisted or any resource sees the request: what passes has one
-reading. `aprp.web.closing` ends connections.
+reading. `aprp.web.head_channel` reads heads, `aprp.web.closing` ends connections.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from aprp.core.http.fields import Fields
 from aprp.core.http.framing import BodyTooLarge, ChunkedDecoder, Decoder, LengthDecoder
-from aprp.core.http.heads import MalformedMessage, check_line_ends, parse_fields
-from aprp.web.closing import ClosingChannel
+from aprp.core.http.heads import MalformedMessage
 from aprp.web.failures import Refusal
-from aprp.web.h2_channel import H2Channel
+from aprp.web.head_channel import HeadChannel
 from aprp.web.inflow import Inflow
-from aprp.web.request import ProxyRequest
-from aprp.web.request_rules import (
-    RequestLine,
-    body_length,
-    check_host_field,
-    parse_request_line,
-    wants_continue,
-)
+from aprp.web.request_rules import RequestLine, body_length, wants_continue
 from aprp.web.spooled_request import too_large
 
 
-class StrictChannel(ClosingChannel):
+class StrictChannel(HeadChannel):
     """One connection of a client. Its factory sets `site`, `reactor` and `limits`."""
 
-    requestFactory = ProxyRequest
-    totalHeadersSize = 1 << 30  # counted here, line by line
     _held_back = False
-    _begun = False
-    _early = b""
-    _inflow: Inflow | None = None
-
-    def connectionMade(self) -> None:
-        self.MAX_LENGTH = self.limits.line
-        self._host = self.transport.getHost()
-        self._between_requests()
-        super().connectionMade()
-
-    def getHost(self) -> Any:
-        """Our address, which each request asks for: the transport would ask the kernel again."""
-        return self._host
 
     def _between_requests(self) -> None:
-        self._line: RequestLine | None = None
-        self._raw_line = b""
-        self._field_lines: list[bytes] = []
-        self._head_size = 0
-        self._head_began = False
-        self._decoder: Decoder | None = None
-        self._body_limits = None
+        super()._between_requests()
+        self._decoder = None
         self._unnoted = 0
         self._noted = 0
         self._noted_until = 0.0
-
-    # The head.
-
-    def dataReceived(self, data: bytes) -> None:
-        if self._closing:
-            return
-        if not self._begun:
-            data = self._early + data
-            if self.site.speaks_http2(self.transport, data):
-                self.become(H2Channel(self.site, self.reactor, self.limits, self._release), data)
-                return
-            if self.site.may_speak_http2(self.transport, data):
-                self._early = data
-                return
-            self._begun, self._early = True, b""
-        if self._busyReceiving:  # from within: what is held back is read on below
-            super().dataReceived(data)
-            return
-        checked = len(self._buffer)
-        super().dataReceived(data)
-        if not self._closing and self.line_mode and self._buffer:
-            same_line = len(self._buffer) == checked + len(data)
-            try:
-                check_line_ends(self._buffer, checked if same_line else 0)  # section 2.2
-            except MalformedMessage as malformed:
-                self.refuse(Refusal(400, str(malformed)))
-        self._time_the_head()
-
-    def _time_the_head(self) -> None:
-        """Start the timeout of a request head with its first byte."""
-        if self._closing or self._head_began or self._handlingRequest or self._decoder is not None:
-            return
-        if self._buffer or self._line is not None:
-            self._head_began = True
-            self._watchdog.expect(self.limits.head_seconds)
-
-    def lineReceived(self, line: bytes) -> None:
-        if self._closing:
-            return
-        try:
-            self._head_size += len(line) + 2
-            if self._head_size > self.limits.head:
-                raise Refusal(431, "the request's head is too large")
-            if b"\n" in line or b"\r" in line:
-                raise Refusal(400, "a bare CR or LF isn't allowed")  # section 2.2
-            if self._line is not None:
-                self._field_or_end(line)
-            elif line:
-                self._raw_line, self._inflow, self._body_limits = line, None, None
-                self._line = parse_request_line(line)
-                super().lineReceived(line[:-8] + self._line.version)
-            else:
-                super().lineReceived(line)  # section 2.2: one empty line before it is let pass
-        except Refusal as refusal:
-            self.refuse(refusal)
-
-    def _field_or_end(self, line: bytes) -> None:
-        if line:
-            self._field_lines.append(line)
-            if len(self._field_lines) > self.limits.fields:
-                raise Refusal(431, "the request has too many fields")
-            return
-        assert self._line is not None
-        try:
-            fields = parse_fields(self._field_lines)
-        except MalformedMessage as malformed:
-            raise Refusal(400, str(malformed)) from None
-        request = self.requests[-1]
-        request.fields = fields
-        request.target = self._line.target
-        request.authority = check_host_field(self._line, fields)
-        self._expect_body(self._line, request.authority, fields)
-        super().lineReceived(b"")
 
     def _expect_body(self, line: RequestLine, authority: bytes, fields: Fields) -> None:
         length = self.length = body_length(line, fields)
@@ -162,14 +59,6 @@ class StrictChannel(ClosingChannel):
         inflow = Inflow(self._networkProducer, decoder, self._time_inflow)
         self.requests[-1].inflow = self._inflow = inflow
         self.length = 0
-
-    def lineLengthExceeded(self, line: bytes) -> None:
-        if self._line is None:
-            self.refuse(Refusal(414, "the request line is too long"))
-        else:
-            self.refuse(Refusal(431, "a field line is too long"))
-
-    # The body, and what comes after it.
 
     def rawDataReceived(self, data: bytes) -> None:
         if self._closing:
@@ -286,16 +175,3 @@ class StrictChannel(ClosingChannel):
         if streamed is not None:  # its body is still to come
             self._body_limits, self._unnoted = streamed, self.limits.body_progress
         super().allContentReceived()
-
-    def checkPersistence(self, request: Any, version: bytes) -> bool:
-        """Section 9.3: HTTP/1.0 keeps the connection where it asks to."""
-        self._served += 1
-        options = request.fields.tokens(b"connection")
-        last = self.site.stopping or self._served >= self.limits.requests
-        if last or b"close" in options:
-            return False
-        return version == b"HTTP/1.1" or b"keep-alive" in options
-
-    def _respondToBadRequestAndDisconnect(self) -> None:
-        """Twisted's parser calls this for what it refuses itself."""
-        self.refuse(Refusal(400, "the request is malformed"))

@@ -42,6 +42,7 @@ class ClosingChannel(HTTPChannel):
 
     site: Any
     transport: Any
+    timeOut: Any
     reactor: Any
     limits: Limits
     _watchdog: Watchdog
@@ -55,6 +56,7 @@ class ClosingChannel(HTTPChannel):
 
     def connectionMade(self) -> None:
         self._watchdog = Watchdog(self.reactor, self._too_slow)
+        self._idle = Watchdog(self.reactor, self.timeoutConnection)
         self.site.entered(self)
         super().connectionMade()
         try:
@@ -69,13 +71,28 @@ class ClosingChannel(HTTPChannel):
         if release is not None:
             release()
         super().connectionLost(reason)
+        self._idle.close()
         self.site.left(self)
+
+    def setTimeout(self, period: float | None) -> float | None:
+        """Time the silence between requests: as Twisted's, but without a new timer for each."""
+        before: float | None = self.timeOut
+        self.timeOut = period
+        if period is None:
+            self._idle.rest()
+        else:
+            self._idle.expect(period)
+        return before
+
+    def resetTimeout(self) -> None:
+        if self.timeOut is not None:
+            self._idle.expect(self.timeOut)
 
     def become(self, successor: Any, data: bytes) -> None:
         """Hand the connection, on which `data` came, to another protocol."""
         network: Any = self._networkProducer
         network.unregisterProducer()
-        self.setTimeout(None)
+        self._idle.close()
         self._watchdog.close()
         self._release, self._closing = None, True
         transport: Any = self.transport

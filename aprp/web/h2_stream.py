@@ -7,7 +7,6 @@ never with the end of its stream.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Protocol
 
 from twisted.internet.error import ConnectionAborted
@@ -58,6 +57,8 @@ class Http2Request(ProxyRequest):
 
     def _send_head(self, status: int, fields: Fields, reason: bytes) -> None:
         self.channel.send_head(status, fields, self._bodiless)
+        whole, self._whole = self._whole, b""
+        self.write(whole)
 
     def takes_unframed(self, n: int) -> bool:
         return False
@@ -289,5 +290,5 @@ class ClientStream:
         request = self._request
         if request is not None and not request.startedWriting:
             request.error, request.ended = "http_request_error", "refused"
-            self.site.observe(replace(record_of(request, time()), status=400))
+            self.site.observe(record_of(request, time())._replace(status=400))
         self._end(Code.PROTOCOL_ERROR)

@@ -19,7 +19,7 @@ _log = Logger()
 def run_handler(request: ProxyRequest, coroutine: Coroutine[Deferred[Any], Any, None]) -> None:
     """Run the coroutine that answers a request; cancel it if the client leaves first."""
     work = Deferred.fromCoroutine(coroutine)
-    request.notifyFinish().addErrback(lambda _: work.cancel())
+    request.when_lost = work.cancel
     work.addErrback(lambda failure: _failed(request, failure))
 
 

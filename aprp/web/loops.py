@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import secrets
 
-from aprp.core.http.fields import Fields, Pairs
-from aprp.core.http.forwarding import PSEUDONYM, with_via
+from aprp.core.http.fields import Pairs
+from aprp.core.http.forwarding import PSEUDONYM, via
 from aprp.upstream.http.guard import OwnListener
 from aprp.web.failures import Refusal
 from aprp.web.request import ProxyRequest
@@ -27,13 +27,6 @@ def refuse_loop(request: ProxyRequest) -> None:
         raise Refusal(508, "the request came from this proxy itself", OwnListener.kind)
 
 
-def with_own_via(fields: Fields, request: ProxyRequest) -> Fields:
-    """Return the fields of a request to an upstream, with this hop in their Via."""
-    return with_via(fields, request.version, NAME)
-
-
 def own_via(request: ProxyRequest) -> Pairs:
     """Return the Via of a request that aprp makes on behalf of a client's."""
-    earlier = request.fields.get(b"via")
-    before = Fields(() if earlier is None else ((b"Via", earlier),))
-    return with_own_via(before, request).pairs
+    return (via(request.fields, request.version, NAME),)

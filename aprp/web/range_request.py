@@ -53,6 +53,6 @@ def read_range_request(
 
 def _specs(fields: Fields, max_ranges: int) -> tuple[Spec, ...] | None:
     """The ranges of a Range field that is to be obeyed."""
-    values = fields.all(b"range")
-    specs = parse_range(values[0]) if len(values) == 1 else None
+    value = fields.only(b"range")
+    specs = None if value is None else parse_range(value)
     return None if specs is None or len(specs) > max_ranges else specs

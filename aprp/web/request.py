@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from aprp.upstream.transfer.transfer import Transfer
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 _numbers = itertools.count(1)
 _OURS = secrets.token_hex(3)
 
@@ -76,6 +80,10 @@ class ProxyRequest(SpooledRequest):
         self.first_byte: float | None = None
         self.longest_gap: float | None = None
         """The longest time, in seconds, for which the client had to wait for more of the body."""
+        self.when_lost: Callable[[], object] = _nothing
+        """Called if the client leaves before its response has ended."""
+        self._whole = b""
+        """The whole body, until it is sent with the head."""
         self.error: str | None = None
         self.range: bytes | None = None
         self.ended: str | None = None
@@ -125,6 +133,13 @@ class ProxyRequest(SpooledRequest):
         """Whether the peer is a trusted proxy."""
         return bool(self.site.clients.believes(self.peer_host))
 
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """Begin to serve the request. Neither its target nor its body is read here."""
+        self.method, self.uri, self.clientproto = command, path, version
+        if self.content is not None:
+            self.content.seek(0)
+        self.process()
+
     def process(self) -> None:
         self._in_process = True
         self.site = self.channel.site
@@ -170,6 +185,11 @@ class ProxyRequest(SpooledRequest):
             fields = fields.adding((self.site.id_field, self.id.encode()))
         self._send_head(status, fields, reason)
 
+    def respond(self, status: int, fields: Fields, body: bytes) -> None:
+        """Send a response with a whole body, of the length that its fields say."""
+        self._whole = body
+        self.begin(status, fields)
+
     def _send_head(self, status: int, fields: Fields, reason: bytes) -> None:
         """Send the status line and the fields, with those that frame the body."""
         lines = [b"HTTP/1.1 %d %s" % (status, reason or reason_phrase(status).encode())]
@@ -187,7 +207,13 @@ class ProxyRequest(SpooledRequest):
             lines.append(b"Connection: close")
         elif self.minor == 0:
             lines.append(b"Connection: keep-alive")
-        self.channel.write(b"\r\n".join([*lines, b"", b""]))
+        whole, self._whole = self._whole, b""
+        if len(whole) == self._owed:
+            self.sentLength, self._owed = len(whole), 0
+            self.channel.write(b"\r\n".join([*lines, b"", whole]))
+        else:
+            self.channel.write(b"\r\n".join([*lines, b"", b""]))
+            self.write(whole)
 
     def write(self, data: bytes) -> None:
         """Send more of the body; never more than its Content-Length."""
@@ -249,8 +275,7 @@ class ProxyRequest(SpooledRequest):
         self.error = self.error or failure.kind
         if self._disconnected:
             return
-        self.begin(failure.status, failure.head())
-        self.write(failure.body)
+        self.respond(failure.status, failure.head(), failure.body)
         self.finish()
 
     def fail(self, error: BaseException) -> None:
@@ -282,6 +307,7 @@ class ProxyRequest(SpooledRequest):
     def connectionLost(self, reason: Any) -> None:
         self.ended = self.ended or "client left"
         super().connectionLost(reason)
+        self.when_lost()
         if self._in_process:
             self._record()
 
@@ -298,6 +324,7 @@ class ProxyRequest(SpooledRequest):
             return
         self.ended = self.ended or "complete"
         self._record()  # before the next request on the connection is begun
+        self.when_lost = _nothing
         super().finish()
 
     def _record(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from aprp.core.http.fields import TOKEN, Fields
 from aprp.core.http.ranges import number
@@ -15,6 +16,7 @@ from aprp.core.http.targets import BadTarget, Target, check_host, parse_target
 from aprp.web.failures import Refusal
 
 _VERSION = re.compile(rb"HTTP/([0-9])\.([0-9])")
+_FRAMING = frozenset((b"content-length", b"transfer-encoding"))
 ALLOWED = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 
@@ -54,15 +56,34 @@ class BodyLimits:
 
 @dataclass(frozen=True, slots=True)
 class RequestLine:
-    """`version` is one of those spoken here: what is later than HTTP/1.1 is read as that."""
+    """`version` is one of those spoken here: what is later than HTTP/1.1 is read as that.
+
+    `raw` is the target as it came.
+    """
 
     method: bytes
     target: Target
     version: bytes
+    raw: bytes
 
 
+def whole_head(data: bytes, limits: Limits) -> list[bytes] | None:
+    """Return the lines of a head if `data` is one and nothing else; None if it may not be.
+
+    What is over a limit or doesn't have its lines end with CRLF is left to those who look closely.
+    """
+    if len(data) > min(limits.line, limits.head) or data.find(b"\r\n\r\n") + 4 != len(data):
+        return None
+    lines = data[:-4].split(b"\r\n")
+    ends = len(lines) + 1
+    if data.count(b"\n") != ends or data.count(b"\r") != ends or ends > limits.fields + 2:
+        return None
+    return lines if lines[0] else None
+
+
+@lru_cache(maxsize=512)
 def parse_request_line(line: bytes) -> RequestLine:
-    """Section 3; raises `Refusal`."""
+    """Parse a request line by section 3, without its CRLF; raises `Refusal`."""
     parts = line.split(b" ")
     if len(parts) != 3 or TOKEN.fullmatch(parts[0]) is None:
         raise Refusal(400, "the request line isn't METHOD TARGET VERSION")
@@ -78,7 +99,7 @@ def parse_request_line(line: bytes) -> RequestLine:
         text = f"{method.decode()} isn't supported by this proxy"
         raise Refusal(405, text, "http_request_denied", ((b"Allow", ALLOWED),))
     try:
-        return RequestLine(method, parse_target(method, target), version)
+        return RequestLine(method, parse_target(method, target), version, target)
     except BadTarget as bad:
         raise Refusal(400, str(bad)) from None
 
@@ -101,6 +122,8 @@ def check_host_field(line: RequestLine, fields: Fields) -> bytes:
 
 def body_length(line: RequestLine, fields: Fields) -> int | None:
     """Return the body's length by Content-Length, None if chunked; raise `Refusal` (section 6)."""
+    if not fields.any_of(_FRAMING):
+        return 0
     lengths = fields.all(b"content-length")
     if b"transfer-encoding" in fields:
         if lengths:
@@ -114,8 +137,6 @@ def body_length(line: RequestLine, fields: Fields) -> int | None:
             status = 501 if unknown and b"chunked" not in named[:-1] else 400
             raise Refusal(status, "the only supported transfer coding is chunked, once")
         return None
-    if not lengths:
-        return 0
     length = number(lengths[0])
     if len(lengths) > 1 or length is None:
         raise Refusal(400, "Content-Length isn't a single number")
@@ -124,8 +145,10 @@ def body_length(line: RequestLine, fields: Fields) -> int | None:
 
 def wants_continue(line: RequestLine, fields: Fields) -> bool:
     """RFC 9110 section 10.1.1; raises `Refusal` for expectations that can't be met."""
+    if b"expect" not in fields or line.version == b"HTTP/1.0":
+        return False
     expected = fields.tokens(b"expect")
-    if line.version == b"HTTP/1.0" or not expected:
+    if not expected:
         return False
     if expected != [b"100-continue"]:
         raise Refusal(417, "the only supported expectation is 100-continue")

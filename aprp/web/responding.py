@@ -18,6 +18,7 @@ OF_THE_CONTENT = frozenset(
     (b"accept-ranges", b"content-digest", b"content-length", b"content-md5", b"content-range")
 )
 """Fields that describe the content of one response, not the representation."""
+REPLACED = frozenset((b"accept-ranges", b"content-length", b"content-range"))
 
 
 class Supply(Protocol):
@@ -43,21 +44,26 @@ async def send(
         _refuse_range(request, plan)
     elif isinstance(plan, Parts):
         await _send_parts(request, plan, fields, supply, sink)
-    elif isinstance(plan, Part):
-        lines = (
-            (b"Content-Range", plan.range.content_range(plan.complete)),
-            (b"Content-Length", b"%d" % plan.range.length),
-        )
-        request.begin(206, _sliced(fields).adding(*lines))
-        if not head_only:
-            await supply.send(plan.range, sink)
     else:
-        assert isinstance(plan, Whole) and plan.complete is not None
-        length = (b"Content-Length", b"%d" % plan.complete)
-        kept = fields.without((b"accept-ranges", b"content-length", b"content-range"))
-        request.begin(200, kept.adding((b"Accept-Ranges", b"bytes"), length))
+        assert isinstance(plan, Part | Whole)
+        request.begin(*head_of(plan, fields))
         if not head_only:
-            await supply.send(Range(0, plan.complete), sink)
+            await supply.send(bytes_of(plan), sink)
+
+
+def bytes_of(plan: Part | Whole) -> Range:
+    """Return the bytes of the file that the response has."""
+    return plan.range if isinstance(plan, Part) else Range(0, plan.complete or 0)
+
+
+def head_of(plan: Part | Whole, fields: Fields) -> tuple[int, Fields]:
+    """Return the status and the fields of a response with one range, or with the whole file."""
+    ranges = (b"Accept-Ranges", b"bytes")
+    length = (b"Content-Length", b"%d" % bytes_of(plan).length)
+    if isinstance(plan, Part):
+        held = (b"Content-Range", plan.range.content_range(plan.complete))
+        return 206, fields.without(OF_THE_CONTENT).adding(ranges, held, length)
+    return 200, fields.without(REPLACED).adding(ranges, length)
 
 
 def _sliced(fields: Fields) -> Fields:

@@ -15,6 +15,8 @@ class SpooledRequest(Request):
 
     def gotLength(self, length: int | None) -> None:
         """Prepare for a body, which may need a file; raises Refusal where none can be created."""
+        if length == 0:
+            return
         try:
             super().gotLength(length)
         except OSError:

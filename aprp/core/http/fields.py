@@ -22,18 +22,26 @@ Pairs = tuple[tuple[bytes, bytes], ...]
 class Fields:
     """The field lines of one message, in order."""
 
-    __slots__ = ("_names", "pairs")
+    __slots__ = ("_known", "pairs")
 
     def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self.pairs: Pairs = tuple(pairs)
-        self._names = _lower(self.pairs)
+        self._known: dict[bytes, bytes] | None = None
+
+    @property
+    def _values(self) -> dict[bytes, bytes]:
+        """The last value of each lower-case name; not needed where a message is only passed on."""
+        known = self._known
+        if known is None:
+            known = self._known = {name.lower(): value for name, value in self.pairs}
+        return known
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         return iter(self.pairs)
 
     def __contains__(self, name: bytes) -> bool:
         """Whether a line of that lower-case name is there."""
-        return name in self._names
+        return name in self._values
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Fields) and self.pairs == other.pairs
@@ -44,20 +52,34 @@ class Fields:
     def __repr__(self) -> str:
         return f"Fields({self.pairs!r})"
 
+    def any_of(self, names: frozenset[bytes]) -> bool:
+        """Whether a line of one of these lower-case names is there."""
+        return not names.isdisjoint(self._values)
+
     def all(self, name: bytes) -> list[bytes]:
         """Return every value of that lower-case name, in order."""
-        if name not in self._names:
+        values = self._values
+        if name not in values:
             return []
-        return [pair[1] for each, pair in zip(self._names, self.pairs, strict=True) if each == name]
+        if len(values) == len(self.pairs):
+            return [values[name]]
+        return [value for each, value in self.pairs if each.lower() == name]
+
+    def only(self, name: bytes) -> bytes | None:
+        """Return the value of that lower-case name, or None unless it has exactly one line."""
+        values = self._values
+        value = values.get(name)
+        if value is None or len(values) == len(self.pairs):
+            return value
+        return value if len(self.all(name)) == 1 else None
 
     def get(self, name: bytes) -> bytes | None:
         """Return the combined value (RFC 9110 section 5.3) of that lower-case name, or None."""
-        names = self._names
-        if name not in names:
-            return None
-        if names.count(name) > 1:
-            return b", ".join(self.all(name))
-        return self.pairs[names.index(name)][1]
+        values = self._values
+        value = values.get(name)
+        if value is None or len(values) == len(self.pairs):
+            return value
+        return b", ".join(self.all(name))
 
     def tokens(self, name: bytes) -> list[bytes]:
         """Return the members of a list-valued field in lower case, without empty ones."""
@@ -66,22 +88,14 @@ class Fields:
 
     def without(self, names: Iterable[bytes]) -> Fields:
         """Return the same lines without those that have one of these lower-case names."""
-        gone = frozenset(names)
-        if gone.isdisjoint(self._names):
+        gone = names if isinstance(names, frozenset) else frozenset(names)
+        if gone.isdisjoint(self._values):
             return self
-        kept = zip(self._names, self.pairs, strict=True)
-        return Fields([pair for name, pair in kept if name not in gone])
+        return Fields([pair for pair in self.pairs if pair[0].lower() not in gone])
 
     def adding(self, *pairs: tuple[bytes, bytes]) -> Fields:
         """Return the same lines followed by these."""
-        longer = Fields.__new__(Fields)
-        longer.pairs = self.pairs + pairs
-        longer._names = self._names + _lower(pairs)
-        return longer
-
-
-def _lower(pairs: Pairs) -> tuple[bytes, ...]:
-    return tuple([name.lower() for name, _ in pairs])
+        return Fields(self.pairs + pairs)
 
 
 def split_list(value: bytes) -> list[bytes]:

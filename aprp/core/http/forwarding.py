@@ -28,6 +28,7 @@ NEVER_NOMINATED = frozenset(
     (b"content-encoding", b"content-length", b"content-range", b"content-type", b"host", b"via")
 )
 """Fields that a Connection field can't take away: framing, meaning, routing and the trace."""
+_VIA = frozenset((b"via",))
 _FORWARDED = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"))
 _CLAIMS = frozenset((b"forwarded", b"x-real-ip"))
 _UNTRUSTED = _FORWARDED | _CLAIMS
@@ -71,16 +72,20 @@ def without_underscores(fields: Fields, keep: bool = False) -> Fields:
 
 def with_via(fields: Fields, version: bytes, name: bytes = PSEUDONYM) -> Fields:
     """Return the fields with this hop at the end of Via; `version` is that of the message."""
+    return fields.without(_VIA).adding(via(fields, version, name))
+
+
+def via(fields: Fields, version: bytes, name: bytes) -> tuple[bytes, bytes]:
+    """Return the Via field with this hop at its end."""
     hop = b"%s %s" % (version, name)
     earlier = fields.get(b"via")
-    via = hop if earlier is None else earlier + b", " + hop
-    return fields.without((b"via",)).adding((b"Via", via))
+    return b"Via", hop if earlier is None else earlier + b", " + hop
 
 
-def with_forwarded(
+def forwarded(
     fields: Fields, peer: bytes, scheme: bytes, host: bytes, *, trusted: bool = False
-) -> Fields:
-    """Return the fields with what this hop knows about the client.
+) -> list[tuple[bytes, bytes]]:
+    """Return what this hop tells of the client, in place of what `claims` has.
 
     The peer is added to X-Forwarded-For. What a `trusted` peer says of the client's scheme and
     host stays, and so do its Forwarded and X-Real-IP; from anyone else they are claims that nobody
@@ -93,7 +98,13 @@ def with_forwarded(
     added = [(b"X-Forwarded-For", chain), (b"X-Forwarded-Proto", proto or scheme)]
     if named or host:
         added.append((b"X-Forwarded-Host", named or host))
-    return fields.without(_FORWARDED if trusted else _UNTRUSTED).adding(*added)
+    return added
+
+
+def claims(*, trusted: bool) -> frozenset[bytes]:
+    """Return the names of the fields by which a request tells of its client, and that aren't
+    passed on."""
+    return _FORWARDED if trusted else _UNTRUSTED
 
 
 def with_own(fields: Fields, own: tuple[tuple[bytes, bytes], ...]) -> Fields:
@@ -105,6 +116,14 @@ def hops_left(fields: Fields) -> int | None:
     """Return Max-Forwards (RFC 9110 section 7.6.2), or None if absent or not a number."""
     value = fields.get(b"max-forwards")
     return None if value is None else number(value)
+
+
+def with_fewer_hops(fields: Fields) -> Fields:
+    """Return the fields of a request as they are sent on, with one hop fewer left to it."""
+    hops = hops_left(fields)
+    if hops is None:
+        return fields
+    return with_own(fields, ((b"Max-Forwards", b"%d" % max(0, hops - 1)),))
 
 
 def rewrite_location(

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from aprp.core.http.fields import TOKEN, VALUE, Fields
 from aprp.core.http.ranges import MAX, number
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-5][0-9]{2})(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?")
 _FIELD_LINE = re.compile(rb"(%s):(%s)" % (TOKEN.pattern, VALUE.pattern))
+KNOWN = 256
+"""Bytes; shorter lines are remembered once parsed."""
 _STRAY = re.compile(rb"\r(?!\n|\Z)|(?<!\r)\n")
 
 
@@ -65,13 +68,18 @@ class Framing:
 
 def parse_fields(lines: list[bytes]) -> Fields:
     """Parse field lines without their CRLF; raise `MalformedMessage` (RFC 9112 section 5)."""
-    pairs = []
-    for line in lines:
-        match = _FIELD_LINE.fullmatch(line)
-        if match is None:
-            raise MalformedMessage(_fault_of(line))
-        pairs.append((match[1], match[2].strip(b" \t")))
-    return Fields(pairs)
+    return Fields([_known_line(each) if len(each) < KNOWN else _parse_line(each) for each in lines])
+
+
+def _parse_line(line: bytes) -> tuple[bytes, bytes]:
+    match = _FIELD_LINE.fullmatch(line)
+    if match is None:
+        raise MalformedMessage(_fault_of(line))
+    return match[1], match[2].strip(b" \t")
+
+
+_known_line = lru_cache(maxsize=1024)(_parse_line)
+"""Most lines come again with the next message of the same peer."""
 
 
 def _fault_of(line: bytes) -> str:
@@ -110,8 +118,9 @@ def response_framing(head: ResponseHead, method: bytes) -> Framing:
     its length is ambiguous.
     """
     fields = head.fields
-    codings, length = fields.tokens(b"transfer-encoding"), _content_length(fields)
+    codings, length = [], _content_length(fields)
     if b"transfer-encoding" in fields:
+        codings = fields.tokens(b"transfer-encoding")
         if length is not None:
             raise MalformedMessage("the request has both Content-Length and Transfer-Encoding")
         if codings != [b"chunked"]:
@@ -147,6 +156,8 @@ def _content_length(fields: Fields) -> int | None:
     value = fields.get(b"content-length")
     if value is None:
         return None
+    if value.isdigit() and len(value) < 19:
+        return int(value)
     numbers = {number(item.strip(b" \t")) for item in value.split(b",")}
     length = numbers.pop()
     if numbers or length is None or length == MAX:

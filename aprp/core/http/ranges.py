@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from aprp.core.http.fields import split_list
 
 MAX = 2**63 - 1
-_DIGITS = re.compile(rb"[0-9]+")
 _UNIT = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=(.*)", re.DOTALL)
+_ONE_RANGE = re.compile(rb"bytes=([0-9]*)-([0-9]*)")
 _INT_RANGE = re.compile(rb"([0-9]*)-([0-9]*)")
 _CONTENT_RANGE = re.compile(rb"bytes +(?:([0-9]+)-([0-9]+)/([0-9]+|\*)|\*/([0-9]+))", re.IGNORECASE)
 
@@ -80,8 +80,10 @@ NOTHING = Suffix(0)
 
 def number(digits: bytes) -> int | None:
     """Return the value of ASCII digits; huge ones saturate at `MAX`. None for anything else."""
-    if _DIGITS.fullmatch(digits) is None:
+    if not digits.isdigit():
         return None
+    if len(digits) < 19:
+        return int(digits)
     significant = digits.lstrip(b"0")
     return MAX if len(significant) > 19 else min(int(significant or b"0"), MAX)
 
@@ -91,6 +93,9 @@ def parse_range(value: bytes) -> tuple[Spec, ...] | None:
 
     None if the field must be ignored: another unit than bytes, or a syntax error (section 14.2).
     """
+    if (one := _ONE_RANGE.fullmatch(value)) is not None:
+        spec = _spec_of(one[1], one[2])
+        return None if spec is None else (spec,)
     match = _UNIT.fullmatch(value)
     if match is None or match[1].lower() != b"bytes":
         return None
@@ -102,9 +107,11 @@ def parse_range(value: bytes) -> tuple[Spec, ...] | None:
 
 def _parse_spec(item: bytes) -> Spec | None:
     match = _INT_RANGE.fullmatch(item)
-    if match is None:
-        return None
-    first, last = number(match[1]), number(match[2])
+    return None if match is None else _spec_of(match[1], match[2])
+
+
+def _spec_of(first_pos: bytes, last_pos: bytes) -> Spec | None:
+    first, last = number(first_pos), number(last_pos)
     if first is None:
         return None if last is None else Suffix(last)
     if last is None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from aprp.core.http.ranges import FromTo, number
@@ -66,6 +67,7 @@ def parse_target(method: bytes, raw: bytes) -> Target:
     return Target(match[1], match[2] or b"", authority)
 
 
+@lru_cache(maxsize=512)
 def check_host(value: bytes) -> None:
     """Raise `BadTarget` unless the value is uri-host [":" port] (RFC 9110 section 7.2).
 

@@ -16,6 +16,11 @@ from aprp.core.http.fields import Fields
 CLOCKS_APART = 60
 """Seconds that a source's clock may differ from ours."""
 
+PRECONDITIONS = frozenset(
+    (b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since")
+)
+"""Fields that can end a GET or HEAD with 304 or 412."""
+
 _ETAG = re.compile(rb'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _MONTHS = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 _DAYS = b"Mon Tue Wed Thu Fri Sat Sun".split()
@@ -59,9 +64,9 @@ class Validators:
     @classmethod
     def of(cls, fields: Fields) -> Validators:
         """Return the validators of a response; malformed ones count as absent."""
-        etags = fields.all(b"etag")
+        etag = fields.only(b"etag")
         return cls(
-            parse_etag(etags[0]) if len(etags) == 1 else None,
+            None if etag is None else parse_etag(etag),
             _date_of(fields, b"last-modified"),
             _date_of(fields, b"date"),
         )
@@ -83,10 +88,11 @@ class Validators:
 
 
 def _date_of(fields: Fields, name: bytes) -> int | None:
-    values = fields.all(name)
-    return parse_date(values[0]) if len(values) == 1 else None
+    value = fields.only(name)
+    return None if value is None else parse_date(value)
 
 
+@lru_cache(maxsize=64)
 def parse_etag(value: bytes) -> ETag | None:
     """Parse an entity tag; None if it isn't one."""
     match = _ETAG.fullmatch(value)
@@ -115,6 +121,7 @@ def parse_date(value: bytes) -> int | None:
     return calendar.timegm((int(year), month_number, int(day), hour, minute, second))
 
 
+@lru_cache(maxsize=64)
 def format_date(seconds: int) -> bytes:
     """The IMF-fixdate of that second."""
     when = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
@@ -140,8 +147,7 @@ def _any_matches(value: bytes, etag: ETag | None, strongly: bool) -> bool:
 
 def is_conditional(request: Fields) -> bool:
     """Whether a precondition field is there."""
-    names = (b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since")
-    return any(name in request for name in names)
+    return request.any_of(PRECONDITIONS)
 
 
 def precondition(request: Fields, current: Validators) -> int | None:
@@ -149,6 +155,8 @@ def precondition(request: Fields, current: Validators) -> int | None:
 
     The order is that of section 13.2.2; a date that can't be parsed is ignored.
     """
+    if not is_conditional(request):
+        return None
     if (if_match := request.get(b"if-match")) is not None:
         if not _any_matches(if_match, current.etag, strongly=True):
             return 412

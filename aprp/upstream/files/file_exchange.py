@@ -65,6 +65,9 @@ class FileExchange:
         if held.length == 0:
             self._close()
 
+    def take(self, n: int) -> bytes | None:
+        return None
+
     def pump(self, sink: IConsumer, n: int | None = None) -> Deferred[int]:
         assert self._pumped is None, "one pump at a time"
         pumped: Deferred[int] = Deferred(lambda _: self._cancelled())

@@ -43,7 +43,7 @@ from aprp.upstream.exchange import Inflow, SourceRequest, Timings
 from aprp.upstream.http.incoming_body import IncomingBody
 from aprp.upstream.http.received import ReceivedExchange
 from aprp.upstream.http.response_heads import Heads, NotHttp
-from aprp.upstream.http.sending import send_body, send_head, send_inflow
+from aprp.upstream.http.sending import head_of, send_body, send_inflow
 from aprp.upstream.http.wire import Wire
 from aprp.upstream.splice.pipes import Pipes
 from aprp.upstream.splice.splice import Splice, has_more
@@ -96,7 +96,7 @@ class Connection(Wire):
         self._heads.expect(request.upgrade)
         self._answered = Deferred(lambda _: self._cancelled())
         self.read_on()
-        send_head(request, self.transport)
+        self._writer.write(head_of(request))
         self._watchdog.expect(request.timeouts.first_byte)
         if request.body is not None:
             send_body(request, self.transport, self._await_source).addErrback(self._client_failed)

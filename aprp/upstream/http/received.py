@@ -82,6 +82,15 @@ class ReceivedExchange:
         self._read_on()
         return pumped
 
+    def take(self, n: int) -> bytes | None:
+        if not self._ended or self.moved or self._pumped is not None or self.held != n:
+            return None
+        data = b"".join(self._held)
+        self._held.clear()
+        self.moved = len(data)
+        self._tally.received += len(data)
+        return data
+
     def _read_on(self) -> None:
         """Read more, or have the kernel move it, if a pump wants it."""
         if not self.hungry or self._connection is None:

@@ -16,12 +16,12 @@ Waiting = Callable[[bool], None]
 """Told whether it is the source that has to do something now: to take bytes, or to answer."""
 
 
-def send_head(request: SourceRequest, transport: Any) -> None:
-    """Send the request line and the fields."""
+def head_of(request: SourceRequest) -> bytes:
+    """Return the request line and the fields as they are sent."""
     lines = [b"%s %s HTTP/1.1\r\n" % (request.method, request.target)]
     lines += [b"%s: %s\r\n" % pair for pair in request.fields.pairs]
     lines.append(b"\r\n" if request.body is None else b"Connection: close\r\n\r\n")
-    transport.write(b"".join(lines))
+    return b"".join(lines)
 
 
 def send_body(request: SourceRequest, transport: Any, waiting: Waiting) -> Deferred[None]:

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from aprp.upstream.errors import ConnectFailed, lost_before_answer
+from aprp.upstream.splice.borrowed import DirectWriter
 
 FRESH = 1.0
 """Seconds for which a connection that was opened ahead counts as new."""
@@ -79,6 +80,7 @@ class Wire(Protocol):
     def connectionMade(self) -> None:
         self._tls = ISSLTransport.providedBy(self.transport)
         self._secure = not self._tls
+        self._writer = DirectWriter(self.transport)
         if ITCPTransport.providedBy(self.transport):
             self._socket().setTcpNoDelay(True)
             below = self._socket().transport if self._tls else self._socket()

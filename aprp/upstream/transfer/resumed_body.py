@@ -30,12 +30,13 @@ from aprp.upstream.wall_clock import time
 
 def summary_of(head: ResponseHead, received: float) -> ResponseSummary:
     """Return a head as far as it decides; it came at that unix time, which dates it if need be."""
-    ranges = head.fields.all(b"content-range")
+    fields = head.fields
+    ranged = fields.only(b"content-range")
     return ResponseSummary(
         head.status,
-        declared_length(head.fields),
-        dated(Validators.of(head.fields), int(received)),
-        parse_content_range(ranges[0]) if len(ranges) == 1 else None,
+        declared_length(fields),
+        dated(Validators.of(fields), int(received)),
+        None if ranged is None else parse_content_range(ranged),
     )
 
 
