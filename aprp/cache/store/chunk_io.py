@@ -1,0 +1,132 @@
+"""Reads and writes the data files of chunks, with their checksums; waits for the disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import xxhash
+
+from aprp.cache.store.disk import Disk
+from aprp.core.cache.extents import BLOCK
+
+TRUSTED_FOR = 60.0
+"""Seconds for which a block that was right isn't looked at again, while its file is unchanged."""
+
+Stamp = tuple[int, int, int, int]
+"""What changes with each write to a file."""
+
+
+class BlocksLost(Exception):
+    """Raised for blocks that can't be read, or aren't what was written; None: the whole chunk."""
+
+    def __init__(self, said: str, blocks: list[int] | None) -> None:
+        super().__init__(said)
+        self.blocks = blocks
+
+
+@dataclass(slots=True)
+class Trust:
+    """Which blocks of a data file were right, as of `since`."""
+
+    stamp: Stamp
+    since: float
+    bits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A block of a chunk: its offset in the data file, its length and its checksum."""
+
+    block: int
+    length: int
+    checksum: int
+
+    @property
+    def offset(self) -> int:
+        return self.block * BLOCK
+
+
+def checksum_of(data: memoryview | bytes, file: int, chunk: int, block: int) -> int:
+    """Return a block's checksum, which is right at its own place only."""
+    return xxhash.xxh3_64_intdigest(data, seed=(file ^ chunk << 8 ^ block) & (2**64 - 1))
+
+
+def write_blocks(
+    disk: Disk, descriptor: int, file: int, chunk: int, at: int, data: memoryview
+) -> list[tuple[int, int]]:
+    """Write whole blocks at an offset of the data file; return their numbers and checksums."""
+    sums = []
+    for start in range(0, len(data), BLOCK):
+        block = (at + start) // BLOCK
+        sums.append((block, checksum_of(data[start : start + BLOCK], file, chunk, block)))
+    while data:
+        written = disk.write(descriptor, data, at)
+        data, at = data[written:], at + written
+    return sums
+
+
+def open_chunk(disk: Disk, path: str) -> tuple[int, Stamp]:
+    """Open a data file for reading. Raise BlocksLost, or OSError if that says nothing of it."""
+    try:
+        descriptor = disk.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        raise BlocksLost("has no data file", None) from None
+    try:
+        found = disk.fstat(descriptor)
+    except OSError:
+        disk.close(descriptor)
+        raise
+    return descriptor, (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def read_verified(
+    disk: Disk, descriptor: int, file: int, chunk: int, wanted: Sequence[Expected]
+) -> bytearray:
+    """Return consecutive blocks. Raise BlocksLost for those that are wrong."""
+    buffer = bytearray(wanted[-1].offset + wanted[-1].length - wanted[0].offset)
+    with memoryview(buffer) as view:
+        _fill(disk, descriptor, view, wanted)
+        _check(view, file, chunk, wanted)
+    return buffer
+
+
+def verify(disk: Disk, descriptor: int, file: int, chunk: int, wanted: Sequence[Expected]) -> None:
+    """The same without keeping them."""
+    piece = max(1, 262144 // BLOCK)
+    buffer = bytearray(piece * BLOCK)
+    with memoryview(buffer) as whole:
+        for first in range(0, len(wanted), piece):
+            some = wanted[first : first + piece]
+            with whole[: some[-1].offset + some[-1].length - some[0].offset] as view:
+                _fill(disk, descriptor, view, some)
+                _check(view, file, chunk, some)
+
+
+def _fill(disk: Disk, descriptor: int, view: memoryview, wanted: Sequence[Expected]) -> None:
+    offset, filled = wanted[0].offset, 0
+    while filled < len(view):
+        try:
+            count = disk.read_into(descriptor, view[filled:], offset + filled)
+        except OSError as error:
+            bad = [each.block for each in wanted if each.offset + each.length > offset + filled]
+            raise BlocksLost(f"can't be read: {error.strerror}", bad) from None
+        if not count:
+            bad = [each.block for each in wanted if each.offset + each.length > offset + filled]
+            raise BlocksLost("is shorter than what was written", bad)
+        filled += count
+
+
+def _check(view: memoryview, file: int, chunk: int, wanted: Sequence[Expected]) -> None:
+    base = wanted[0].offset
+    bad = [
+        each.block
+        for each in wanted
+        if checksum_of(
+            view[each.offset - base : each.offset - base + each.length], file, chunk, each.block
+        )
+        != each.checksum
+    ]
+    if bad:
+        raise BlocksLost("isn't what was written: its checksum is wrong", bad)

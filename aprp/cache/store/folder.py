@@ -1,0 +1,180 @@
+"""The directory of a cache: what is in it, who may use it, and what is put right at the start.
+
+    lock            held by the daemon that uses the directory
+    index.sqlite    the index, with index.sqlite-wal and -shm
+    data/xx/        the data files of chunks; xx is the last byte of the file's number
+
+Everything here waits for the disk.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import re
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from aprp.cache.store.disk import Disk
+from aprp.cache.store.index import Index
+from aprp.cache.store.schema import WrongVersion, configure, make_or_check
+from aprp.cache.store.store import CacheTrouble
+
+_NAME = re.compile(r"([0-9a-f]{16})-([0-9a-f]+)")
+_GROUPS = 256
+Say = Callable[[str], object]
+
+
+class Folder:
+    """The names of files in the directory `path`."""
+
+    def __init__(self, path: str, disk: Disk) -> None:
+        self.path = path
+        self.disk = disk
+        self.index = os.path.join(path, "index.sqlite")
+
+    def group(self, low: int) -> str:
+        """Return the directory of files whose numbers end in this byte."""
+        return os.path.join(self.path, "data", f"{low:02x}")
+
+    def chunk(self, file: int, chunk: int) -> str:
+        """Return the data file of a chunk."""
+        return os.path.join(self.group(file & 255), f"{file:016x}-{chunk:x}")
+
+    def index_size(self) -> int:
+        """Return the bytes on disk of the index."""
+        size = 0
+        for ending in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                size += self.disk.stat(self.index + ending).st_size
+        return size
+
+    def unlink(self, chunks: Sequence[tuple[int, int]]) -> None:
+        """Remove the data files of chunks, if they are there."""
+        for file, chunk in chunks:
+            with suppress(FileNotFoundError):
+                self.disk.unlink(self.chunk(file, chunk))
+
+    def claim(self) -> int:
+        """Create the directory if need be and lock it; return the descriptor that holds the lock.
+
+        Raise `CacheTrouble` if it can't be used.
+        """
+        self._own()
+        descriptor = -1
+        try:
+            descriptor = self.disk.open(os.path.join(self.path, "lock"), os.O_RDWR | os.O_CREAT)
+            self.disk.lock(descriptor)
+        except BlockingIOError:
+            self.disk.close(descriptor)
+            raise CacheTrouble(
+                f"{self.path} is used by another daemon; give each its own directory"
+            ) from None
+        except OSError as error:
+            if descriptor >= 0:
+                self.disk.close(descriptor)
+            raise self._unusable(error) from None
+        try:
+            for path in (os.path.join(self.path, "data"), *map(self.group, range(_GROUPS))):
+                with suppress(FileExistsError):
+                    self.disk.mkdir(path)
+        except OSError as error:
+            self.disk.close(descriptor)
+            raise self._unusable(error) from None
+        return descriptor
+
+    def _own(self) -> None:
+        try:
+            with suppress(FileExistsError):
+                self.disk.mkdir(self.path)
+            owner = self.disk.stat(self.path).st_uid
+        except OSError as error:
+            raise self._unusable(error) from None
+        if owner != os.geteuid():
+            raise CacheTrouble(
+                f"{self.path} belongs to another user than the one who runs aprp; "
+                "change its owner, or name another directory"
+            )
+
+    def _unusable(self, error: OSError) -> CacheTrouble:
+        advice = "create it for the user who runs aprp, or name another directory"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            advice = "make room on its disk"
+        return CacheTrouble(f"{self.path} can't be used: {error.strerror}; {advice}")
+
+    def open_index(self, draw: random.Random) -> Index:
+        """Open the index that the holder of the lock has put right."""
+        connection = self.disk.connect(self.index)
+        configure(connection)
+        return Index(connection, draw)
+
+    def recover(self, draw: random.Random, say: Say) -> Index:
+        """Open the index, or begin a new one if it's corrupt or of another version."""
+        try:
+            index = self._checked(draw)
+        except (sqlite3.DatabaseError, WrongVersion, ValueError) as error:
+            if _is_passing(error):
+                raise
+            self._set_aside()
+            say(f"the index of the cache {error}; it was set aside, and the cache is empty")
+            index = self._checked(draw)
+        index.recount()
+        index.delete(index.doomed())
+        index.delete_empty(frozenset())
+        index.set_counter("swept", 0)
+        return index
+
+    def _checked(self, draw: random.Random) -> Index:
+        connection = self.disk.connect(self.index)
+        try:
+            make_or_check(connection)
+            configure(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return Index(connection, draw)
+
+    def _set_aside(self) -> None:
+        for ending in ("-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                self.disk.unlink(self.index + ending)
+        self.disk.rename(self.index, self.index + ".bad")
+
+    def sweep(self, low: int, index: Index) -> int:
+        """Delete the data files in one group that the index doesn't have; return how many.
+
+        What the others take on disk is corrected in the index: a process that died may have written
+        more than it said.
+        """
+        stored = index.stored_in(low)
+        removed = 0
+        with index.changing():
+            for name in self.disk.names(self.group(low)):
+                found = _NAME.fullmatch(name)
+                if found is None:
+                    continue
+                file, chunk = int(found[1], 16), int(found[2], 16)
+                path = os.path.join(self.group(low), name)
+                allocated = stored.pop((file, chunk), None)
+                if allocated is None:
+                    self.disk.unlink(path)
+                    removed += 1
+                elif (size := self.disk.stat(path).st_blocks * 512) != allocated:
+                    index.resize(file, chunk, size)
+            index.drop(list(stored))
+        return removed
+
+
+def _is_passing(error: Exception) -> bool:
+    """Return whether an error says nothing about what the index holds."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and (code & 0xFF) in (
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+    )

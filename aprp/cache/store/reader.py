@@ -1,0 +1,162 @@
+"""Reads blocks in threads, and lets none out that isn't what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from aprp.cache.store.chunk_io import (
+    TRUSTED_FOR,
+    BlocksLost,
+    Expected,
+    Trust,
+    open_chunk,
+    read_verified,
+    verify,
+)
+from aprp.cache.store.disk_file import DiskFile
+from aprp.cache.store.figures import Figures
+from aprp.cache.store.folder import Folder
+from aprp.cache.store.store import CacheTrouble, Verified
+from aprp.cache.store.threads import StoreThreads
+from aprp.core.cache.layout import CHUNK
+
+IN_MEMORY = 262144
+"""The most bytes that one read returns in memory."""
+UNSEEN = 1048576
+"""The most bytes that one read returns in a descriptor, if they have to be looked at first."""
+
+Lost = Callable[[DiskFile, int, "list[int] | None"], object]
+
+
+@dataclass(slots=True)
+class VerifiedBytes:
+    """A `Verified`."""
+
+    start: int
+    stop: int
+    data: bytes | None
+    descriptor: int
+    offset: int
+    close: Callable[[int], object]
+
+    def release(self) -> None:
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            self.close(descriptor)
+
+
+class Reader:
+    """Reads for all files of a store; `lost` is called with what turned out to be lost."""
+
+    _log = Logger()
+
+    def __init__(
+        self, folder: Folder, threads: StoreThreads, reactor: Any, figures: Figures, lost: Lost
+    ) -> None:
+        self._folder = folder
+        self._threads = threads
+        self._reactor = reactor
+        self._figures = figures
+        self._lost = lost
+        self.descriptors = 0
+        """How many data files are open for those who read."""
+
+    def read(self, file: DiskFile, start: int, stop: int, into_memory: bool) -> Deferred[Verified]:
+        """Return the first bytes of [start, stop), which are present."""
+        if self._threads.resting:
+            return fail(CacheTrouble("the disk is left alone for a while after a failure"))
+        chunk = start // CHUNK
+        stop = min(stop, (chunk + 1) * CHUNK, start + (IN_MEMORY if into_memory else UNSEEN))
+        wanted = file.expected(start, stop)
+        read = self._into_memory if into_memory else self._open
+
+        def job() -> VerifiedBytes:
+            return read(file, chunk, start, stop, wanted)
+
+        done = self._threads.read(job, self._unwanted)
+        return done.addCallbacks(self._came, self._not_read, errbackArgs=(file, chunk))
+
+    def _came(self, verified: VerifiedBytes) -> Verified:
+        self._figures.read += verified.stop - verified.start
+        if verified.descriptor >= 0:
+            self.descriptors += 1
+        return verified
+
+    def _not_read(self, failure: Failure, file: DiskFile, chunk: int) -> Failure:
+        error = failure.value
+        if not isinstance(error, BlocksLost):
+            failure.trap(CacheTrouble)
+            file.lose(chunk, None)
+            return failure
+        self._figures.lost += 1 if error.blocks is None else len(error.blocks)
+        self._log.error(
+            "cache: block {block} of {key} {said}; it will be fetched again",
+            block=chunk if error.blocks is None else chunk * 64 + error.blocks[0],
+            key=file.key.decode("latin-1"),
+            said=str(error),
+        )
+        file.lose(chunk, error.blocks)
+        self._lost(file, chunk, error.blocks)
+        return Failure(CacheTrouble(str(error)))
+
+    # In threads
+
+    def _into_memory(
+        self, file: DiskFile, chunk: int, start: int, stop: int, wanted: Sequence[Expected]
+    ) -> VerifiedBytes:
+        disk = self._folder.disk
+        descriptor, _ = open_chunk(disk, self._folder.chunk(file.id, chunk))
+        try:
+            buffer = read_verified(disk, descriptor, file.id, chunk, wanted)
+        finally:
+            disk.close(descriptor)
+        skipped = start - chunk * CHUNK - wanted[0].offset
+        data = bytes(memoryview(buffer)[skipped : skipped + stop - start])
+        return VerifiedBytes(start, stop, data, -1, 0, self._close)
+
+    def _open(
+        self, file: DiskFile, chunk: int, start: int, stop: int, wanted: Sequence[Expected]
+    ) -> VerifiedBytes:
+        disk = self._folder.disk
+        descriptor, stamp = open_chunk(disk, self._folder.chunk(file.id, chunk))
+        try:
+            now = self._reactor.seconds()
+            trust = file.trusted.get(chunk)
+            if trust is None or trust.stamp != stamp or not 0 <= now - trust.since < TRUSTED_FOR:
+                trust = Trust(stamp, now)
+            unseen = [each for each in wanted if not trust.bits >> each.block & 1]
+            for run in _consecutive(unseen):
+                verify(disk, descriptor, file.id, chunk, run)
+            for each in unseen:
+                trust.bits |= 1 << each.block
+            file.trusted[chunk] = trust
+        except BaseException:
+            disk.close(descriptor)
+            raise
+        return VerifiedBytes(start, stop, None, descriptor, start - chunk * CHUNK, self._close)
+
+    def _unwanted(self, verified: VerifiedBytes) -> None:
+        if verified.descriptor >= 0:
+            self._folder.disk.close(verified.descriptor)
+
+    # In the reactor's thread
+
+    def _close(self, descriptor: int) -> None:
+        self.descriptors -= 1
+        self._threads.later(lambda: self._folder.disk.close(descriptor))
+
+
+def _consecutive(blocks: Sequence[Expected]) -> list[list[Expected]]:
+    runs: list[list[Expected]] = []
+    for each in blocks:
+        if runs and runs[-1][-1].block + 1 == each.block:
+            runs[-1].append(each)
+        else:
+            runs.append([each])
+    return runs

@@ -1,0 +1,263 @@
+"""Brings the index up to date with what was written and used, and makes room.
+
+A process may write only what it has reserved in the index. So all processes together never have
+more on disk than `size`, whatever becomes of one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from aprp.cache.store.figures import Figures
+from aprp.cache.store.folder import Folder
+from aprp.cache.store.index import Index, Written
+from aprp.cache.store.room import make_room
+from aprp.cache.store.store import CacheTrouble
+from aprp.cache.store.threads import StoreThreads
+from aprp.core.cache.eviction import Queue
+from aprp.core.cache.layout import Blocks
+
+MIB = 1024 * 1024
+SOON = 0.5
+"""Seconds until what was written or used is in the index."""
+TOUCH_AGAIN = 60.0
+"""Seconds within which uses of one chunk count as one: a viewer reads it piece by piece."""
+FULL_FOR = 5.0
+"""Seconds to keep nothing, if no room could be made."""
+_DIRTY = 64
+_WAL = 2 * MIB
+_MOST_TOUCHED = 100_000
+
+Place = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    swept: bool
+    granted: int
+    evicted: list[Place]
+    missing: list[Place]
+    used: int
+    pinned: int
+
+
+class Upkeep:
+    """What the index has to be told, and what this process may still write."""
+
+    def __init__(
+        self,
+        folder: Folder,
+        threads: StoreThreads,
+        reactor: Any,
+        figures: Figures,
+        size: int,
+        process: int,
+    ) -> None:
+        self._folder = folder
+        self._threads = threads
+        self._reactor = reactor
+        self._figures = figures
+        self.size = size
+        self._process = process
+        self._room = 0
+        self._unindexed = 0  # reserved for what is being written, or not in the index yet
+        self._spent = 0  # the part of it that is written
+        self._needed = 0  # by what waits
+        self._dirty: dict[Place, Written] = {}
+        self._used: set[Place] = set()
+        self._touched: dict[Place, float] = {}
+        self._timer: Any = None
+        self._running = False
+        self._again = False
+        self._full_until = 0.0
+        self._closed = False
+        self._waiting: list[Deferred[None]] = []
+        self.index: Index | None = None
+        """None: it isn't open."""
+        self.on_room: Callable[[], object] = lambda: None
+        """Called when there may be room for what waits."""
+        self.on_evicted: Callable[[Sequence[Place]], object] = lambda places: None
+        """Called with chunks that made room."""
+        self.on_missing: Callable[[Sequence[Place]], object] = lambda places: None
+        """Called with chunks of files that another process has deleted."""
+
+    @property
+    def full(self) -> bool:
+        """Whether no room could be made a moment ago."""
+        return bool(self._closed or self._reactor.seconds() < self._full_until)
+
+    @property
+    def _at_once(self) -> int:
+        """How much to reserve at a time."""
+        return max(MIB, min(64 * MIB, self.size // 16))
+
+    def spend(self, cost: int) -> bool:
+        """Use some of what is reserved; if it isn't enough, more is reserved."""
+        if cost > self._room:
+            self._needed = cost
+            self._run()
+            return False
+        self._room -= cost
+        self._unindexed += cost
+        if self._room < self._at_once // 2:
+            self._run()
+        return True
+
+    def written(self, written: Written) -> None:
+        """Have the index learn of blocks."""
+        place = (written.file, written.chunk)
+        had = self._dirty.get(place)
+        if had is not None:
+            had.blocks.merge(written.blocks)
+        blocks = Blocks(bytes(written.blocks)) if had is None else had.blocks
+        self._dirty[place] = Written(*place, blocks, written.allocated)
+        if len(self._dirty) >= _DIRTY:
+            self._run()
+        self._soon()
+
+    def spent(self, cost: int) -> None:
+        """What was to be written at this cost is on disk, or never will be."""
+        self._spent += cost
+        self._soon()
+
+    def touch(self, file: int, chunk: int) -> None:
+        """Count a use, unless there was one a moment ago."""
+        now = self._reactor.seconds()
+        if not 0 <= now - self._touched.get((file, chunk), -TOUCH_AGAIN) < TOUCH_AGAIN:
+            if len(self._touched) >= _MOST_TOUCHED:
+                self._touched.clear()
+            self._touched[file, chunk] = now
+            self._used.add((file, chunk))
+            self._soon()
+
+    def is_dirty(self, file: int, chunk: int) -> bool:
+        """Return whether the index has still to learn of blocks of a chunk."""
+        return (file, chunk) in self._dirty or self._running
+
+    def forget(self, places: Sequence[Place]) -> None:
+        """Don't tell the index of chunks that are deleted."""
+        for place in places:
+            self._dirty.pop(place, None)
+            self._used.discard(place)
+            self._touched.pop(place, None)
+
+    def now(self) -> Deferred[None]:
+        """Bring the index up to date at once; fires also if that failed."""
+        done: Deferred[None] = Deferred()
+        self._waiting.append(done)
+        self._run()
+        return done
+
+    def close(self) -> None:
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def start_over(self) -> None:
+        """Forget everything: the index is another one, and empty."""
+        self._dirty.clear()
+        self._used.clear()
+        self._touched.clear()
+        self._unindexed -= self._spent
+        self._room = self._spent = 0
+
+    def _soon(self) -> None:
+        if self._timer is None and not self._closed:
+            self._timer = self._reactor.callLater(SOON, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self._run()
+
+    def _run(self) -> None:
+        if self._running or self._closed:
+            self._again = self._running
+            return
+        self._running = True
+        dirty, self._dirty = list(self._dirty.values()), {}
+        used, self._used = self._used, set()
+        spent, self._spent = self._spent, 0
+        outstanding = self._room + self._unindexed - spent
+        wanted = max(0, max(self._at_once, self._needed) - self._room)
+        done = self._threads.index(lambda: self._change(dirty, used, outstanding, wanted), None)
+        done.addCallbacks(
+            self._changed,
+            self._not_changed,
+            callbackArgs=(spent,),
+            errbackArgs=(dirty, used, spent),
+        )
+
+    def _change(
+        self, dirty: Sequence[Written], used: set[Place], outstanding: int, wanted: int
+    ) -> _Done:
+        """Change the index, in its thread."""
+        index = self.index
+        if index is None:
+            raise CacheTrouble("the index is not open")
+        size = self._folder.index_size() + _WAL
+        with index.changing():
+            missing = [(each.file, each.chunk) for each in dirty if not index.keep(each)]
+            for file, chunk in used:
+                index.used(file, chunk)
+            swept = bool(index.counter("swept"))
+            granted, evicted = make_room(
+                index,
+                self._process,
+                outstanding,
+                wanted if swept else 0,
+                max(0, self.size - size),
+            )
+            held = index.bytes_in()
+        return _Done(
+            swept, granted, evicted, missing, sum(held.values()) + size - _WAL,
+            held[Queue.PINNED],
+        )  # fmt: skip
+
+    def _changed(self, done: _Done, spent: int) -> None:
+        self._unindexed -= spent
+        self._room += done.granted
+        self._figures.used = done.used
+        self._figures.pinned = done.pinned
+        self._figures.evicted += len(done.evicted)
+        if done.evicted:
+            self.on_evicted(done.evicted)
+        if done.missing:
+            self.on_missing(done.missing)
+        if not done.swept:
+            self._soon()
+        elif self._room < max(self._needed, self._at_once // 4):
+            self._full_until = self._reactor.seconds() + FULL_FOR
+        self._needed = 0
+        self._ended()
+        if done.swept:
+            self.on_room()
+
+    def _not_changed(
+        self, failure: Failure, dirty: Sequence[Written], used: set[Place], spent: int
+    ) -> None:
+        failure.trap(CacheTrouble)
+        later, self._dirty = self._dirty, {(each.file, each.chunk): each for each in dirty}
+        for each in later.values():
+            self.written(each)
+        self._used |= used
+        self._spent += spent
+        self._needed = 0
+        self._full_until = self._reactor.seconds() + FULL_FOR
+        self._ended()
+        self.on_room()
+
+    def _ended(self) -> None:
+        self._running = False
+        if self._again:
+            self._again = False
+            self._run()
+            return
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            each.callback(None)

@@ -1,0 +1,171 @@
+"""Writes blocks in a thread of their own, as far as there is room for them.
+
+Blocks that wait are bounded: when the disk is slower than what arrives, further ones aren't kept.
+What has been written is readable at once; the index has it a moment later (`Upkeep`), and what it
+doesn't have yet is lost if the process dies.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
+
+from aprp.cache.store.chunk_io import write_blocks
+from aprp.cache.store.disk_file import DiskFile
+from aprp.cache.store.figures import Figures
+from aprp.cache.store.folder import Folder
+from aprp.cache.store.index import Written
+from aprp.cache.store.store import CacheTrouble
+from aprp.cache.store.threads import StoreThreads
+from aprp.cache.store.upkeep import Upkeep
+from aprp.core.cache.layout import CHUNK, Blocks, pieces
+
+MOST_WAITING = 32 * 1024 * 1024
+"""Bytes that may wait to be written."""
+_AT_ONCE = 4 * 1024 * 1024
+_PAGE = 4096
+_OVERHEAD = 8192
+"""What a piece of a data file may take beside its bytes."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    file: DiskFile
+    at: int
+    data: bytes
+    done: Deferred[bool] = field(default_factory=Deferred)
+
+    @property
+    def cost(self) -> int:
+        """The most bytes that it takes on disk."""
+        return -(-len(self.data) // _PAGE) * _PAGE + 2 * _OVERHEAD
+
+
+class Writer:
+    """The blocks that wait, and the thread that writes them."""
+
+    def __init__(
+        self, folder: Folder, threads: StoreThreads, upkeep: Upkeep, figures: Figures
+    ) -> None:
+        self._folder = folder
+        self._threads = threads
+        self._upkeep = upkeep
+        self._figures = figures
+        self._entries: deque[_Entry] = deque()
+        self._running = False
+        self._idle: list[Deferred[None]] = []
+        self.waiting = 0
+        """Bytes that wait."""
+        upkeep.on_room = self._step
+
+    def put(self, file: DiskFile, at: int, data: bytes) -> Deferred[bool]:
+        """Write whole blocks of a file. Fires with whether they are kept."""
+        late = self.waiting + len(data) > MOST_WAITING
+        if late or self._threads.resting or self._upkeep.full:
+            self._figures.refused += len(data)
+            return succeed(False)
+        entry = _Entry(file, at, data)
+        self._entries.append(entry)
+        self.waiting += len(data)
+        self._step()
+        return entry.done
+
+    def idle(self) -> Deferred[None]:
+        """Return what fires once nothing waits."""
+        if not self._running and not self._entries:
+            return succeed(None)
+        done: Deferred[None] = Deferred()
+        self._idle.append(done)
+        return done
+
+    def refuse(self) -> None:
+        """Keep nothing of what waits, but for what is being written."""
+        entries, self._entries = list(self._entries), deque()
+        for entry in entries:
+            self._end(entry, False)
+        self._step()
+
+    def _step(self) -> None:
+        """Write what there is room for."""
+        if self._running:
+            return
+        if self._entries and self._upkeep.full:
+            self.refuse()
+            return
+        batch: list[_Entry] = []
+        size = 0
+        while self._entries and (not batch or size + len(self._entries[0].data) <= _AT_ONCE):
+            if not self._upkeep.spend(self._entries[0].cost):
+                break
+            size += len(self._entries[0].data)
+            batch.append(self._entries.popleft())
+        if batch:
+            self._running = True
+            done = self._threads.write(lambda: self._write(batch))
+            done.addBoth(self._written, batch)
+        elif not self._entries:
+            idle, self._idle = self._idle, []
+            for each in idle:
+                each.callback(None)
+
+    def _write(self, batch: Sequence[_Entry]) -> tuple[list[Written], int, OSError | None]:
+        """Write entries in a thread; return what was written, of how many of them."""
+        written: list[Written] = []
+        for done, entry in enumerate(batch):
+            data = memoryview(entry.data)
+            try:
+                for chunk, start, stop in pieces(entry.at, entry.at + len(data)):
+                    piece = data[start - entry.at : stop - entry.at]
+                    written.append(self._write_piece(entry.file.id, chunk, start, piece))
+            except OSError as error:
+                return written, done, error
+        return written, len(batch), None
+
+    def _write_piece(self, file: int, chunk: int, start: int, data: memoryview) -> Written:
+        disk = self._folder.disk
+        descriptor = disk.open(self._folder.chunk(file, chunk), os.O_WRONLY | os.O_CREAT)
+        try:
+            sums = write_blocks(disk, descriptor, file, chunk, start - chunk * CHUNK, data)
+            allocated = disk.fstat(descriptor).st_blocks * 512
+        finally:
+            with suppress(OSError):  # what it would say, checksums say later
+                disk.close(descriptor)
+        blocks = Blocks()
+        for block, checksum in sums:
+            blocks.add(block, checksum)
+        return Written(file, chunk, blocks, allocated)
+
+    def _written(
+        self,
+        result: tuple[list[Written], int, OSError | None] | Failure,
+        batch: Sequence[_Entry],
+    ) -> None:
+        self._running = False
+        written, ended, error = ([], 0, None) if isinstance(result, Failure) else result
+        if error is not None:
+            self._threads.failed(error)
+            self._threads.rest()
+        elif isinstance(result, Failure):
+            result.trap(CacheTrouble)
+        files = {entry.file.id: entry.file for entry in batch}
+        for each in written:
+            files[each.file].keep(each.chunk, each.blocks)
+            self._upkeep.written(each)
+        self._upkeep.spent(sum(entry.cost for entry in batch))
+        for done, entry in enumerate(batch):
+            self._end(entry, done < ended)
+        self._step()
+
+    def _end(self, entry: _Entry, kept: bool) -> None:
+        self.waiting -= len(entry.data)
+        if kept:
+            self._figures.written += len(entry.data)
+        else:
+            self._figures.refused += len(entry.data)
+        entry.done.callback(kept)

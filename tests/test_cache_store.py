@@ -1,0 +1,138 @@
+"""The store on disk keeps files and gives them back, also to a later process."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import replace
+
+from aprp.cache.store.store import CacheTrouble
+from aprp.core.cache.extents import BLOCK
+from aprp.core.cache.layout import CHUNK
+from tests.support.faulty_disk import MIB, StoreCase, body_of, meta_for
+
+
+class KeepingTests(StoreCase):
+    async def test_a_film_comes_back(self) -> None:
+        store, body = self.store(), body_of(1, 9 * MIB + 12345)
+        file = await self.film(store, b"/a", body)
+        self.assertEqual([(run.start, run.stop) for run in file.present], [(0, len(body))])
+        self.assertEqual(await self.content(file), body)
+        self.assertEqual(await self.content(file, 70_000, 5 * MIB), body[70_000 : 5 * MIB])
+        file.close()
+        (again,) = await store.find(b"/a")
+        self.assertIs(again, file)
+        again.close()
+
+    async def test_a_later_process_finds_it(self) -> None:
+        body = body_of(2, 5 * MIB + 7)
+        meta = meta_for(len(body), vary=((b"accept", None),))
+        store = self.store()
+        file = await store.create(b"/a", meta)
+        await file.write(CHUNK, body[CHUNK:])
+        await file.write(BLOCK, body[BLOCK : 3 * BLOCK])
+        await store.close()
+        store = self.store()
+        (file,) = await store.find(b"/a")
+        self.assertEqual(file.meta, meta)
+        runs = [(run.start, run.stop) for run in file.present]
+        self.assertEqual(runs, [(BLOCK, 3 * BLOCK), (CHUNK, len(body))])
+        self.assertEqual(await self.content(file, CHUNK, len(body)), body[CHUNK:])
+        self.assertEqual(
+            await self.content(file, BLOCK + 1, 3 * BLOCK), body[BLOCK + 1 : 3 * BLOCK]
+        )
+        file.close()
+
+    async def test_a_read_stops_where_the_run_or_the_chunk_does(self) -> None:
+        store, body = self.store(), body_of(3, CHUNK + 2 * BLOCK)
+        file = await self.film(store, b"/a", body)
+        for start, stop, memory, reached in (
+            (0, len(body), False, MIB),
+            (CHUNK - 5, len(body), False, CHUNK),
+            (CHUNK - 5, len(body), True, CHUNK),
+            (0, len(body), True, MIB // 4),
+            (CHUNK, CHUNK + 9, False, CHUNK + 9),
+        ):
+            verified = await file.read(start, stop, memory)
+            self.assertEqual((verified.start, verified.stop), (start, reached))
+            self.assertEqual(verified.data is not None, memory)
+            verified.release()
+        file.close()
+
+    async def test_variants_and_versions(self) -> None:
+        store = self.store()
+        plain = await store.create(b"/a", meta_for(10))
+        other = await store.create(b"/a", meta_for(10, vary=((b"accept", b"x"),)))
+        newer = await store.create(b"/a", meta_for(11))
+        self.assertTrue(plain.doomed)
+        found = await store.find(b"/a")
+        self.assertEqual(found, (newer, other))
+        self.assertEqual(await store.find(b"/b"), ())
+        self.assertEqual(await store.remove(b"/a"), 2)
+        self.assertEqual(await store.find(b"/a"), ())
+        self.assertTrue(newer.doomed and other.doomed)
+        for file in (plain, other, newer, *found):
+            file.close()
+
+    async def test_a_doomed_file_is_read_to_its_end_and_then_deleted(self) -> None:
+        store, body = self.store(), body_of(4, MIB)
+        file = await self.film(store, b"/a", body)
+        await store.upkeep.now()
+        newer = await self.film(store, b"/a", body_of(5, MIB))
+        self.assertFalse(await file.write(0, body))
+        self.assertEqual(await self.content(file), body)
+        self.assertEqual(len(self.data_files()), 2)
+        file.close()
+        newer.doom()
+        newer.close()
+        await store.close()
+        self.assertEqual(self.data_files(), [])
+        store = self.store()
+        self.assertEqual(await store.find(b"/a"), ())
+
+    async def test_the_meta_is_updated(self) -> None:
+        store = self.store()
+        file = await store.create(b"/a", meta_for(None))
+        await file.write(0, bytes(BLOCK))
+        meta = replace(meta_for(BLOCK + 3), received_at=5.0)
+        await file.update(meta)
+        await file.write(BLOCK, b"end")
+        await store.close()
+        store = self.store()
+        (file,) = await store.find(b"/a")
+        self.assertEqual(file.meta, meta)
+        self.assertEqual(await self.content(file), bytes(BLOCK) + b"end")
+        file.close()
+
+    async def test_only_its_user_can_read_what_is_kept(self) -> None:
+        store = self.store()
+        (await self.film(store, b"/a", body_of(6, MIB))).close()
+        await store.upkeep.now()
+        for at, _, names in os.walk(self.folder):
+            self.assertEqual(stat.S_IMODE(os.stat(at).st_mode), 0o700, at)
+            for name in names:
+                mode = stat.S_IMODE(os.stat(os.path.join(at, name)).st_mode)
+                self.assertEqual(mode, 0o600, name)
+
+    async def test_many_files_are_forgotten_in_memory_and_found_again(self) -> None:
+        store = self.store()
+        body = body_of(7, 100)
+        for number in range(300):
+            key = b"/%d" % number
+            self.assertEqual(await store.find(key), ())
+            (await self.film(store, key, body)).close()
+        await store.upkeep.now()
+        self.assertLess(len(store._files), 300)
+        for number in range(300):
+            (file,) = await store.find(b"/%d" % number)
+            self.assertEqual(await self.content(file), body)
+            file.close()
+
+    async def test_nothing_is_done_after_the_end(self) -> None:
+        store = self.store()
+        file = await store.create(b"/a", meta_for(10))
+        await store.close()
+        await store.close()
+        with self.assertRaises(CacheTrouble):
+            await store.find(b"/b")
+        self.assertFalse(await file.write(0, b"0123456789"))
