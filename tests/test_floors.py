@@ -17,6 +17,7 @@ FLOORS = (
     ("aprp.core.choices",),
     ("aprp.core.http",),
     ("aprp.core.http2",),
+    ("aprp.core.metalink",),
     ("aprp.core.recovery",),
     ("aprp.core.scheduling",),
     ("aprp.core.cache",),

@@ -14,6 +14,8 @@ from aprp.core.http.urls import Url
 
 DIGITS = {"sha-512": 128, "sha-384": 96, "sha-256": 64, "sha-1": 40, "md5": 32}
 """Hexadecimal digits of the hash functions that are verified, the strongest first."""
+HASHLIB = {name: name.replace("-", "") for name in DIGITS}
+"""What Python's hashlib calls them."""
 LONGEST_PIECE = 64 << 20
 """Bytes; a piece is held in memory until it is verified."""
 LAST = 999999
@@ -48,6 +50,13 @@ class Pieces:
         """Return the bytes of a piece."""
         start = number * self.length
         return Range(start, min(start + self.length, complete))
+
+    def around(self, start: int, stop: int | None, complete: int) -> tuple[int, int]:
+        """Return the bytes of all pieces that hold some of [start, stop); None: to the end."""
+        last = complete if stop is None else min(stop, complete)
+        return self.range_of(self.at(start), complete).start, self.range_of(
+            self.at(last - 1), complete
+        ).stop
 
     def whole_in(self, written: int, complete: int) -> int:
         """Return how many pieces the first `written` bytes hold from start to end."""

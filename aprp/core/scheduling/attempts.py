@@ -11,6 +11,7 @@ Rules:
 
 from __future__ import annotations
 
+from aprp.core.reasons import Reason
 from aprp.core.scheduling import forecast
 from aprp.core.scheduling import messages as m
 from aprp.core.scheduling.assignment import Assignment
@@ -152,6 +153,17 @@ class AttemptTracker:
         self._state.waste(forecast.under_way(self._state, attempt))
         self._remove(attempt)
         self.actions.append(m.Abandon(attempt.number))
+
+    def lose(self, start: int, stop: int) -> None:
+        """Drop what is held of the range; it is requested again when it is needed."""
+        for low, high in self._state.forget(start, stop):
+            self.actions.append(m.Forget(low, high))
+
+    def ban(self, source: SourceState, why: Reason) -> None:
+        """Abandon the attempts of a source that sent wrong bytes, and never use it again."""
+        for attempt in list(source.attempts):
+            self.abandon(attempt)
+        self._failures.ban(source, why)
 
     def stop(self) -> None:
         """Abandon every attempt except those that have brought all that was requested."""

@@ -6,6 +6,9 @@ Rules:
   (`aprp.core.recovery.parking`);
 - one that lied or hasn't the file is left out, until no other is left;
 - one that is out of service is left out as well, until no other is in service;
+- one that sent wrong bytes of a piece is banned: it isn't used even if no other is left;
+- to find who sends wrong bytes, one source at a time is asked, the fastest first; when that fails
+  or falls silent, it is the next one's turn;
 - before the first good response head, a transfer fails when each source has failed twice, lied,
   doesn't have the file, or is parked for longer than ``resume_for``; an attempt abandoned for its
   silence counts as a failure only after ten seconds;
@@ -59,6 +62,7 @@ class FailurePolicy:
         self._waits = max(0.0, resume_for - _UNANSWERED)
         self._begun = False
         self._gained = 0
+        self._single: SourceState | None = None
 
     def remember(self, now: float) -> None:
         """Wait for sources that parked the file in another transfer, unless all of them did."""
@@ -86,6 +90,7 @@ class FailurePolicy:
         source.rating.failed(now, ended.retry_after or 0.0, source.spec.file)
         self._patience.failed(now, _UNANSWERED if grace else 0.0)
         self._bar()
+        self.doubted(source, now)
 
     def fell_silent(self, source: SourceState, attempt: int, now: float) -> None:
         """Count an attempt that was abandoned for its silence.
@@ -103,6 +108,36 @@ class FailurePolicy:
                 source.left_out, source.reason = True, why
         self._bar()
 
+    def ban(self, source: SourceState, why: Reason) -> None:
+        """Never use the source again: it sent wrong bytes."""
+        source.banned = source.left_out = True
+        source.reason = why
+        self._bar()
+
+    def one_by_one(self, on: bool, now: float) -> None:
+        """Ask one source at a time, or all of them again."""
+        self._single = self._fastest(None, now) if on else None
+        self._bar()
+
+    def doubted(self, source: SourceState, now: float) -> None:
+        """Give another source its turn, if it's this one's and it doesn't deliver."""
+        if self._single is source:
+            self._single = self._fastest(source, now)
+            self._bar()
+
+    def _fastest(self, last: SourceState | None, now: float = 0.0) -> SourceState | None:
+        """Return the source to ask alone, any other than the last one if there is another."""
+        return min(
+            (source for source in self._sources if not source.excluded),
+            key=lambda each: (
+                each is last,
+                max(each.retry_at, now),
+                each.failures,
+                -(each.rating.rate or 0.0),
+            ),
+            default=None,
+        )
+
     def take_out(self, names: Collection[str]) -> None:
         """Take these sources, and no others, out of service."""
         for source in self._sources:
@@ -111,22 +146,24 @@ class FailurePolicy:
 
     def _bar(self) -> None:
         """Find which sources may not be used because others are left."""
-        some_within = any(not source.out for source in self._sources)
-        all_left_out = all(source.left_out for source in self._within())
+        allowed = [source for source in self._sources if not source.banned]
+        within = [source for source in allowed if not source.out]
+        all_left_out = all(source.left_out for source in within or allowed)
         for source in self._sources:
-            needless = source.left_out and not all_left_out
-            source.barred = needless or (source.out and some_within)
-
-    def _within(self) -> list[SourceState]:
-        """Return the sources that are in service; all of them if none is."""
-        return [source for source in self._sources if not source.out] or list(self._sources)
+            needless = source.banned or (source.left_out and not all_left_out)
+            source.excluded = needless or (source.out and bool(within))
+        if self._single is not None and self._single.excluded:
+            self._single = self._fastest(self._single)
+        for source in self._sources:
+            waits = self._single is not None and source is not self._single
+            source.barred = source.excluded or waits
 
     def _in_use(self) -> list[SourceState]:
         """Return the sources that may be requested from, now or after a pause.
 
         One that was left out counts no longer, even if what was in flight from it arrives.
         """
-        return [source for source in self._sources if not source.barred]
+        return [source for source in self._sources if not source.excluded]
 
     def answered(self) -> None:
         """Note that a response head was accepted."""
@@ -151,6 +188,8 @@ class FailurePolicy:
     def hopeless(self, now: float, in_flight: bool) -> bool:
         """Whether the transfer should fail now."""
         sources, end = self._in_use(), self._patience.end
+        if not sources:
+            return True
         if end is None or any(not source.failures for source in sources):
             return False
         if now >= end:

@@ -137,6 +137,39 @@ class ClientTook:
 
 
 @dataclass(frozen=True, slots=True)
+class Verified:
+    """Every byte before ``stop`` has been verified: the client may take them. Sent only if the file
+    has pieces."""
+
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The bytes ``[start, stop)`` are wrong: drop them, and request them again."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Banned:
+    """The source sent wrong bytes. It is never used again in this transfer, not even if no other
+    is left."""
+
+    source: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class OneByOne:
+    """``on``: make new requests to one source at a time, until it is switched off. Then what
+    arrives next comes from a single source, unless that fails and another takes its place."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class WindowChanged:
     """Limit what may be in flight or waiting to ``size`` bytes from now on. What is already there
     stays until it is taken; only requests stop.
@@ -171,6 +204,10 @@ Event = (
     | BytesCame
     | Ended
     | ClientTook
+    | Verified
+    | Lost
+    | Banned
+    | OneByOne
     | WindowChanged
     | OutOfService
     | TimePassed
@@ -233,8 +270,8 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """Drop ``[start, stop)`` from the store: the client has paused for long. The bytes are fetched
-    again if it resumes."""
+    """Drop ``[start, stop)`` from the store: the client has paused for long, or the bytes were
+    wrong. They are fetched again when they are needed."""
 
     start: int
     stop: int

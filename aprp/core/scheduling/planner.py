@@ -62,6 +62,7 @@ class Planner:
         self._look_ahead(now)
         for attempt in self._duplicate.doubtful(state, now):
             state.doubt(attempt)
+            self._failures.doubted(state.sources[attempt.source], now)
         for attempt, stop in self._duplicate.overlong(state, now):
             self._tracker.cut(attempt, stop, now)
 
@@ -155,8 +156,7 @@ class Planner:
         self._read_ahead.sleep()
         for attempt in list(state.attempts.values()):
             self._tracker.abandon(attempt)
-        for low, high in state.forget(state.taken + KEPT, state.stop):
-            self._tracker.actions.append(m.Forget(low, high))
+        self._tracker.lose(state.kept_to(KEPT), state.stop)
 
     def _set_wake(self, now: float) -> None:
         state = self._state

@@ -5,7 +5,8 @@ Rules:
   time the client has taken all of it, up to the window;
 - while the client waits, it's at least what the sources deliver in half a second: otherwise a
   distant source would idle until the head block has come from a slow one;
-- it's never more than what the client takes in AHEAD seconds at its own rate, measured
+- it's never less than a piece, where bytes are verified in pieces;
+- it's otherwise never more than what the client takes in AHEAD seconds at its own rate, measured
   only while bytes are ready for it;
 - a client that takes nothing for DROP_AFTER seconds while bytes are ready has paused: what was read
   ahead is dropped, except for a little to resume with, until it takes again.
@@ -42,11 +43,14 @@ class ReadAhead:
     Args:
         window: bytes; the most that may be ahead.
         sources: how many there are; each gets its first block within the first read-ahead.
+        piece: bytes that the client can only be given together; 0: there are no pieces.
     """
 
-    def __init__(self, window: int, sources: int) -> None:
-        self._window = max(window, SMALLEST_WINDOW)
-        self._first = max(_FIRST, 2 * (sources + 1) * MIB)
+    def __init__(self, window: int, sources: int, piece: int = 0) -> None:
+        self._piece = piece + EDGE if piece else 0
+        self._smallest = max(SMALLEST_WINDOW, self._piece)
+        self._window = max(window, self._smallest)
+        self._first = max(_FIRST, 2 * (sources + 1) * MIB, self._smallest)
         self._grown = self._first
         self._bytes = 0.0
         self._seconds = 0.0
@@ -67,11 +71,11 @@ class ReadAhead:
         waits = self._since is None or now < self._since + _PROMPT
         most = min(self._window, max(self._grown, int(rates * _HUNGRY) if waits else 0))
         own = self.rate * AHEAD
-        return most if own >= most else max(int(own), min(_LEAST, most))
+        return most if own >= most else max(int(own), min(_LEAST, most), self._piece)
 
     def resize(self, window: int) -> None:
         """Change the limit."""
-        self._window = max(window, SMALLEST_WINDOW)
+        self._window = max(window, self._smallest)
 
     def offered(self, now: float) -> None:
         """Note that there are bytes for the client to take."""

@@ -59,6 +59,11 @@ blocks go out all the same and the first good response head tells; a 416 for a b
 beyond the end is Ended(BEYOND, length=...), no fault of the source. ``length`` is known from the
 first HeadCame on. A suffix range needs the length first.
 
+With ``piece``, the bytes of the file are verified in pieces of that length, counted from offset 0.
+The range begins and ends at edges of pieces, or at the end of the file. What is ready can be given
+to the client only once Verified says so; then it is ``[taken, deliverable)``. Lost puts wrong bytes
+back, and Banned ends the use of a source that sent them. The window is never smaller than a piece.
+
 Memory: ``settings.window`` is the most that may wait or be in flight; WindowChanged changes it
 at any time (see ``buffered`` and ``in_flight`` for what a process-wide limit has to count).
 """
@@ -95,6 +100,7 @@ class Scheduler:
         ratings: shared by the process.
         settings: what the route says.
         length: complete length of the file, if it's known from before.
+        piece: bytes of a piece, if pieces are verified before the client gets them.
 
     Raises:
         ValueError: no sources, two of one name, or an empty range.
@@ -108,6 +114,7 @@ class Scheduler:
         ratings: Ratings,
         settings: SchedulingSettings | None = None,
         length: int | None = None,
+        piece: int | None = None,
     ) -> None:
         settings = settings or SchedulingSettings()
         end = min(ENDLESS if stop is None else stop, ENDLESS if length is None else length)
@@ -116,12 +123,12 @@ class Scheduler:
         if not sources or len({source.name for source in sources}) < len(sources):
             raise ValueError("a transfer needs at least one source, and each under its own name")
         self._sources = [SourceState(s, ratings.of(s.name), n) for n, s in enumerate(sources)]
-        self._state = TransferState(self._sources, start, end)
+        self._state = TransferState(self._sources, start, end, piece)
         by_count = settings.duplicate in (Duplicate.NIBIB, Duplicate.IBRC)
         self._leave_late = settings.leave_late and by_count
         duplicate = DUPLICATES[settings.duplicate](settings)
         delay = DELAYS[settings.delay](settings)
-        self._read_ahead = ReadAhead(settings.window, len(sources))
+        self._read_ahead = ReadAhead(settings.window, len(sources), piece or 0)
         self._failures = FailurePolicy(self._sources, settings.resume_for)
         self._tracker = AttemptTracker(self._state, delay, duplicate, self._failures, length)
         self._planner = Planner(
@@ -155,6 +162,11 @@ class Scheduler:
     def ready(self) -> int:
         """The offset up to which every byte from ``taken`` on is in the store."""
         return self._state.ready
+
+    @property
+    def deliverable(self) -> int:
+        """The offset up to which the client may have the bytes from ``taken`` on."""
+        return self._state.deliverable
 
     @property
     def stop(self) -> int | None:
@@ -194,14 +206,22 @@ class Scheduler:
                 self._tracker.head_came(event, now)
             case m.BytesCame():
                 urgent = self._tracker.bytes_came(event, now)
-                if self._state.ready > self._state.taken:
-                    self._read_ahead.offered(now)
+                self._offer(now)
                 return self._planner.is_time(now) or urgent
             case m.Ended():
                 self._tracker.ended(event, now)
             case m.ClientTook(count):
                 self._client_took(count, now)
                 return self._planner.is_time(now)
+            case m.Verified(stop):
+                self._state.verify(stop)
+                self._offer(now)
+            case m.Lost(start, stop):
+                self._tracker.lose(start, stop)
+            case m.Banned(name, why):
+                self._tracker.ban(self._state.sources[name], why)
+            case m.OneByOne(on):
+                self._failures.one_by_one(on, now)
             case m.WindowChanged(size):
                 self._read_ahead.resize(size)
             case m.OutOfService(names):
@@ -213,6 +233,11 @@ class Scheduler:
             case m.TimePassed():
                 pass
         return True
+
+    def _offer(self, now: float) -> None:
+        """Note it if there are bytes for the client to take."""
+        if self._state.deliverable > self._state.taken:
+            self._read_ahead.offered(now)
 
     def _granted(self, event: m.Granted, now: float) -> None:
         source = self._state.sources[event.source]
@@ -244,7 +269,7 @@ class Scheduler:
     def _client_took(self, count: int, now: float) -> None:
         state = self._state
         state.take(count)
-        self._read_ahead.took(count, now, more=state.ready > state.taken)
+        self._read_ahead.took(count, now, more=state.deliverable > state.taken)
         if state.taken == state.stop:
             self._finish(m.Done())
 

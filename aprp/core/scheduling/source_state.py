@@ -17,9 +17,10 @@ class SourceState:
 
     Only the planner writes ``slot``, and only the failure policy what follows it: ``failures``
     counts those since its last byte, and ``silences`` those of them that were silent attempts;
-    ``left_out`` is set if it lied or doesn't have the file, ``out`` if it is out of service, and
-    ``barred`` if it is either and others can be used; it isn't used before ``retry_at``, and is
-    ``parked`` if that time comes from its Retry-After.
+    ``left_out`` is set if it lied or doesn't have the file, ``banned`` if it sent wrong bytes, and
+    ``out`` if it is out of service. It is ``excluded`` if it is banned, or is one of the others
+    while another source can be used, and ``barred`` if it is excluded or waits for its turn. It
+    isn't used before ``retry_at``, and is ``parked`` if that time comes from its Retry-After.
     """
 
     spec: Source
@@ -30,7 +31,9 @@ class SourceState:
     failures: int = 0
     silences: int = 0
     left_out: bool = False
+    banned: bool = False
     out: bool = False
+    excluded: bool = False
     barred: bool = False
     parked: bool = False
     retry_at: float = 0.0

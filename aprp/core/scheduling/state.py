@@ -4,7 +4,8 @@ Rules:
 - ``unrequested`` is what is missing and not covered by an attempt, other than doubted ones;
 - at most two attempts cover any byte;
 - a byte is kept when it first arrives, from whichever attempt;
-- an attempt in whose range nothing is missing any longer is over.
+- an attempt in whose range nothing is missing any longer is over;
+- with pieces, the client may have what is ready and verified, otherwise all that is ready.
 """
 
 from __future__ import annotations
@@ -31,14 +32,20 @@ class TransferState:
     ``taken`` is the next byte owed to the client, ``ready`` the first after it that is missing,
     ``edge`` the end of what may be requested now, ``window`` its distance from ``taken`` when
     nothing clips it, ``slack`` the seconds until the client has taken all that is ready.
+    ``piece`` is the length of the file's pieces, None if it has none, and ``verified`` where the
+    verified ones end.
     ``returned`` counts how often bytes were put back, ``wasted`` the bytes that came and weren't
     needed, or were on their way when their attempt was abandoned.
     """
 
-    def __init__(self, sources: list[SourceState], start: int, stop: int) -> None:
+    def __init__(
+        self, sources: list[SourceState], start: int, stop: int, piece: int | None = None
+    ) -> None:
         self.sources = {source.name: source for source in sources}
         self.start = start
         self.stop = stop
+        self.piece = piece
+        self.verified = start
         self.taken = start
         self.ready = start
         self.edge = start
@@ -55,6 +62,17 @@ class TransferState:
     def known(self) -> bool:
         """Whether the end of the range is known."""
         return self.stop != ENDLESS
+
+    @property
+    def deliverable(self) -> int:
+        """The offset up to which the client may take bytes."""
+        return self.ready if self.piece is None else min(self.verified, self.ready)
+
+    def kept_to(self, count: int) -> int:
+        """Return how far a paused client's bytes are kept: ``count`` of them, or its piece."""
+        if self.piece is None:
+            return self.taken + count
+        return (self.taken // self.piece + 1) * self.piece
 
     @property
     def head(self) -> AttemptState | None:
@@ -138,11 +156,15 @@ class TransferState:
         return fresh
 
     def take(self, count: int) -> None:
-        """Move ``taken`` on by ``count`` bytes, all of which are ready."""
-        if count < 0 or self.taken + count > self.ready:
-            ready = self.ready - self.taken
+        """Move ``taken`` on by ``count`` bytes, all of which are ready and verified."""
+        if count < 0 or self.taken + count > self.deliverable:
+            ready = self.deliverable - self.taken
             raise ValueError(f"the client can't have taken {count} bytes of {ready} ready")
         self.taken += count
+
+    def verify(self, stop: int) -> None:
+        """Note that all bytes before ``stop`` are verified."""
+        self.verified = stop
 
     def look_ahead(self, window: int, rate: float) -> None:
         """Set how far ahead may be requested, for a client that takes ``rate`` bytes a second."""
@@ -175,6 +197,7 @@ class TransferState:
             self.missing.add(low, high)
             self._give_back(low, high)
         self.advance()
+        self.verified = min(self.verified, max(start, self.taken))
         return list(held)
 
     def limit(self, stop: int) -> list[AttemptState]:

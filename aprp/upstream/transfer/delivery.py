@@ -1,6 +1,7 @@
 """Where a transfer's bytes leave it: from the store to a consumer, in order, and paced by it.
 
-What is ready is written as far as the consumer wants it. A consumer that had enough says so by
+What is ready is written as far as the consumer wants it; bytes that were only fetched to verify
+others are dropped. A consumer that had enough says so by
 pausing, and by resuming that it wants more; one that stops ends the transfer.
 """
 
@@ -12,17 +13,21 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer, IPushProducer
 from zope.interface import implementer
 
+from aprp.core.http.ranges import Range
 from aprp.upstream.transfer.store import Store
 
 
 @implementer(IPushProducer)
 class Delivery:
     """The delivery of one transfer. `more` is called when more may be written, `stop` when the
-    consumer is gone.
+    consumer is gone. Only bytes of `wanted` are written.
     """
 
-    def __init__(self, store: Store, more: Callable[[], None], stop: Callable[[], None]) -> None:
+    def __init__(
+        self, store: Store, wanted: Range, more: Callable[[], None], stop: Callable[[], None]
+    ) -> None:
         self._store = store
+        self._wanted = wanted
         self._more = more
         self._stop = stop
         self._sink: IConsumer | None = None
@@ -49,9 +54,21 @@ class Delivery:
         while self._sink is not None and at < ready and not self._paused:
             piece = self._store.take(at)
             assert piece, f"the bytes at {at} are said to be ready, but aren't held"
+            if at + len(piece) > ready:
+                self._store.write(ready, piece[ready - at :])
+                piece = piece[: ready - at]
+            self._write(at, piece)
             at += len(piece)
-            self._sink.write(piece)
         return at
+
+    def _write(self, at: int, piece: bytes) -> None:
+        """Write what is wanted of a piece that begins at the offset `at`."""
+        assert self._sink is not None
+        wanted = self._wanted
+        if at < wanted.start or at + len(piece) > wanted.stop:
+            piece = piece[max(0, wanted.start - at) : max(0, wanted.stop - at)]
+        if piece:
+            self._sink.write(piece)
 
     def close(self, failure: Exception | None) -> None:
         """End the delivery, complete or with a failure, and fire what waits for it."""

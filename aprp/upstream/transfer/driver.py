@@ -3,7 +3,8 @@
 Events wait in a queue and are handled one after the other, never from within the doing of an
 action. `aprp.upstream.transfer.slots` sees to slots. Bytes leave by
 `aprp.upstream.transfer.delivery`, those of the head as they come in; what comes ahead of them
-waits in the store. One timer serves the scheduler's deadline.
+waits in the store, and so does a piece that `aprp.upstream.transfer.verifier` has to verify first.
+One timer serves the scheduler's deadline.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from aprp.core.http.ranges import Range
 from aprp.core.reasons import Reason
@@ -22,9 +24,11 @@ from aprp.core.recovery.same_file import Accepted
 from aprp.core.recovery.versions import Facts
 from aprp.core.scheduling import messages as m
 from aprp.core.scheduling.scheduler import Scheduler
-from aprp.upstream.errors import BodyBroken, Exhausted
+from aprp.core.scheduling.state import ENDLESS
+from aprp.upstream.errors import BodyBroken, Exhausted, SourceError
 from aprp.upstream.transfer.attempt import Attempt
 from aprp.upstream.transfer.delivery import Delivery
+from aprp.upstream.transfer.fetched_range import fetched_range
 from aprp.upstream.transfer.observer import TransferObserver
 from aprp.upstream.transfer.options import TransferOptions
 from aprp.upstream.transfer.sample import Sample
@@ -32,6 +36,7 @@ from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.slots import Slots
 from aprp.upstream.transfer.source import TransferSource
 from aprp.upstream.transfer.store import Store
+from aprp.upstream.transfer.verifier import Verifier
 from aprp.upstream.watchdog import Watchdog
 
 
@@ -73,14 +78,29 @@ class Driver:
         self._waiting = waiting
         self._sample = sample
         self._start = start
+        self._stop = stop
         self._options = options
         self._sources = {source.name: source for source in sources}
         self._watcher = watcher
-        length = None if watcher.facts is None else watcher.facts.complete
+        self._store = Store()
+        fetched = fetched_range(options, start, stop)
+        self._expected, self._scheduling = fetched.facts, fetched.scheduling
+        self._verifier: Verifier | None = None
+        if fetched.pieces is not None:
+            self._verifier = Verifier(fetched, self._store, self._feed, self._lied, self._failed)
+        facts = self.facts
+        length = None if facts is None else facts.complete
         specs = [source.spec for source in sources]
         self._slots = Slots(shared, self, self._sources, self._feed, self._unreachable)
-        self._scheduler = Scheduler(specs, start, stop, shared.ratings, options.scheduling, length)
-        self._store = Store()
+        self._scheduler = Scheduler(
+            specs,
+            fetched.start,
+            fetched.stop,
+            shared.ratings,
+            self._scheduling,
+            length,
+            fetched.piece,
+        )
         self._attempts: dict[int, Attempt] = {}
         self._queue: deque[tuple[m.Event, Chunk | None]] = deque()
         self._busy = False
@@ -88,14 +108,15 @@ class Driver:
         self._failure: Exception | None = None
         self._alarm = Watchdog(shared.clock, lambda: self._feed(m.TimePassed()))
         self._now = 0.0
-        self._window = options.scheduling.window
-        self._delivery = Delivery(self._store, self._work, self.abort)
+        self._window = self._scheduling.window
+        wanted = Range(self._start, ENDLESS if self._stop is None else self._stop)
+        self._delivery = Delivery(self._store, wanted, self._work, self.abort)
         self._on_end: Callable[[], None] = lambda: None
 
     @property
     def position(self) -> int:
         """The offset of the next byte that the consumer gets."""
-        return self._scheduler.taken
+        return max(self._start, self._scheduler.taken)
 
     @property
     def start(self) -> int:
@@ -105,7 +126,8 @@ class Driver:
     @property
     def stop(self) -> int | None:
         """The end of the range, None while it isn't known."""
-        return self._scheduler.stop
+        stop = self._scheduler.stop
+        return stop if self._stop is None or stop is None else min(self._stop, stop)
 
     @property
     def ready(self) -> int:
@@ -125,14 +147,18 @@ class Driver:
     @property
     def held(self) -> int:
         """The number of bytes in memory."""
-        return self._store.size
+        return self._store.size + (0 if self._verifier is None else self._verifier.held)
 
     def begin(self, on_end: Callable[[], None]) -> None:
         """Start fetching. `on_end` is called when all was delivered or the transfer failed."""
         self._on_end = on_end
-        self._shared.join(self, self._options.scheduling.window)
+        self._shared.join(self, self._scheduling.window)
         if out := self._shared.in_service.out | self._waiting:
             self.take_out(out)
+        if self._options.proof is not None:
+            urls = {name: source.url for name, source in self._sources.items()}
+            for name, why in self._shared.liars.among(self._options.proof, urls):
+                self._feed(m.Banned(name, why))
         self._feed(m.Started())
 
     def deliver(self, sink: IConsumer) -> Deferred[None]:
@@ -170,14 +196,14 @@ class Driver:
 
     def wanted(self) -> int:
         window = self._scheduler.window
-        most = self._options.scheduling.window
+        most = self._scheduling.window
         return most if window >= self._window else min(most, 2 * window)
 
     def used(self) -> int:
         return self._scheduler.buffered + self._scheduler.in_flight
 
     def limit_window(self, window: int | None) -> None:
-        most = self._options.scheduling.window
+        most = self._scheduling.window
         window = most if window is None else min(window, most)
         if window != self._window:
             self._window = window
@@ -190,7 +216,7 @@ class Driver:
 
     @property
     def facts(self) -> Facts | None:
-        return self._watcher.facts
+        return self._watcher.facts or self._expected
 
     def head_came(self, attempt: Attempt, good: Accepted, stop: int, connect: float | None) -> None:
         self._watcher.learned(attempt.source, good.facts)
@@ -214,6 +240,25 @@ class Driver:
     def _unreachable(self, source: TransferSource, reason: Reason) -> None:
         self._watcher.failed(source, m.End.UNREACHABLE, reason)
 
+    def _lied(self, name: str, why: Reason) -> None:
+        """Note that a source sent a wrong piece."""
+        source = self._sources[name]
+        source.error = SourceError.by(why, name)
+        if self._options.proof is not None:
+            self._shared.liars.note(self._options.proof, source.url, why)
+        self._watcher.failed(source, m.End.LIED, why)
+
+    def _failed(self, failure: Failure) -> None:
+        """End the transfer by a fault of its own."""
+        if self._over:
+            return
+        self._log.failure(
+            "a transfer ends by a fault of its own", failure, transfer=self._options.transfer_id
+        )
+        assert isinstance(failure.value, Exception)
+        self._failure = failure.value
+        self._finish()
+
     # The scheduler's side
 
     def _feed(self, event: m.Event) -> None:
@@ -231,12 +276,8 @@ class Driver:
                 self._handle(*self._queue.popleft())
                 if not self._queue:
                     self._hand_on()
-        except Exception as error:
-            self._log.failure(
-                "a transfer ends by a fault of its own", transfer=self._options.transfer_id
-            )
-            self._failure = error
-            self._finish()
+        except Exception:
+            self._failed(Failure())
         finally:
             self._busy = False
         self._arm()
@@ -244,7 +285,7 @@ class Driver:
     def _hand_on(self) -> None:
         """Write what is ready to the consumer, as far as it accepts it."""
         taken = self._scheduler.taken
-        at = self._delivery.hand_on(taken, self._scheduler.ready)
+        at = self._delivery.hand_on(taken, self._scheduler.deliverable)
         if at > taken and not self._over:
             self._queue.append((m.ClientTook(at - taken), None))
 
@@ -258,6 +299,8 @@ class Driver:
                 case m.Keep(_, start, stop) if chunk is not None:
                     self._store.write(start, chunk.part(start, stop))
                     kept += stop - start
+                    if self._verifier is not None:
+                        self._verifier.kept(chunk.attempt.source.name, start, stop)
                 case m.Fetch():
                     self._fetch(action)
                 case m.Abandon(number):
@@ -270,6 +313,8 @@ class Driver:
                     self._slots.release(name)
                 case m.Forget(start, stop):
                     self._store.forget(start, stop)
+                    if self._verifier is not None:
+                        self._verifier.forgot(start, stop)
                 case m.Done():
                     self._finish()
                 case m.Fail(reasons):
@@ -311,6 +356,8 @@ class Driver:
         for number in list(self._attempts):
             self._attempts.pop(number).abandon()
         self._store.clear()
+        if self._verifier is not None:
+            self._verifier.close()
         self._slots.close()
         self._delivery.close(self._failure)
         self._on_end()

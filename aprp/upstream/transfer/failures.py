@@ -8,6 +8,7 @@ from twisted.logger import Logger
 
 from aprp.core.reasons import Name, Reason, reason
 from aprp.core.recovery.ends import End
+from aprp.core.recovery.pieces import Proof
 from aprp.upstream.errors import SourceError, SourceLied
 from aprp.upstream.transfer.one_response import OneResponse
 from aprp.upstream.transfer.options import FileLocation, without_query
@@ -75,6 +76,20 @@ class SourceFailures:
                 self._warn(source, why, known)
         elif why.status not in MISSING:
             self.log(source, why)
+
+    def wrong_file(self, senders: Sequence[TransferSource], proof: Proof) -> TransferFailed:
+        """Return the error for a whole file without its hash. A source that sent all of it is left
+        out of further transfers.
+        """
+        why = reason("sent a file that doesn't have its hash", kind="http_protocol_error")
+        if len(senders) > 1:
+            why = reason("sent a part of a file that doesn't have its hash", kind=why.kind)
+        for source in senders:
+            source.error = SourceError.by(why, source.name)
+            self.note(source, End.LIED, why, True)
+            if len(senders) == 1:
+                self._shared.liars.note(proof, source.url, why)
+        return TransferFailed([(source.name, why) for source in senders], senders)
 
     def log(self, source: TransferSource, why: Reason) -> None:
         """Log a failure that leaves the source in use."""

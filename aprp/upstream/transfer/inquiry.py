@@ -31,14 +31,19 @@ NO_HEAD = frozenset((400, 403, 405, 501))
 Reasons = list[tuple[str, Reason]]
 
 
-async def inquire(clock: Any, sources: Sequence[TransferSource], same: Same) -> Facts | Reasons:
-    """The facts, or why each source has none to tell. Directories are asked after servers."""
+async def inquire(
+    clock: Any, sources: Sequence[TransferSource], same: Same, known: Facts | None = None
+) -> Facts | Reasons:
+    """Return the facts, or why each source has none to tell.
+
+    Directories are asked after servers. What a source says must agree with what is `known`.
+    """
     reasons: Reasons = []
     for on_disk in (False, True):
         asked = [source for source in sources if source.on_disk is on_disk]
         if not asked:
             continue
-        found = await _Inquiry(clock, asked, same).begin()
+        found = await _Inquiry(clock, asked, same, known).begin()
         if isinstance(found, Facts):
             return found
         reasons += found
@@ -48,8 +53,11 @@ async def inquire(clock: Any, sources: Sequence[TransferSource], same: Same) -> 
 
 
 class _Inquiry:
-    def __init__(self, clock: Any, sources: Sequence[TransferSource], same: Same) -> None:
+    def __init__(
+        self, clock: Any, sources: Sequence[TransferSource], same: Same, known: Facts | None
+    ) -> None:
         self._clock = clock
+        self._known = known
         self._same = same
         self._left = list(sources)
         self._names = [source.name for source in sources]
@@ -78,7 +86,7 @@ class _Inquiry:
         work.addErrback(lambda failure: self._failed(source, failure))
 
     async def _ask(self, source: TransferSource) -> None:
-        found = await ask_facts(source, self._same)
+        found = await ask_facts(source, self._same, self._known)
         if isinstance(found, Facts):
             self._end(found)
         else:
@@ -114,31 +122,35 @@ class _Inquiry:
             work.cancel()
 
 
-async def ask_facts(source: TransferSource, same: Same) -> Facts | Reason:
+async def ask_facts(
+    source: TransferSource, same: Same, known: Facts | None = None
+) -> Facts | Reason:
     """Return what one source says of the file, or why that is of no use."""
     head = await source.head()
     answer, fields = head.summary(), head.fields
     discard(head.exchange)
     if answer.status == 200 and answer.length is not None and not fields.get(b"content-encoding"):
         facts = facts_of(answer, fields, answer.length)
-        if (missing := disagreement(facts, None, same)) is not None:
+        if (missing := disagreement(facts, known, same)) is not None:
             return reason(missing)
         source.showed(head.place, answer.validators)
         source.alone = not combinable(facts, same)
         return facts
     if answer.status == 200 or answer.status in NO_HEAD:
-        return await _ask_first_byte(source, same)
+        return await _ask_first_byte(source, same, known)
     bad = refusal(answer.status, fields, int(time()))
     source.error = SourceError.by(bad.reason, source.name)
     return bad.reason
 
 
-async def _ask_first_byte(source: TransferSource, same: Same) -> Facts | Reason:
+async def _ask_first_byte(
+    source: TransferSource, same: Same, known: Facts | None
+) -> Facts | Reason:
     asked = Range(0, 1)
     got = await source.get(asked)
     answer, fields = got.summary(), got.fields
     discard(got.exchange)
-    verdict = judge(answer, fields, asked, same, None, source.version_at(got.place), int(time()))
+    verdict = judge(answer, fields, asked, same, known, source.version_at(got.place), int(time()))
     if not isinstance(verdict, Rejected):
         source.showed(got.place, verdict.version)
         return verdict.facts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aprp.config import (
@@ -16,6 +16,7 @@ from aprp.config import (
 )
 from aprp.core.choices import Compare, Http2, Redirects, Same
 from aprp.core.http.urls import Url
+from aprp.core.recovery.pieces import Proof
 from aprp.core.scheduling.messages import Source
 from aprp.core.scheduling.settings import SchedulingSettings
 from aprp.upstream.exchange import Timeouts
@@ -100,6 +101,9 @@ class TransferOptions:
     `reach`, sources are connected to as they are named, and `redirects: public` is not followed to
     other hosts. `tally_of` gives the tally of the source with that name; `transfer_id` stands in
     the lines of the log. `http2: prior-knowledge` holds for a source's own origin alone.
+
+    If the file has a `proof`, its pieces are verified before they leave the transfer, and so is the
+    hash of a whole file that is sent from its beginning to its end; see `with_proof`.
     """
 
     timeouts: Timeouts = field(default_factory=lambda: Timeouts(5.0, 10.0, 10.0))
@@ -116,6 +120,15 @@ class TransferOptions:
     tally_of: Callable[[str], SourceTally] = uncounted
     transfer_id: str = ""
     http2: Http2 = Http2.AUTO
+    proof: Proof | None = None
+
+    def with_proof(self, proof: Proof) -> TransferOptions:
+        """Return the options for a file with a proof.
+
+        Where pieces are verified, sources need only have a file of its length.
+        """
+        same = self.same if proof.pieces is None else Same.LENGTH
+        return replace(self, proof=proof, same=same)
 
     @classmethod
     def of(

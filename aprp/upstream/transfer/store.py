@@ -6,7 +6,7 @@ from the front. They are kept as they came: nothing is copied or joined.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 
 
 class Store:
@@ -35,6 +35,15 @@ class Store:
             del self._starts[bisect_left(self._starts, start)]
             self.size -= len(piece)
         return piece
+
+    def read(self, start: int, stop: int) -> list[memoryview]:
+        """Return [start, stop), all of which is held, without taking it."""
+        at = max(0, bisect_right(self._starts, start) - 1)
+        views = []
+        for begin in self._starts[at : bisect_left(self._starts, stop)]:
+            view = memoryview(self._pieces[begin])
+            views.append(view[max(0, start - begin) : max(0, stop - begin)])
+        return views
 
     def forget(self, start: int, stop: int) -> None:
         """Drop what is held of [start, stop)."""

@@ -26,6 +26,8 @@ Then for each file::
   producer and unregisters at the end. The consumer sets the pace: `pauseProducing` stops writing,
   and soon stops requests. If the range continues what `begin` fetches, nothing is requested twice;
   otherwise the range is requested. `send` can be called again for other ranges, one at a time.
+- With `TransferOptions.proof`, only verified pieces are sent, and whole pieces are fetched. Of a
+  file that has the hash of the whole alone, the last bytes are sent once it fits.
 - A file of which no two responses may be combined (`aprp.core.recovery.versions`) is read from one
   source as one response. `prepare` opens it for all ranges that will be sent, in ascending order,
   and returns its facts, which may be those of a later version.
@@ -52,6 +54,7 @@ from aprp.core.choices import Compare
 from aprp.core.http.ranges import FromTo, Range, Spec, Suffix
 from aprp.core.reasons import Reason, reason
 from aprp.core.recovery.ends import End
+from aprp.core.recovery.pieces import Proof
 from aprp.core.recovery.same_file import NOT_COMBINABLE
 from aprp.core.recovery.versions import Facts, combinable
 from aprp.upstream.errors import Exhausted, SourceError
@@ -71,6 +74,7 @@ from aprp.upstream.transfer.vouching import (
     directories_may_answer,
     waiting_directories,
 )
+from aprp.upstream.transfer.whole import whole_file
 
 OTHERS_ANSWER_WITHIN = 1.0
 """Seconds that other sources have to respond, when a response can only be used by itself."""
@@ -99,6 +103,8 @@ class Transfer(TransferProgress):
         self._one_used = False
         self._agreement = Agreement(shared.vouched)
         self._wait_timer: IDelayedCall | None = None
+        proof = options.proof
+        self._pieces_of: Proof | None = proof if proof is not None and proof.pieces else None
 
     @property
     def one_source(self) -> bool:
@@ -136,6 +142,8 @@ class Transfer(TransferProgress):
         return 0 if self._driver is None else self._driver.held
 
     async def begin(self, spec: Spec | None) -> Facts:
+        if isinstance(spec, Suffix) and self._pieces_of is not None and spec.length > 0:
+            spec = FromTo(max(0, self._pieces_of.size - spec.length))
         if spec is None or isinstance(spec, Suffix):
             return await self._inquire(spec)
         waiting = waiting_directories(self._in_service())
@@ -178,6 +186,14 @@ class Transfer(TransferProgress):
     async def send(self, wanted: Range, sink: IConsumer) -> None:
         if wanted.start >= wanted.stop:
             return
+        proof = self._options.proof
+        checked = None if self.facts is None else whole_file(proof, wanted, self.facts, sink)
+        await self._send(wanted, checked or sink)
+        if checked is not None and proof is not None and not await checked.finish():
+            senders = [source for source in self._sources if self.received[source.name]]
+            raise self._failures.wrong_file(senders, proof)
+
+    async def _send(self, wanted: Range, sink: IConsumer) -> None:
         if await self._has_one_for(wanted):
             await self._send_one(wanted, sink)
             return
@@ -284,7 +300,13 @@ class Transfer(TransferProgress):
         return [source for source in self._sources if source.name not in out] or self._sources
 
     async def _inquire(self, spec: Spec | None) -> Facts:
-        facts = await inquire(self._shared.clock, self._in_service(), self._options.same)
+        proof = self._pieces_of
+        facts = await inquire(
+            self._shared.clock,
+            self._in_service(),
+            self._options.same,
+            None if proof is None else Facts(proof.size),
+        )
         if isinstance(facts, Facts):
             self.facts = facts
             return facts

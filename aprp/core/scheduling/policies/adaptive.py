@@ -11,7 +11,10 @@ Rules:
 - near the end, a source takes no more than half of what it could deliver until all sources
   would be done together; a source that can't deliver any of it in time takes nothing;
 - sources never measured get a modest first block each, side by side;
-- a source that just failed is tried ahead of the head, never at it.
+- a source that just failed is tried ahead of the head, never at it;
+- the first piece, where bytes are verified in pieces, is divided among the sources by their rates,
+  since the client gets nothing of it before the last byte. A source whose part would be less than
+  an edge leaves it to the others.
 """
 
 from __future__ import annotations
@@ -120,7 +123,14 @@ class Adaptive:
         frees = forecast.lanes_free(state, source, now)
         free = min(frees)
         patience = min(PATIENCE, state.window / (2 * all_rates))
-        span = state.unrequested.first(self._from(state, source, others, all_rates), state.edge)
+        near = self._from(state, source, others, all_rates)
+        part = _part_of_first_piece(state, rate * source.lanes / all_rates)
+        if part is not None and near < state.start + (state.piece or 0):
+            if part < blocks.EDGE:
+                near = state.start + (state.piece or 0)
+            else:
+                size = min(size, max(part, blocks.smallest_size(rate, source.rating.latency or 0)))
+        span = state.unrequested.first(near, state.edge)
         while span is not None:
             block = min(size, span[1] - span[0])
             sooner = min(others, key=lambda o: o.free + block / o.rate, default=None)
@@ -168,7 +178,7 @@ class Adaptive:
         """Return whether to wait, since only a sliver of the window is free. A whole block isn't
         waited for: for a distant source in a small window that would always be too late."""
         sliver = span[1] == state.edge < state.stop and span[1] - span[0] < size / 2
-        return sliver and bool(state.attempts or state.ready > state.taken)
+        return sliver and bool(state.attempts or state.deliverable > state.taken)
 
 
 class _Other:
@@ -190,6 +200,14 @@ class _Other:
         size = min(self._size, room)
         self.free += size / (self.rate * self.lanes)
         return size
+
+
+def _part_of_first_piece(state: TransferState, part: float) -> int | None:
+    """Return how many bytes that part of the first piece has; None once the piece is verified."""
+    if state.piece is None or state.verified > state.start or part >= 1:
+        return None
+    size = part * state.piece
+    return blocks.edge_after(size) if size >= blocks.EDGE else 0
 
 
 def _roomy(state: TransferState, near: int, size: int) -> tuple[int, int] | None:

@@ -77,7 +77,7 @@ class BlockQueue(ABC):
             while start < stop:
                 end = min((start // size + 1) * size, stop)
                 cut = end == state.edge < state.stop and end % size
-                if cut and (state.attempts or state.ready > state.taken):
+                if cut and (state.attempts or state.deliverable > state.taken):
                     return
                 yield start, end
                 start = end
