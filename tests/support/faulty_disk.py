@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
 from aprp.cache.store.disk import SystemDisk
@@ -95,6 +96,15 @@ class _Connection(sqlite3.Connection):
         return super().execute(*args)
 
 
+class ThreadedClock(Clock):
+    """A clock whose threads are real."""
+
+    def callFromThread(self, function: Any, *args: Any) -> None:
+        from twisted.internet import reactor
+
+        reactor.callFromThread(function, *args)  # type: ignore[attr-defined]
+
+
 def body_of(seed: int, size: int) -> bytes:
     return random.Random(seed).randbytes(size)
 
@@ -114,11 +124,11 @@ class StoreCase(TestCase):
         self.stores: list[DiskStore] = []
         self.addCleanup(self._end)
 
-    def store(self, size: int = 64 * MIB, **more: Any) -> DiskStore:
+    def store(self, size: int = 64 * MIB, clock: Any = None, **more: Any) -> DiskStore:
         from twisted.internet import reactor
 
         more.setdefault("disk", self.disk)
-        store = DiskStore(str(self.folder), size, reactor, **more)
+        store = DiskStore(str(self.folder), size, clock or reactor, **more)
         self.stores.append(store)
         return store
 

@@ -26,7 +26,6 @@ from aprp.cache.store.store import CacheTrouble, StoredFile
 from aprp.cache.store.threads import ANSWER, REST, MakeThreads, StoreThreads
 from aprp.cache.store.upkeep import Place, Upkeep
 from aprp.cache.store.writer import Writer
-from aprp.core.cache.layout import Blocks
 from aprp.core.cache.meta import Meta
 from aprp.upstream.files.threads import DiskThreads
 
@@ -162,6 +161,7 @@ class DiskStore:
 
         def opened(said: list[str]) -> None:
             self._reopening = None
+            self.upkeep.start_over()
             for each in said:
                 self._log.warn("cache: {said}", said=each)
             if self._keeper and not self._closed:
@@ -352,11 +352,14 @@ class DiskStore:
             self._run(drop).addErrback(_known_already)
             self._unlink([(file.id, chunk)])
             return
-        left = file.chunks.get(chunk)
-        if left is not None:
-            self.upkeep.forget([(file.id, chunk)])
-            rest = Blocks(bytes(left))
-            self._run(lambda index: index.lose(file.id, chunk, rest)).addErrback(_known_already)
+        lost = blocks
+        self.upkeep.lose((file.id, chunk), lost)
+
+        def lose(index: Index) -> None:
+            with index.changing():
+                index.lose(file.id, chunk, lost)
+
+        self._run(lose).addErrback(_known_already)
 
 
 def _known_already(failure: Any) -> None:

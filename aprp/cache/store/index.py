@@ -86,7 +86,7 @@ class Index:
         found = self.connection.execute(
             "SELECT chunk, blocks FROM chunks WHERE file = ?", (file,)
         ).fetchall()
-        return {chunk: Blocks(blocks) for chunk, blocks in found}
+        return {chunk: blocks for chunk, stored in found if (blocks := _blocks_of(stored))}
 
     def create(self, key: bytes, meta: Meta, pinned: bool) -> tuple[int, list[int]]:
         """Return the new file's number, and those of the files that it replaces."""
@@ -168,7 +168,7 @@ class Index:
             )
             self._count(queue, written.allocated, 1)
             return True
-        blocks = Blocks(had[0])
+        blocks = _blocks_of(had[0]) or Blocks()
         blocks.merge(written.blocks)
         self.connection.execute(
             "UPDATE chunks SET blocks = ?, allocated = ? WHERE file = ? AND chunk = ?",
@@ -184,8 +184,13 @@ class Index:
             (MOST_USES, file, chunk),
         )
 
-    def lose(self, file: int, chunk: int, blocks: Blocks) -> None:
-        """Replace the blocks of a chunk after some of them were lost."""
+    def lose(self, file: int, chunk: int, lost: Sequence[int]) -> None:
+        """Take blocks from a chunk."""
+        blocks = self.chunks_of(file).get(chunk)
+        if blocks is None:
+            return
+        for block in lost:
+            blocks.discard(block)
         self.connection.execute(
             "UPDATE chunks SET blocks = ? WHERE file = ? AND chunk = ?",
             (bytes(blocks), file, chunk),
@@ -306,6 +311,13 @@ class Index:
     def _one(self, query: str, *values: object) -> int:
         found: int = self.connection.execute(query, values).fetchone()[0]
         return found
+
+
+def _blocks_of(stored: object) -> Blocks | None:
+    try:
+        return Blocks(stored) if isinstance(stored, bytes) else None
+    except ValueError:
+        return None
 
 
 def ghost_of(key: bytes, chunk: int) -> int:

@@ -45,6 +45,7 @@ class WrongVersion(Exception):
 
 def configure(connection: sqlite3.Connection) -> None:
     """Set what SQLite doesn't keep in the file."""
+    connection.text_factory = bytes  # nothing in a row may make reading it fail
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA wal_autocheckpoint = 256")

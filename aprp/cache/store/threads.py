@@ -59,7 +59,7 @@ class StoreThreads:
     @property
     def resting(self) -> bool:
         """Whether the disk is left alone for now."""
-        return bool(self._reactor.seconds() < self._resting_until)
+        return bool(0 < self._resting_until - self._reactor.seconds() <= REST)
 
     def index(self, job: Callable[[], Any], wait: float | None = ANSWER) -> Deferred[Any]:
         """Run a job in the index's thread; None: however long it takes."""

@@ -89,7 +89,7 @@ class Upkeep:
     @property
     def full(self) -> bool:
         """Whether no room could be made a moment ago."""
-        return bool(self._closed or self._reactor.seconds() < self._full_until)
+        return bool(self._closed or 0 < self._full_until - self._reactor.seconds() <= FULL_FOR)
 
     @property
     def _at_once(self) -> int:
@@ -135,6 +135,13 @@ class Upkeep:
             self._used.add((file, chunk))
             self._soon()
 
+    def lose(self, place: Place, blocks: Sequence[int]) -> None:
+        """Don't tell the index of blocks that are lost."""
+        dirty = self._dirty.get(place)
+        for block in blocks:
+            if dirty is not None:
+                dirty.blocks.discard(block)
+
     def is_dirty(self, file: int, chunk: int) -> bool:
         """Return whether the index has still to learn of blocks of a chunk."""
         return (file, chunk) in self._dirty or self._running
@@ -166,6 +173,7 @@ class Upkeep:
         self._touched.clear()
         self._unindexed -= self._spent
         self._room = self._spent = 0
+        self._full_until = 0.0
 
     def _soon(self) -> None:
         if self._timer is None and not self._closed:
@@ -185,11 +193,12 @@ class Upkeep:
         spent, self._spent = self._spent, 0
         outstanding = self._room + self._unindexed - spent
         wanted = max(0, max(self._at_once, self._needed) - self._room)
+        needed, self._needed = self._needed, 0
         done = self._threads.index(lambda: self._change(dirty, used, outstanding, wanted), None)
         done.addCallbacks(
             self._changed,
             self._not_changed,
-            callbackArgs=(spent,),
+            callbackArgs=(spent, wanted, needed),
             errbackArgs=(dirty, used, spent),
         )
 
@@ -219,7 +228,7 @@ class Upkeep:
             held[Queue.PINNED],
         )  # fmt: skip
 
-    def _changed(self, done: _Done, spent: int) -> None:
+    def _changed(self, done: _Done, spent: int, wanted: int, needed: int) -> None:
         self._unindexed -= spent
         self._room += done.granted
         self._figures.used = done.used
@@ -231,9 +240,8 @@ class Upkeep:
             self.on_missing(done.missing)
         if not done.swept:
             self._soon()
-        elif self._room < max(self._needed, self._at_once // 4):
+        elif done.granted < wanted and self._room < max(needed, self._at_once // 4):
             self._full_until = self._reactor.seconds() + FULL_FOR
-        self._needed = 0
         self._ended()
         if done.swept:
             self.on_room()
@@ -247,7 +255,6 @@ class Upkeep:
             self.written(each)
         self._used |= used
         self._spent += spent
-        self._needed = 0
         self._full_until = self._reactor.seconds() + FULL_FOR
         self._ended()
         self.on_room()
