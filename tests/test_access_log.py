@@ -96,6 +96,8 @@ class JsonTests(SynchronousTestCase):
                 "longest_gap": None,
                 "sources": {},
                 "spliced": 0,
+                "cache": None,
+                "cached": 0,
                 "ending": "--",
             },
         )

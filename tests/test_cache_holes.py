@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.core.cache.extents import BLOCK
 from aprp.core.cache.holes import Running, blocks_of, hole_at, joins
-from aprp.core.cache.pace import LEAST_AHEAD, MOST_AHEAD, Speed, ahead_of, may_run
+from aprp.core.cache.pace import LEAST_AHEAD, MOST_AHEAD, Speed, ahead_of, may_run, may_run_alone
 from aprp.core.http.ranges import FromTo, Range
 
 SIZE = 100 * BLOCK + 7
@@ -33,15 +33,15 @@ class HoleTests(SynchronousTestCase):
 
 
 class JoinTests(SynchronousTestCase):
-    def test_what_is_on_its_way_is_waited_for(self) -> None:
+    def test_what_has_arrived_is_waited_for(self) -> None:
         fetch = Running(1000, 100 * BLOCK, 50 * BLOCK, None, None)
         self.assertTrue(joins(1000, fetch))
-        self.assertTrue(joins(50 * BLOCK - 1, fetch))
-        self.assertFalse(joins(50 * BLOCK, fetch))
+        self.assertTrue(joins(52 * BLOCK - 1, fetch))
+        self.assertFalse(joins(52 * BLOCK, fetch))
         self.assertFalse(joins(999, fetch))
 
     def test_what_comes_before_a_new_request_would_bring_it(self) -> None:
-        fetch = Running(0, 100 * BLOCK, 0, 10e6, 0.1)
+        fetch = Running(0, 100 * BLOCK, 0, 9e6, 0.1)
         self.assertTrue(joins(900_000, fetch))
         self.assertFalse(joins(1_100_000, fetch))
 
@@ -61,7 +61,10 @@ class PaceTests(SynchronousTestCase):
         self.assertFalse(may_run(100, 0, 100, running=True))
         self.assertFalse(may_run(50, 0, 100, running=False))
         self.assertTrue(may_run(49, 0, 100, running=False))
-        self.assertFalse(may_run(0, None, 100, running=True))
+
+    def test_without_readers_it_completes_its_block(self) -> None:
+        self.assertTrue(may_run_alone(BLOCK + 2, BLOCK + 1))
+        self.assertFalse(may_run_alone(2 * BLOCK, BLOCK + 1))
 
     def test_a_speed_is_that_of_the_last_seconds(self) -> None:
         speed = Speed(0.0)

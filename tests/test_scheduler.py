@@ -391,3 +391,34 @@ class ClientTests(SynchronousTestCase):
         world = World([A], length=8 * MIB)
         world.begin()
         self.assertRaises(ValueError, world.scheduler.handle, 0.0, m.ClientTook(1))
+
+
+class EarlierEndTests(SynchronousTestCase):
+    def test_nothing_beyond_the_new_end_is_requested(self) -> None:
+        world = World([A, B], length=100 * MIB)
+        world.begin()
+        world.grant("a")
+        world.grant("b")
+        world.head(1)
+        actions = world.send(m.EndChanged(MIB // 2))
+        self.assertIn(m.Abandon(2), actions)
+        self.assertEqual(fetches(actions), [])
+        world.bytes(1, MIB // 2)
+        world.take()
+        self.assertTrue(world.over)
+
+    def test_it_is_over_if_all_was_taken(self) -> None:
+        world = World([A], length=100 * MIB)
+        world.begin()
+        world.grant("a")
+        world.head(1)
+        world.bytes(1, 1000)
+        world.take()
+        self.assertIn(m.Done(), world.send(m.EndChanged(1000)))
+        self.assertTrue(world.over)
+
+    def test_a_later_end_changes_nothing(self) -> None:
+        world = World([A], stop=MIB, length=100 * MIB)
+        world.begin()
+        world.send(m.EndChanged(2 * MIB))
+        self.assertEqual(world.scheduler.stop, MIB)

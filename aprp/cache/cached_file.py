@@ -43,7 +43,11 @@ class CachedFile:
 
     def __init__(self, meta: Meta, shared: Shared, changed: Callable[[CachedFile], None]) -> None:
         assert meta.complete is not None
-        self.meta = meta
+        self._meta = meta
+        self.derived: Any = None
+        """What a route makes of `meta`; None when that has changed."""
+        self.doubted = False
+        """Whether it has to be revalidated, since its origin seems to have another version."""
         self.complete: int = meta.complete
         self.stored: StoredFile | None = None
         self.troubled = False
@@ -56,6 +60,15 @@ class CachedFile:
         self._shared = shared
         self._changed = changed
         self._settling: list[SharedFetch] = []
+
+    @property
+    def meta(self) -> Meta:
+        """What is stored beside the bytes."""
+        return self._meta
+
+    @meta.setter
+    def meta(self, meta: Meta) -> None:
+        self._meta, self.derived, self.doubted = meta, None, False
 
     @property
     def in_use(self) -> bool:
@@ -105,6 +118,19 @@ class CachedFile:
                 return fetch, found
         return None, b""
 
+    def has(self, wanted: Range) -> bool:
+        """Return whether all of a range is stored or in memory."""
+        at = wanted.start
+        while at < wanted.stop:
+            stop = self.stored_to(at)
+            if stop is None:
+                fetch, _ = self.bytes_at(at)
+                if fetch is None:
+                    return False
+                stop = fetch.position
+            at = stop
+        return True
+
     def fetch_for(self, at: int) -> SharedFetch | None:
         """Return the running fetch that will bring the byte `at` soon, if there is one."""
         near = [each for each in self.fetches if joins(at, each.state())]
@@ -118,8 +144,11 @@ class CachedFile:
         positions = [each.position for each in self.fetches]
         return hole_at(wanted, self.complete, following, positions)
 
-    def fetch(self, wanted: Range, origin: Origin) -> SharedFetch:
-        """Begin to fetch a range, which begins at an edge; others that lead to it end there."""
+    def fetch(self, wanted: Range, origin: Origin, owner: object = None) -> SharedFetch:
+        """Begin to fetch a range, which begins at an edge; others that lead to it end there.
+
+        `owner` is who began it.
+        """
         for each in tuple(self.fetches):
             if each.position <= wanted.start < each.stop:
                 each.limit(wanted.start)
@@ -132,6 +161,7 @@ class CachedFile:
             self._ended,
             self._settled,
             self.trouble,
+            owner,
         )
         self.fetches.append(fetch)
         if self.troubled:

@@ -20,7 +20,7 @@ from aprp.cache.origin import Origin
 from aprp.cache.store.store import StoredFile
 from aprp.cache.tail import Tail
 from aprp.core.cache.holes import Running
-from aprp.core.cache.pace import GRACE, Speed, ahead_of, may_run
+from aprp.core.cache.pace import GRACE, Speed, ahead_of, may_run, may_run_alone
 from aprp.core.http.ranges import Range
 from aprp.core.scheduling.messages import MIB
 from aprp.upstream.errors import BodyBroken, SourceError
@@ -53,8 +53,8 @@ class Follower(Protocol):
 class SharedFetch:
     """The delivery of `wanted`, which begins at an edge, of a file of `complete` bytes.
 
-    `over` is called when it has ended, and `settled` when nothing of it is in memory that may still
-    be stored; `store_failed` when the store failed.
+    `owner` is who began it. `over` is called when it has ended, and `settled` when nothing of it
+    is in memory that may still be stored; `store_failed` when the store failed.
     """
 
     _log = Logger()
@@ -69,8 +69,12 @@ class SharedFetch:
         over: Callable[[SharedFetch], None],
         settled: Callable[[SharedFetch], None],
         store_failed: Callable[[Failure], None],
+        owner: object = None,
     ) -> None:
         self.origin = origin
+        self.owner = owner
+        self.error: Exception | None = None
+        """Why it ended, if it failed."""
         self.start = wanted.start
         self.stop = self._asked = wanted.stop
         self.followers: list[Follower] = []
@@ -87,7 +91,7 @@ class SharedFetch:
         self._latency: float | None = None
         self._speed = Speed(self._began)
         self._taken = Speed(self._began)
-        self._furthest = wanted.start
+        self._furthest = self._left_at = wanted.start
         self._grace = Watchdog(clock, self.abandon)
         self._work: Deferred[None] | None = None
 
@@ -114,8 +118,7 @@ class SharedFetch:
     def state(self) -> Running:
         """Return what decides whether to join it."""
         latency = None if self._latency is None else max(self._latency, 0.02)
-        rate = self._speed.rate if self._running else None
-        return Running(self.position, self.stop, self.origin.requested(), rate, latency)
+        return Running(self.position, self.stop, self.origin.ready(), self._speed.rate, latency)
 
     def begin(self) -> None:
         """Start; it waits for readers after that."""
@@ -153,6 +156,7 @@ class SharedFetch:
             if self._ended:
                 self._settled()
             elif not self.followers:
+                self._left_at = self.position
                 self._grace.expect(GRACE)
                 self.pace()
 
@@ -184,9 +188,13 @@ class SharedFetch:
         if furthest is not None and furthest > self._furthest:
             self._taken.count(furthest - self._furthest, self._clock.seconds())
             self._furthest = furthest
-        runs = may_run(self.position, furthest, ahead_of(self._taken.rate), self._running)
+        if furthest is None:
+            runs = may_run_alone(self.position, self._left_at)
+        else:
+            runs = may_run(self.position, furthest, ahead_of(self._taken.rate), self._running)
         if runs is not self._running:
             self._running = runs
+            self._speed.skip(self._clock.seconds())
             if self._producer is not None:
                 if runs:
                     self._producer.resumeProducing()
@@ -233,7 +241,7 @@ class SharedFetch:
 
     def _delivered(self) -> None:
         early = None
-        if self.position < self.stop:
+        if self.position < self.stop and not self._draining:
             early = BodyBroken("", "ended before all bytes were delivered")
         self._end(early)
         self.origin.abort()
@@ -250,6 +258,7 @@ class SharedFetch:
         if self._ended:
             return
         self._ended = True
+        self.error = error
         self._grace.close()
         self._keeper.end()
         self._over(self)

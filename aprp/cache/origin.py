@@ -25,8 +25,8 @@ class Origin(Protocol):
         """Request nothing more, and end with the bytes in order that are held already."""
         ...
 
-    def requested(self) -> int:
-        """Return the end of the next bytes that are held or on their way; 0 if that isn't known."""
+    def ready(self) -> int:
+        """Return the end of the next bytes that are held already; 0 if that isn't known."""
         ...
 
     def abort(self) -> None:

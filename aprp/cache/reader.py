@@ -21,14 +21,12 @@ from aprp.core.http.ranges import Range
 
 
 class Supplier(Protocol):
-    """The request of a reader, as far as it matters for what is missing."""
+    """The request of a reader, as far as it matters for what is missing: it owns the fetches that
+    begin for it.
+    """
 
     def origin(self) -> Origin:
         """Return a new origin of missing bytes."""
-        ...
-
-    def fetched(self, fetch: SharedFetch) -> None:
-        """Take note of a fetch that began for this request."""
         ...
 
     def read(self, count: int) -> None:
@@ -95,7 +93,8 @@ class Reader:
             self._seek()
         else:
             fetch.pace()
-        return False
+        fetch = self._fetch  # more may have come at once
+        return fetch is None or fetch.ended or bool(fetch.bytes_at(self.at))
 
     # Bytes in memory, and on their way
 
@@ -107,16 +106,17 @@ class Reader:
             return
         self._leave()
         hole = self._file.hole(Range(self.at, self._stop))
-        fetch = self._file.fetch(hole, self._supply.origin())
-        self._supply.fetched(fetch)
-        self._own = True
-        if not fetch.ended:
-            self._follow(fetch, own=True)
+        fetch = self._file.fetch(hole, self._supply.origin(), self._supply)
+        if fetch.ended:
+            self._fetch, self._own = fetch, True
+            self.fetch_ended(fetch, fetch.error)
+        else:
+            self._follow(fetch)
 
-    def _follow(self, fetch: SharedFetch, own: bool = False) -> None:
+    def _follow(self, fetch: SharedFetch) -> None:
         if fetch is not self._fetch:
             self._leave()
-            self._fetch, self._own = fetch, own
+            self._fetch, self._own = fetch, fetch.owner is self._supply
             fetch.follow(self)
 
     def _leave(self) -> None:

@@ -47,6 +47,8 @@ class AccessRecord(NamedTuple):
     longest_gap: float | None = None  # seconds for which the client had to wait within the body
     sources: tuple[tuple[str, int], ...] = ()  # bytes that came from each
     spliced: int = 0  # bytes of the body that the kernel moved
+    cache: str | None = None  # what the cache did, None without one
+    cached: int = 0  # bytes of the body that weren't fetched for this request
 
     @property
     def ending(self) -> str:
@@ -101,6 +103,8 @@ def record_of(request: ProxyRequest, now: float) -> AccessRecord:
         sources=request.sources,
         duplicates=request.duplicates,
         spliced=request.spliced,
+        cache=request.cache,
+        cached=request.cached,
     )
 
 

@@ -7,9 +7,11 @@ fresh) or a range counts from the end, a source is asked for the head alone.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, replace
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.web.server import NOT_DONE_YET
 
 from aprp.config import SourcesRoute
@@ -87,11 +89,34 @@ class MultiSource(RouteResource):
         )
         locations = locations_of(route, range_request.path, request.target.query)
         options = replace(self._options, marks=own_via(request), transfer_id=request.id)
-        transfer = Transfer(self._shared, locations, options)
         name = self.prefix.rstrip(b"/") + range_request.path + request.target.query
         sink = sink_for(request, self._clock, route, self.bandwidth)
-        run_handler(request, serve(request, range_request, name, transfer, options.same, sink))
+
+        def transfer(known: Facts | None = None) -> Transfer:
+            return Transfer(self._shared, locations, options, known)
+
+        visit = FileVisit(request, range_request, name, transfer, options.same, sink)
+        run_handler(request, self.serve(visit))
         return NOT_DONE_YET
+
+    def serve(self, visit: FileVisit) -> Coroutine[Deferred[Any], Any, None]:
+        """Answer a request."""
+        request, transfer = visit.request, visit.transfer(None)
+        return serve(request, visit.range_request, visit.name, transfer, visit.same, visit.sink)
+
+
+@dataclass(frozen=True, slots=True)
+class FileVisit:
+    """A request for a file that clients know as `name`. `transfer` returns a new transfer of it,
+    of the version that is given, if one is.
+    """
+
+    request: ProxyRequest
+    range_request: RangeRequest
+    name: bytes
+    transfer: Callable[[Facts | None], Transfer]
+    same: Same
+    sink: Sink
 
 
 def refused_method(request: ProxyRequest) -> Refusal | None:
@@ -113,13 +138,17 @@ async def serve(
     transfer: Transfer,
     same: Same,
     sink: Sink,
+    begun: Awaitable[Facts] | None = None,
 ) -> None:
-    """Answer the request with what it asks of the transfer's file, known here as `name`."""
+    """Answer the request with what it asks of the transfer's file, known here as `name`.
+
+    `begun` gives what the transfer's `begin` did, if that was called already.
+    """
     request.range = range_request.text
     asked = range_request.asked
     request.transfer = transfer
     try:
-        facts = await transfer.begin(first_range(asked))
+        facts = await (begun or transfer.begin(first_range(asked)))
         plan, current = plan_of(asked, name, facts, same, transfer.one_source)
         for _ in range(MOST_TRIES):
             before, facts = facts, await transfer.prepare(() if asked.head else ranges_of(plan))

@@ -73,6 +73,10 @@ class ProxyRequest(SpooledRequest):
         self.duplicates = 0
         self.spliced = 0
         """Bytes of the body that the kernel moved."""
+        self.cache: str | None = None
+        """What the cache did: hit, partial, miss, revalidated, stale, bypass; None without one."""
+        self.cached = 0
+        """Bytes of the body that weren't fetched for this request."""
         self.sources: tuple[tuple[str, int], ...] = ()
         """The bytes that came from each source, once the request has ended."""
         self.transfer: Transfer | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import ISSLTransport
@@ -34,6 +34,9 @@ from aprp.web.request_rules import BodyLimits, Limits
 from aprp.web.reverse_proxy import ReverseProxy
 from aprp.web.routes import RouteResource, RouteTree
 from aprp.web.tallies import Tallies
+
+if TYPE_CHECKING:
+    from aprp.cache.cache import Cache
 
 
 class ProxySite(Site):
@@ -191,6 +194,7 @@ def make_site(
     shared: SharedResources | None = None,
     tallies: Tallies | None = None,
     bandwidths: Bandwidths | None = None,
+    cache: Cache | None = None,
 ) -> ProxySite:
     """Return the site that serves the routes of the settings.
 
@@ -199,7 +203,7 @@ def make_site(
     """
     tallies = tallies or Tallies()
     shared = shared or SharedResources(agent, reactor, settings.memory)
-    tree = make_tree(settings, shared, reactor, listening, tallies, bandwidths)
+    tree = make_tree(settings, shared, reactor, listening, tallies, bandwidths, cache)
     site = ProxySite(tree, observe, reactor, limits, tallies=tallies)
     site.clients.memory = MemoryWatch(reactor)
     site.change_clients(settings)
@@ -215,6 +219,7 @@ def make_tree(
     listening: Listening = nowhere,
     tallies: Tallies | None = None,
     bandwidths: Bandwidths | None = None,
+    cache: Cache | None = None,
 ) -> RouteTree:
     """The resources that serve the routes of the settings; arguments as for `make_site`."""
     tallies = tallies or Tallies()
@@ -226,8 +231,17 @@ def make_tree(
             routes.append(ReverseProxy(route, shared.agent, reactor, tally))
         elif isinstance(route, SourcesRoute):
             guard = Guard(shared.agent.names, (), listening)
-            routes.append(MultiSource(route, shared, reactor, guard, tally))
+            routes.append(_multi_source(route, cache, shared, reactor, guard, tally))
         elif isinstance(route, QueryRoute):
             routes.append(QuerySources(route, shared, reactor, tally, listening))
         routes[-1].bandwidth = bandwidths.of(route)
     return RouteTree(routes, shared.in_service, settings.log.request_id)
+
+
+def _multi_source(route: SourcesRoute, cache: Cache | None, *arguments: Any) -> MultiSource:
+    """Return the leaf of a `sources:` route."""
+    if cache is None or route.cache is None:
+        return MultiSource(route, *arguments)
+    from aprp.web.cached_sources import CachedMultiSource  # nothing of it is needed without a cache
+
+    return CachedMultiSource(route, cache, *arguments)

@@ -11,7 +11,6 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from aprp.cache.cached_file import CachedFile
-from aprp.cache.fetch import SharedFetch
 from aprp.cache.reader import Reader
 from aprp.core.http.ranges import Range
 from aprp.upstream.errors import BodyBroken
@@ -82,7 +81,7 @@ class ClockedOrigin:
     def drain(self) -> None:
         self.end_at(self._at)
 
-    def requested(self) -> int:
+    def ready(self) -> int:
         return 0
 
     def abort(self) -> None:
@@ -115,7 +114,6 @@ class Viewer:
         self.first: float | None = None
         self.ended: float | None = None
         self.error: Any = None
-        self.fetches: list[SharedFetch] = []
         self.cached = 0
         self.producer: Any = None
         self._clock = clock
@@ -161,9 +159,6 @@ class Viewer:
 
     def origin(self) -> ClockedOrigin:
         return self._origins()
-
-    def fetched(self, fetch: SharedFetch) -> None:
-        self.fetches.append(fetch)
 
     def read(self, count: int) -> None:
         self.cached += count

@@ -35,6 +35,8 @@ class MirroredCase(ProxyCase):
     """
 
     origin_kind: type[Origin] = Origin
+    cache: Any = None
+    """The cache of the proxies that are started."""
 
     async def mirrors(
         self, *answers: Responder, rates: Iterable[float | None] = (), latency: float = 0.0
@@ -71,5 +73,6 @@ class MirroredCase(ProxyCase):
         settings = Settings(listen=("tcp:0",), routes=(route,), memory=memory)
         self.agent = agent = Agent(reactor)
         self.addCleanup(agent.close)
-        self.site = make_site(settings, agent, self.records.append, reactor)
+        observe = self.records.append
+        self.site = make_site(settings, agent, observe, reactor, cache=self.cache)
         return self.listen(self.site)

@@ -21,12 +21,12 @@ class Running:
     """A running fetch: its next byte, its end, and what it has shown of its source.
 
     `rate` is in bytes per second and `latency` in seconds, both None until they are known. The
-    bytes up to `requested` are on their way.
+    bytes up to `ready` have arrived, and wait for the readers.
     """
 
     position: int
     stop: int
-    requested: int
+    ready: int
     rate: float | None
     latency: float | None
 
@@ -55,12 +55,13 @@ def blocks_of(spec: FromTo) -> FromTo:
 def joins(at: int, fetch: Running) -> bool:
     """Return whether a fetch brings the byte `at` sooner than a new request would.
 
-    Bytes that are on their way, and a few more, are always waited for.
+    Bytes that have arrived, and the next few, are always waited for.
     """
     if not fetch.position <= at < fetch.stop:
         return False
-    if at < max(fetch.requested, fetch.position + SHORT_WAIT):
+    ready = max(fetch.ready, fetch.position)
+    if at < ready + SHORT_WAIT:
         return True
     if fetch.rate is None or fetch.latency is None:
         return False
-    return at - fetch.position <= fetch.rate * fetch.latency
+    return at - ready <= fetch.rate * fetch.latency

@@ -3,13 +3,15 @@
 Rules:
 - a fetch runs at the pace of its fastest reader: the slower ones read later, from the disk;
 - it is ahead of that reader by what the reader takes in AHEAD seconds, within bounds;
-- without readers it waits for GRACE seconds, so that a player that reconnects finds it.
+- without readers it completes its block, and waits for GRACE seconds, so that a player that
+  reconnects finds it.
 """
 
 from __future__ import annotations
 
 from math import exp
 
+from aprp.core.cache.extents import around
 from aprp.core.scheduling.messages import KIB, MIB
 
 AHEAD = 1.0
@@ -39,6 +41,10 @@ class Speed:
         self._seconds = self._seconds * keep + elapsed
         self._since = now
 
+    def skip(self, now: float) -> None:
+        """Leave out the time since the last call, in which nothing could be moved."""
+        self._since = now
+
     @property
     def rate(self) -> float | None:
         """Bytes per second, or None while too little is known."""
@@ -52,11 +58,14 @@ def ahead_of(rate: float | None) -> int:
     return int(min(MOST_AHEAD, max(LEAST_AHEAD, rate * AHEAD)))
 
 
-def may_run(position: int, furthest: int | None, ahead: int, running: bool) -> bool:
-    """Return whether a fetch may run on; its furthest reader is at `furthest`, if it has one.
+def may_run_alone(position: int, left_at: int) -> bool:
+    """Return whether a fetch may run on whose last reader left when it was at `left_at`."""
+    return position < around(left_at, left_at, None).stop
+
+
+def may_run(position: int, furthest: int, ahead: int, running: bool) -> bool:
+    """Return whether a fetch may run on whose furthest reader is at `furthest`.
 
     One that was stopped runs again when half of what is ahead has been taken.
     """
-    if furthest is None:
-        return False
     return position - furthest < (ahead if running else ahead // 2)

@@ -213,6 +213,11 @@ class AttemptTracker:
             self._end_at(min(length, self._state.stop), now)
         return self.beyond or start >= self._state.stop
 
+    def end_at(self, stop: int, now: float) -> None:
+        """End the range at ``stop``, which lies within it."""
+        self._end = min(self._end, stop)
+        self._end_at(stop, now)
+
     def _learn_length(self, length: int, now: float) -> None:
         if self.length is None:
             self.length = length

@@ -179,6 +179,15 @@ class WindowChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class EndChanged:
+    """End the range at ``stop``, if it ends later now. Nothing from there on is requested any more,
+    and what is in flight of it is abandoned. ``Done`` follows when the rest has been taken.
+    """
+
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
 class OutOfService:
     """These sources, and no others, are out of service from now on. While others are left, nothing
     more is requested from them; what was requested may still arrive."""
@@ -209,6 +218,7 @@ Event = (
     | Banned
     | OneByOne
     | WindowChanged
+    | EndChanged
     | OutOfService
     | TimePassed
     | Stopped

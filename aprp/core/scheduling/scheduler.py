@@ -224,6 +224,8 @@ class Scheduler:
                 self._failures.one_by_one(on, now)
             case m.WindowChanged(size):
                 self._read_ahead.resize(size)
+            case m.EndChanged(stop):
+                self._end_at(stop, now)
             case m.OutOfService(names):
                 self._failures.take_out(names)
             case m.Stopped():
@@ -272,6 +274,13 @@ class Scheduler:
         self._read_ahead.took(count, now, more=state.deliverable > state.taken)
         if state.taken == state.stop:
             self._finish(m.Done())
+
+    def _end_at(self, stop: int, now: float) -> None:
+        state = self._state
+        if stop <= state.taken:
+            self._finish(m.Done())
+        elif stop < state.stop:
+            self._tracker.end_at(stop, now)
 
     def _plan(self, now: float) -> None:
         self._planner.look(now)

@@ -168,6 +168,10 @@ class Driver:
         """
         return self._delivery.open(sink)
 
+    def end_at(self, stop: int) -> None:
+        """End the range at `stop`, if it ends later now."""
+        self._feed(m.EndChanged(stop))
+
     def leads_to(self, wanted: Range, complete: int) -> bool:
         """Return whether exactly those bytes, of a file of `complete`, are yet to be delivered."""
         stop = complete if self.stop is None else min(self.stop, complete)

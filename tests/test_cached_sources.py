@@ -1,0 +1,299 @@
+"""What a client sees of a `sources:` route with a cache, and what the mirrors are asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred, gatherResults
+
+from aprp.cache.cache import Cache
+from aprp.config import RouteCacheSettings, Same
+from tests.support.client import reactor
+from tests.support.memory_store import MemoryStore
+from tests.support.mirrored_case import BYTES, FILM, SIZE, MirroredCase, honest
+from tests.support.origin import Origin
+from tests.support.replies import File, Pattern, Received, Reply
+from tests.support.responses import Response, parts_of
+
+BLOCK = 65536
+FRESH = RouteCacheSettings(valid=3600.0)
+ALWAYS = RouteCacheSettings(valid=0.0)
+
+
+class CachedCase(MirroredCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.store = MemoryStore(reactor, 0.001)
+        self.cache = Cache(self.store, reactor)
+        self.addCleanup(self.cache.close)
+
+    def cached(self, origins: Any, **options: Any) -> int:
+        return self.in_front_of(origins, **{"cache": FRESH, **options})
+
+    def sent(self, origins: list[Origin]) -> int:
+        return sum(origin.bytes_sent for origin in origins)
+
+    def requests(self, origins: list[Origin]) -> int:
+        return sum(len(origin.requests) for origin in origins)
+
+    def status(self, got: Response) -> str:
+        return str(got.fields["Cache-Status"]).removeprefix("aprp; ").split(";")[0]
+
+
+class AnswerTests(CachedCase):
+    async def test_the_second_answer_asks_nobody(self) -> None:
+        origins = await self.mirrors(honest, honest, rates=(50e6, 50e6))
+        port = self.cached(origins)
+        first = await self.ask(port, "/film.mp4")
+        asked = self.requests(origins)
+        second = await self.ask(port, "/film.mp4")
+        for got in (first, second):
+            self.assertEqual((got.status, got.whole, got.body == BYTES), (200, True, True))
+        self.assertEqual(self.requests(origins), asked)
+        self.assertEqual((self.status(first), self.status(second)), ("fwd=uri-miss", "hit"))
+        same = ("ETag", "Last-Modified", "Content-Type", "Content-Length", "Accept-Ranges")
+        for name in same:
+            self.assertEqual(first.fields.get(name), second.fields.get(name), name)
+        self.assertEqual([record.cache for record in self.records], ["miss", "hit"])
+        self.assertEqual([record.cached for record in self.records], [0, SIZE])
+
+    async def test_validators_are_those_of_a_route_without_a_cache(self) -> None:
+        origins = await self.mirrors(honest, honest)
+        cached, plain = self.cached(origins), self.in_front_of(origins, cache="off")
+        shown = set()
+        for port in (cached, cached, plain):
+            got = await self.ask(port, "/f", {"Range": "bytes=0-0"})
+            shown.add((got.fields["ETag"], got.fields["Last-Modified"]))
+        self.assertEqual(len(shown), 1)
+
+    async def test_ranges_of_every_kind_twice(self) -> None:
+        origins = await self.mirrors(honest, honest)
+        port = self.cached(origins)
+        for _ in range(2):
+            for asked, start, stop in (
+                ("bytes=0-99", 0, 100),
+                ("bytes=1000000-1000000", 1000000, 1000001),
+                ("bytes=65530-65545", 65530, 65546),
+                (f"bytes={SIZE - 10}-", SIZE - 10, SIZE),
+                ("bytes=-500", SIZE - 500, SIZE),
+                (f"bytes=5-{SIZE * 2}", 5, SIZE),
+            ):
+                got = await self.ask(port, "/f", {"Range": asked})
+                self.assertEqual((got.status, got.body == BYTES[start:stop]), (206, True), asked)
+                self.assertEqual(got.fields["Content-Range"], f"bytes {start}-{stop - 1}/{SIZE}")
+            got = await self.ask(port, "/f", {"Range": f"bytes={SIZE}-"})
+            self.assertEqual((got.status, got.fields["Content-Range"]), (416, f"bytes */{SIZE}"))
+
+    async def test_the_first_request_is_of_a_suffix(self) -> None:
+        origins = await self.mirrors(honest)
+        port = self.cached(origins)
+        for _ in range(2):
+            got = await self.ask(port, "/f", {"Range": "bytes=-500"})
+            self.assertEqual((got.status, got.body == BYTES[-500:]), (206, True))
+        self.assertEqual([r.method for r in origins[0].requests], [b"HEAD", b"GET"])
+
+    async def test_the_first_request_is_beyond_the_end(self) -> None:
+        origins = await self.mirrors(honest)
+        port = self.cached(origins)
+        for _ in range(2):
+            got = await self.ask(port, "/f", {"Range": f"bytes={SIZE + 5}-"})
+            self.assertEqual((got.status, got.fields["Content-Range"]), (416, f"bytes */{SIZE}"))
+
+    async def test_several_ranges_twice(self) -> None:
+        origins = await self.mirrors(honest, honest)
+        port = self.cached(origins)
+        for _ in range(2):
+            got = await self.ask(port, "/f", {"Range": "bytes=0-9,2000000-2000019,-7"})
+            self.assertEqual(
+                parts_of(got),
+                [
+                    (f"bytes 0-9/{SIZE}", BYTES[:10]),
+                    (f"bytes 2000000-2000019/{SIZE}", BYTES[2000000:2000020]),
+                    (f"bytes {SIZE - 7}-{SIZE - 1}/{SIZE}", BYTES[-7:]),
+                ],
+            )
+        self.assertEqual(self.status(got), "hit")
+
+    async def test_head_and_conditions(self) -> None:
+        origins = await self.mirrors(honest)
+        port = self.cached(origins)
+        head = await self.ask(port, "/f", method="HEAD")
+        self.assertEqual((head.status, head.fields["Content-Length"]), (200, str(SIZE)))
+        tag = head.fields["ETag"]
+        for fields, status in (
+            ({"If-None-Match": tag}, 304),
+            ({"If-Match": '"other"'}, 412),
+            ({"Range": "bytes=1-5", "If-Range": tag}, 206),
+            ({"Range": "bytes=1-5", "If-Range": '"other"'}, 200),
+        ):
+            got = await self.ask(port, "/f", fields)
+            self.assertEqual(got.status, status, fields)
+        self.assertEqual(origins[0].requests[0].method, b"HEAD")
+
+    async def test_an_empty_file(self) -> None:
+        origins = await self.mirrors(File(b"").reply)
+        port = self.cached(origins)
+        for _ in range(2):
+            got = await self.ask(port, "/f")
+            self.assertEqual((got.status, got.body), (200, b""))
+
+    async def test_a_route_without_its_cache(self) -> None:
+        origins = await self.mirrors(honest)
+        port = self.cached(origins, cache="off")
+        for _ in range(2):
+            got = await self.ask(port, "/f")
+            self.assertNotIn("Cache-Status", got.fields)
+        self.assertEqual(self.store.calls, [])
+
+
+class SharingTests(CachedCase):
+    async def test_ten_viewers_cost_one_film(self) -> None:
+        origins = await self.mirrors(honest, honest, rates=(10e6, 10e6))
+        port = self.cached(origins)
+        asking = [Deferred.fromCoroutine(self.ask(port, "/f")) for _ in range(10)]
+        for got in await gatherResults(asking):
+            self.assertEqual((got.status, got.body == BYTES), (200, True))
+        self.assertLess(self.sent(origins), SIZE * 1.1)
+
+    async def test_a_seek_ahead_of_another_viewer_costs_no_byte_twice(self) -> None:
+        origins = await self.mirrors(honest, honest, rates=(2e6, 2e6))
+        port = self.cached(origins)
+        first = Deferred.fromCoroutine(self.ask(port, "/f"))
+        await self.soon(lambda: self.sent(origins) > 200000)
+        asked = {"Range": f"bytes={2 << 20}-"}
+        second = Deferred.fromCoroutine(self.ask(port, "/f", asked))
+        self.assertTrue((await second).body == BYTES[2 << 20 :])
+        self.assertTrue((await first).body == BYTES)
+        self.assertLess(self.sent(origins), SIZE * 1.2)
+
+    async def test_requests_for_an_unknown_file_wait_for_one(self) -> None:
+        origins = await self.mirrors(honest)
+        origins[0].latency = 0.1
+        port = self.cached(origins)
+        asking = [
+            Deferred.fromCoroutine(self.ask(port, "/f", {"Range": "bytes=0-99"})) for _ in range(10)
+        ]
+        for got in await gatherResults(asking):
+            self.assertEqual(got.body, BYTES[:100])
+        self.assertEqual(self.requests(origins), 1)
+
+    async def test_each_is_answered_when_the_file_is_missing(self) -> None:
+        origins = await self.mirrors(lambda _: Reply(404))
+        origins[0].latency = 0.1
+        port = self.cached(origins)
+        asking = [Deferred.fromCoroutine(self.ask(port, "/f")) for _ in range(5)]
+        for got in await gatherResults(asking):
+            self.assertEqual(got.status, 404)
+        self.assertLessEqual(self.requests(origins), 2)
+
+    async def test_the_first_of_them_leaves(self) -> None:
+        origins = await self.mirrors(honest)
+        origins[0].latency = 0.2
+        port = self.cached(origins)
+        client = await self.client(port)
+        await client.send(b"GET /f HTTP/1.1\r\nHost: x\r\n\r\n")
+        await self.soon(lambda: self.requests(origins))
+        waiting = Deferred.fromCoroutine(self.ask(port, "/f"))
+        await self.wait(0.05)
+        await self.end(client)
+        got = await waiting
+        self.assertEqual((got.status, got.body == BYTES), (200, True))
+
+
+class VersionTests(CachedCase):
+    def versions(self) -> tuple[File, File]:
+        old = File(FILM, b'"old"', b"Thu, 01 Jan 2026 00:00:00 GMT")
+        new = File(Pattern(SIZE, 7), b'"new"', b"Fri, 02 Jan 2026 00:00:00 GMT")
+        return old, new
+
+    async def test_a_stale_file_is_revalidated_with_its_first_bytes_stored(self) -> None:
+        origins = await self.mirrors(honest)
+        port = self.cached(origins, cache=ALWAYS)
+        await self.ask(port, "/f")
+        sent = self.sent(origins)
+        got = await self.ask(port, "/f")
+        self.assertTrue(got.body == BYTES)
+        self.assertEqual([r.method for r in origins[0].requests][-1], b"HEAD")
+        self.assertLess(self.sent(origins), sent + 1000)
+        self.assertEqual(self.records[-1].cache, "revalidated")
+
+    async def test_a_new_version_replaces_the_old_one(self) -> None:
+        old, new = self.versions()
+        shown = [old]
+        origins = await self.mirrors(lambda received: shown[0].reply(received))
+        for same in Same:
+            if same is Same.DIGEST:
+                continue
+            port = self.cached(origins, cache=ALWAYS, same=same)
+            shown[0] = old
+            got = await self.ask(port, f"/{same}")
+            self.assertTrue(got.body == BYTES)
+            shown[0] = new
+            for _ in range(2):
+                got = await self.ask(port, f"/{same}")
+                self.assertTrue(got.body == new.content[0:SIZE], same)
+
+    async def test_a_version_that_changes_in_mid_read_is_cut_and_found_by_the_next(self) -> None:
+        old, new = self.versions()
+        shown = [old]
+        origins = await self.mirrors(lambda received: shown[0].reply(received))
+        port = self.cached(origins)
+        got = await self.ask(port, "/f", {"Range": f"bytes=0-{BLOCK - 1}"})
+        self.assertTrue(got.body == BYTES[:BLOCK])
+        shown[0] = new
+        got = await self.ask(port, "/f")
+        self.assertEqual((got.status, got.whole), (200, False))
+        self.assertTrue(BYTES.startswith(got.body))
+        got = await self.ask(port, "/f")
+        self.assertEqual(
+            (got.status, got.whole, got.body == new.content[0:SIZE]), (200, True, True)
+        )
+
+    async def test_what_may_not_be_kept_is_not(self) -> None:
+        weak = File(FILM, b'W/"a"', None)
+
+        def private(received: Received) -> Reply:
+            return honest(received).having((b"Cache-Control", b"private"))
+
+        for answer in (weak.reply, private):
+            origins = await self.mirrors(answer)
+            port = self.cached(origins)
+            for _ in range(2):
+                got = await self.ask(port, "/f")
+                self.assertEqual((got.status, got.body == BYTES), (200, True))
+                self.assertEqual(self.records[-1].cache, "bypass")
+            self.assertEqual(self.store.files, {})
+
+    async def test_the_mirrors_are_gone(self) -> None:
+        origins = await self.mirrors(honest)
+        port = self.cached(origins, cache=ALWAYS, resume_for=0.0)
+        await self.ask(port, "/f")
+        await origins[0].stop()
+        got = await self.ask(port, "/f")
+        self.assertEqual((got.status, got.body == BYTES), (200, True))
+        self.assertEqual(self.records[-1].cache, "stale")
+
+    async def test_a_mirror_dies_in_mid_film(self) -> None:
+        origins = await self.mirrors(honest, honest, rates=(3e6, 3e6))
+        port = self.cached(origins)
+        asking = Deferred.fromCoroutine(self.ask(port, "/f"))
+        await self.soon(lambda: origins[0].bytes_sent > 200000)
+        await origins[0].stop()
+        got = await asking
+        self.assertEqual((got.status, got.whole, got.body == BYTES), (200, True, True))
+        again = await self.ask(port, "/f")
+        self.assertTrue(again.body == BYTES)
+
+
+class HoleTests(CachedCase):
+    async def test_only_holes_are_fetched(self) -> None:
+        origins = await self.mirrors(honest)
+        port = self.cached(origins)
+        for start in (0, 1 << 20, 2 << 20):
+            await self.ask(port, "/f", {"Range": f"bytes={start}-{start + BLOCK - 1}"})
+        before = self.sent(origins)
+        got = await self.ask(port, "/f")
+        self.assertTrue(got.body == BYTES)
+        self.assertLess(self.sent(origins) - before, SIZE - 3 * BLOCK + 3000)
+        self.assertEqual(self.records[-1].cache, "partial")
+        self.assertEqual(self.records[-1].cached, 3 * BLOCK)
