@@ -28,12 +28,9 @@ class Fields:
         self.pairs: Pairs = tuple(pairs)
         self._known: dict[bytes, bytes] | None = None
 
-    @property
-    def _values(self) -> dict[bytes, bytes]:
-        """The last value of each lower-case name; not needed where a message is only passed on."""
-        known = self._known
-        if known is None:
-            known = self._known = {name.lower(): value for name, value in self.pairs}
+    def _learn(self) -> dict[bytes, bytes]:
+        """Find the last value of each lower-case name, when one is asked for."""
+        known = self._known = {name.lower(): value for name, value in self.pairs}
         return known
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
@@ -41,7 +38,8 @@ class Fields:
 
     def __contains__(self, name: bytes) -> bool:
         """Whether a line of that lower-case name is there."""
-        return name in self._values
+        known = self._known
+        return name in (self._learn() if known is None else known)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Fields) and self.pairs == other.pairs
@@ -54,11 +52,14 @@ class Fields:
 
     def any_of(self, names: frozenset[bytes]) -> bool:
         """Whether a line of one of these lower-case names is there."""
-        return not names.isdisjoint(self._values)
+        known = self._known
+        return not names.isdisjoint(self._learn() if known is None else known)
 
     def all(self, name: bytes) -> list[bytes]:
         """Return every value of that lower-case name, in order."""
-        values = self._values
+        values = self._known
+        if values is None:
+            values = self._learn()
         if name not in values:
             return []
         if len(values) == len(self.pairs):
@@ -67,7 +68,9 @@ class Fields:
 
     def only(self, name: bytes) -> bytes | None:
         """Return the value of that lower-case name, or None unless it has exactly one line."""
-        values = self._values
+        values = self._known
+        if values is None:
+            values = self._learn()
         value = values.get(name)
         if value is None or len(values) == len(self.pairs):
             return value
@@ -75,7 +78,9 @@ class Fields:
 
     def get(self, name: bytes) -> bytes | None:
         """Return the combined value (RFC 9110 section 5.3) of that lower-case name, or None."""
-        values = self._values
+        values = self._known
+        if values is None:
+            values = self._learn()
         value = values.get(name)
         if value is None or len(values) == len(self.pairs):
             return value
@@ -89,7 +94,7 @@ class Fields:
     def without(self, names: Iterable[bytes]) -> Fields:
         """Return the same lines without those that have one of these lower-case names."""
         gone = names if isinstance(names, frozenset) else frozenset(names)
-        if gone.isdisjoint(self._values):
+        if not self.any_of(gone):
             return self
         return Fields([pair for pair in self.pairs if pair[0].lower() not in gone])
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
+from hyperlink import EncodedURL
 from treq.client import HTTPClient
 from treq.cookies import IndexableCookieJar
 from twisted.internet.defer import Deferred
@@ -29,8 +30,17 @@ from aprp.upstream.tally import UNCOUNTED, SourceTally
 
 GATHER = 0.004
 """Seconds between two reads of a slow body."""
-_ANY_URL = "http://localhost/"
-"""What treq is given where a file isn't at a URL; the adapter goes by its own."""
+
+
+class _AnyUrl(EncodedURL):
+    """The URL that treq is given in place of the adapter's own, which it would take apart."""
+
+    def to_uri(self) -> EncodedURL:
+        """Return itself: it is a URI already."""
+        return self
+
+
+_ANY_URL = _AnyUrl.from_text("http://localhost/")
 _NO_COOKIES = IndexableCookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
 
 
@@ -60,9 +70,7 @@ class SourceResponse:
         self.version = (b"HTTP", head.major, head.minor)
         self.code = head.status
         self.phrase = head.reason
-        self.headers = Headers()
-        for name, value in head.fields:
-            self.headers.addRawHeader(name, value)
+        self.headers = Headers()  # treq finds no cookies and no coding to act on
         self.length = UNKNOWN_LENGTH if exchange.length is None else exchange.length
         self.request: Any = None
         self.previousResponse: Any = None
@@ -134,7 +142,7 @@ class SourceAgent:
         return SourceResponse(await self._agent.open(request))
 
 
-async def ask(face: SourceAgent, method: str, url: Url, fields: Fields) -> SourceResponse:
+async def ask(face: SourceAgent, method: str, fields: Fields) -> SourceResponse:
     """Make one request through treq; the body of the response waits in its exchange.
 
     Cancelling the coroutine's Deferred before it fires closes the connection.
@@ -143,9 +151,8 @@ async def ask(face: SourceAgent, method: str, url: Url, fields: Fields) -> Sourc
     for name, value in fields:
         headers.addRawHeader(name, value)
     client = HTTPClient(face, cookiejar=_NO_COOKIES)
-    named = str(url) if url.directory is None else _ANY_URL
     asked: Any = client.request(
-        method, named, headers=headers, unbuffered=True, allow_redirects=False
+        method, _ANY_URL, headers=headers, unbuffered=True, allow_redirects=False
     )
     response = await asked
     while not isinstance(response, SourceResponse):

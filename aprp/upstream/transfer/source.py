@@ -296,7 +296,7 @@ class TransferSource:
             lines += WANT_DIGESTS
         own = (*(options.headers if at_home else ()), *options.marks)
         fields = Fields(lines).without(name.lower() for name, _ in own).adding(*own)
-        answer = SourceAnswer(await ask(agent, method, url, fields), url)
+        answer = SourceAnswer(await ask(agent, method, fields), url)
         self.spoken = answer.exchange.head.protocol
         return answer
 
