@@ -21,6 +21,7 @@ FLOORS = (
     ("aprp.core.recovery",),
     ("aprp.core.scheduling",),
     ("aprp.core.cache",),
+    ("aprp.core.sharing",),
     ("aprp.core",),
     ("aprp.config", "aprp.simulator"),
     ("aprp.upstream.errors", "aprp.upstream.watchdog", "aprp.upstream.wall_clock"),

@@ -8,6 +8,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -149,6 +150,21 @@ class SiteTests(SynchronousTestCase):
         self.assertTrue(second.value().startswith(b"HTTP/1.1 429 "), second.value())
         self.assertIn(b"\r\nRetry-After: 5\r\n", second.value())
         self.assertIn(b"\r\nConnection: close\r\n", second.value())
+
+    def test_clients_by_the_proxy_protocol_are_counted_by_their_own_address(self) -> None:
+        self.site.clients.limits = ClientLimits(connections_per_address=1)
+        answers = [self.announced(b"192.0.2.%d" % host) for host in (1, 2, 1)]
+        self.assertEqual(answers[:2], [b"", b""])
+        self.assertTrue(answers[2].startswith(b"HTTP/1.1 429 "), answers[2])
+        self.assertEqual(self.site.clients.connections, 2)
+
+    def announced(self, address: bytes) -> bytes:
+        """What a load balancer gets that has sent only a client's address and half a request."""
+        channel = HAProxyWrappingFactory(self.site).buildProtocol(None)
+        transport = StringTransport(peerAddress=IPv4Address("TCP", "192.0.2.99", 1))
+        channel.makeConnection(transport)
+        channel.dataReceived(b"PROXY TCP4 %s 192.0.2.98 1 2\r\nGET" % address)
+        return bytes(transport.value())
 
     def test_requests_are_refused_while_memory_is_short(self) -> None:
         client = self.connect()

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.config import ConfigFaults, Settings, SourcesRoute, load_text
+from aprp.config import ConfigFaults, Settings, load_text
 from aprp.daemon.listening import CannotServe
 from aprp.daemon.workers import merging
 from aprp.daemon.workers.messages import Configuration
@@ -36,6 +36,7 @@ admin: tcp:0
 limits: {connections: 5, connections_per_address: 0}
 routes:
   - path: /
+    bandwidth: 131073B
     sources:
       - {url: "http://a.example/", connections: 3}
       - {url: "http://b.example/", connections: 3}
@@ -47,24 +48,19 @@ def settings() -> Settings:
 
 
 class ShareTests(SynchronousTestCase):
-    @given(st.integers(0, 10_000), st.integers(1, 64), st.integers(0, 64))
-    def test_they_add_up(self, cap: int, count: int, first: int) -> None:
-        shares = [share(cap, number, count, first) for number in range(count)]
+    @given(st.integers(0, 10_000), st.integers(1, 64))
+    def test_they_add_up(self, cap: int, count: int) -> None:
+        shares = [share(cap, number, count) for number in range(count)]
         self.assertEqual(sum(shares), cap)
         self.assertLessEqual(max(shares) - min(shares), 1)
 
     def test_settings(self) -> None:
         whole = settings()
         one, two = (settings_of(whole, number, 2) for number in range(2))
-        self.assertEqual([each.memory for each in (one, two)], [whole.memory // 2] * 2)
-        self.assertEqual([each.limits.connections for each in (one, two)], [3, 2])
-        self.assertEqual([each.limits.connections_per_address for each in (one, two)], [0, 0])
-        connections = []
-        for each in (one, two):
-            (route,) = each.routes
-            assert isinstance(route, SourcesRoute)
-            connections.append([source.connections for source in route.sources])
-        self.assertEqual(connections, [[2, 1], [1, 2]])
+        for each in (one, two):  # what they count together
+            self.assertEqual((each.memory, each.limits), (whole.memory, whole.limits))
+        bandwidths = [each.routes[0].bandwidth for each in (one, two)]
+        self.assertEqual(bandwidths, [65537, 65536])
         self.assertEqual(one.listen[0], "tcp:0")
         self.assertEqual(len(set(one.listen)), 3)
         self.assertFalse([where for where in one.listen if "systemd:" in where])
@@ -73,11 +69,7 @@ class ShareTests(SynchronousTestCase):
         self.assertEqual(Configuration.unpacked(configuration.packed()), configuration)
 
     def test_faults(self) -> None:
-        for old, new, said in (
-            ("workers: 2", "workers: 4", "connections of a.example is 3"),
-            ("connections: 5", "connections: 1", "limits.connections is 1"),
-            ('"tcp:0"', '"unix:/run/a"', "can't be shared by workers"),
-        ):
+        for old, new, said in (('"tcp:0"', '"unix:/run/a"', "can't be shared by workers"),):
             with self.assertRaises(ConfigFaults) as caught:
                 load_text(TEXT.replace(old, new, 1), Path("aprp.yaml"))
             self.assertIn(said, str(caught.exception))
@@ -196,7 +188,7 @@ class MergingTests(SynchronousTestCase):
                 "transfers": 0,
                 "clients": count,
                 "connections": 2 * count,
-                "memory": {"held": count},
+                "memory": {"held": count, "limit": 9},
                 "http2": {"clients": {"connections": 1, "streams": count}},
                 "routes": [route | counts],
                 "sources": [],
@@ -217,7 +209,7 @@ class MergingTests(SynchronousTestCase):
 
         merged = merging.status([told(1, "ok", [5]), told(3, "down", [1, 2])])
         (route,) = merged["routes"]
-        self.assertEqual((merged["requests"], merged["memory"]), (4, {"held": 4}))
+        self.assertEqual((merged["requests"], merged["memory"]), (4, {"held": 4, "limit": 9}))
         self.assertEqual((route["sent"], route["history"]), (4, [1, 7]))
         self.assertEqual((merged["clients"], merged["connections"]), (4, 8))
         self.assertEqual(merged["http2"], {"clients": {"connections": 2, "streams": 4}})

@@ -13,14 +13,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.config import ConfigFaults, load_text
 from tests.support.running import PATIENCE, TWISTD, Running, get
 from tests.support.threaded_origin import SIZE, ThreadedOrigin
 from tests.test_draining import PASSING
@@ -84,12 +83,14 @@ class WorkersCase(SynchronousTestCase):
         finally:
             os.kill(other, signal.SIGCONT)
 
-    def film(self, address: str, path: str = "/held") -> http.client.HTTPResponse:
+    def film(
+        self, address: str, path: str = "/held", fields: Mapping[str, str] | None = None
+    ) -> http.client.HTTPResponse:
         """An answer that has begun, and ends when the origin may go on."""
         host, _, port = address.rpartition(":")
         client = http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
         self.addCleanup(client.close)
-        client.request("GET", path)
+        client.request("GET", path, headers=dict(fields or {}))
         return client.getresponse()
 
 
@@ -269,16 +270,6 @@ class ReloadTests(WorkersCase):
         self.origin.go_on.set()
         self.assertEqual(len(film.read()), SIZE)
 
-    def test_fewer_than_the_workers_that_run(self) -> None:
-        address = self.start()
-        self.write(f"  - {{path: /m/, sources: [{{url: '{self.origin.url}', connections: 1}}]}}")
-        self.path.write_text(self.path.read_text().replace("workers: 2", "workers: 1"))
-        told = self.reload()
-        self.assertIn("reload refused", told)
-        self.assertIn("there are 2 workers since the start", told)
-        for worker in (0, 1):
-            self.assertEqual(self.by(worker, lambda: get(address, "/x"))[0], 200)
-
 
 class ControlTests(WorkersCase):
     def ctl(self, *words: str) -> Any:
@@ -328,16 +319,6 @@ class OneWorkerTests(SynchronousTestCase):
         )
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-
-    def test_what_cannot_be_divided_is_a_fault(self) -> None:
-        text = (
-            'listen: ["tcp:0"]\nworkers: %s\n'
-            'routes: [{path: /, sources: [{url: "http://a.example/", connections: 1}]}]\n'
-        )
-        with self.assertRaises(ConfigFaults) as caught:
-            load_text(text % 2, Path("aprp.yaml"))
-        self.assertIn("connections of a.example is 1", str(caught.exception))
-        self.assertEqual(load_text(text % "auto", Path("aprp.yaml")).settings.workers, 0)
 
 
 def refused(address: str) -> bool:

@@ -5,7 +5,6 @@ One class for each mapping of the file, and its fields are the file's keys.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -41,7 +40,7 @@ from aprp.config.network import (
     NetworkBlock,
     PrivateEndpoint,
 )
-from aprp.config.routes import Route, SourcesRoute
+from aprp.config.routes import Route
 from aprp.config.scalars import (
     KIB,
     MIB,
@@ -169,27 +168,11 @@ class Settings(Model):
     routes: Annotated[tuple[Route, ...], Field(min_length=1)]
     """Which paths to serve from where."""
 
-    def divided(self) -> Iterator[tuple[str, int]]:
-        """Name and value of each cap that is divided among the workers."""
-        for name in LimitSettings.model_fields:
-            if limit := getattr(self.limits, name):
-                yield f"limits.{name}", limit
-        for route in self.routes:
-            if isinstance(route, SourcesRoute):
-                for source in route.sources:
-                    yield f"connections of {source.location.place}", source.connections
-
     @model_validator(mode="after")
-    def _divisible(self) -> Self:
+    def _can_be_shared(self) -> Self:
         for where in self.listen:
             if self.workers != 1 and is_unix(where):
                 raise ValueError(f"{where} can't be shared by workers; use tcp: or workers: 1")
-        for name, cap in self.divided():
-            if cap < self.workers:
-                raise ValueError(
-                    f"workers is {self.workers}, but {name} is {cap}, and each worker needs one of "
-                    "its own; raise the one or lower the other"
-                )
         return self
 
     @model_validator(mode="after")

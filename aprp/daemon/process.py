@@ -119,7 +119,7 @@ def admin_of(settings: Settings) -> tuple[str, ...]:
 
 
 def count_of(settings: Settings) -> int:
-    """Return how many processes are to serve clients; for auto, no more than every cap allows."""
+    """Return how many processes are to serve clients; for auto, one for each core."""
     if settings.workers:
         return settings.workers
-    return min(len(os.sched_getaffinity(0)), *(cap for _, cap in settings.divided()), 256)
+    return min(len(os.sched_getaffinity(0)), 256)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +20,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from aprp.config import ConfigFaults, DataPlane, Fault, Loaded, Settings, find, load
+from aprp.core.limits import Others
 from aprp.daemon.certificates import CannotUse, Certificates
 from aprp.daemon.commands import Commands
 from aprp.daemon.control import ControlFactory, socket_of
@@ -43,6 +44,7 @@ from aprp.web.admin.overview import Health, Overview
 from aprp.web.admin.reloads import ReloadOutcome
 from aprp.web.admin.site import admin_tree, site_of
 from aprp.web.bandwidth import Bandwidths
+from aprp.web.memory_watch import resident
 from aprp.web.site import make_site, make_tree
 from aprp.web.tallies import Tallies
 
@@ -62,6 +64,10 @@ class Daemon(Process):
     _log = Logger()
     stop_signals: ClassVar[tuple[int, ...]] = (signal.SIGTERM, signal.SIGINT)
     """The signals that stop the daemon."""
+    others: Others | None = None
+    """The processes that share the limits of clients."""
+    resident: Callable[[], int] = staticmethod(resident)
+    """Measures the memory that `limits.memory` is about."""
 
     def __init__(
         self,
@@ -85,7 +91,7 @@ class Daemon(Process):
         self._bandwidths = Bandwidths(reactor)
         self._agent = Agent(reactor)
         self._agent.pipes.enabled = settings.data_plane is DataPlane.AUTO
-        self._shared = SharedResources(self._agent, reactor, settings.memory)
+        self._shared = self._share(settings.memory)
         self._checks = HealthChecks(self._shared, reactor)
         self._signals: StopSignals | None = None
         self._site = site = make_site(
@@ -97,6 +103,8 @@ class Daemon(Process):
             shared=self._shared,
             tallies=self._tallies,
             bandwidths=self._bandwidths,
+            others=self.others,
+            resident=self.resident,
         )
         self.overview = Overview(
             self._health,
@@ -130,6 +138,10 @@ class Daemon(Process):
         self._control_ports = Ports(sockets, control, reactor, OTHER_SOCKET, self._certificates)
         for ports in (self._ports, self._admin_ports, self._control_ports):
             ports.setServiceParent(self)
+
+    def _share(self, memory: int) -> SharedResources:
+        """Return what all transfers share."""
+        return SharedResources(self._agent, self._reactor, memory)
 
     def _commands(self) -> Commands:
         return Commands(

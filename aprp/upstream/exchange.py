@@ -58,6 +58,11 @@ class Origin:
             directory=url.directory,
         )
 
+    @property
+    def place(self) -> str:
+        """What a limit of connections is counted by, as `Url.place` has it."""
+        return Url(self.scheme, self.host, self.port, "/", directory=self.directory).place
+
     def __str__(self) -> str:
         if self.directory is not None:
             return f"{self.directory}/"

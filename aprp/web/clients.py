@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 
 from aprp.core.http.addresses import Network
 from aprp.core.http.client_address import client_address, limit_key, within
 from aprp.core.http.fields import Fields
-from aprp.core.limits import ClientCounts, ClientLimits, Over
+from aprp.core.limits import ClientCounts, ClientLimits, Others, Over
 from aprp.upstream.http.descriptors import Descriptors
 from aprp.web.failures import Refusal
 from aprp.web.memory_watch import MemoryWatch
@@ -25,10 +24,15 @@ class Clients:
     """Counts what clients have open. `limits` and `proxies` may be replaced at any time.
 
     `proxies` are the networks whose X-Forwarded-For is believed. `refused` counts what was turned
-    away, by the limit that it was over.
+    away, by the limit that it was over. `others` are the processes that share the limits.
     """
 
-    def __init__(self, limits: ClientLimits | None = None, proxies: Sequence[Network] = ()) -> None:
+    def __init__(
+        self,
+        limits: ClientLimits | None = None,
+        proxies: Sequence[Network] = (),
+        others: Others | None = None,
+    ) -> None:
         self.limits = limits or ClientLimits()
         self.proxies = tuple(proxies)
         self.refused = dict.fromkeys(Over, 0)
@@ -36,7 +40,7 @@ class Clients:
         """What limits connections besides `limits`."""
         self.memory: MemoryWatch | None = None
         """What limits requests besides `limits`."""
-        self._counts = ClientCounts()
+        self._counts = ClientCounts(others)
 
     @property
     def connections(self) -> int:
@@ -53,20 +57,23 @@ class Clients:
         """
         return within(peer, self.proxies) if self.proxies else False
 
-    def connected(self, peer: str) -> Release:
-        """Count a connection; raises Refusal. A trusted proxy is counted in the total alone."""
-        key = None if self.believes(peer) else limit_key(peer)
-        self._check(self._counts.opened(key, self._bounded()))
+    def connected(self, peer: str | None) -> Release:
+        """Count a connection; raises Refusal.
+
+        A trusted proxy, or a peer that isn't known yet, is counted in the total alone.
+        """
+        key = None if peer is None or self.believes(peer) else limit_key(peer)
+        self._check(self._counts.opened(key, self.limits, self._most()))
         return partial(self._counts.closed, key)
 
-    def _bounded(self) -> ClientLimits:
-        """Return the limits, lowered to what the limit of open files allows."""
+    def _most(self) -> int:
+        """Return the number of connections that the limit of open files allows; 0: any."""
         if self.descriptors is None:
-            return self.limits
-        most, limit = self.descriptors.most_for_clients, self.limits.connections
+            return 0
+        most = self.descriptors.most_for_clients
         if self._counts.connections >= most:
             self.descriptors.note_reached("clients")
-        return replace(self.limits, connections=min(most, limit) if limit else most)
+        return most
 
     def begins(self, address: str) -> Release:
         """Count a request of the client with that address; raises Refusal."""

@@ -30,7 +30,7 @@ from aprp.web.clients import Release
 from aprp.web.failures import Failure as OwnAnswer
 from aprp.web.failures import Refusal, failure_of, reason_phrase
 from aprp.web.request_rules import BodyLimits, Limits
-from aprp.web.sockets import reset_on_close
+from aprp.web.sockets import by_proxy_protocol, reset_on_close
 
 
 class ClosingChannel(HTTPChannel):
@@ -53,16 +53,34 @@ class ClosingChannel(HTTPChannel):
     _ends_by_close = False
     _draining = False
     _release: Release | None = None
+    _is_announced = False
 
     def connectionMade(self) -> None:
         self._watchdog = Watchdog(self.reactor, self._too_slow)
         self._idle = Watchdog(self.reactor, self.timeoutConnection)
         self.site.entered(self)
         super().connectionMade()
+        self._is_announced = by_proxy_protocol(self.transport)
+        self._count(None if self._is_announced else self._peer_host())
+
+    def _peer_host(self) -> str:
+        return str(getattr(self.getPeer(), "host", ""))
+
+    def _count(self, peer: str | None) -> None:
+        """Count the connection, or turn it away; `peer` is None until it is announced."""
+        release, self._release = self._release, None
+        if release is not None:
+            release()
         try:
-            self._release = self.site.clients.connected(str(getattr(self.getPeer(), "host", "")))
+            self._release = self.site.clients.connected(peer)
         except Refusal as refusal:
             self._turn_away(refusal)
+
+    def _first_data_came(self) -> None:
+        """Count the connection by the address that the PROXY protocol gave."""
+        if self._is_announced:
+            self._is_announced = False
+            self._count(self._peer_host())
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._closing = True

@@ -65,6 +65,9 @@ class HeadChannel(ClosingChannel):
         if self._closing:
             return
         if not self._begun:
+            self._first_data_came()
+            if self._closing:
+                return
             data = self._early + data
             if self.site.speaks_http2(self.transport, data):
                 self.become(H2Channel(self.site, self.reactor, self.limits, self._release), data)

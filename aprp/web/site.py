@@ -15,7 +15,7 @@ from aprp.core.http.targets import Target
 from aprp.core.http2.counts import Http2Counts
 from aprp.core.http2.frames import PREFACE
 from aprp.core.http2.requests import is_no_http1
-from aprp.core.limits import ClientLimits
+from aprp.core.limits import ClientLimits, Others
 from aprp.upstream.errors import SourceError
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.http.guard import Guard, Listening, nowhere
@@ -26,7 +26,7 @@ from aprp.web.channel import StrictChannel
 from aprp.web.clients import Clients
 from aprp.web.closing import ClosingChannel
 from aprp.web.h2_channel import H2Channel
-from aprp.web.memory_watch import MemoryWatch
+from aprp.web.memory_watch import MemoryWatch, resident
 from aprp.web.multi_source import MultiSource
 from aprp.web.query_proxy import QuerySources
 from aprp.web.request import ProxyRequest
@@ -195,17 +195,21 @@ def make_site(
     tallies: Tallies | None = None,
     bandwidths: Bandwidths | None = None,
     cache: Cache | None = None,
+    others: Others | None = None,
+    resident: Callable[[], int] = resident,
 ) -> ProxySite:
     """Return the site that serves the routes of the settings.
 
     `listening` says which ports are its own; `shared` is what its transfers share, `tallies` what
-    is counted and `bandwidths` what routes may send, if others look at them too.
+    is counted and `bandwidths` what routes may send, if others look at them too; `others` are the
+    processes that share the limits, and `resident` measures their memory.
     """
     tallies = tallies or Tallies()
     shared = shared or SharedResources(agent, reactor, settings.memory)
     tree = make_tree(settings, shared, reactor, listening, tallies, bandwidths, cache)
-    site = ProxySite(tree, observe, reactor, limits, tallies=tallies)
-    site.clients.memory = MemoryWatch(reactor)
+    clients = Clients(others=others)
+    site = ProxySite(tree, observe, reactor, limits, clients, tallies)
+    site.clients.memory = MemoryWatch(reactor, resident)
     site.change_clients(settings)
     site.clients.descriptors = agent.descriptors
     agent.descriptors.clients = lambda: site.clients.connections

@@ -9,6 +9,7 @@ import termios
 from typing import Any
 
 from twisted.internet.interfaces import ISSLTransport
+from twisted.protocols.haproxy._wrapper import HAProxyProtocolWrapper
 
 
 def socket_of(transport: Any) -> socket.socket | None:
@@ -19,6 +20,13 @@ def socket_of(transport: Any) -> socket.socket | None:
     if not isinstance(handle, socket.socket) or handle.fileno() < 0:
         return None
     return handle
+
+
+def by_proxy_protocol(transport: Any) -> bool:
+    """Return whether the client's address comes first on the connection (PROXY protocol)."""
+    if ISSLTransport.providedBy(transport):
+        transport = getattr(transport, "transport", None)
+    return isinstance(transport, HAProxyProtocolWrapper)
 
 
 def unacknowledged(transport: Any) -> int | None:

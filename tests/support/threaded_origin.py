@@ -26,7 +26,8 @@ class ThreadedOrigin:
     """Serves SIZE bytes at every path, with ranges; /held... ends once `go_on` is set.
 
     Every answer has a field `Origin-Name`. While `well` is cleared, all is 500. `asked` are the
-    paths so far, `connections` counts those that were accepted.
+    paths so far, `connections` counts those that were accepted, `open` those that are open.
+    `most_at_once` is the most responses that were sent at once.
     """
 
     def __init__(
@@ -39,7 +40,8 @@ class ThreadedOrigin:
         self.well = threading.Event()
         self.well.set()
         self.asked: list[str] = []
-        self.connections = 0
+        self.connections = self.open = self.most_at_once = self._at_once = 0
+        self._counting = threading.Lock()
         self._server = _Server((host, 0), self._handler())
         self.port = int(self._server.server_address[1])
         thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
@@ -53,13 +55,24 @@ class ThreadedOrigin:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/"
 
+    def _count(self, connections: int = 0, responses: int = 0) -> None:
+        with self._counting:
+            self.open += connections
+            self._at_once += responses
+            self.most_at_once = max(self.most_at_once, self._at_once)
+
     def _handler(origin) -> type[BaseHTTPRequestHandler]:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def setup(self) -> None:
                 origin.connections += 1
+                origin._count(connections=1)
                 super().setup()
+
+            def finish(self) -> None:
+                origin._count(connections=-1)
+                super().finish()
 
             def do_GET(self) -> None:
                 origin.asked.append(self.path)
@@ -75,6 +88,7 @@ class ThreadedOrigin:
                 self.send_header("Last-Modified", MODIFIED)
                 self.send_header("Origin-Name", origin.name)
                 self.end_headers()
+                origin._count(responses=1)
                 with contextlib.suppress(OSError):  # the proxy may have left
                     self._send(stop - start)
 
@@ -88,6 +102,7 @@ class ThreadedOrigin:
                     origin.held.set()
                     origin.go_on.wait(PATIENCE)
                     count -= count // 2
+                origin._count(responses=-1)  # before the proxy can make the next request
                 self.wfile.write(bytes(count))
 
             def log_message(self, *_: Any) -> None:

@@ -121,7 +121,9 @@ def _summary(answers: Sequence[Json]) -> Json:
 
 
 def _memory(answers: Sequence[Json]) -> Json:
-    return _added([each["memory"] for each in answers])
+    """Add up what each has; the limit is one for all."""
+    limit = answers[0]["memory"]["limit"]
+    return _added([each["memory"] for each in answers]) | {"limit": limit}
 
 
 def _added(counts: Sequence[Json]) -> Json:

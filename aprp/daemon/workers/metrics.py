@@ -17,7 +17,7 @@ Family = list[Any]
 """Name, help, type, and samples: name, labels, value."""
 
 _MINIMUM = frozenset({"aprp_source_up", "process_start_time_seconds"})
-_MAXIMUM = frozenset({"aprp_build_info", "python_info"})
+_MAXIMUM = frozenset({"aprp_build_info", "aprp_memory_limit_bytes", "python_info"})
 _OURS = ("aprp_config_last_reload", "aprp_build_info")
 """Families that the parent gives itself."""
 

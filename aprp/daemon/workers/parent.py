@@ -100,12 +100,6 @@ class Parent(Process):
         self, settings: Settings, listeners: Sequence[Listener], admin: Sequence[Listener]
     ) -> WorkerPlan:
         """Return the configuration of the workers; raise `CannotServe`."""
-        for name, cap in settings.divided():
-            if cap < self._count:
-                raise CannotServe(
-                    f"there are {self._count} workers since the start, and {name} is {cap}; "
-                    "raise it, or restart aprp with fewer workers"
-                )
         sockets = []
         for listener in listeners:
             if listener.socket is None:

@@ -19,6 +19,7 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from aprp.daemon.listening import CannotServe
+from aprp.daemon.workers.common import Common
 from aprp.daemon.workers.messages import DESCRIPTOR, Requests, WorkerGone
 from aprp.daemon.workers.process import WorkerProcess
 from aprp.daemon.workers.record import WorkerPlan, WorkerRecord
@@ -75,6 +76,7 @@ class Supervisor:
         self.records = tuple(WorkerRecord(number, Requests()) for number in range(count))
         self.restarts = 0
         self._reactor = reactor
+        self._common = Common.create(count)
         self._write_log = write_log
         self._write_access = write_access
         self._on_end = ended
@@ -100,14 +102,16 @@ class Supervisor:
         protocol = WorkerProcess(
             self._write_access, self._write_log, lambda why: self._ended(record, why)
         )
-        command = (sys.executable, "-m", "aprp.daemon.workers")
+        numbers = (str(record.number), str(len(self.records)))
+        command = (sys.executable, "-m", "aprp.daemon.workers", *numbers)
         record.began = self._reactor.seconds()
         record.process = self._reactor.spawnProcess(
             protocol,
             command[0],
             command,
             env=dict(self._environment),
-            childFDs={0: "w", 1: "r", 2: "r", DESCRIPTOR: theirs.fileno()},
+            childFDs={0: "w", 1: "r", 2: "r", DESCRIPTOR: theirs.fileno()}
+            | self._common.descriptors,
         )
         record.pid = record.process.pid
         theirs.close()
@@ -218,6 +222,7 @@ class Supervisor:
 
     def _ended(self, record: WorkerRecord, reason: ProcessDone | ProcessTerminated) -> None:
         pid, record.process, record.pid, record.serving = record.pid, None, 0, False
+        self._common.forget(record.number)
         self._on_end(record.number)
         if self._stopping:
             if all(each.process is None for each in self.records) and not self._over.called:

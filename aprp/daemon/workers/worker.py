@@ -21,13 +21,17 @@ from twisted.logger import Logger, globalLogBeginner
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from aprp.config import Loaded
+from aprp.config import Loaded, Settings
 from aprp.daemon.listening import CannotServe
 from aprp.daemon.log_opener import LogOpener
 from aprp.daemon.reload import OWN_FAULT
 from aprp.daemon.service import Daemon
+from aprp.daemon.workers.common import Common
+from aprp.daemon.workers.memory import SharedMemory
 from aprp.daemon.workers.messages import DESCRIPTOR, Configuration, Lines
+from aprp.daemon.workers.slots import SharedSlots
 from aprp.daemon.workers.sockets import PassedSockets
+from aprp.upstream.transfer.shared import SharedResources
 from aprp.web.admin.actions import CannotDo
 from aprp.web.admin.snapshot import Snapshots
 from aprp.web.admin.status import status_of
@@ -38,6 +42,23 @@ class WorkerDaemon(Daemon):
 
     stop_signals: ClassVar[tuple[int, ...]] = ()
     bound: tuple[tuple[str, int], ...] = ()
+    _common: Common
+
+    def __init__(self, settings: Settings, common: Common, *args: Any, **kwargs: Any) -> None:
+        self._common = self.others = common
+        super().__init__(settings, *args, **kwargs)
+
+    def _share(self, memory: int) -> SharedResources:
+        slots = SharedSlots(
+            self._common,
+            self._reactor,
+            self._agent.close_idle_at,
+            lambda: self._shared.others_changed(),
+        )
+        self._common.answer(self._reactor, slots.rung)
+        pool = SharedMemory(self._common)
+        self.resident = pool.resident
+        return SharedResources(self._agent, self._reactor, memory, ledger=slots, pool=pool)
 
     def listening(self) -> list[tuple[str, int]]:
         """Addresses and ports that requests must not lead back to."""
@@ -77,8 +98,9 @@ class Worker(Lines):
 
     _log = Logger()
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Any, common: Common) -> None:
         self._reactor = reactor
+        self._common = common
         self._sockets = PassedSockets(reactor)
         self._descriptors: list[int] = []
         self._daemon: WorkerDaemon | None = None
@@ -129,7 +151,9 @@ class Worker(Lines):
 
     def _started(self, configuration: Configuration) -> WorkerDaemon:
         reactor = self._reactor
-        daemon = WorkerDaemon(configuration.settings, reactor, LogOpener({}), sockets=self._sockets)
+        daemon = WorkerDaemon(
+            configuration.settings, self._common, reactor, LogOpener({}), sockets=self._sockets
+        )
         daemon.bound = configuration.bound
         globalLogBeginner.beginLoggingTo([daemon.log_observer], redirectStandardIO=False)
         daemon.privilegedStartService()
@@ -144,15 +168,16 @@ class Worker(Lines):
             self._reactor.stop()
 
 
-def main() -> None:
-    """Run until the parent says to stop, or is gone."""
+def main(number: int, count: int) -> None:
+    """Run worker `number` of `count`, until the parent says to stop or is gone."""
     from twisted.internet import reactor as installed
 
     reactor: Any = installed
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
     os.set_blocking(DESCRIPTOR, False)
-    factory = Factory.forProtocol(lambda: Worker(reactor))
+    common = Common.inherited(number, count)
+    factory = Factory.forProtocol(lambda: Worker(reactor, common))
     reactor.adoptStreamConnection(DESCRIPTOR, socket.AF_UNIX, factory)
     os.close(DESCRIPTOR)
     reactor.run(installSignalHandlers=False)

@@ -212,9 +212,18 @@ class Agent:
         """Close a number of connections, longest idle first."""
         for _ in range(count):
             connection = self._idle.take_longest()
-            if connection is not None and connection in self._open:
-                self._closing.add(connection)
-                connection.abandon()
+            if connection is not None:
+                self._close_one(connection)
+
+    def close_idle_at(self, place: str) -> None:
+        """Close the idle connections to a place, as `Url.place` has it."""
+        for connection in self._idle.take_all(place):
+            self._close_one(connection)
+
+    def _close_one(self, connection: AnyConnection) -> None:
+        if connection in self._open:
+            self._closing.add(connection)
+            connection.abandon()
 
     async def _connect(self, origin: Origin, timeout: float) -> AnyConnection:
         """A new connection on which requests can be sent; one deadline for all that it takes."""

@@ -45,6 +45,13 @@ class IdleConnections:
                 return connection
         return None
 
+    def take_all(self, place: str) -> list[AnyConnection]:
+        """Remove and return those to a place, as `Url.place` has it."""
+        there = [each for each, origin in self._order.items() if origin.place == place]
+        for connection in there:
+            self.discard(connection)
+        return there
+
     def take_longest(self) -> AnyConnection | None:
         """Remove and return the one that has been idle longest, or None if there is none."""
         connection = next(iter(self._order), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from aprp.core.http.redirects import FOREVER
 from aprp.core.http.urls import Url
-from aprp.core.scheduling.arbiter import Arbiter, Grant
+from aprp.core.scheduling.arbiter import Arbiter, Grant, Ledger
 from aprp.core.scheduling.in_service import InService
 from aprp.core.scheduling.messages import MIB, Source, Urgency
 from aprp.core.scheduling.ratings import Ratings
@@ -70,8 +70,22 @@ class Holder(Hashable, Protocol):
         ...
 
 
+class MemoryPool(Protocol):
+    """The memory that several processes share."""
+
+    def part(self, memory: int, most: int, claim: Callable[[], MemoryClaim]) -> int | None:
+        """Return how many of `memory` bytes this process may use; None: there is enough for all.
+
+        `most` is what its deliveries may use at most, `claim` what they use and would use now.
+        """
+        ...
+
+
 class SharedResources:
-    """Created once, with the agent. `memory` is the maximum number of bytes waiting in all."""
+    """Created once, with the agent. `memory` is the maximum number of bytes waiting in all.
+
+    `ledger` and `pool` are there where several processes share slots and memory.
+    """
 
     def __init__(
         self,
@@ -79,6 +93,8 @@ class SharedResources:
         clock: Any,
         memory: int = 512 * MIB,
         connections: int = MOST_CONNECTIONS,
+        ledger: Ledger | None = None,
+        pool: MemoryPool | None = None,
     ) -> None:
         self.agent = agent
         self.clock = clock
@@ -88,9 +104,10 @@ class SharedResources:
         self.in_service = InService()
         """Which sources are in service; call `service_changed` after a change."""
         self.memory = memory
+        self._pool = pool
         self.left_out: deque[LeftOut] = deque(maxlen=SHOWN_LEFT_OUT)
         self.log_throttle = LogThrottle()
-        self._arbiter = Arbiter(min(connections, agent.descriptors.least_for_sources))
+        self._arbiter = Arbiter(min(connections, agent.descriptors.least_for_sources), ledger)
         self._grants: deque[Grant] = deque()
         self._granting = False
         self._holders: dict[Holder, int] = {}
@@ -112,6 +129,12 @@ class SharedResources:
     def follow(self, grants: Iterable[Grant]) -> None:
         """Pass on the grants that `release` returned."""
         self._pass_on(grants)
+
+    def others_changed(self) -> None:
+        """Use what other processes have freed, and make room for them."""
+        self._pass_on(self._arbiter.review())
+        if self._holders:
+            self._look()
 
     def _pass_on(self, grants: Iterable[Grant]) -> None:
         """Pass grants on one after the other, since using one may lead to others."""
@@ -146,6 +169,8 @@ class SharedResources:
             if not self._holders and self._review is not None:
                 self._review.cancel()
                 self._review = None
+            if self._pool is not None:
+                self._look()
 
     def limit_memory(self, memory: int) -> None:
         """Change the total number of bytes that may wait; windows shrink or grow to fit."""
@@ -155,24 +180,35 @@ class SharedResources:
 
     def _look(self) -> None:
         """Divide the memory, and review that while all windows together exceed it."""
-        short = sum(self._holders.values()) > self.memory
-        self._share(short)
-        if short and self._review is None:
+        part = self._part(sum(self._holders.values()))
+        self._share(part)
+        if part is not None and self._holders and self._review is None:
             self._review = self.clock.callLater(REVIEW, self._look_again)
 
     def _look_again(self) -> None:
         self._review = None
         self._look()
 
-    def _share(self, short: bool) -> None:
-        """Give each delivery its window: what its settings say, or its share while `short`."""
-        if not short:
+    def _part(self, most: int) -> int | None:
+        """Return the memory for the deliveries here, whose windows add up to `most`; None: enough
+        for all.
+        """
+        if self._pool is not None:
+            return self._pool.part(self.memory, most, self._claim)
+        return self.memory if most > self.memory else None
+
+    def _claim(self) -> MemoryClaim:
+        return MemoryClaim(sum(holder.wanted() for holder in self._holders), self.used)
+
+    def _share(self, memory: int | None) -> None:
+        """Give each delivery its window: what its settings say, or its share of the memory."""
+        if memory is None or sum(self._holders.values()) <= memory:
             for holder in list(self._holders):
                 holder.limit_window(None)
             return
         holders = list(self._holders)
         claims = [MemoryClaim(holder.wanted(), holder.used()) for holder in holders]
-        for holder, window in zip(holders, windows(self.memory, claims), strict=True):
+        for holder, window in zip(holders, windows(memory, claims), strict=True):
             holder.limit_window(window)
 
     # To be shown

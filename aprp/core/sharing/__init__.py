@@ -1,0 +1,1 @@
+"""What several workers count together, and what they tell each other."""
