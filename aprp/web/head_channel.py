@@ -61,6 +61,11 @@ class HeadChannel(ClosingChannel):
         self._head_began = False
         self._body_limits = None
 
+    def _first_data_came(self) -> None:
+        if self._is_announced:
+            self._host, self._peer = self.transport.getHost(), self.transport.getPeer()
+        super()._first_data_came()
+
     def dataReceived(self, data: bytes) -> None:
         if self._closing:
             return
