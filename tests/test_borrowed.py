@@ -147,6 +147,30 @@ class BorrowedTests(TestCase):
         await eventually(lambda: len(other.data) == len(data))
         self.assertEqual(other.data, data)
 
+    async def test_pieces_are_sent_in_order(self) -> None:
+        one, other = await self.pair()
+        other.wire.pauseProducing()
+        writer = DirectWriter(one.wire)
+        pieces = [memoryview(bytes((number % 256,)) * 1000) for number in range(20_000)]
+        writer.write_pieces(pieces[:100])
+        self.assertFalse(self.borrow(one)[1].unsent)
+        writer.write_pieces(pieces[100:110])
+        self.assertTrue(self.borrow(one)[1].unsent, "few bytes wait for more")
+        writer.write_pieces(pieces[110:])
+        other.wire.resumeProducing()
+        await eventually(lambda: len(other.data) == 20_000_000)
+        self.assertEqual(other.data, b"".join(pieces))
+
+    async def test_pieces_that_the_socket_takes_a_part_of(self) -> None:
+        one, other = await self.pair()
+        other.wire.pauseProducing()
+        pieces = [bytes((number,)) * 65536 for number in range(200)]
+        DirectWriter(one.wire).write_pieces(pieces)
+        self.assertTrue(self.borrow(one)[1].unsent)
+        other.wire.resumeProducing()
+        await eventually(lambda: len(other.data) == 200 * 65536)
+        self.assertEqual(other.data, b"".join(pieces))
+
     async def test_after_the_end_was_asked_for_the_transport_decides(self) -> None:
         for end in ("loseConnection", "loseWriteConnection"):
             one, other = await self.pair()

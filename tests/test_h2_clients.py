@@ -147,6 +147,7 @@ class ServingTests(H2Case):
         await self.soon(lambda: origin.serving == 0)
         await self.recorded()
         self.assertEqual(self.records[0].ended, "client left")
+        client.send(window_update(0, 65535))
         client.get(3, b"/film", (b"range", b"bytes=0-9"))
         self.assertEqual((await client.response(3)).body, BYTES[:10])
 
@@ -255,6 +256,8 @@ class LimitTests(H2Case):
             frame(Kind.PRIORITY, 0, 1, b"\0\0\0\0\1") * 5000,
             b"\0\0\0\xee\0\0\0\0\0" * 5000,
             window_update(0, 1) * 5000,
+            headers(1, asking(b"/", method=b"POST")) + data(1) * 5000,
+            headers(1, asking(b"/", method=b"POST")) + frame(Kind.DATA, 8, 1, b"\0") * 5000,
         ):
             client = await self.h2()
             client.send(flood)

@@ -8,18 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.core.http2.frames import (
-    PREFACE,
-    Broken,
-    Code,
-    Data,
-    Frame,
-    FrameReader,
-    GoAway,
-    Kind,
-    NotHttp2,
-    Other,
-)
+from aprp.core.http2.frames import PREFACE, Broken, Code, Data, Frame, GoAway, Kind, NotHttp2, Other
+from aprp.core.http2.reading import FrameReader
 from aprp.core.http2.writing import frame, go_away
 from tests.support.h2_frames import data, headers, ping, settings
 
@@ -72,6 +62,22 @@ class FrameReaderTests(SynchronousTestCase):
         wire = settings() + data(1, b"x" * 1000)
         found = reader.feed(wire[:500])
         self.assertEqual(sum(len(each.data) for each in found if isinstance(each, Data)), 482)
+
+    def test_frames_that_carry_nothing_are_counted(self) -> None:
+        reader = FrameReader(65536)
+        reader.feed(settings())
+        padded = frame(Kind.DATA, 8, 1, b"\x01\0")
+        wire = data(1) * 3 + data(1, b"a") + padded * 2 + data(1, end=True)
+        self.assertEqual(reader.feed(wire), [Data(1, b"a", 5, True, 5)])
+
+    def test_what_follows_an_end_is_apart(self) -> None:
+        reader = FrameReader(65536)
+        reader.feed(settings())
+        wire = data(1, b"a") + data(1, b"b", end=True) + data(1, b"c") + data(3, b"d")
+        self.assertEqual(
+            reader.feed(wire),
+            [Data(1, b"ab", 2, True), Data(1, b"c", 1, False), Data(3, b"d", 1, False)],
+        )
 
     def test_the_preface(self) -> None:
         reader = FrameReader(65536, preface=True)

@@ -17,7 +17,8 @@ from twisted.python.failure import Failure
 from aprp.core.http.fields import Pairs
 from aprp.core.http.heads import MalformedMessage
 from aprp.core.http2.floods import Allowance
-from aprp.core.http2.frames import PREFACE, Broken, Code, Data, FrameReader, GoAway, Kind, Other
+from aprp.core.http2.frames import PREFACE, Broken, Code, GoAway, Kind, Other
+from aprp.core.http2.reading import FrameReader
 from aprp.core.http2.receiving import ReceiveWindow
 from aprp.core.http2.writing import settings
 from aprp.upstream.http.h2_body import OutgoingBody
@@ -207,9 +208,8 @@ class H2Channel(Protocol):
         if (found := self._streams.get(stream)) is not None:
             found.malformed(text)
 
-    def body_came(self, stream: int, pieces: list[Data], cost: int) -> None:
+    def body_came(self, stream: int, data: bytes, cost: int) -> None:
         try:
-            data = b"".join([piece.data for piece in pieces])
             self._streams[stream].data_came(data, cost)
         except MalformedMessage as malformed:
             self.malformed(stream, str(malformed))

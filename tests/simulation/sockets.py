@@ -6,6 +6,7 @@ import errno
 import socket
 import struct
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from tests.simulation.network import Address, End, Network
@@ -143,6 +144,9 @@ class SimulatedSocket(_Socket):  # type: ignore[misc]
         if self.end.room <= 0 and not (self.end.reset or self.end.sent_fin):
             raise BlockingIOError(errno.EWOULDBLOCK, "full")
         return self.end.send(bytes(data[: max(0, self.end.room)]))
+
+    def sendmsg(self, buffers: Sequence[bytes | memoryview]) -> int:
+        return self.send(memoryview(b"".join(buffers)))
 
     def shutdown(self, how: int) -> None:
         if self.end is None:

@@ -14,7 +14,8 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from aprp.core.http2.frames import HEAD_SIZE, PREFACE, Data, FrameReader, GoAway, Kind, Other
+from aprp.core.http2.frames import HEAD_SIZE, PREFACE, Data, GoAway, Kind, Other
+from aprp.core.http2.reading import FrameReader
 from aprp.core.http2.writing import window_update
 from tests.support.h2_frames import END, SETTINGS_ACK, headers, ping, settings
 

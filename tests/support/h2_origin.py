@@ -17,7 +17,8 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from aprp.core.http2.frames import HEAD_SIZE, Code, Data, FrameReader, Kind, Other
+from aprp.core.http2.frames import HEAD_SIZE, Code, Data, Kind, Other
+from aprp.core.http2.reading import FrameReader
 from aprp.core.http2.writing import reset, window_update
 from tests.support.h2_frames import END, SETTINGS_ACK, data, headers, ping, settings
 from tests.support.replies import Close, Received, Reset, Section, Stall, Step, Wait

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 FIRST = 1 << 20
 MOST = 1 << 25
@@ -32,8 +33,7 @@ class Place:
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A stream's need: `credit` bytes may come already, and it could take `room` in all.
 
     With `final`, that room is all that is left of it.

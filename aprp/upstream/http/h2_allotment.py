@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from aprp.core.http2 import windows
 from aprp.upstream.http.h2_stream import Stream
@@ -15,7 +15,7 @@ from aprp.upstream.http.h2_writer import Writer
 
 HELD = 1 << 25
 """Bytes that the streams may have waiting for clients, roughly."""
-_PART = 32
+_PART = 8
 """What comes before windows are looked at again, as a part of what may be in flight."""
 
 
@@ -28,6 +28,7 @@ class Allotment:
         self._writer = writer
         self._flight = windows.InFlight()
         self._unallotted = 0
+        self._call: IDelayedCall | None = None
 
     def round_trip(self, seconds: float) -> None:
         """Note how long an answer to us took."""
@@ -39,13 +40,25 @@ class Allotment:
         if self._flight.came(cost, self._clock.seconds()):
             self._unallotted = self._flight.size
 
-    def look(self) -> None:
-        """Let streams send more, once enough has come."""
-        if self._unallotted * _PART >= self._flight.size:
-            self.now()
+    def soon(self) -> None:
+        """Let streams send more once all that happens now has happened."""
+        if self._call is None:
+            self._call = self._clock.callLater(0, self._now)
 
-    def now(self) -> None:
-        """Let streams send more."""
+    def look(self) -> None:
+        """Let streams send more, if there is reason to."""
+        if self._call is not None or self._unallotted * _PART >= self._flight.size:
+            self.close()
+            self._now()
+
+    def close(self) -> None:
+        """Do no more."""
+        call, self._call = self._call, None
+        if call is not None:
+            call.cancel()
+
+    def _now(self) -> None:
+        self._call = None
         self._unallotted = 0
         share = max(windows.LEAST, min(self._flight.size, HELD // max(1, len(self._streams))))
         claims = [claim for each in self._streams.values() if (claim := each.claim(share))]

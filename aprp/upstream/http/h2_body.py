@@ -14,6 +14,8 @@ HELD = 65536
 WORTH = 4096
 """Bytes that are worth a frame while more is to follow."""
 
+Piece = bytes | memoryview
+
 
 @implementer(IConsumer)
 class OutgoingBody:
@@ -23,12 +25,14 @@ class OutgoingBody:
         self.sent = 0
         """Bytes handed to the socket."""
         self.ending = False
+        self.over = False
+        """Whether the end was sent, too."""
         self.largest = 0
         """The largest window that the receiver has opened."""
         self.code: int | None = None
         """The error code with which the stream ends, if the body isn't complete."""
         self._changed = changed
-        self._held: deque[bytes] = deque()
+        self._held: deque[memoryview] = deque()
         self._size = 0
         self._at = 0  # in the first piece
         self._producer: Any = None
@@ -56,7 +60,7 @@ class OutgoingBody:
 
     def write(self, data: bytes) -> None:
         if data:
-            self._held.append(data)
+            self._held.append(memoryview(data))
             self._size += len(data)
             self._changed()
             if self._size > HELD:
@@ -75,35 +79,34 @@ class OutgoingBody:
         self.code = code
         self.end()
 
-    def take(self, most: int) -> bytes:
-        """Remove and return the next bytes, at most so many."""
-        first, at = self._held[0], self._at
-        if len(first) - at >= most:
-            data = first[at : at + most] if at or len(first) > most else first
-            self._at = at + most
-            if self._at == len(first):
-                self._held.popleft()
-                self._at = 0
-        else:
-            data = self._gathered(most)
-        self._size -= len(data)
-        self.sent += len(data)
-        return data
+    def take(self, most: int, largest: int, head: Callable[[int], bytes]) -> list[Piece]:
+        """Remove the next bytes, at most so many, and return them as frames of `largest` bytes.
 
-    def _gathered(self, most: int) -> bytes:
-        """Join small pieces into one frame."""
-        pieces, left = [], most
-        while self._held and left:
-            piece = self._held.popleft()
-            useful = piece[self._at : self._at + left]
-            if self._at + len(useful) < len(piece):
-                self._held.appendleft(piece)
-                self._at += len(useful)
-            else:
-                self._at = 0
-            pieces.append(useful)
-            left -= len(useful)
-        return b"".join(pieces)
+        `head` gives what precedes so many bytes in a frame. Nothing is copied.
+        """
+        frames: list[Piece] = []
+        left = min(most, self._size)
+        self._size -= left
+        self.sent += left
+        while left:
+            count = min(left, largest)
+            frames.append(head(count))
+            self._move(count, frames)
+            left -= count
+        return frames
+
+    def _move(self, count: int, frames: list[Piece]) -> None:
+        while count:
+            first, at = self._held[0], self._at
+            there = len(first) - at
+            if there > count:
+                frames.append(first[at : at + count])
+                self._at = at + count
+                return
+            frames.append(first[at:] if at else first)
+            self._held.popleft()
+            self._at = 0
+            count -= there
 
     def fits(self, window: int) -> bool:
         """Return whether it is worth sending what the receiver's window allows.

@@ -166,6 +166,7 @@ class SharedConnection(Wire):
     def abandon(self) -> None:
         """Close now, whatever is under way."""
         self._watchdog.close()
+        self._streams.allotment.close()
         self._closing = self._retired = True
         self.close()
 
@@ -179,6 +180,7 @@ class SharedConnection(Wire):
         self._link.incoming.hand_on()
         self._link.close()
         self._watchdog.close()
+        self._streams.allotment.close()
         self._closing = self._retired = True
         self._lost(self)
         super().connectionLost(reason)

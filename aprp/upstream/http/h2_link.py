@@ -8,7 +8,7 @@ from typing import Any
 from h2.connection import H2Connection
 from twisted.internet.interfaces import IReactorTime, ISSLTransport
 
-from aprp.core.http2.frames import FrameReader
+from aprp.core.http2.reading import FrameReader
 from aprp.core.http2.receiving import ConnectionWindow
 from aprp.upstream.http.h2_incoming import IncomingBytes
 from aprp.upstream.http.h2_outgoing import OutgoingBodies

@@ -1,12 +1,13 @@
 """Bodies that are sent over HTTP/2, paced by the windows of the receiver and by the socket.
 
-Streams send in turns, one frame each, so that none waits for another's body. DATA is framed here
-instead of by the library, which copies it twice.
+Streams send in turns, so that none waits for another's body. DATA is framed here instead of by the
+library, which copies it twice; the frames of several turns are sent together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from h2.connection import H2Connection
@@ -14,11 +15,15 @@ from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from aprp.core.http2.writing import data_head
-from aprp.upstream.http.h2_body import OutgoingBody
+from aprp.upstream.http.h2_body import OutgoingBody, Piece
 from aprp.upstream.http.h2_writer import Writer
 
 LARGEST = 65536
 """Bytes of a frame, where the receiver takes so many."""
+TURN = 65536
+"""Bytes of one stream before others have their turn."""
+TOGETHER = 262144
+"""Bytes that are sent together."""
 
 
 @implementer(IPushProducer)
@@ -38,13 +43,13 @@ class OutgoingBodies:
         self._bodies: dict[int, OutgoingBody] = {}
         self._ready: dict[int, None] = {}
         self._full = False
-        self._sent = 0
+        self._sent = self._taken = 0
         self._sending = False
         transport.registerProducer(self, True)
 
     def taken(self) -> int:
         """Return the bytes that were sent since the last call."""
-        count, self._sent = self._sent, 0
+        count, self._taken = self._taken, 0
         return count
 
     def __contains__(self, stream: int) -> bool:
@@ -102,41 +107,58 @@ class OutgoingBodies:
         self._sending = True
         try:
             while self._ready and not self._full:
-                stream = next(iter(self._ready))
-                del self._ready[stream]
-                self._send_one(stream)
+                self._send_some()
         finally:
             self._sending = False
 
-    def _send_one(self, stream: int) -> None:
-        body = self._bodies.get(stream)
-        if body is None or not body:
-            return
+    def _send_some(self) -> None:
+        """Let each stream have its turn, and send what they have to send together."""
+        self._writer.flush()
+        pieces: list[Piece] = []
+        before, served = self._sent, list[tuple[int, OutgoingBody]]()
+        while self._ready and self._sent - before < TOGETHER:
+            stream = next(iter(self._ready))
+            del self._ready[stream]
+            body = self._bodies.get(stream)
+            if body:
+                self._turn(stream, body, pieces)
+                served.append((stream, body))
+        if pieces:
+            self._writer.write_pieces(pieces)
+        for stream, body in served:
+            if body.over:
+                self._ended(stream)
+            elif self._bodies.get(stream) is body:
+                body.refill()
+
+    def _turn(self, stream: int, body: OutgoingBody, pieces: list[Piece]) -> None:
+        h2 = self._h2
         if body.size:
-            window = self._h2.local_flow_control_window(stream)
+            window = h2.local_flow_control_window(stream)
             if not body.fits(window):
                 return
-            most = min(window, LARGEST, self._h2.max_outbound_frame_size)
-            self._send_data(stream, body.take(most))
+            most = min(window, TURN if self._ready else TOGETHER)
+            largest = min(LARGEST, h2.max_outbound_frame_size)
+            before = body.size
+            pieces += body.take(most, largest, partial(data_head, stream))
+            self._note_sent(stream, before - body.size)
         if body.size:
             self._ready[stream] = None
         elif body.ending:
             del self._bodies[stream]
+            body.over = True
             if body.code is None:
-                self._h2.end_stream(stream)
+                h2.end_stream(stream)
             else:
-                self._h2.reset_stream(stream, body.code)
-            self._writer.flush()
-            self._ended(stream)
-            return
-        body.refill()
+                h2.reset_stream(stream, body.code)
+            pieces.append(h2.data_to_send())
 
-    def _send_data(self, stream: int, data: bytes) -> None:
+    def _note_sent(self, stream: int, count: int) -> None:
         """The library keeps the windows; it must know of what is sent past it."""
-        self._h2.outbound_flow_control_window -= len(data)
-        self._h2.streams[stream].outbound_flow_control_window -= len(data)
-        self._sent += len(data)
-        self._writer.write_sequence((data_head(stream, len(data)), data))
+        self._h2.outbound_flow_control_window -= count
+        self._h2.streams[stream].outbound_flow_control_window -= count
+        self._sent += count
+        self._taken += count
 
     # Called by the socket.
 

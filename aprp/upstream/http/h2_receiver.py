@@ -32,17 +32,8 @@ from aprp.core.http.fields import Pairs
 from aprp.core.http.heads import MalformedMessage
 from aprp.core.http2.fields import check_trailers
 from aprp.core.http2.floods import UselessFrames
-from aprp.core.http2.frames import (
-    Broken,
-    Code,
-    Data,
-    FrameReader,
-    GoAway,
-    Kind,
-    Other,
-    is_nothing_more,
-    together,
-)
+from aprp.core.http2.frames import Broken, Code, Data, GoAway, Kind, Other, is_nothing_more
+from aprp.core.http2.reading import FrameReader
 from aprp.core.http2.receiving import ConnectionWindow, ReceiveWindow, StoppedStreams
 from aprp.core.http2.writing import trailers_of
 from aprp.upstream.http.h2_outgoing import OutgoingBodies
@@ -80,7 +71,7 @@ class Side(Protocol):
         """End a stream, if it is there, on which the other side broke the rules."""
         ...
 
-    def body_came(self, stream: int, pieces: list[Data], cost: int) -> None:
+    def body_came(self, stream: int, data: bytes, cost: int) -> None:
         """Take bytes of a body, `cost` bytes of the windows."""
         ...
 
@@ -138,10 +129,10 @@ class Receiver:
         if side.closing:
             return
         try:
-            for each in together(self._frames.feed(data)):
+            for each in self._frames.feed(data):
                 if side.closing:
                     return
-                if isinstance(each, list):
+                if isinstance(each, Data):
                     self._data(each)
                 elif isinstance(each, GoAway):
                     side.went_away(each)
@@ -159,13 +150,12 @@ class Receiver:
         """Count a frame that carries nothing; raise Broken if they are too many."""
         self._useless.note(self._clock.seconds(), self._bodies.taken())
 
-    def _data(self, pieces: list[Data]) -> None:
-        number, last = pieces[0].stream, pieces[-1].last
-        cost = sum(piece.cost for piece in pieces)
+    def _data(self, each: Data) -> None:
+        number, cost, last = each.stream, each.cost, each.last
         self._window.charge(cost)
         if owed := self._window.increment():
             self._writer.open_window(0, owed)
-        if not last and not any(piece.data for piece in pieces):
+        for _ in range(each.useless):
             self.note_useless()
         window = self._side.window_of(number)
         if window is None:
@@ -174,7 +164,7 @@ class Receiver:
                 self.stopped.ended(number)
             return
         window.charge(cost)
-        self._side.body_came(number, pieces, cost)
+        self._side.body_came(number, each.data, cost)
         if last and self._side.window_of(number) is not None:
             self._events(self._h2.receive_data(trailers_of(number)))
 

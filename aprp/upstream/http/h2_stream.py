@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from aprp.core.http.fields import Pairs
 from aprp.core.http.heads import Framing, MalformedMessage, response_framing
 from aprp.core.http2.fields import response_head, size_of
-from aprp.core.http2.frames import Code, Data
+from aprp.core.http2.frames import Code
 from aprp.core.http2.receiving import ReceiveWindow
 from aprp.core.http2.windows import Claim, Place
 from aprp.upstream.errors import (
@@ -152,13 +152,12 @@ class Stream:
         if self._exchange is not None:
             self._follow()
 
-    def data_came(self, pieces: list[Data]) -> None:
+    def data_came(self, data: bytes) -> None:
         """Bytes of the body came."""
         if self._answered is not None:
             lied = SourceLied(self._carrier.where, "sent a body before the head of its answer")
             self.stop(lied, Code.PROTOCOL_ERROR)
             return
-        data = b"".join([piece.data for piece in pieces]) if len(pieces) > 1 else pieces[0].data
         surplus = self._left is not None and len(data) > self._left
         if surplus:
             data = data[: self._left]

@@ -8,7 +8,8 @@ from h2.connection import H2Connection
 from twisted.internet.interfaces import IReactorTime
 
 from aprp.core.http.fields import Pairs
-from aprp.core.http2.frames import Broken, Code, Data, FrameReader, GoAway, Other
+from aprp.core.http2.frames import Broken, Code, GoAway, Other
+from aprp.core.http2.reading import FrameReader
 from aprp.core.http2.receiving import ReceiveWindow
 from aprp.upstream.errors import SourceError, SourceLied, StreamRefused
 from aprp.upstream.exchange import SourceRequest
@@ -78,7 +79,7 @@ class RequestStreams:
         """A request was sent; return its stream."""
         self._highest = number
         stream = self._streams[number] = Stream(self, number, request, self._clock)
-        self.allotment.now()
+        self.allotment.soon()
         return stream
 
     def fail_all(self, within: SourceError, before: SourceError) -> None:
@@ -101,7 +102,7 @@ class RequestStreams:
 
     def hungry(self, stream: Stream) -> None:
         if not self._life.closing:
-            self.allotment.now()
+            self.allotment.soon()
 
     def over(self, stream: Stream, code: int | None = None) -> None:
         if self._streams.pop(stream.number, None) is None:
@@ -112,7 +113,7 @@ class RequestStreams:
         if code is not None:
             self.link.stop(stream.number, code)
         if self._streams:
-            self.allotment.now()
+            self.allotment.soon()
         else:
             self.allotment.idle()
             self._life.emptied()
@@ -147,9 +148,9 @@ class RequestStreams:
         if (found := self._streams.get(stream)) is not None:
             found.stop(SourceLied(self.where, f": {text}"), Code.PROTOCOL_ERROR)
 
-    def body_came(self, stream: int, pieces: list[Data], cost: int) -> None:
+    def body_came(self, stream: int, data: bytes, cost: int) -> None:
         self.allotment.came(cost)
-        self._streams[stream].data_came(pieces)
+        self._streams[stream].data_came(data)
 
     def stream_ended(self, stream: int) -> None:
         if (found := self._streams.get(stream)) is not None:

@@ -14,6 +14,7 @@ from h2.stream import H2Stream
 
 from aprp.core.http.fields import Pairs
 from aprp.core.http2 import writing
+from aprp.upstream.splice.borrowed import DirectWriter
 
 
 class _Library(H2Connection):
@@ -57,6 +58,7 @@ class Writer:
     def __init__(self, h2: H2Connection, transport: Any) -> None:
         self._h2 = h2
         self._transport = transport
+        self._direct = DirectWriter(transport)
         self._closed = False
 
     def close(self) -> None:
@@ -68,11 +70,10 @@ class Writer:
         if not self._closed:
             self._transport.write(frames)
 
-    def write_sequence(self, pieces: Sequence[bytes]) -> None:
-        """Send frames in pieces, behind what the library has to send."""
-        self.flush()
+    def write_pieces(self, pieces: Sequence[bytes | memoryview]) -> None:
+        """Send frames that are in pieces, without joining them where that can be."""
         if not self._closed:
-            self._transport.writeSequence(pieces)
+            self._direct.write_pieces(pieces)
 
     def flush(self) -> None:
         """Send what the library has to send."""

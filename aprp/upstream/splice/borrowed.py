@@ -9,13 +9,19 @@ itself, where a transport keeps what it hasn't sent, and how it knows that it is
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.internet.tcp import Connection
 
 __all__ = ["CONNECTION_DONE", "CONNECTION_LOST", "Borrowed", "DirectWriter", "splice_socket"]
+
+PLENTY = 32768
+"""Bytes that are worth a call of their own."""
+MOST_PIECES = 1000
+"""Pieces that the kernel takes at once; Linux has 1024."""
 
 
 def splice_socket(transport: Any) -> socket.socket | None:
@@ -50,19 +56,40 @@ class DirectWriter:
         elif sent < len(data):
             self._transport.write(data[sent:])
 
+    def write_pieces(self, pieces: Sequence[bytes | memoryview]) -> None:
+        """Send these bytes, a few of which are a piece each, without joining them.
+
+        Few bytes are left to the transport, which sends them with what follows them soon.
+        """
+        sent, handle = 0, self._ready()
+        if handle is not None and sum(map(len, pieces)) >= PLENTY:
+            with suppress(OSError):
+                sent = handle.sendmsg(pieces[:MOST_PIECES])
+        for number, piece in enumerate(pieces):
+            if sent < len(piece):
+                rest = b"".join((piece[sent:], *pieces[number + 1 :]))
+                self._transport.write(rest)
+                return
+            sent -= len(piece)
+
     def _send(self, data: bytes) -> int:
         """Send what the kernel takes at once; return how many bytes that were."""
-        transport, handle = self._transport, self._socket
-        if handle is None or not transport.connected or transport.dataBuffer:
-            return 0
-        if transport._tempDataBuffer or transport.disconnecting or transport._writeDisconnecting:
-            return 0
-        if "doWrite" in transport.__dict__:  # borrowed, or aborted
+        handle = self._ready()
+        if handle is None:
             return 0
         try:
             return handle.send(data)
         except OSError:
             return 0
+
+    def _ready(self) -> socket.socket | None:
+        """Return the socket if bytes may be written to it now."""
+        transport, handle = self._transport, self._socket
+        if handle is None or not transport.connected or transport.dataBuffer:
+            return None
+        if transport._tempDataBuffer or transport.disconnecting or transport._writeDisconnecting:
+            return None
+        return None if "doWrite" in transport.__dict__ else handle  # borrowed, or aborted
 
 
 class Borrowed:
