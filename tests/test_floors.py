@@ -31,6 +31,7 @@ FLOORS = (
     ("aprp.upstream.splice",),
     ("aprp.upstream.http",),
     ("aprp.upstream.transfer",),
+    ("aprp.upstream.metalink",),
     ("aprp.upstream",),
     ("aprp.cache.store",),
     ("aprp.cache",),

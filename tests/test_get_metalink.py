@@ -15,11 +15,11 @@ from aprp.cli import parsers
 from aprp.core.http.ranges import Range
 from aprp.get.checked import CheckedReader, NotAsListed
 from aprp.get.listing import listing_of
-from aprp.get.metalink_xml import parse
 from aprp.get.options import Misunderstood
 from aprp.get.senders import Senders
 from aprp.library.fetch_request import fetch_request
 from aprp.library.open_transfer import shared_by
+from aprp.upstream.metalink.parsing import parse
 from aprp.upstream.transfer.failures import TransferFailed
 from tests.support.metalinks import metalink
 from tests.support.mirrored_case import BYTES, SIZE, MirroredCase, honest

@@ -9,9 +9,16 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.core.http.ranges import Range
-from aprp.core.metalink import LAST, Hash, Pieces, check_name
-from aprp.get import metalink_xml
-from aprp.get.metalink_xml import BadMetalink, parse
+from aprp.core.metalink import (
+    LAST,
+    Hash,
+    MetalinkFile,
+    Pieces,
+    check_name,
+    chosen,
+)
+from aprp.upstream.metalink import parsing as metalink_xml
+from aprp.upstream.metalink.parsing import BadMetalink, parse
 from tests.support.metalinks import metalink
 
 SHA = hashlib.sha256(b"").hexdigest()
@@ -81,7 +88,7 @@ class ParseTests(SynchronousTestCase):
             (b"</file>", b"", "x.meta4:18: isn't well-formed XML: mismatched tag"),
             (b"file>", b"film>", "isn't well-formed XML"),
             (b"xml:ns:metalink", b"xml:ns:other", "x.meta4:2: isn't a Metalink: its root is"),
-            (b"urn:ietf:params:xml:ns:metalink", b"http://www.metalinker.org/", "is Metalink 3"),
+            (b"urn:ietf:params:xml:ns:metalink", b"http://www.metalinker.org/", "lists no file"),
             (b"http", b"ftp", "x.meta4:5: lists no http or https mirror of 'disc.iso'"),
         ):
             self.assertIn(old, DISTRIBUTION)
@@ -150,3 +157,114 @@ class PiecesTests(SynchronousTestCase):
             check_name(name)
         for name in ("", "/a", "a//b", "..", "a/../b", "./a", "a\nb", "a\\b", "a/"):
             self.assertRaises(ValueError, check_name, name)
+
+
+FEDORA = b"""<?xml version="1.0" encoding="utf-8"?>
+<metalink version="3.0" xmlns="http://www.metalinker.org/" type="dynamic"
+  pubdate="Sat, 01 Aug 2026 10:00:00 GMT" generator="mirrormanager"
+  xmlns:mm0="http://fedorahosted.org/mirrormanager">
+ <files>
+  <file name="repomd.xml">
+   <mm0:timestamp>1785578400</mm0:timestamp>
+   <size>600</size>
+   <verification>
+    <hash type="md5">%(md5)s</hash>
+    <hash type="sha1">%(sha1)s</hash>
+    <hash type="sha256">%(sha256)s</hash>
+   </verification>
+   <mm0:alternates>
+    <mm0:alternate>
+     <size>9</size>
+     <verification><hash type="sha256">%(other)s</hash></verification>
+    </mm0:alternate>
+   </mm0:alternates>
+   <resources maxconnections="1">
+    <url protocol="http" type="http" location="DE" preference="100">http://a.example/repomd.xml</url>
+    <url protocol="rsync" type="rsync" location="DE" preference="100">rsync://a.example/r</url>
+    <url protocol="https" type="https" location="AT" preference="99">https://b.example/repomd.xml</url>
+   </resources>
+  </file>
+ </files>
+</metalink>
+""" % {b"md5": b"0" * 32, b"sha1": b"1" * 40, b"sha256": b"2" * 64, b"other": b"3" * 64}
+
+LIBREOFFICE = b"""<?xml version="1.0" encoding="UTF-8"?>
+<metalink xmlns="urn:ietf:params:xml:ns:metalink">
+  <generator>MirrorBrain/2.19.0</generator>
+  <origin dynamic="true">https://download.example/office.tar.gz.meta4</origin>
+  <published>2026-08-01T10:00:00Z</published>
+  <publisher><name>The Office</name><url>https://www.office.example</url></publisher>
+  <file name="office.tar.gz">
+    <size>600</size>
+    <hash type="md5">%(md5)s</hash>
+    <hash type="sha-256">%(sha256)s</hash>
+    <pieces length="262144" type="sha-1">
+      <hash>%(sha1)s</hash>
+    </pieces>
+    <!-- Meta URLs to the same file -->
+    <metaurl mediatype="torrent" priority="1">https://download.example/office.torrent</metaurl>
+    <url location="de" priority="2">https://a.example/office.tar.gz</url>
+    <url location="fr" priority="1">https://b.example/office.tar.gz</url>
+    <url location="fr" priority="3">ftp://c.example/office.tar.gz</url>
+  </file>
+</metalink>
+""" % {b"md5": b"0" * 32, b"sha1": b"1" * 40, b"sha256": b"2" * 64}
+
+DEBIAN = b"""<?xml version="1.0" encoding="UTF-8"?>
+<metalink version="3.0" xmlns="http://www.metalinker.org/" origin="http://a.example/cd.metalink">
+  <publisher><name>Debian</name></publisher>
+  <files>
+    <file name="debian-netinst.iso">
+      <size>600</size>
+      <verification>
+        <hash type="sha512">%(sha512)s</hash>
+        <pieces length="256" type="sha1">
+          <hash piece="1">%(b)s</hash><hash piece="0">%(a)s</hash><hash piece="2">%(c)s</hash>
+        </pieces>
+        <signature type="pgp" file="netinst.iso.sig">-----BEGIN PGP SIGNATURE-----</signature>
+      </verification>
+      <resources>
+        <url type="bittorrent" preference="100">http://a.example/cd.torrent</url>
+        <url type="http" location="uk" preference="90">http://a.example/cd.iso</url>
+        <url type="http">http://b.example/cd.iso</url>
+      </resources>
+    </file>
+  </files>
+</metalink>
+""" % {b"sha512": b"5" * 128, b"a": b"a" * 40, b"b": b"b" * 40, b"c": b"c" * 40}
+
+
+class PublishedTests(SynchronousTestCase):
+    """Metalinks in the shapes in which they are published."""
+
+    def test_of_fedoras_mirror_manager(self) -> None:
+        (file,) = parse(FEDORA, "x")
+        self.assertEqual((file.name, file.size), ("repomd.xml", 600))
+        self.assertEqual([each.algorithm for each in file.hashes], ["md5", "sha-1", "sha-256"])
+        self.assertEqual(file.checksum, Hash("sha-256", "2" * 64))
+        said = [(str(each.url), each.priority, each.location) for each in file.ordered()]
+        first, second = "http://a.example/repomd.xml", "https://b.example/repomd.xml"
+        self.assertEqual(said, [(first, 1, "de"), (second, 2, "at")])
+        self.assertEqual(str(file.ordered(["at"])[0].url), second)
+
+    def test_of_libreoffices_mirror_brain(self) -> None:
+        (file,) = parse(LIBREOFFICE, "x")
+        self.assertEqual(file.pieces, Pieces("sha-1", 262144, ("1" * 40,)))
+        urls = [str(each.url) for each in file.ordered()]
+        self.assertEqual(urls, [f"https://{host}.example/office.tar.gz" for host in "ba"])
+
+    def test_of_debians_discs(self) -> None:
+        (file,) = parse(DEBIAN, "x")
+        self.assertEqual(file.pieces, Pieces("sha-1", 256, ("a" * 40, "b" * 40, "c" * 40)))
+        self.assertEqual([each.priority for each in file.ordered()], [11, LAST])
+
+
+class ChosenTests(SynchronousTestCase):
+    def test_the_file_that_a_path_means(self) -> None:
+        files = [MetalinkFile(name, ()) for name in ("a.iso", "x/a.iso", "b.iso")]
+        for path, name in (("a.iso", "a.iso"), ("x/a.iso", "x/a.iso"), ("y/b.iso", "b.iso")):
+            found = chosen(files, path)
+            assert found is not None
+            self.assertEqual(found.name, name)
+        self.assertIsNone(chosen(files, "ba.iso"))
+        self.assertIs(chosen(files[:1], "whatever"), files[0])

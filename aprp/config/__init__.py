@@ -18,6 +18,7 @@ from aprp.config.choices import (
 )
 from aprp.config.faults import ConfigFaults, Fault, Position
 from aprp.config.load import Loaded, find, load, load_text
+from aprp.config.metalink import MetalinkSettings
 from aprp.config.quick import for_sources, for_upstream
 from aprp.config.routes import (
     HealthSettings,
@@ -58,6 +59,7 @@ __all__ = [
     "ListenHttp2",
     "Loaded",
     "LogSettings",
+    "MetalinkSettings",
     "PathRanges",
     "Position",
     "QueryRoute",

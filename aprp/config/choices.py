@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from aprp.core.choices import Compare, Delay, Duplicate, Http2, Redirects, Same
+from aprp.core.choices import Compare, Delay, Duplicate, Http2, Redirects, Same, Verify
 
 __all__ = [
     "AccessFormat",
@@ -23,6 +23,7 @@ __all__ = [
     "RequestBuffering",
     "Same",
     "UnderscoreFields",
+    "Verify",
 ]
 
 

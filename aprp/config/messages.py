@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from aprp.config.caching import CacheSettings, RouteCacheSettings
 from aprp.config.faults import listed, nearest
+from aprp.config.metalink import MetalinkSettings
 from aprp.config.routes import (
     KINDS,
     HealthSettings,
@@ -38,6 +39,7 @@ _MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     ("routes", "health"): HealthSettings,
     ("routes", "secure_link"): SecureLinkSettings,
     ("routes", "sources"): SourceSettings,
+    ("routes", "metalink"): MetalinkSettings,
 }
 _HOMES = (
     ("the top level", Settings),
@@ -46,6 +48,7 @@ _HOMES = (
     ("secure_link:", SecureLinkSettings),
     ("health:", HealthSettings),
     ("an item of sources:", SourceSettings),
+    ("metalink:", MetalinkSettings),
     ("an upstream: route", KINDS["upstream"]),
     ("a sources: route", KINDS["sources"]),
     ("a query: route", KINDS["query"]),

@@ -33,6 +33,7 @@ from aprp.config.files import (
     Directory,
     PasswordFile,
 )
+from aprp.config.metalink import LINKS, Metalink
 from aprp.config.model import Headers, Model, ResponseHeaders
 from aprp.config.network import (
     Authority,
@@ -231,12 +232,23 @@ class SourceSettings(Model):
 class SourcesRoute(TransferSettings):
     """Several mirrors of the same files, used at the same time."""
 
-    sources: Annotated[tuple[SourceSettings, ...], Field(min_length=1)]
+    sources: Annotated[tuple[SourceSettings, ...], Field(min_length=1)] = ()
     """The mirrors."""
+    metalink: Metalink = None
+    """Where the Metalink of a file is, with its mirrors and hashes: a URL, a directory, or a
+    mapping; null: none."""
     health: HealthSettings | None = None
     """Active health checks of the sources; null: none."""
     path_ranges: Annotated[PathRanges, Choice(PathRanges)] = PathRanges.OFF
     """Whether /name/START/END asks for a range, and whether END is a position or a length."""
+
+    @model_validator(mode="after")
+    def _from_somewhere(self) -> Self:
+        if not self.sources and self.metalink is None:
+            raise ValueError("has neither sources: nor metalink:; name the mirrors, or a Metalink")
+        if self.metalink is not None and self.metalink.at == LINKS and not self.sources:
+            raise ValueError(f"needs sources: for metalink: {LINKS}, the first of which names it")
+        return self
 
 
 class QueryRoute(TransferSettings):
@@ -263,8 +275,13 @@ KINDS: dict[str, type[RouteSettings]] = {
 
 
 def kind_of(route: Any) -> str | None:
-    """Return the first key in KINDS that a route has or seems to mean, else ``upstream``."""
+    """Return the first key in KINDS that a route has or seems to mean, else ``upstream``.
+
+    One with ``metalink`` alone is a ``sources`` route.
+    """
     if isinstance(route, Mapping):
+        if "metalink" in route and not any(key in route for key in KINDS):
+            return "sources"
         meant = (nearest(str(key), KINDS) for key in route)
         return next((key for key in route if key in KINDS), next(filter(None, meant), "upstream"))
     return next((key for key, kind in KINDS.items() if isinstance(route, kind)), None)

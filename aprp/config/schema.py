@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from aprp.config.caching import CacheSettings, RouteCacheSettings
+from aprp.config.metalink import MetalinkSettings
 from aprp.config.routes import (
     KINDS,
     HealthSettings,
@@ -34,6 +35,7 @@ _MODELS: tuple[type[BaseModel], ...] = (
     CacheSettings,
     LimitSettings,
     LogSettings,
+    MetalinkSettings,
     RouteCacheSettings,
     SecureLinkSettings,
     SourceSettings,
@@ -67,8 +69,12 @@ _EXAMPLES: dict[str, list[Any]] = {
     "health": [{"path": "/healthz"}],
     "headers": [{"X-Token": "abc"}],
     "host": ["media.example.org"],
+    "locations": [["de", "at"]],
+    "keys": ["keys.asc"],
     "limits": [{"connections_per_address": 64}],
     "limit_rate": ["4MB"],
+    "at": ["https://a.example/pub/{path}.meta4", "/srv/meta4", "links"],
+    "metalink": ["https://a.example/pub/{path}.meta4", {"at": "/srv/meta4", "keys": "keys.asc"}],
     "listen": [["tcp:8000:interface=127.0.0.1"], ["systemd:domain=INET:name=aprp"]],
     "log": [{"level": "warn", "file": "aprp.log"}],
     "path": ["/films/"],

@@ -32,6 +32,14 @@ class Same(StrEnum):
     DIGEST = "digest"
 
 
+class Verify(StrEnum):
+    """Which hashes of a Metalink are verified: pieces, the whole of files without pieces, none."""
+
+    ALL = "all"
+    PIECES = "pieces"
+    OFF = "off"
+
+
 class Redirects(StrEnum):
     """Where a source's redirects may lead."""
 

@@ -1,4 +1,4 @@
-"""Mirrors that a response names: ``Link: <URL>; rel=duplicate`` (RFC 6249, RFC 8288)."""
+"""What a response names by Link fields (RFC 6249, RFC 8288): mirrors, and a Metalink."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from aprp.core.metalink import LAST, Mirror
 
 _LONGEST = 8192
 """Bytes of a field's value that are read."""
+_METALINKS = (b"application/metalink4+xml", b"application/metalink+xml")
 _LINK = re.compile(rb'<([^<>]*)>((?:"(?:[^"\\]|\\.)*"|[^",<>])*)')
 _PARAMETER = re.compile(rb';[ \t]*([^\s=;"]+)[ \t]*(?:=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]*)))?')
 
@@ -34,6 +35,22 @@ def duplicates(links: Iterable[bytes], at: Url) -> tuple[Mirror, ...]:
             location = parameters.get(b"geo", b"").decode("latin-1").lower() or None
             found.setdefault(url, Mirror(url, priority, location))
     return tuple(sorted(found.values(), key=lambda each: each.priority))
+
+
+def described_by(links: Iterable[bytes], at: Url) -> Url | None:
+    """Return the URL of the Metalink that Link fields of a response from `at` name, or None."""
+    for target, parameters in _links(links):
+        if b"describedby" not in parameters.get(b"rel", b"").lower().split():
+            continue
+        if parameters.get(b"type", b"").lower() not in _METALINKS:
+            continue
+        try:
+            url = Url.parse(urljoin(str(at), target.decode("ascii")))
+        except ValueError:
+            continue
+        if url.scheme == "https" or at.scheme == "http":
+            return url
+    return None
 
 
 def _links(values: Iterable[bytes]) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:

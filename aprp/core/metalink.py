@@ -98,6 +98,14 @@ class MetalinkFile:
         )
 
 
+def chosen(files: Sequence[MetalinkFile], path: str) -> MetalinkFile | None:
+    """Return the file that a request for a path means: the one of that name, or the only one."""
+    if len(files) == 1:
+        return files[0]
+    named = [each for each in files if ("/" + path).endswith("/" + each.name)]
+    return max(named, key=lambda each: len(each.name), default=None)
+
+
 def strongest(hashes: Sequence[Hash]) -> Hash | None:
     """Return the hash whose algorithm comes first in DIGITS."""
     order = list(DIGITS)

@@ -18,13 +18,13 @@ from zope.interface import provider
 
 from aprp.get.fetch import Fetch, reason_of
 from aprp.get.listing import Listing, listing_of
-from aprp.get.metalink_xml import BadMetalink
 from aprp.get.naming import CannotWrite, destination
 from aprp.get.options import Misunderstood, Options, add_arguments, read
 from aprp.get.progress import Bars, Display, Lines, clock, size
 from aprp.get.tally import Tally
 from aprp.library.open_transfer import shared_by
 from aprp.upstream.errors import SourceError
+from aprp.upstream.metalink.parsing import BadMetalink
 
 __all__ = ["add_arguments", "run"]
 

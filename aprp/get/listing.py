@@ -11,14 +11,14 @@ from aprp.core.http.ranges import FromTo
 from aprp.core.http.urls import Url
 from aprp.core.metalink import MetalinkFile
 from aprp.get.checksum import Checksum
-from aprp.get.metalink_xml import MOST_BYTES, BadMetalink, parse
 from aprp.get.options import Misunderstood, Options, options_for, request_for
 from aprp.library.fetch_request import FetchRequest
 from aprp.library.open_transfer import TransferReader
+from aprp.upstream.metalink.parsing import MOST_BYTES, BadMetalink, parse
 from aprp.upstream.transfer.collector import Collector
 from aprp.upstream.transfer.failures import LengthUnknown
 
-SUFFIX = ".meta4"
+SUFFIXES = (".meta4", ".metalink")
 MOST_MIRRORS = 64
 """Mirrors of one file that may be used, the best ones."""
 
@@ -98,7 +98,7 @@ def listing_of(parsed: argparse.Namespace) -> Listing | None:
 
 
 def _is_metalink(text: str) -> bool:
-    return text.partition("?")[0].endswith(SUFFIX)
+    return text.partition("?")[0].endswith(SUFFIXES)
 
 
 async def _fetched(request: FetchRequest, reactor: Any) -> bytes:

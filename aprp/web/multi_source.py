@@ -87,17 +87,30 @@ class MultiSource(RouteResource):
         range_request = read_range_request(
             request.fields, head, rest, route.path_ranges, route.max_ranges
         )
-        locations = locations_of(route, range_request.path, request.target.query)
-        options = replace(self._options, marks=own_via(request), transfer_id=request.id)
+        run_handler(request, self._respond(request, range_request))
+        return NOT_DONE_YET
+
+    async def _respond(self, request: ProxyRequest, range_request: RangeRequest) -> None:
+        """Answer the request from the route's sources."""
+        locations = locations_of(self._route, range_request.path, request.target.query)
+        await self._send(request, range_request, locations, self._options)
+
+    async def _send(
+        self,
+        request: ProxyRequest,
+        range_request: RangeRequest,
+        locations: tuple[FileLocation, ...],
+        options: TransferOptions,
+    ) -> None:
+        """Answer the request with the file at some locations."""
+        options = replace(options, marks=own_via(request), transfer_id=request.id)
         name = self.prefix.rstrip(b"/") + range_request.path + request.target.query
-        sink = sink_for(request, self._clock, route, self.bandwidth)
+        sink = sink_for(request, self._clock, self._route, self.bandwidth)
 
         def transfer(known: Facts | None = None) -> Transfer:
             return Transfer(self._shared, locations, options, known)
 
-        visit = FileVisit(request, range_request, name, transfer, options.same, sink)
-        run_handler(request, self.serve(visit))
-        return NOT_DONE_YET
+        await self.serve(FileVisit(request, range_request, name, transfer, options.same, sink))
 
     def serve(self, visit: FileVisit) -> Coroutine[Deferred[Any], Any, None]:
         """Answer a request."""
@@ -149,12 +162,14 @@ async def serve(
     request.transfer = transfer
     try:
         facts = await (begun or transfer.begin(first_range(asked)))
-        plan, current = plan_of(asked, name, facts, same, transfer.one_source)
+        plan, current = plan_of(asked, name, facts, same, transfer.one_source, transfer.identity)
         for _ in range(MOST_TRIES):
             before, facts = facts, await transfer.prepare(() if asked.head else ranges_of(plan))
             if facts is before:
                 break
-            plan, current = plan_of(asked, name, facts, same, transfer.one_source)
+            plan, current = plan_of(
+                asked, name, facts, same, transfer.one_source, transfer.identity
+            )
         await send(request, plan, representation(facts.shown, current), transfer, sink)
     except LengthUnknown as unknown:
         await _relay(request, asked, same, unknown, transfer, sink)
@@ -197,10 +212,15 @@ async def _relay(
 
 
 def plan_of(
-    asked: RequestedRange, name: bytes, facts: Facts, same: Same, one_source: bool
+    asked: RequestedRange,
+    name: bytes,
+    facts: Facts,
+    same: Same,
+    one_source: bool,
+    identity: str | None = None,
 ) -> tuple[Plan, Validators]:
     """Return the plan for a request, and the validators that its client is shown."""
-    current = client_validators(name, facts, same, one_source)
+    current = client_validators(name, facts, same, one_source, identity)
     if current.etag is None and current.last_modified is None:
         asked = _never_fresh(asked)
     plan = plan_for(asked, facts.complete, current)

@@ -26,6 +26,7 @@ from aprp.web.channel import StrictChannel
 from aprp.web.clients import Clients
 from aprp.web.closing import ClosingChannel
 from aprp.web.h2_channel import H2Channel
+from aprp.web.listed_sources import ListedSources
 from aprp.web.memory_watch import MemoryWatch, resident
 from aprp.web.multi_source import MultiSource
 from aprp.web.query_proxy import QuerySources
@@ -233,6 +234,8 @@ def make_tree(
         tally = tallies.add(route)
         if isinstance(route, UpstreamRoute):
             routes.append(ReverseProxy(route, shared.agent, reactor, tally))
+        elif isinstance(route, SourcesRoute) and route.metalink is not None:
+            routes.append(ListedSources(route, shared, reactor, tally, listening))
         elif isinstance(route, SourcesRoute):
             guard = Guard(shared.agent.names, (), listening)
             routes.append(_multi_source(route, cache, shared, reactor, guard, tally))

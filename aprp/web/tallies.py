@@ -49,7 +49,7 @@ LOG_EVERY = 60.0
 """Seconds in which the same failure of a route is logged once."""
 
 ANONYMOUS = "-"
-"""Stands for all sources that clients name."""
+"""Stands for all sources that clients or Metalinks name."""
 NO_ROUTE = "-"
 
 
@@ -184,7 +184,8 @@ def kind_and_sources(route: Route) -> tuple[str, list[str]]:
     if isinstance(route, UpstreamRoute):
         return "upstream", names_of(route)
     if isinstance(route, SourcesRoute):
-        return "sources", names_of(route)
+        listed = [ANONYMOUS] if route.metalink is not None else []
+        return "sources", names_of(route) + listed
     return "query", [ANONYMOUS]
 
 

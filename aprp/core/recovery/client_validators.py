@@ -8,6 +8,7 @@ An entity tag is strong only if it changes whenever the bytes do (RFC 9110 secti
   Last-Modified is;
 - under `same: digest` it is made of path, length and the SHA-256 digest, the one algorithm that
   the tag can rest on whichever source answers first;
+- where pieces are verified, it is made of path and the identity of their proof, and is strong;
 - otherwise there is none.
 """
 
@@ -22,9 +23,13 @@ from aprp.core.recovery.versions import Facts
 DIGEST = b"sha-256"
 
 
-def client_validators(path: bytes, facts: Facts, same: Same, one_source: bool) -> Validators:
-    """Return what a client is shown of the file at `path`."""
+def client_validators(
+    path: bytes, facts: Facts, same: Same, one_source: bool, identity: str | None = None
+) -> Validators:
+    """Return what a client is shown of the file at `path`; `identity` is that of its pieces."""
     shown = facts.validators
+    if identity is not None:
+        return Validators(_hashed([path, identity.encode("ascii")], weak=False), None, shown.date)
     tag = shown.etag if one_source and shown.etag is not None else _tag_for(path, facts, same)
     modified = facts.last_modified if same == Same.MODIFIED else None
     return Validators(tag, modified, shown.date)

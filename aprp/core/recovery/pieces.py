@@ -23,8 +23,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from aprp.core.choices import Verify
 from aprp.core.http.ranges import Range
-from aprp.core.metalink import Hash, Pieces
+from aprp.core.metalink import Hash, MetalinkFile, Pieces
 from aprp.core.reasons import Reason, reason
 
 MOST_COPIES = 6
@@ -37,6 +38,14 @@ class Proof:
     size: int
     pieces: Pieces | None = None
     whole: Hash | None = None
+
+    @classmethod
+    def of(cls, file: MetalinkFile, verify: Verify) -> Proof | None:
+        """Return what a Metalink gives to verify a file by, or None if that isn't enough."""
+        if verify is Verify.OFF or file.size is None:
+            return None
+        whole = file.checksum if verify is Verify.ALL else None
+        return None if file.pieces is None and whole is None else cls(file.size, file.pieces, whole)
 
     @cached_property
     def identity(self) -> str:

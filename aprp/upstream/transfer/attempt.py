@@ -142,6 +142,8 @@ class Attempt:
         )
         if isinstance(verdict, Rejected):
             self._refuse(answer, verdict)
+        elif (differs := self.source.another_size(verdict.facts.complete)) is not None:
+            self._refuse(answer, Rejected(End.ABSENT, differs))
         else:
             warm = exchange.reused and not compared
             connect = None if warm else max(0.0, exchange.timings.asked - began)

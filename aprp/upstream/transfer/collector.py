@@ -14,7 +14,12 @@ class Collector:
 
     def __init__(self, keep: int = 0) -> None:
         self._keep = keep
-        self.data = b""
+        self._data = bytearray()
+
+    @property
+    def data(self) -> bytes:
+        """The bytes that it keeps."""
+        return bytes(self._data)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """Do nothing: it is never full."""
@@ -23,5 +28,5 @@ class Collector:
         """Do nothing: it holds no producer."""
 
     def write(self, data: bytes) -> None:
-        if len(self.data) < self._keep:
-            self.data += data[: self._keep - len(self.data)]
+        if len(self._data) < self._keep:
+            self._data += data[: self._keep - len(self._data)]

@@ -88,6 +88,8 @@ class _Inquiry:
     async def _ask(self, source: TransferSource) -> None:
         found = await ask_facts(source, self._same, self._known)
         if isinstance(found, Facts):
+            found = source.another_size(found.complete) or found
+        if isinstance(found, Facts):
             self._end(found)
         else:
             self._no_facts(source, found)

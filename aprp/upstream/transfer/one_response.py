@@ -15,6 +15,7 @@ from zope.interface import implementer
 from aprp.core.choices import Same
 from aprp.core.http.ranges import FromTo, Range, Spec
 from aprp.core.reasons import Reason, reason
+from aprp.core.recovery.ends import End
 from aprp.core.recovery.same_file import Rejected, StandsAlone, judge_alone
 from aprp.core.recovery.versions import Facts, Representation
 from aprp.upstream.errors import SourceError
@@ -124,6 +125,9 @@ async def _open_at(
             source.error = error
             return error.reason
         found = judge_alone(answer.summary(), answer.fields, sent, same, int(time()))
+        if isinstance(found, StandsAlone) and found.complete is not None:
+            differs = source.another_size(found.complete)
+            found = found if differs is None else Rejected(End.ABSENT, differs)
         if isinstance(found, StandsAlone) and found.holds(spec):
             return answer, found
         discard(answer.exchange)

@@ -19,7 +19,7 @@ from aprp.core.http.redirects import FOREVER, MOST_HOPS, redirected, remembered_
 from aprp.core.http.urls import Url
 from aprp.core.http.validators import Validators
 from aprp.core.http2.windows import Place
-from aprp.core.reasons import Name, Reason
+from aprp.core.reasons import Name, Reason, reason
 from aprp.core.recovery.same_file import StandsAlone
 from aprp.core.recovery.statuses import REDIRECTS
 from aprp.core.recovery.versions import Facts
@@ -113,6 +113,13 @@ class TransferSource:
     def vouched(self) -> Facts | None:
         """The facts that a server vouches for, if this is a directory; see `vouching`."""
         return self._shared.vouched.facts_of(self.url) if self.on_disk else None
+
+    def another_size(self, complete: int) -> Reason | None:
+        """Return why a file of that length isn't used, or None if it may be the right one."""
+        proof = self._options.proof
+        if proof is None or proof.size == complete:
+            return None
+        return reason(f"has another file: {complete} bytes, not {proof.size}")
 
     def no_longer_vouched(self) -> None:
         """Note that the directory has another file than the one that a server vouched for."""

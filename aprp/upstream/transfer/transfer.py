@@ -112,6 +112,11 @@ class Transfer(TransferProgress):
         return len(self._sources) == 1
 
     @property
+    def identity(self) -> str | None:
+        """What the file's verified pieces are known by, or None if it has none."""
+        return None if self._pieces_of is None else self._pieces_of.identity
+
+    @property
     def contributors(self) -> tuple[str, ...]:
         """The sources that bytes came from, in the order of the route."""
         return tuple(each.name for each in self._sources if self.received[each.name])

@@ -1,7 +1,9 @@
-"""Parse Metalinks (RFC 5854). They come from strangers: no entities, no DTD, bounded everywhere.
+"""Parse Metalinks. They come from strangers: no entities, no DTD, bounded everywhere.
 
-Unknown elements and algorithms are skipped, as are mirrors that aren't http or https. Whatever is
-wrong otherwise is a `BadMetalink` that names the line.
+Version 4 (RFC 5854, usually named .meta4) and version 3 (metalinker.org, .metalink) are read; the
+elements of version 3 are put where version 4 has them. Unknown elements and algorithms are skipped,
+as are mirrors that aren't http or https. Whatever is wrong otherwise is a `BadMetalink` that names
+the line.
 """
 
 from __future__ import annotations
@@ -71,6 +73,7 @@ class _Builder(ContentHandler):
     def __init__(self, source: str) -> None:
         super().__init__()
         self.root: _Element | None = None
+        self.space = _NAMESPACE
         self._source = source
         self._open: list[_Element | None] = []
         self._count = 0
@@ -87,10 +90,12 @@ class _Builder(ContentHandler):
             _refuse(self._source, line, f"has elements nested deeper than {_MOST_DEPTH}")
         if self._count > _MOST_ELEMENTS:
             _refuse(self._source, line, f"has more than {_MOST_ELEMENTS} elements")
-        if not self._open and (space, local) != (_NAMESPACE, "metalink"):
-            _refuse(self._source, line, _not_ours(space, local))
+        if not self._open:
+            if space not in (_NAMESPACE, _OLDER) or local != "metalink":
+                _refuse(self._source, line, _not_ours(local))
+            self.space = space
         parent = self._open[-1] if self._open else None
-        if space != _NAMESPACE or (self._open and parent is None):
+        if space != self.space or (self._open and parent is None):
             self._open.append(None)
             return
         given = {key[1]: attrs[key] for key in attrs.keys() if key[0] is None}  # noqa: SIM118
@@ -117,8 +122,8 @@ def parse(data: bytes, source: str) -> tuple[MetalinkFile, ...]:
     """
     if len(data) > MOST_BYTES:
         raise BadMetalink(f"{source}: has more than {MOST_BYTES} bytes, the most that are read")
-    root = _tree(data, source)
-    elements = root.all("file")
+    root, older = _tree(data, source)
+    elements = _older_files(root) if older else root.all("file")
     if not elements:
         _refuse(source, root.line, "lists no file")
     if len(elements) > _MOST_FILES:
@@ -132,7 +137,8 @@ def parse(data: bytes, source: str) -> tuple[MetalinkFile, ...]:
     return files
 
 
-def _tree(data: bytes, source: str) -> _Element:
+def _tree(data: bytes, source: str) -> tuple[_Element, bool]:
+    """Return the root, and whether it is of version 3."""
     builder = _Builder(source)
     parser: Any = make_parser()
     parser.forbid_dtd = True
@@ -149,7 +155,22 @@ def _tree(data: bytes, source: str) -> _Element:
     except (SAXException, UnicodeError, LookupError, ValueError) as error:
         raise BadMetalink(f"{source}: isn't well-formed XML: {error}") from None
     assert builder.root is not None, "a well-formed document has an element"
-    return builder.root
+    return builder.root, builder.space == _OLDER
+
+
+def _older_files(root: _Element) -> list[_Element]:
+    """Return the files of a Metalink of version 3, as version 4 would have them."""
+    files = [file for each in root.all("files") for file in each.all("file")]
+    for file in files:
+        within = ("verification", "resources")
+        file.children += [
+            child for name in within for each in file.all(name) for child in each.children
+        ]
+        for url in file.all("url"):
+            preference = url.attributes.get("preference", "")
+            if _DIGITS.fullmatch(preference):
+                url.attributes["priority"] = str(max(1, 101 - int(preference)))
+    return files
 
 
 def _file(element: _Element, source: str) -> MetalinkFile:
@@ -173,7 +194,8 @@ def _file(element: _Element, source: str) -> MetalinkFile:
 def _mirrors(element: _Element, source: str) -> Iterator[Mirror]:
     for each in element.all("url"):
         text, priority = each.text, LAST
-        if not _SCHEME.match(text):
+        kind = each.attributes.get("type", "http").lower()
+        if not _SCHEME.match(text) or kind not in ("http", "https"):
             continue
         try:
             url = Url.parse(text)
@@ -187,16 +209,21 @@ def _mirrors(element: _Element, source: str) -> Iterator[Mirror]:
 
 def _hashes(element: _Element, source: str) -> Iterator[Hash]:
     for each in element.all("hash"):
-        name = each.attributes.get("type", "").lower()
+        name = _algorithm(each)
         if name in DIGITS:
             yield Hash(name, _digest(each, name, source))
+
+
+def _algorithm(element: _Element) -> str:
+    """Return the hash function that the element names; version 3 writes sha1 and sha256."""
+    return re.sub(r"^sha(?=\d)", "sha-", element.attributes.get("type", "").lower())
 
 
 def _pieces(element: _Element, size: int | None, source: str) -> Pieces | None:
     """Return the pieces with the strongest hashes, or None if there are none."""
     known: dict[str, _Element] = {}
     for each in element.all("pieces"):
-        name = each.attributes.get("type", "").lower()
+        name = _algorithm(each)
         if name in DIGITS:
             known.setdefault(name, each)
     best = strongest([Hash(name, "") for name in known])
@@ -206,7 +233,8 @@ def _pieces(element: _Element, size: int | None, source: str) -> Pieces | None:
     length = _number(found.attributes.get("length", ""), 1, "length of pieces", source, found.line)
     if length > LONGEST_PIECE:
         _refuse(source, found.line, f"has pieces of {length} bytes; at most {LONGEST_PIECE} work")
-    digests = tuple(_digest(each, best.algorithm, source) for each in found.all("hash"))
+    in_order = sorted(found.all("hash"), key=_position)
+    digests = tuple(_digest(each, best.algorithm, source) for each in in_order)
     pieces = Pieces(best.algorithm, length, digests)
     if size is None:
         _refuse(source, found.line, "has pieces, but no <size> to verify the last one by")
@@ -215,6 +243,12 @@ def _pieces(element: _Element, size: int | None, source: str) -> Pieces | None:
         said = f"has {len(digests)} pieces of {length} bytes, but {size} bytes have {expected}"
         _refuse(source, found.line, said)
     return pieces
+
+
+def _position(element: _Element) -> int:
+    """Return the number of a piece's hash, which only version 3 gives."""
+    given = element.attributes.get("piece", "")
+    return int(given) if _DIGITS.fullmatch(given) else 0
 
 
 def _digest(element: _Element, name: str, source: str) -> str:
@@ -231,9 +265,7 @@ def _number(text: str, least: int, what: str, source: str, line: int) -> int:
     return int(text)
 
 
-def _not_ours(space: str | None, name: str) -> str:
-    if space == _OLDER:
-        return "is Metalink 3; only version 4 (RFC 5854, often named .meta4) is read"
+def _not_ours(name: str) -> str:
     return f"isn't a Metalink: its root is {name!a}, not metalink in the namespace {_NAMESPACE}"
 
 

@@ -1,0 +1,1 @@
+"""Metalinks: parsed, fetched, verified, and kept while they are fresh."""

@@ -1,0 +1,68 @@
+"""Check OpenPGP signatures with the program gpgv, in a thread.
+
+The keys are in a file that `gpg --export` wrote, with or without `--armor`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from twisted.internet.threads import deferToThread
+
+SECONDS = 10
+"""That gpgv may take."""
+MOST_BYTES = 64 << 10
+"""The largest signature."""
+
+
+class BadSignature(Exception):
+    """Raised if no key has signed the data, or that can't be found out; the text says why."""
+
+
+async def check_signature(data: bytes, signature: bytes, keys: Path) -> None:
+    """Raise BadSignature unless `signature`, a detached one, is of one of the keys."""
+    await deferToThread(_check, data, signature, keys)
+
+
+def _check(data: bytes, signature: bytes, keys: Path) -> None:
+    with TemporaryDirectory(prefix="aprp-") as folder:
+        ring, sent, signed = (Path(folder, name) for name in ("keys", "signature", "signed"))
+        try:
+            ring.write_bytes(_binary(keys.read_bytes()))
+        except OSError as error:
+            raise BadSignature(f"{keys} can't be read: {error.strerror}") from None
+        except (ValueError, binascii.Error):
+            raise BadSignature(f"{keys} doesn't hold OpenPGP keys") from None
+        sent.write_bytes(signature)
+        signed.write_bytes(data)
+        _run(["gpgv", "--homedir", folder, "--keyring", str(ring), str(sent), str(signed)])
+
+
+def _run(command: list[str]) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False)
+    except FileNotFoundError:
+        raise BadSignature("gpgv isn't installed, which checks signatures") from None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BadSignature(f"gpgv can't be run: {error}") from None
+    if done.returncode != 0:
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["gpgv failed"]
+        raise BadSignature(lines[-1].removeprefix("gpgv: "))
+
+
+def _binary(keys: bytes) -> bytes:
+    """Return keys without their armor (RFC 9580 section 6.2)."""
+    text = keys.lstrip()
+    if not text.startswith(b"-----BEGIN PGP PUBLIC KEY BLOCK-----"):
+        return keys
+    found = b""
+    for block in text.split(b"-----BEGIN PGP PUBLIC KEY BLOCK-----")[1:]:
+        lines = block.partition(b"-----END")[0].strip(b"\r\n").splitlines()
+        blank = next((at for at, line in enumerate(lines) if not line.strip()), -1)
+        body = [line for line in lines[blank + 1 :] if not line.startswith(b"=")]
+        found += base64.b64decode(b"".join(body), validate=True)
+    return found
