@@ -19,13 +19,14 @@ from twisted.logger import Logger
 from aprp.cache.store.disk import Disk, SystemDisk
 from aprp.cache.store.disk_file import DiskFile
 from aprp.cache.store.figures import Figures
-from aprp.cache.store.folder import Folder
+from aprp.cache.store.folder import Folder, NotReady
 from aprp.cache.store.index import Index, Row
 from aprp.cache.store.reader import Reader
 from aprp.cache.store.store import CacheTrouble, StoredFile
 from aprp.cache.store.threads import ANSWER, REST, MakeThreads, StoreThreads
-from aprp.cache.store.upkeep import Place, Upkeep
+from aprp.cache.store.upkeep import SOON, Place, Upkeep
 from aprp.cache.store.writer import Writer
+from aprp.core.cache.layout import Blocks
 from aprp.core.cache.meta import Meta
 from aprp.upstream.files.threads import DiskThreads
 
@@ -33,6 +34,8 @@ T = TypeVar("T")
 
 MOST_IDLE = 256
 """How many files stay in memory that nobody uses."""
+POLL = 0.5
+"""Seconds until a process learns what the others have changed."""
 TIDY = 600.0
 """Seconds after which files that nothing is stored of are deleted."""
 
@@ -82,6 +85,8 @@ class DiskStore:
         self._closed = False
         self._reopening: Any = None
         self._tidying: Any = None
+        self._polling: Any = None
+        self._seen = 0
         self.opened: Deferred[None] = self._open()
         """Fires once it can be used or is known to be unusable; a failure has been logged."""
 
@@ -156,6 +161,7 @@ class DiskStore:
                 self._index = self.folder.recover(self._draw, said.append)
             else:
                 self._index = self.folder.open_index(self._draw)
+                self._seen = 0
             self.upkeep.index = self._index
             return said
 
@@ -167,10 +173,15 @@ class DiskStore:
             if self._keeper and not self._closed:
                 Deferred.fromCoroutine(self._sweep()).addErrback(_known_already)
             self.upkeep.now()
+            if self._shared and self._polling is None:
+                self._polling = self._reactor.callLater(POLL, self._poll)
             if self._tidying is None:
                 self._tidying = self._reactor.callLater(TIDY, self._tidy)
 
         def refused(failure: Any) -> None:
+            if failure.check(NotReady):
+                self._reopening = self._reactor.callLater(SOON, self._reopen)
+                return
             failure.trap(CacheTrouble)
             self.threads.say(f"{failure.value}; until then nothing is cached")
             self._broken()
@@ -209,6 +220,37 @@ class DiskStore:
         self._reopening = None
         self._open()
 
+    def _poll(self) -> None:
+        """Learn of files that other processes have replaced, and of their blocks."""
+        numbers = list(self._files)
+        used = [number for number, file in self._files.items() if file.users]
+
+        def look(index: Index) -> tuple[list[int], dict[int, dict[int, Blocks]]]:
+            seen, self._seen = self._seen, index.seen()
+            if seen == self._seen:
+                return [], {}
+            return index.doomed_among(numbers), {each: index.chunks_of(each) for each in used}
+
+        def looked(found: tuple[list[int], dict[int, dict[int, Blocks]]]) -> None:
+            doomed, chunks = found
+            for number, stored in chunks.items():
+                if number in self._files:
+                    self._renew(self._files[number], stored)
+            for number in doomed:
+                file = self._files.get(number)
+                if file is not None and file.users:
+                    self._forget(file.key, [number])
+                elif file is not None:  # whoever doomed it deletes it
+                    file.doomed = True
+                    self._live[file.key] = [f for f in self._live[file.key] if f is not file]
+                    del self._files[number]
+
+        def again(_: object) -> None:
+            if not self._closed:
+                self._polling = self._reactor.callLater(POLL, self._poll)
+
+        self._run(look).addCallbacks(looked, _known_already).addBoth(again)
+
     def _tidy(self) -> None:
         in_use = frozenset(self._files)
         self._tidying = self._reactor.callLater(TIDY, self._tidy)
@@ -220,7 +262,7 @@ class DiskStore:
                 await self._all_written().addTimeout(ANSWER, self._reactor)
         self._closed = True
         self.upkeep.close()
-        for timer in (self._reopening, self._tidying):
+        for timer in (self._reopening, self._tidying, self._polling):
             if timer is not None and timer.active():
                 timer.cancel()
 
@@ -269,12 +311,18 @@ class DiskStore:
             file = self._files[row.id] = DiskFile(self, row)
         elif self._shared:
             file.meta, file.pinned = row.meta, row.pinned
-            for chunk in set(file.chunks) - set(row.chunks):
-                if not self.upkeep.is_dirty(file.id, chunk):
-                    file.lose(chunk, None)
-            for chunk, blocks in row.chunks.items():
-                file.keep(chunk, blocks)
+            self._renew(file, row.chunks)
         return file
+
+    def _renew(self, file: DiskFile, stored: dict[int, Blocks]) -> None:
+        """Have a file know the chunks that the index has."""
+        for chunk in set(file.chunks) - set(stored):
+            if not self.upkeep.is_dirty(file.id, chunk):
+                file.lose(chunk, None)
+        for chunk, blocks in stored.items():
+            mine = file.chunks.get(chunk)
+            if mine is None or blocks.bits & ~mine.bits:
+                file.keep(chunk, blocks)
 
     def _forget(self, key: bytes, numbers: Sequence[int]) -> None:
         """Have files no longer found in memory."""

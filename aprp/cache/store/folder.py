@@ -19,12 +19,21 @@ from contextlib import suppress
 
 from aprp.cache.store.disk import Disk
 from aprp.cache.store.index import Index
-from aprp.cache.store.schema import WrongVersion, configure, make_or_check
+from aprp.cache.store.schema import WrongVersion, configure, is_made, make_or_check
 from aprp.cache.store.store import CacheTrouble
 
 _NAME = re.compile(r"([0-9a-f]{16})-([0-9a-f]+)")
 _GROUPS = 256
 Say = Callable[[str], object]
+
+
+class NotReady(Exception):
+    """Raised while the process that keeps the directory in order hasn't opened it yet."""
+
+
+def _family() -> bytes:
+    """Return what the processes of one daemon have in common: their parent's number."""
+    return b"%20d\n" % os.getppid()
 
 
 class Folder:
@@ -67,11 +76,10 @@ class Folder:
         try:
             descriptor = self.disk.open(os.path.join(self.path, "lock"), os.O_RDWR | os.O_CREAT)
             self.disk.lock(descriptor)
+            self.disk.write(descriptor, memoryview(_family()), 0)
         except BlockingIOError:
             self.disk.close(descriptor)
-            raise CacheTrouble(
-                f"{self.path} is used by another daemon; give each its own directory"
-            ) from None
+            raise self._taken() from None
         except OSError as error:
             if descriptor >= 0:
                 self.disk.close(descriptor)
@@ -84,6 +92,27 @@ class Folder:
             self.disk.close(descriptor)
             raise self._unusable(error) from None
         return descriptor
+
+    def join(self) -> None:
+        """Raise `NotReady` unless a process of the same daemon has claimed the directory."""
+        try:
+            descriptor = self.disk.open(os.path.join(self.path, "lock"), os.O_RDWR)
+        except OSError:
+            raise NotReady from None
+        try:
+            family = bytearray(len(_family()))
+            with memoryview(family) as view:
+                self.disk.read_into(descriptor, view, 0)
+            with suppress(BlockingIOError):
+                self.disk.lock(descriptor)
+                raise NotReady
+        finally:
+            self.disk.close(descriptor)
+        if family != _family():
+            raise self._taken()
+
+    def _taken(self) -> CacheTrouble:
+        return CacheTrouble(f"{self.path} is used by another daemon; give each its own directory")
 
     def _own(self) -> None:
         try:
@@ -105,8 +134,12 @@ class Folder:
         return CacheTrouble(f"{self.path} can't be used: {error.strerror}; {advice}")
 
     def open_index(self, draw: random.Random) -> Index:
-        """Open the index that the holder of the lock has put right."""
+        """Open the index that the holder of the lock has put right. Raise `NotReady` before."""
+        self.join()
         connection = self.disk.connect(self.index)
+        if not is_made(connection):
+            connection.close()
+            raise NotReady
         configure(connection)
         return Index(connection, draw)
 

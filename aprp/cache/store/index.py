@@ -88,6 +88,17 @@ class Index:
         ).fetchall()
         return {chunk: blocks for chunk, stored in found if (blocks := _blocks_of(stored))}
 
+    def doomed_among(self, numbers: Sequence[int]) -> list[int]:
+        """Return which of these files aren't found any more."""
+        live = set()
+        for start in range(0, len(numbers), 500):
+            some = numbers[start : start + 500]
+            marks = ",".join("?" * len(some))
+            live |= set(
+                self._numbers(f"SELECT id FROM files WHERE id IN ({marks}) AND NOT doomed", *some)
+            )
+        return [number for number in numbers if number not in live]
+
     def create(self, key: bytes, meta: Meta, pinned: bool) -> tuple[int, list[int]]:
         """Return the new file's number, and those of the files that it replaces."""
         number = self._draw.getrandbits(63)

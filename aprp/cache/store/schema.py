@@ -53,6 +53,12 @@ def configure(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA cache_size = -4096")
 
 
+def is_made(connection: sqlite3.Connection) -> bool:
+    """Return whether the tables are there, in this format."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return bool(version == VERSION)
+
+
 def make_or_check(connection: sqlite3.Connection) -> None:
     """Create the tables of an empty index. Raise WrongVersion or sqlite3.Error for a bad one."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()

@@ -1,0 +1,102 @@
+"""Several processes that share a cache."""
+
+from __future__ import annotations
+
+import os
+from unittest import mock
+
+from aprp.cache.store.disk_store import POLL, DiskStore
+from aprp.cache.store.store import CacheTrouble
+from aprp.cache.store.threads import REST
+from aprp.cache.store.upkeep import FULL_FOR, SOON
+from tests.support.faulty_disk import MIB, StoreCase, ThreadedClock, body_of, meta_for
+from tests.support.logged import Logged
+
+
+class SharedTests(StoreCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.clock = ThreadedClock()
+
+    async def both(self) -> tuple[DiskStore, DiskStore]:
+        first = self.store(clock=self.clock, shared=True)
+        await first.opened
+        second = self.store(clock=self.clock, shared=True, keeper=False, process=1)
+        await second.opened
+        return first, second
+
+    async def polled(self, store: DiskStore) -> None:
+        """Let the store learn what the others did."""
+        self.clock.advance(POLL)
+        await store._run(lambda index: None)
+
+    async def test_what_one_keeps_the_other_finds(self) -> None:
+        first, second = await self.both()
+        body = body_of(1, 6 * MIB)
+        file = await first.create(b"/a", meta_for(len(body)))
+        self.assertTrue(await file.write(0, body[: 5 * MIB]))
+        await first.upkeep.now()
+        (seen,) = await second.find(b"/a")
+        self.assertEqual(await self.content(seen, 0, 5 * MIB), body[: 5 * MIB])
+        self.assertTrue(await seen.write(5 * MIB, body[5 * MIB :]))
+        self.assertFalse(file.present.covers(5 * MIB, 6 * MIB))
+        await second.upkeep.now()
+        await self.polled(first)
+        self.assertEqual(await self.content(file), body)
+        await first.upkeep.now()
+        (again,) = await first.find(b"/a")
+        self.assertEqual(await self.content(again), body)
+        for each in (file, seen, again):
+            each.close()
+
+    async def test_what_one_replaces_the_other_learns(self) -> None:
+        first, second = await self.both()
+        body = body_of(2, MIB)
+        (await self.film(first, b"/a", body)).close()
+        await first.upkeep.now()
+        (seen,) = await second.find(b"/a")
+        newer = await first.create(b"/a", meta_for(9))
+        self.assertFalse(seen.doomed)
+        await self.polled(second)
+        self.assertTrue(seen.doomed)
+        (found,) = await second.find(b"/a")
+        self.assertEqual((found.id, found.meta), (newer.id, newer.meta))
+        for each in (seen, newer, found):
+            each.close()
+
+    async def test_both_together_keep_within_the_size(self) -> None:
+        first = self.store(size=24 * MIB, clock=self.clock, shared=True)
+        await first.opened
+        second = self.store(size=24 * MIB, clock=self.clock, shared=True, keeper=False, process=1)
+        for number in range(8):
+            for store in (first, second):
+                file = await store.create(b"/%d" % number, meta_for(3 * MIB))
+                for at in range(0, 3 * MIB, MIB):
+                    await file.write(at, bytes(MIB))
+                    self.assertLessEqual(self.on_disk(), 24 * MIB)
+                file.close()
+                await store.upkeep.now()
+            self.clock.advance(FULL_FOR)
+        self.assertGreater(first.figures.evicted + second.figures.evicted, 2)
+
+    async def test_one_waits_for_the_other_to_open_the_folder(self) -> None:
+        second = self.store(clock=self.clock, shared=True, keeper=False, process=1)
+        await second.opened
+        with self.assertRaises(CacheTrouble):
+            await second.find(b"/a")
+        first = self.store(clock=self.clock, shared=True)
+        await first.opened
+        self.clock.advance(SOON)
+        self.assertEqual(await second.find(b"/a"), ())
+
+    async def test_another_daemons_folder_is_not_joined(self) -> None:
+        logged = Logged(self)
+        first = self.store()
+        await first.opened
+        with mock.patch.object(os, "getppid", lambda: 1):
+            second = self.store(clock=self.clock, shared=True, keeper=False, process=1)
+            await second.opened
+            self.assertIn("is used by another daemon", logged.lines[-1])
+            self.clock.advance(REST)
+            with self.assertRaises(CacheTrouble):
+                await second.find(b"/a")
