@@ -6,6 +6,7 @@ import http.client
 import os
 import signal
 import socket
+from typing import Any
 
 from tests.support.running import PATIENCE, get
 from tests.support.threaded_origin import SIZE, ThreadedOrigin
@@ -149,3 +150,39 @@ class SourceLimitTests(TogetherCase):
         self.eventually(lambda: self.source.asked.count("/held2") == 2)
         self.source.go_on.set()
         self.assertEqual(self.sizes(others), [SIZE] * 2)
+
+
+class FindingsTests(TogetherCase):
+    def rated_by(self, worker: int) -> list[dict[str, Any]]:
+        """What this worker knows of sources: the other one doesn't answer."""
+        rated: list[dict[str, Any]] = self.by(worker, self.status)["sources"]
+        return rated
+
+    def test_what_one_worker_learns_the_others_know(self) -> None:
+        """So does the one that takes the place of a worker that died."""
+        address = self.start("routes:", mirrored("/", self.origin))
+        self.assertEqual(self.by(0, lambda: get(address, "/x"))[0], 200)
+        pids = self.pids()
+        self.eventually(lambda: self.rated_by(1))
+        (known,) = self.rated_by(1)
+        self.assertEqual(known["source"], self.origin.url)
+        self.assertGreater(known["bytes_per_second"], 0)
+        os.kill(pids[0], signal.SIGKILL)
+        self.daemon.wait_for("was killed by SIGKILL")
+        self.eventually(lambda: self.metric("aprp_workers") == 2.0)
+        (known,) = self.rated_by(0)
+        self.assertGreater(known["bytes_per_second"], 0)
+
+    def test_one_worker_checks_for_all(self) -> None:
+        health = ", health: {path: /ping, interval: 200ms, fails: 1, passes: 1}}"
+        address = self.start("routes:", mirrored("/", self.origin)[:-1] + health)
+        self.eventually(lambda: "/ping" in self.origin.asked)
+        self.origin.well.clear()
+        self.eventually(lambda: self.by(1, lambda: get(address, "/x"))[0] == 503)
+        self.daemon.wait_for("is out of service")
+        self.origin.well.set()
+        self.eventually(lambda: get(address, "/x")[0] == 200)
+        self.daemon.stop()
+        for once in ("is out of service", "is back in service", "serving on"):
+            lines = [line for line in self.daemon.err.splitlines() if once in line]
+            self.assertEqual(len(lines), 1, lines)

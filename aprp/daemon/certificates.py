@@ -56,14 +56,18 @@ class LoadedCertificates:
 class Certificates(TimerService):
     """Terminates TLS for client connections. Raises `CannotUse` if a file is unusable.
 
-    `clock` times the checks of the files; None: the reactor.
+    `clock` times the checks of the files; None: the reactor. With `quiet`, another process logs
+    what becomes of them.
     """
 
     _log = Logger()
 
-    def __init__(self, settings: Sequence[CertificateSettings], clock: Any = None) -> None:
+    def __init__(
+        self, settings: Sequence[CertificateSettings], clock: Any = None, quiet: bool = False
+    ) -> None:
         super().__init__(LOOK_SECONDS, self.look)
         self.clock = clock
+        self._quiet = quiet
         self._loaded = self.load(settings)
 
     def load(self, settings: Sequence[CertificateSettings]) -> LoadedCertificates:
@@ -93,11 +97,14 @@ class Certificates(TimerService):
             self.adopt(self.load(self._loaded.settings))
         except CannotUse as error:
             self._loaded = replace(self._loaded, stamp=stamp)
-            self._log.error(
-                "certificates not reloaded, the old ones stay in use: {reason}", reason=str(error)
-            )
+            if not self._quiet:
+                self._log.error(
+                    "certificates not reloaded, the old ones stay in use: {reason}",
+                    reason=str(error),
+                )
         else:
-            self._log.info("certificates reloaded")
+            if not self._quiet:
+                self._log.info("certificates reloaded")
 
     def wrap(self, factory: IProtocolFactory) -> TLSMemoryBIOFactory:
         """Wrap a factory in TLS."""

@@ -66,6 +66,8 @@ class Daemon(Process):
     """The signals that stop the daemon."""
     others: Others | None = None
     """The processes that share the limits of clients."""
+    leads = True
+    """Whether this process checks the health of sources, and tells what all processes notice."""
     resident: Callable[[], int] = staticmethod(resident)
     """Measures the memory that `limits.memory` is about."""
 
@@ -105,6 +107,7 @@ class Daemon(Process):
             bandwidths=self._bandwidths,
             others=self.others,
             resident=self.resident,
+            quiet=not self.leads,
         )
         self.overview = Overview(
             self._health,
@@ -120,7 +123,9 @@ class Daemon(Process):
         self._metrics.watch_connections(self._agent)
         self._metrics.watch_clients(site.clients.refused)
         try:
-            self._certificates = Certificates(settings.certificates, reactor)
+            self._certificates = Certificates(
+                settings.certificates, reactor, quiet=self.others is not None
+            )
         except CannotUse as error:
             raise CannotServe(str(error)) from None
         self._certificates.setServiceParent(self)
@@ -177,7 +182,8 @@ class Daemon(Process):
         self._health.state = "serving"
         self._check_sources(list(checks_of(self._settings)))
         where = self.describe()
-        self._log.info("{where}", where=where)
+        if self.others is None:
+            self._log.info("{where}", where=where)
         notify("READY=1", f"STATUS={where}")
 
     def _check_sources(self, checks: Collection[Check]) -> None:
@@ -185,7 +191,7 @@ class Daemon(Process):
         names = {name for route in self._settings.routes for name in names_of(route)}
         self._shared.in_service.keep(names, {check.key for check in checks})
         self._shared.service_changed()
-        self._checks.change(checks)
+        self._checks.change(checks if self.leads else ())
 
     def _reloaded(self, outcome: ReloadOutcome) -> None:
         self._health.reload = outcome

@@ -42,7 +42,7 @@ def give_back() -> None:
 
 
 class MemoryWatch:
-    """Samples the memory while there is a limit."""
+    """Samples the memory while there is a limit; logs when it is short unless `quiet`."""
 
     _log = Logger()
 
@@ -51,12 +51,14 @@ class MemoryWatch:
         clock: Any,
         measure: Callable[[], int] = resident,
         trim: Callable[[], None] = give_back,
+        quiet: bool = False,
     ) -> None:
         self.short = False
         """Whether the process has more than its limit."""
         self._clock = clock
         self._measure = measure
         self._trim = trim
+        self._quiet = quiet
         self._limit = 0
         self._next: IDelayedCall | None = None
         self._trimmed = self._said = -SAY_EVERY
@@ -83,7 +85,7 @@ class MemoryWatch:
         self.short = memory_is_short(has, self._limit, self.short)
         if not self.short:
             return
-        if now - self._said >= SAY_EVERY:
+        if now - self._said >= SAY_EVERY and not self._quiet:
             self._said = now
             self._log.warn(
                 "refusing new requests: the process has {has} MiB of memory, and limits.memory is "

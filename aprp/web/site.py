@@ -198,19 +198,21 @@ def make_site(
     cache: Cache | None = None,
     others: Others | None = None,
     resident: Callable[[], int] = resident,
+    quiet: bool = False,
 ) -> ProxySite:
     """Return the site that serves the routes of the settings.
 
     `listening` says which ports are its own; `shared` is what its transfers share, `tallies` what
     is counted and `bandwidths` what routes may send, if others look at them too; `others` are the
-    processes that share the limits, and `resident` measures their memory.
+    processes that share the limits, and `resident` measures their memory; `quiet`:
+    another one logs that it is short.
     """
     tallies = tallies or Tallies()
     shared = shared or SharedResources(agent, reactor, settings.memory)
     tree = make_tree(settings, shared, reactor, listening, tallies, bandwidths, cache)
     clients = Clients(others=others)
     site = ProxySite(tree, observe, reactor, limits, clients, tallies)
-    site.clients.memory = MemoryWatch(reactor, resident)
+    site.clients.memory = MemoryWatch(reactor, resident, quiet=quiet)
     site.change_clients(settings)
     site.clients.descriptors = agent.descriptors
     agent.descriptors.clients = lambda: site.clients.connections

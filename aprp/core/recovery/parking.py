@@ -6,6 +6,8 @@ overloaded, and all its files are parked.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 SEVERAL = 3
 """Files parked at once by which the whole source is parked."""
 MOST = 1024
@@ -24,6 +26,16 @@ class Parking:
         until = max(self._files.pop(file, 0.0), now + seconds)
         if len(self._files) < MOST:
             self._files[file] = until
+
+    def files(self) -> tuple[tuple[str, float], ...]:
+        """Return the files that were parked, each with the end of that time."""
+        return tuple(sorted(self._files.items()))
+
+    def adopt(self, files: Iterable[tuple[str, float]]) -> None:
+        """Park these files, too, each until its time."""
+        for file, until in files:
+            if file in self._files or len(self._files) < MOST:
+                self._files[file] = max(self._files.get(file, 0.0), until)
 
     def until(self, file: str, now: float) -> float:
         """Return when the file may be requested again; not later than `now` if it may be now."""

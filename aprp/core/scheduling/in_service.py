@@ -11,7 +11,7 @@ Beside the ratings, which only say how to use the sources that are in service. P
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 
 DRAINED = "drained"
@@ -88,6 +88,15 @@ class InService:
         after = self._health[source, how] = before.after(failure, rules)
         self._changed()
         return after
+
+    def states(self) -> dict[tuple[str, Hashable], SourceHealth]:
+        """Return the health of each source by each way of checking it."""
+        return dict(self._health)
+
+    def adopt(self, states: Mapping[tuple[str, Hashable], SourceHealth]) -> None:
+        """Take over what another process found."""
+        self._health = dict(states)
+        self._changed()
 
     def keep(self, sources: Collection[str], checks: Collection[tuple[str, Hashable]]) -> None:
         """Forget what is known of other sources and by other checks."""

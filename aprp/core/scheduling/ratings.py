@@ -16,6 +16,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from math import exp
 
 from aprp.core.recovery.parking import Parking
@@ -62,6 +63,23 @@ class Meter:
     def rate(self) -> float | None:
         """The rate in bytes per second, or None if nothing was measured."""
         return self._bytes / self._seconds if self._seconds > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What a rating has learnt, for the ratings of other processes; fields as in `Rating`.
+
+    `parked` has the parked files, each with the time until which it is.
+    """
+
+    rate: float | None = None
+    latency: float | None = None
+    deviation: float = 0.0
+    connect: float | None = None
+    failures: int = 0
+    lanes: int = 1
+    swing: float = 0.0
+    parked: tuple[tuple[str, float], ...] = ()
 
 
 class Rating:
@@ -168,6 +186,32 @@ class Rating:
     def pool_was_empty(self) -> None:
         """Note that the pool had no live connection after all."""
         self.warm = 0
+
+    def learnt(self) -> Learnt:
+        """Return what is known, for another process."""
+        return Learnt(
+            self._meter.rate,
+            self.latency,
+            self.deviation,
+            self.connect,
+            self.failures,
+            self.lanes,
+            self.swing,
+            self.parking.files(),
+        )
+
+    def adopt(self, learnt: Learnt) -> None:
+        """Take over what another process knows; one's own next measurements soon outweigh it."""
+        self.latency, self.deviation = learnt.latency, learnt.deviation
+        self.connect, self.failures = learnt.connect, learnt.failures
+        self.swing = learnt.swing
+        if learnt.lanes != self.lanes:
+            self.lanes = learnt.lanes
+            self._levels.clear()
+        if learnt.rate is not None:
+            self._meter.set(learnt.rate, _QUICK)
+            self._quick.set(learnt.rate, _QUICK)
+        self.parking.adopt(learnt.parked)
 
     def first_byte(self, warm: bool) -> float | None:
         """Return the seconds from a request to its first byte; None: never measured.

@@ -37,7 +37,8 @@ class Common:
     def __init__(self, memory: int, bells: Sequence[int], own: int) -> None:
         self._memory = memory
         self._bells = bells
-        self._own = own
+        self.number = own
+        """The number of this worker, from 0."""
         self._stuck = False
         self._board = Board(memoryview(mmap(memory, 0)), own)
 
@@ -100,7 +101,7 @@ class Common:
 
     def answer(self, reactor: Any, rung: Callable[[], object]) -> None:
         """Call `rung` in the reactor when this worker's bell was rung."""
-        reactor.addReader(Bell(reactor, self._bells[self._own], rung))
+        reactor.addReader(Bell(reactor, self._bells[self.number], rung))
 
     def forget(self, number: int) -> None:
         """Free what a worker that is gone had, and tell all others."""

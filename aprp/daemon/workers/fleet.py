@@ -17,6 +17,7 @@ from aprp.daemon.commands import check_level, done_or_refused
 from aprp.daemon.logging import Logs
 from aprp.daemon.workers import merging
 from aprp.daemon.workers.metrics import MergedMetrics
+from aprp.daemon.workers.sharing import SharedFindings
 from aprp.daemon.workers.supervisor import Supervisor
 from aprp.upstream.wall_clock import time
 from aprp.web.admin.actions import CannotDo, Handler
@@ -40,6 +41,7 @@ class Fleet:
         logs: Logs,
         addresses: Callable[[], list[str]],
         reload: Callable[[], Awaitable[ReloadOutcome]],
+        clock: Any,
     ) -> None:
         self._health = health
         self._workers = workers
@@ -53,6 +55,7 @@ class Fleet:
         self.merged = MergedMetrics(self._own_metrics)
         self._registry = CollectorRegistry()
         self._registry.register(self.merged)
+        self.findings = SharedFindings(workers, clock)
         self.drained: set[str] = set()
         """The names of the sources that are drained."""
         self._level: str | None = None
@@ -153,7 +156,8 @@ class Fleet:
     def commanded(self) -> list[tuple[str, str]]:
         """Return the commands that bring a new worker to the state of the others."""
         level = [] if self._level is None else [("log-level", self._level)]
-        return [*(("drain", name) for name in sorted(self.drained)), *level]
+        drained = [("drain", name) for name in sorted(self.drained)]
+        return [*drained, *level, *self.findings.commands()]
 
     def _about(self) -> dict[str, Any]:
         reload = self._health.reload

@@ -75,6 +75,7 @@ class Parent(Process):
             self._logs,
             lambda: self.addresses,
             self._reloader.reload,
+            reactor,
         )
         self._bandwidths = SharedBandwidths(self._workers, reactor)
         try:
@@ -143,6 +144,7 @@ class Parent(Process):
             return
         self._health.state = "serving"
         self._bandwidths.change(self._settings.routes)
+        self._fleet.findings.start()
         where = self.describe()
         self._log.info("{where}", where=where)
         notify("READY=1", f"STATUS={where}")
@@ -214,6 +216,7 @@ class Parent(Process):
             self._signals.again.addBoth(lambda _: self._workers.cut())
         await self._ports.stopService()
         self._bandwidths.stop()
+        self._fleet.findings.stop()
         await self._workers.stop(seconds + LATE)
         await super().stopService()
         self._give_back_hang_up()

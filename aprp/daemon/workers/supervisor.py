@@ -207,6 +207,11 @@ class Supervisor:
         found = await gatherResults(asked, consumeErrors=True) if asked else []
         return [each for each in found if each is not None]
 
+    async def ask_one(self, number: int, command: str, *arguments: str) -> Any:
+        """Return the answer of one worker; None if it doesn't answer in time."""
+        answer = await self._ask(self.records[number], command, arguments)
+        return None if answer is None else answer[1]
+
     async def _ask(self, record: WorkerRecord, command: str, arguments: tuple[str, ...]) -> Any:
         answer = Deferred.fromCoroutine(record.requests.ask(command, *arguments))
         answer.addTimeout(ANSWER, self._reactor)

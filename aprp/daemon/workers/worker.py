@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from aprp.config import Loaded, Settings
+from aprp.core.sharing.findings import Findings
 from aprp.daemon.listening import CannotServe
 from aprp.daemon.log_opener import LogOpener
 from aprp.daemon.reload import OWN_FAULT
@@ -46,6 +47,7 @@ class WorkerDaemon(Daemon):
 
     def __init__(self, settings: Settings, common: Common, *args: Any, **kwargs: Any) -> None:
         self._common = self.others = common
+        self.leads = common.number == 0
         super().__init__(settings, *args, **kwargs)
 
     def _share(self, memory: int) -> SharedResources:
@@ -58,7 +60,15 @@ class WorkerDaemon(Daemon):
         self._common.answer(self._reactor, slots.rung)
         pool = SharedMemory(self._common)
         self.resident = pool.resident
-        return SharedResources(self._agent, self._reactor, memory, ledger=slots, pool=pool)
+        shared = SharedResources(self._agent, self._reactor, memory, ledger=slots, pool=pool)
+        self._findings = Findings(shared.ratings, shared.in_service, self.leads)
+        return shared
+
+    def _exchange(self, told: str) -> Any:
+        """Hear what the others found, and return what is new here."""
+        if self._findings.hear(json.loads(told)):
+            self._shared.service_changed()
+        return self._findings.news()
 
     def listening(self) -> list[tuple[str, int]]:
         """Addresses and ports that requests must not lead back to."""
@@ -76,6 +86,7 @@ class WorkerDaemon(Daemon):
             "metrics": self._samples,
             "bandwidth": lambda parts: self._bandwidths.share(json.loads(parts)),
             "cut": self.cut,
+            "findings": self._exchange,
             "log-reopen": self.reopen_logs,
         }
 
