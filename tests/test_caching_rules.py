@@ -223,6 +223,12 @@ class VaryTests(SynchronousTestCase):
             found = self.matches(vary, fields(*first), fields(*second))
             self.assertEqual(found, expected, (vary, first, second))
 
+    def test_a_coded_response_varies_by_accept_encoding(self) -> None:
+        coded = fields(("Content-Encoding", "gzip"))
+        request = fields(("Accept-Encoding", "gzip"))
+        self.assertEqual(vary_key(coded, request), ((b"accept-encoding", b"gzip"),))
+        self.assertEqual(vary_key(fields(("Content-Encoding", "identity")), request), ())
+
     def test_section_4_1_the_one_that_was_made_last(self) -> None:
         older = Response(200, fields(("Date", date(-9))), NOW, NOW)
         newer = Response(200, fields(("Date", date(-1))), NOW - 5, NOW - 5)

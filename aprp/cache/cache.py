@@ -89,6 +89,13 @@ class Cache:
         if file.stored is not None and not file.troubled:
             file.stored.update(meta).addErrback(file.trouble)
 
+    def forget(self, file: CachedFile) -> None:
+        """Find a file no more, and have it deleted; its users may finish it."""
+        if file in self._keys:
+            if file.stored is not None:
+                file.stored.doom()
+            self._drop(file)
+
     def remove(self, key: bytes) -> Deferred[int]:
         """Forget everything under a key; fires with the number of files."""
         for file in tuple(self._known.get(key, _Known()).files):

@@ -37,6 +37,8 @@ class Outgoing:
         self.stem = url.path.encode("ascii").rstrip(b"/")
         self._host = (route.host or url.authority).encode("ascii")
         self._own = tuple((n.encode("latin-1"), v.encode("latin-1")) for n, v in route.headers)
+        self.fixed = ((b"Host", self._host), *self._own)
+        """The fields that the route gives each request."""
         self._own_uncoded = Fields(self._own).without(_CODINGS).pairs
         self._timeouts = Timeouts(
             route.connect_timeout, route.first_byte_timeout, route.between_bytes_timeout

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from twisted.internet.interfaces import IConsumer
 from twisted.web.server import NOT_DONE_YET
 
 from aprp.config import RequestBuffering, UnderscoreFields, UpstreamRoute
@@ -79,8 +80,12 @@ class ReverseProxy(RouteResource):
     def render(self, request: ProxyRequest) -> int:
         if request.method == b"OPTIONS" and hops_left(request.fields) == 0:
             return Capabilities().render(request)
-        run_handler(request, Visit(self, request).serve())
+        run_handler(request, self.visit(request).serve())
         return NOT_DONE_YET
+
+    def visit(self, request: ProxyRequest) -> Visit:
+        """Return what serves the request."""
+        return Visit(self, request)
 
 
 class Visit:
@@ -111,13 +116,18 @@ class Visit:
             elif self._request.method in (b"GET", b"HEAD"):
                 await self._serve_ranges()
             else:
-                await self._relay(await self._proxy.agent.open(self._unranged()))
+                await self._pass_on(self._unranged())
         finally:
             if self._made is not None:
                 self._made.close()
             name = self._proxy.outgoing.tally.name
-            self._request.sources = ((name, self._request.sentLength),)
+            self._request.sources = ((name, self._fetched),)
         self._request.finish()
+
+    @property
+    def _fetched(self) -> int:
+        """The bytes of the response that came from the upstream."""
+        return self._request.sentLength
 
     async def _upgrade(self, offer: Offer) -> None:
         """Change to another protocol, if the upstream agrees."""
@@ -140,7 +150,12 @@ class Visit:
         path = under(self._proxy.prefix, self._request.target.path) or b""
         return self._proxy.outgoing.request(self._request, self._fields, path, self._interim)
 
-    async def _serve_ranges(self) -> None:
+    async def _pass_on(self, outgoing: SourceRequest) -> None:
+        """Forward a request that is neither GET nor HEAD."""
+        await self._relay(await self._proxy.agent.open(outgoing))
+
+    def _read_range_request(self) -> RangeRequest:
+        """Read which bytes are requested."""
         route = self._proxy.settings
         rest = under(self._proxy.prefix, self._request.target.path) or b""
         head = self._request.method == b"HEAD"
@@ -150,6 +165,13 @@ class Visit:
         )
         self._range_request = range_request
         self._request.range = range_request.text
+        return range_request
+
+    async def _serve_ranges(self) -> None:
+        await self._forward(self._read_range_request())
+
+    async def _forward(self, range_request: RangeRequest) -> None:
+        """Ask the upstream, and send what it answers as the client wants it."""
         spec = range_request.asked.wanted
         for _ in range(MOST_TRIES):
             outgoing = self._proxy.outgoing.ranged(
@@ -203,7 +225,7 @@ class Visit:
     def _answer(self, exchange: Exchange) -> ResponseSummary:
         return summary_of(exchange.head, time())
 
-    async def _relay(self, exchange: Exchange) -> None:
+    async def _relay(self, exchange: Exchange, sink: IConsumer | None = None) -> None:
         """Relay the response as it is, except for what belongs to the connection."""
         head, fields = exchange.head, self._incoming(exchange.head)
         lengths, length = head.fields.all(b"content-length"), declared_length(head.fields)
@@ -214,14 +236,15 @@ class Visit:
             fields = fields.adding((b"Content-Length", b"%d" % (length or 0)))
         self._request.begin(head.status, fields, head.reason)
         if self._request.method != b"HEAD":
-            await exchange.pump(self._sink)
+            await exchange.pump(sink or self._sink)
 
     def _incoming(self, head: ResponseHead) -> Fields:
         """Return the fields of a response as the client gets them."""
-        fields = end_to_end(head.fields)
-        located = b"location" in fields
-        fields = with_via(fields, head.version)
-        if not located:
+        return self._relocated(with_via(end_to_end(head.fields), head.version))
+
+    def _relocated(self, fields: Fields) -> Fields:
+        """Return a response's fields with its Location as the client must request it."""
+        if b"location" not in fields:
             return fields
         return Fields(
             (name, self._location(value) if name.lower() == b"location" else value)

@@ -34,7 +34,10 @@ from aprp.web.request import ProxyRequest
 from aprp.web.request_rules import BodyLimits, Limits
 from aprp.web.reverse_proxy import ReverseProxy
 from aprp.web.routes import RouteResource, RouteTree
-from aprp.web.tallies import Tallies
+from aprp.web.tallies import RouteTally, Tallies
+
+if TYPE_CHECKING:
+    from aprp.cache.cache import Cache
 
 if TYPE_CHECKING:
     from aprp.cache.cache import Cache
@@ -235,7 +238,7 @@ def make_tree(
     for route in settings.routes:
         tally = tallies.add(route)
         if isinstance(route, UpstreamRoute):
-            routes.append(ReverseProxy(route, shared.agent, reactor, tally))
+            routes.append(_reverse_proxy(route, cache, shared.agent, reactor, tally))
         elif isinstance(route, SourcesRoute) and route.metalink is not None:
             routes.append(ListedSources(route, shared, reactor, tally, listening))
         elif isinstance(route, SourcesRoute):
@@ -254,3 +257,14 @@ def _multi_source(route: SourcesRoute, cache: Cache | None, *arguments: Any) -> 
     from aprp.web.cached_sources import CachedMultiSource  # nothing of it is needed without a cache
 
     return CachedMultiSource(route, cache, *arguments)
+
+
+def _reverse_proxy(
+    route: UpstreamRoute, cache: Cache | None, agent: Agent, reactor: Any, tally: RouteTally
+) -> ReverseProxy:
+    """Return the leaf of an `upstream:` route."""
+    if cache is None or route.cache is None:
+        return ReverseProxy(route, agent, reactor, tally)
+    from aprp.web.cached_upstream import CachedReverseProxy  # not needed without a cache
+
+    return CachedReverseProxy(route, agent, reactor, tally, cache)

@@ -65,13 +65,14 @@ class Proxy(Listening):
         path: str = "/",
         context: Any = None,
         spliced: bool = True,
+        stored: Any = None,
         **route: Any,
     ) -> None:
         one = UpstreamRoute(path=path, upstream=Url.parse(upstream), **route)
         settings = Settings(listen=("tcp:0",), routes=(one,))
         self.agent = Agent(reactor)
         self.agent.pipes.enabled = spliced
-        self.site = make_site(settings, self.agent, observe, reactor, limits)
+        self.site = make_site(settings, self.agent, observe, reactor, limits, cache=stored)
         super().__init__(self.site, context)
 
     async def stop(self) -> None:
@@ -85,6 +86,8 @@ class ProxyCase(TestCase):
     timeout = 60
     spliced = True
     """Whether the kernel may move bytes in the proxies."""
+    stored: Any = None
+    """The cache of the proxies that are started."""
 
     def setUp(self) -> None:
         self.records: list[AccessRecord] = []
@@ -124,7 +127,8 @@ class ProxyCase(TestCase):
         **route: Any,
     ) -> int:
         """The port of a proxy with one route."""
-        proxy = Proxy(upstream, self.records.append, limits, path, context, self.spliced, **route)
+        observe, stored = self.records.append, self.stored
+        proxy = Proxy(upstream, observe, limits, path, context, self.spliced, stored, **route)
         self.agent, self.proxy_site = proxy.agent, proxy.site
         return self._until_the_end(proxy).port
 

@@ -67,6 +67,7 @@ class Resumption:
 class ResumedBody:
     """The body of `exchange`, which holds the bytes `carries` of the file; `where` names its place.
 
+    Without an exchange, the first bytes are requested like those that are missing later.
     `resumes` counts the times that a broken body was resumed.
     """
 
@@ -74,7 +75,7 @@ class ResumedBody:
         self,
         clock: Any,
         where: str,
-        exchange: Exchange,
+        exchange: Exchange | None,
         carries: Range,
         resumption: Resumption | None = None,
     ) -> None:
@@ -82,7 +83,7 @@ class ResumedBody:
         self._broken = False
         self._clock = clock
         self._where = where
-        self._exchange: Exchange | None = exchange
+        self._exchange = exchange
         self._base = carries.start
         self._carries = carries
         self._resumption = resumption

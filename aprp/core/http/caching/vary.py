@@ -29,9 +29,12 @@ VaryKey = tuple[tuple[bytes, bytes | None], ...]
 def vary_names(response: Fields) -> tuple[bytes, ...] | None:
     """Return the names in Vary, in lower case and alphabetical order; None for `*`.
 
-    A name that isn't a token counts as `*`: what the response depends on isn't known.
+    A name that isn't a token counts as `*`: what the response depends on isn't known. A coded
+    response depends on Accept-Encoding, whether it says so or not.
     """
     names = set(response.tokens(b"vary"))
+    if not set(response.tokens(b"content-encoding")) <= {b"identity"}:
+        names.add(b"accept-encoding")
     if b"*" in names or len(names) > MOST_FIELDS:
         return None
     if any(TOKEN.fullmatch(name) is None for name in names):

@@ -1,0 +1,91 @@
+"""Revalidation in the background, while a stale response is being sent (RFC 5861 section 3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from aprp.core.http.caching.reuse import ERRORS
+from aprp.core.http.caching.revalidating import conditional, confirmed, updated
+from aprp.core.http.caching.storing import storable
+from aprp.core.http.ranges import FromTo
+from aprp.upstream.errors import SourceError
+from aprp.upstream.exchange import Exchange, SourceRequest
+from aprp.upstream.http.agent import Agent
+from aprp.upstream.transfer.collector import Collector
+from aprp.upstream.transfer.resumed_body import with_conditions
+from aprp.upstream.wall_clock import time
+from aprp.web.cached_entries import Entry, meta_for, received, refreshed
+from aprp.web.route_cache import RouteCache
+
+MOST = 1024 * 1024
+"""Bytes of a new version that are fetched in the background; of a longer one, only the first."""
+
+_log = Logger()
+
+
+def refresh_later(
+    agent: Agent, cached: RouteCache, key: bytes, entry: Entry, outgoing: SourceRequest
+) -> None:
+    """Revalidate an entry, unless that is under way. `outgoing` is a request that it answers."""
+    if key in cached.refreshing:
+        return
+    cached.refreshing.add(key)
+    work = Deferred.fromCoroutine(_refresh(agent, cached, key, entry, outgoing))
+    work.addErrback(_failed)
+    work.addBoth(lambda _: cached.refreshing.discard(key))
+
+
+def _failed(failure: Any) -> None:
+    if failure.check(SourceError) is None:
+        _log.failure("a response could not be revalidated in the background", failure)
+
+
+async def _refresh(
+    agent: Agent, cached: RouteCache, key: bytes, entry: Entry, outgoing: SourceRequest
+) -> None:
+    conditions = conditional([entry.response])
+    if entry.file.complete > MOST:
+        conditions = ((b"Range", FromTo(0, 1).header()), *conditions)
+    asked_at = time()
+    exchange = await agent.open(with_conditions(outgoing, *conditions))
+    try:
+        await _take(cached, key, entry, outgoing, exchange, asked_at)
+    finally:
+        exchange.abort()
+
+
+async def _take(
+    cached: RouteCache,
+    key: bytes,
+    entry: Entry,
+    outgoing: SourceRequest,
+    exchange: Exchange,
+    asked_at: float,
+) -> None:
+    """Update the entry, replace it, or forget it, by what the upstream answered."""
+    status, policy = exchange.head.status, cached.policy
+    response = received(exchange.head, asked_at, time())
+    if status == 304:
+        if confirmed([entry.response], response.fields) is not None:
+            fresh = updated(entry.response, response, outgoing.fields, policy)
+            cached.cache.refresh(entry.file, refreshed(entry.file.meta, fresh))
+        else:
+            cached.cache.forget(entry.file)
+        return
+    if status in ERRORS or status == 206:
+        if status == 206:
+            cached.cache.forget(entry.file)
+        return
+    sink = Collector(keep=MOST + 1)
+    if not storable(b"GET", outgoing.fields, response, policy) or exchange.length is None:
+        cached.cache.forget(entry.file)
+        return
+    moved = await exchange.pump(sink, MOST + 1)
+    if moved == exchange.length:
+        meta = meta_for(response, exchange.head.reason, moved, outgoing.fields, policy)
+        cached.keep(key, meta, sink.data)
+    else:
+        cached.cache.forget(entry.file)

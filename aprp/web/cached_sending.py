@@ -1,0 +1,164 @@
+"""Sending what the cache has of an `upstream:` route, and what comes into it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+from aprp.cache.cached_file import CachedFile
+from aprp.core.http.answer_plan import Plan, Whole, plan_for, ranges_of
+from aprp.core.http.caching.cache_status import CacheStatus
+from aprp.core.http.caching.freshness import generated_at
+from aprp.core.http.caching.reuse import Use, usable
+from aprp.core.http.fields import Fields
+from aprp.core.http.heads import ResponseHead
+from aprp.core.http.ranges import Range
+from aprp.core.recovery.resumption import FileVersion
+from aprp.upstream.exchange import Exchange, SourceRequest
+from aprp.upstream.transfer.resumed_body import ResumedBody, Resumption
+from aprp.upstream.wall_clock import time
+from aprp.web.cached_entries import (
+    Entry,
+    sent_fields,
+)
+from aprp.web.cached_refresh import refresh_later
+from aprp.web.cached_supply import FileSupply
+from aprp.web.request import ProxyRequest
+from aprp.web.responding import send
+from aprp.web.reverse_proxy import ReverseProxy, Visit
+from aprp.web.route_cache import RouteCache
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What the cache has for a request.
+
+    `forwarded` says why the upstream has to be asked (RFC 9211 section 2.2), None if it needn't be.
+    `plan` is the response that the entry makes, and `hole` the range to fetch before it can begin.
+    """
+
+    forwarded: str | None
+    entry: Entry | None = None
+    use: Use | None = None
+    plan: Plan | None = None
+    hole: Range | None = None
+
+    @property
+    def stands_in(self) -> bool:
+        """Whether the entry may be sent in place of an error."""
+        if self.entry is None or self.use is None or self.plan is None or not self.use.if_error:
+            return False
+        return all(self.entry.has(each) for each in ranges_of(self.plan))
+
+
+class CachedSending(Visit):
+    """The part of a cached visit that sends responses."""
+
+    def __init__(self, proxy: ReverseProxy, cached: RouteCache, request: ProxyRequest) -> None:
+        super().__init__(proxy, request)
+        self._cached = cached
+        self._status = CacheStatus("method")
+        self._key = b""
+        self._supply: FileSupply | None = None
+        self._collapsed = False
+        self._shown: Entry | None = None
+
+    @property
+    def _fetched(self) -> int:
+        return max(0, self._request.sentLength - self._request.cached)
+
+    async def _hit(self, lookup: Lookup, outgoing: SourceRequest) -> None:
+        """Send what is stored; what is missing of it is fetched on the way."""
+        entry, use, plan = lookup.entry, lookup.use, lookup.plan
+        assert entry is not None and use is not None and plan is not None
+        if not use.fresh:
+            refresh_later(self._proxy.agent, self._cached, self._key, entry, outgoing)
+        self._request.cache = "hit" if use.fresh else "stale"
+        forwarded = "uri-miss" if self._collapsed else None
+        self._status = CacheStatus(forwarded, ttl=use.ttl, collapsed=self._collapsed)
+        await self._send_entry(entry, plan, sent_fields(entry.response, use), outgoing)
+
+    async def _stale(self, lookup: Lookup, outgoing: SourceRequest, status: int | None) -> None:
+        """Send a stale response in place of an error."""
+        entry, use, plan = lookup.entry, lookup.use, lookup.plan
+        assert entry is not None and use is not None and plan is not None
+        self._request.cache = "stale"
+        self._status = CacheStatus(lookup.forwarded, status, ttl=use.ttl, detail="stale-if-error")
+        await self._send_entry(entry, plan, sent_fields(entry.response, use), outgoing)
+
+    async def _validated(self, entry: Entry, forwarded: str, outgoing: SourceRequest) -> None:
+        """Send a response that the upstream has just confirmed."""
+        self._request.cache = "revalidated"
+        use = usable(entry.response, Fields(), time(), self._cached.policy)
+        self._status = CacheStatus(forwarded, 304, ttl=use.ttl, stored=True)
+        fields = sent_fields(entry.response, use, validated=True)
+        await self._send_entry(entry, self._plan(entry), fields, outgoing)
+
+    def _plan(self, entry: Entry) -> Plan:
+        """Return the response that an entry makes.
+
+        Without a Last-Modified, If-Modified-Since is compared with Date (section 4.3.2).
+        """
+        assert self._range_request is not None
+        if entry.response.status != 200:
+            return Whole(entry.file.complete)
+        asked, validators = self._range_request.asked, entry.file.meta.validators
+        if validators.last_modified is None and b"if-modified-since" in asked.fields:
+            validators = replace(validators, last_modified=generated_at(entry.response))
+        return plan_for(asked, entry.file.complete, validators)
+
+    async def _send_entry(
+        self, entry: Entry, plan: Plan, fields: Fields, outgoing: SourceRequest
+    ) -> None:
+        fields = self._marked(self._relocated(fields))
+        await self._send_file(entry.file, plan, fields, outgoing)
+
+    async def _send_file(
+        self, file: CachedFile, plan: Plan, fields: Fields, outgoing: SourceRequest
+    ) -> None:
+        """Send a response whose bytes are in the cache, or come into it."""
+        supply = self._supply_of(file, outgoing)
+        try:
+            if file.meta.status == 200:
+                await send(self._request, plan, fields, supply, self._sink)
+                return
+            fields = fields.without((b"content-length",))
+            if file.meta.status != 204:  # RFC 9110 section 8.6
+                fields = fields.adding((b"Content-Length", b"%d" % file.complete))
+            self._request.begin(file.meta.status, fields, file.meta.reason)
+            if file.complete and self._request.method != b"HEAD":
+                await supply.send(Range(0, file.complete), self._sink)
+        finally:
+            self._request.cached = supply.read_bytes
+            supply.close()
+
+    def _supply_of(self, file: CachedFile, outgoing: SourceRequest) -> FileSupply:
+        """Return what supplies this request with bytes of a file; the same for each call."""
+        if self._supply is None or self._supply.file is not file:
+            stream = partial(self._stream, file, outgoing)
+            self._supply = FileSupply(file, stream, partial(self._doubt, file))
+        return self._supply
+
+    def _stream(
+        self,
+        file: CachedFile,
+        outgoing: SourceRequest,
+        exchange: Exchange | None = None,
+        carries: Range = Range(0, 0),  # noqa: B008
+    ) -> ResumedBody:
+        """Return the bytes of a file's version, from an exchange that has some of them, if any."""
+        proxy, resumption = self._proxy, None
+        if file.meta.validators.strong() is not None:
+            version = FileVersion(file.meta.validators, file.complete)
+            resumption = Resumption(proxy.agent, outgoing, version, proxy.settings.resume_for)
+        return ResumedBody(proxy.clock, proxy.where, exchange, carries, resumption)
+
+    def _doubt(self, file: CachedFile) -> None:
+        """Revalidate the file before it is used again: the upstream seems to have another."""
+        file.doubted = True
+
+    def _incoming(self, head: ResponseHead) -> Fields:
+        return self._marked(super()._incoming(head))
+
+    def _marked(self, fields: Fields) -> Fields:
+        return fields.adding((b"Cache-Status", bytes(self._status)))

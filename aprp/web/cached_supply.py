@@ -1,0 +1,93 @@
+"""The bytes of a cached file for one request, and where its missing bytes come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IConsumer
+
+from aprp.cache.cached_file import CachedFile
+from aprp.cache.origin import Origin
+from aprp.cache.reader import Reader
+from aprp.core.http.ranges import Range
+from aprp.upstream.errors import SourceLied
+from aprp.upstream.transfer.resumed_body import ResumedBody
+
+
+class UpstreamOrigin:
+    """Delivers bytes of one version from the upstream; `doubt` is called if that has another."""
+
+    def __init__(self, stream: ResumedBody, doubt: Callable[[], None]) -> None:
+        self._stream = stream
+        self._doubt = doubt
+
+    async def deliver(self, wanted: Range, sink: IConsumer) -> None:
+        try:
+            await self._stream.send(wanted, sink)
+        except SourceLied:
+            self._doubt()
+            raise
+
+    def end_at(self, stop: int) -> None:
+        """Do nothing: what was requested is cut off instead."""
+
+    def drain(self) -> None:
+        """Do nothing: nothing is held here."""
+
+    def ready(self) -> int:
+        return 0
+
+    def abort(self) -> None:
+        self._stream.abort()
+
+
+class HeldOrigin:
+    """Delivers a body that is in memory."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def deliver(self, wanted: Range, sink: IConsumer) -> None:
+        sink.write(self._body[wanted.start : wanted.stop])
+
+    def end_at(self, stop: int) -> None:
+        """Do nothing: all of it is there."""
+
+    def drain(self) -> None:
+        """Do nothing: all of it is there."""
+
+    def ready(self) -> int:
+        return len(self._body)
+
+    def abort(self) -> None:
+        """Do nothing: nothing is under way."""
+
+
+class FileSupply:
+    """The bytes of `file` for one request. `opened` returns a stream of missing bytes.
+
+    `read_bytes` counts those that the request got from the cache, or from another's fetch.
+    """
+
+    def __init__(
+        self, file: CachedFile, opened: Callable[[], ResumedBody], doubt: Callable[[], None]
+    ) -> None:
+        self.file = file
+        self.read_bytes = 0
+        self.resumes = 0
+        self._opened = opened
+        self._doubt = doubt
+        file.use()
+
+    async def send(self, wanted: Range, sink: IConsumer) -> None:
+        await Reader(self.file, wanted, sink, self).begin()
+
+    def origin(self) -> Origin:
+        return UpstreamOrigin(self._opened(), self._doubt)
+
+    def read(self, count: int) -> None:
+        self.read_bytes += count
+
+    def close(self) -> None:
+        """Use the file no more."""
+        self.file.leave()

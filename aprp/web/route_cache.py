@@ -1,0 +1,126 @@
+"""What one `upstream:` route keeps in the cache."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred, TimeoutError
+from twisted.logger import Logger
+
+from aprp.cache.cache import Cache
+from aprp.cache.cached_file import CachedFile
+from aprp.config import RouteCacheSettings
+from aprp.core.cache.meta import Meta
+from aprp.core.http.caching.keys import Realm, key_of
+from aprp.core.http.caching.policy import Policy
+from aprp.core.http.fields import Fields
+from aprp.core.http.ranges import Range
+from aprp.upstream.wall_clock import time
+from aprp.web.cached_supply import HeldOrigin
+
+MOST_VARIANTS = 32
+"""Variants that are kept under one key; the oldest go first."""
+INDEX_TIMEOUT = 2.0
+"""Seconds after which a request no longer waits for the index of the cache."""
+NOT_SHARED_FOR = 10.0
+"""Seconds for which requests don't wait for each other after a response that wasn't stored."""
+REMEMBERED = 4096
+"""Keys about which something is remembered."""
+
+
+class RouteCache:
+    """The part of `cache` that belongs to one route."""
+
+    _log = Logger()
+
+    def __init__(
+        self, cache: Cache, settings: RouteCacheSettings, realm: Realm, clock: Any
+    ) -> None:
+        self.cache = cache
+        self.policy = Policy(
+            valid=None if settings.valid is None else int(settings.valid),
+            targeted=tuple(name.lower().encode("ascii") for name in settings.targeted),
+        )
+        self.refreshing: set[bytes] = set()
+        """The keys whose responses are being revalidated in the background."""
+        self._pinned = settings.pin
+        self._realm = realm
+        self._clock = clock
+        self._alone: OrderedDict[bytes, float] = OrderedDict()
+        self._invalidated: OrderedDict[bytes, float] = OrderedDict()
+
+    def key(self, target: bytes, sent: Fields) -> bytes:
+        """Return the key of a resource; `sent` are the fields that the upstream gets."""
+        scheme = sent.get(b"x-forwarded-proto") or b""
+        return key_of(self._realm, target, scheme, sent.get(b"x-forwarded-host") or b"")
+
+    async def find(self, key: bytes) -> Sequence[CachedFile]:
+        """Return the variants under a key; none if the index doesn't answer in time."""
+        found = self.cache.at_hand(key)
+        if found is not None:
+            return found
+        try:
+            return await self._soon(Deferred.fromCoroutine(self.cache.find(key))) or ()
+        except TimeoutError:
+            self._log.warn(
+                "the cache's index did not answer within {seconds} s", seconds=INDEX_TIMEOUT
+            )
+            return ()
+
+    def create(self, key: bytes, meta: Meta) -> CachedFile | None:
+        """Begin to keep a response, or keep more of one that is there already.
+
+        None if an unsafe request has invalidated it since it was requested.
+        """
+        if self._invalidated.get(key, -1.0) >= meta.requested_at:
+            return None
+        known = self.cache.at_hand(key) or ()
+        for file in known:
+            if file.meta.vary == meta.vary and _one_version(file.meta, meta):
+                self.cache.refresh(file, meta)
+                return file
+        for file in tuple(known)[MOST_VARIANTS - 1 :]:
+            self.cache.forget(file)
+        return self.cache.create(key, meta, self._pinned)
+
+    def keep(self, key: bytes, meta: Meta, body: bytes) -> None:
+        """Keep a response whose body is in memory."""
+        file = self.create(key, meta)
+        if file is not None and body and file.stored_to(0) is None and not file.fetches:
+            file.fetch(Range(0, len(body)), HeldOrigin(body))
+
+    async def invalidate(self, key: bytes) -> None:
+        """Forget what is under a key, and what is being received for it."""
+        _remember(self._invalidated, key, time())
+        try:
+            await self._soon(self.cache.remove(key))
+        except Exception:
+            self._log.failure("the cache could not forget what is invalid")
+
+    def alone(self, key: bytes) -> bool:
+        """Whether the last response wasn't stored, so that no request may wait for another."""
+        until = self._alone.get(key)
+        return until is not None and until > float(self._clock.seconds())
+
+    def went_alone(self, key: bytes) -> None:
+        """Take note that a response wasn't stored."""
+        _remember(self._alone, key, self._clock.seconds() + NOT_SHARED_FOR)
+
+    def _soon(self, waiting: Deferred[Any]) -> Deferred[Any]:
+        return waiting.addTimeout(INDEX_TIMEOUT, self._clock)
+
+
+def _one_version(one: Meta, other: Meta) -> bool:
+    """Whether bytes of both may be combined (RFC 9110 section 15.3.7.3)."""
+    strong = one.validators.strong()
+    same = strong is not None and bool(strong == other.validators.strong())
+    return same and one.complete == other.complete and one.status == other.status
+
+
+def _remember(kept: OrderedDict[bytes, float], key: bytes, value: float) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
+    if len(kept) > REMEMBERED:
+        kept.popitem(last=False)

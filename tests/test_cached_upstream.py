@@ -1,0 +1,346 @@
+"""`upstream:` routes with a cache, on real sockets: what is asked of the upstream, and what clients
+get.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, gatherResults
+
+from aprp.cache.cache import Cache
+from aprp.config import RouteCacheSettings
+from tests.support.client import reactor
+from tests.support.memory_store import MemoryStore
+from tests.support.origin import Origin
+from tests.support.proxied_case import ProxyCase
+from tests.support.replies import File, Pattern, Received, Reply, Reset, Wait
+from tests.support.responses import Response
+
+SIZE = 3_000_000
+FILM = Pattern(SIZE)
+BYTES = FILM[:]
+BLOCK = 65536
+FRESH = (b"Cache-Control", b"max-age=600")
+ETAG = (b"ETag", b'"one"')
+
+
+def small(*fields: tuple[bytes, bytes], body: bytes = b"hello", status: int = 200) -> Reply:
+    """Return a small response that is fresh."""
+    return Reply(status, (FRESH, *fields), (body,))
+
+
+def fresh(content: Pattern, etag: bytes = b'"one"') -> Callable[[Received], Reply]:
+    """Serve a file that is fresh."""
+    file = File(content, etag, last_modified=None, date=None)
+
+    def answer(received: Received) -> Reply:
+        return file.reply(received).having(FRESH)
+
+    return answer
+
+
+class CachedCase(ProxyCase):
+    """A proxy with a cache in memory, in front of `answer`."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.store = MemoryStore(reactor, 0.001)
+        self.stored = Cache(self.store, reactor)
+        self.addCleanup(self.stored.close)
+
+    async def cached(self, answer: Any, **settings: Any) -> tuple[Origin, int]:
+        """Return the upstream, and the port of the proxy."""
+        return await self.serve(answer, cache=RouteCacheSettings(**settings))
+
+    def status(self, got: Response) -> str:
+        """Return how the cache handled a request: a hit, or why it was forwarded."""
+        said = got.fields["Cache-Status"]
+        assert said is not None and said.startswith("aprp; "), said
+        return str(said).split("; ")[1]
+
+    def seen(self, origin: Origin) -> list[tuple[bytes, bytes | None]]:
+        """Return the methods and ranges that the upstream saw."""
+        return [(each.method, each.get(b"range")) for each in origin.requests]
+
+    async def asked(self, origin: Origin, count: int) -> None:
+        """Wait until the upstream has seen so many requests."""
+        await self.soon(lambda: len(origin.requests) == count)
+
+    async def together(self, *asking: Any) -> list[Response]:
+        """Return the answers to requests that are made at the same time."""
+        return list(await gatherResults([Deferred.fromCoroutine(each) for each in asking]))
+
+
+class FilmTests(CachedCase):
+    """A film with a strong validator: stored in parts, fetched once."""
+
+    async def film(self, **settings: Any) -> tuple[Origin, int]:
+        return await self.cached(fresh(FILM), **settings)
+
+    async def test_the_second_viewer_costs_nothing(self) -> None:
+        origin, port = await self.film()
+        first = await self.ask(port, "/film")
+        second = await self.ask(port, "/film")
+        for got in (first, second):
+            self.assertEqual((got.status, got.whole, got.body == BYTES), (200, True, True))
+        self.assertEqual(len(origin.requests), 1)
+        self.assertEqual((self.status(first), self.status(second)), ("fwd=uri-miss", "hit"))
+        self.assertEqual(second.fields["Age"], "0")
+        self.assertNotIn("Age", first.fields)
+
+    async def test_viewers_at_the_same_time_share_one_fetch(self) -> None:
+        origin, port = await self.film()
+        origin.latency, origin.rate = 0.1, 20e6
+        answers = await self.together(*(self.ask(port, "/film") for _ in range(10)))
+        self.assertEqual({(each.status, each.body == BYTES) for each in answers}, {(200, True)})
+        self.assertEqual(len(origin.requests), 1)
+        self.assertLess(origin.bytes_sent, SIZE * 1.01)
+
+    async def test_ranges_are_fetched_in_whole_blocks_and_kept(self) -> None:
+        origin, port = await self.film()
+        for start, stop in ((100, 200), (BLOCK + 5, BLOCK + 10), (150, 160), (0, BLOCK)):
+            asked = {"Range": f"bytes={start}-{stop - 1}"}
+            got = await self.ask(port, "/film", asked)
+            self.assertEqual((got.status, got.body), (206, BYTES[start:stop]))
+            self.assertEqual(got.fields["Content-Range"], f"bytes {start}-{stop - 1}/{SIZE}")
+        self.assertEqual(
+            self.seen(origin), [(b"GET", b"bytes=0-65535"), (b"GET", b"bytes=65536-131071")]
+        )
+
+    async def test_a_hole_is_asked_for_under_the_stored_validator(self) -> None:
+        origin, port = await self.film()
+        await self.ask(port, "/film", {"Range": "bytes=1000000-1000001"})
+        got = await self.ask(port, "/film", {"If-None-Match": '"other"', "Cookie": "a=b"})
+        self.assertEqual((got.status, got.body == BYTES), (200, True))
+        self.assertEqual(self.status(got), "fwd=partial")
+        self.assertEqual(origin.requests[1].get(b"if-range"), b'"one"')
+        self.assertIsNone(origin.requests[1].get(b"if-none-match"))
+        self.assertLess(origin.bytes_sent, SIZE + 2 * BLOCK)
+
+    async def test_a_new_version_takes_the_place_of_the_old_one(self) -> None:
+        origin, port = await self.film()
+        await self.ask(port, "/film", {"Range": "bytes=0-9"})
+        other = Pattern(SIZE, seed=2)
+        origin.answer = fresh(other, b'"two"')
+        got = await self.ask(port, "/film", {"Range": "bytes=2000000-2000009"})
+        self.assertEqual((got.status, got.body), (206, other[2000000:2000010]))
+        self.assertEqual(got.fields["ETag"], '"two"')
+        got = await self.ask(port, "/film")
+        self.assertEqual((got.body == other[:], got.fields["ETag"]), (True, '"two"'))
+
+    async def test_several_ranges_and_a_range_in_the_path(self) -> None:
+        origin, port = await self.serve(fresh(FILM), cache=RouteCacheSettings(), path_ranges="end")
+        got = await self.ask(port, "/film/10/19")
+        self.assertEqual((got.status, got.body), (206, BYTES[10:20]))
+        got = await self.ask(port, "/film", {"Range": "bytes=5-6, 50000-50001"})
+        self.assertEqual(got.status, 206)
+        self.assertIn(BYTES[50000:50002], got.body)
+        self.assertEqual(len(origin.requests), 1)
+
+    async def test_head_and_conditions_are_answered_from_what_is_stored(self) -> None:
+        origin, port = await self.film()
+        await self.ask(port, "/film", {"Range": "bytes=0-9"})
+        head = await self.ask(port, "/film", method="HEAD")
+        self.assertEqual((head.status, head.fields["Content-Length"]), (200, str(SIZE)))
+        matched = await self.ask(port, "/film", {"If-None-Match": '"one"'})
+        self.assertEqual((matched.status, matched.fields["ETag"]), (304, '"one"'))
+        beyond = await self.ask(port, "/film", {"Range": f"bytes={SIZE}-"})
+        self.assertEqual(beyond.fields["Content-Range"], f"bytes */{SIZE}")
+        self.assertEqual(len(origin.requests), 1)
+
+    async def test_a_source_that_breaks_is_resumed_and_shared(self) -> None:
+        film = fresh(FILM)
+
+        def breaking(received: Received) -> Reply:
+            reply = film(received)
+            return reply.broken(500_000, Reset()) if received.number == 1 else reply
+
+        origin, port = await self.cached(breaking)
+        answers = await self.together(*(self.ask(port, "/film") for _ in range(3)))
+        self.assertEqual({each.body == BYTES for each in answers}, {True})
+        self.assertEqual(len(origin.requests), 2)
+
+    async def test_without_a_disk_nothing_is_lost(self) -> None:
+        _, port = await self.film()
+        self.store.fails = lambda call: True
+        for _ in range(2):
+            got = await self.ask(port, "/film")
+            self.assertEqual((got.status, got.body == BYTES), (200, True))
+        self.store.fails = lambda call: False
+
+
+class WholeTests(CachedCase):
+    """Small responses, of any status, with and without a length."""
+
+    async def test_a_small_response_is_stored_whole(self) -> None:
+        origin, port = await self.cached(lambda _: small((b"X-Kept", b"yes")))
+        first, second = [await self.ask(port, "/a") for _ in range(2)]
+        self.assertEqual((first.body, second.body), (b"hello", b"hello"))
+        self.assertEqual(second.fields["X-Kept"], "yes")
+        self.assertEqual(len(origin.requests), 1)
+        got = await self.ask(port, "/a", {"Range": "bytes=1-2"})
+        self.assertEqual((got.status, got.body), (206, b"el"))
+        self.assertEqual(len(origin.requests), 1)
+
+    async def test_responses_of_unknown_length_are_stored_at_their_end(self) -> None:
+        reply = Reply(200, (FRESH,), (b"hel", Wait(0.02), b"lo"), framing="chunked")
+        origin, port = await self.cached(lambda _: reply)
+        for _ in range(2):
+            got = await self.ask(port, "/a")
+            self.assertEqual((got.status, got.body, got.whole), (200, b"hello", True))
+        self.assertEqual(len(origin.requests), 1)
+
+    async def test_a_body_that_ends_with_its_connection_is_not_stored(self) -> None:
+        origin, port = await self.cached(lambda _: Reply(200, (FRESH,), (b"hello",), "close"))
+        for _ in range(2):
+            self.assertEqual((await self.ask(port, "/a")).body, b"hello")
+        self.assertEqual(len(origin.requests), 2)
+
+    async def test_broken_bodies_are_not_stored(self) -> None:
+        for framing in ("length", "chunked"):
+            broken = Reply(200, (FRESH,), (b"hello",), framing).broken(3, Reset())
+            origin, port = await self.cached(lambda _, broken=broken: broken)
+            self.assertFalse((await self.ask(port, "/a")).whole)
+            origin.answer = lambda _: small()
+            got = await self.ask(port, "/a")
+            self.assertEqual(
+                (got.body, got.whole, self.status(got)), (b"hello", True, "fwd=uri-miss")
+            )
+
+    async def test_other_statuses(self) -> None:
+        for status in (204, 301, 404, 410):
+            fields = ((b"Location", b"/b"),) if status == 301 else ()
+            body = b"" if status == 204 else b"gone"
+            origin, port = await self.cached(
+                lambda _, s=status, f=fields, b=body: small(*f, body=b, status=s)
+            )
+            for _ in range(2):
+                got = await self.ask(port, "/a", {"Range": "bytes=0-1"})
+                self.assertEqual((got.status, got.body, got.whole), (status, body, True))
+            self.assertEqual(len(origin.requests), 1, status)
+
+    async def test_variants_and_codings(self) -> None:
+        def coded(received: Received) -> Reply:
+            coding = received.get(b"accept-encoding") or b"identity"
+            field = () if coding == b"identity" else ((b"Content-Encoding", coding),)
+            return small(*field, body=b"in " + coding)
+
+        origin, port = await self.cached(coded)
+        for coding in ("gzip", "br", "gzip", "br"):
+            got = await self.ask(port, "/a", {"Accept-Encoding": coding})
+            self.assertEqual(got.body, b"in " + coding.encode())
+        got = await self.ask(port, "/a")
+        self.assertEqual((got.body, got.fields["Content-Encoding"]), (b"in identity", None))
+        self.assertEqual(len(origin.requests), 3)
+
+    async def test_requests_wait_for_one_that_is_under_way(self) -> None:
+        origin, port = await self.cached(lambda _: small())
+        origin.latency = 0.1
+        answers = await self.together(*(self.ask(port, "/a") for _ in range(5)))
+        self.assertEqual({each.body for each in answers}, {b"hello"})
+        self.assertEqual(len(origin.requests), 1)
+
+    async def test_no_request_waits_for_what_is_not_stored(self) -> None:
+        origin, port = await self.cached(lambda _: Reply(200, ((b"Cache-Control", b"no-store"),)))
+        await self.ask(port, "/a")
+        origin.ready = lambda: len(origin.requests) == 6
+        answers = await self.together(*(self.ask(port, "/a") for _ in range(5)))
+        self.assertEqual({each.status for each in answers}, {200})
+
+    async def test_valid_is_for_upstreams_that_say_nothing(self) -> None:
+        origin, port = await self.cached(lambda _: Reply(200, (), (b"hello",)), valid=60.0)
+        for _ in range(2):
+            await self.ask(port, "/a")
+        self.assertEqual(len(origin.requests), 1)
+
+
+class RevalidationTests(CachedCase):
+    """Stale responses: confirmed, replaced, sent in place of errors."""
+
+    async def test_a_304_makes_it_fresh_again(self) -> None:
+        stale = (b"Cache-Control", b"max-age=0")
+
+        def answer(received: Received) -> Reply:
+            if received.get(b"if-none-match") == b'"one"':
+                return Reply(304, (FRESH, ETAG, (b"X-New", b"1")), framing="none")
+            return Reply(200, (stale, ETAG, (b"X-Old", b"1")), (b"hello",))
+
+        origin, port = await self.cached(answer)
+        for forwarded in ("fwd=uri-miss", "fwd=stale", "hit"):
+            got = await self.ask(port, "/a")
+            self.assertEqual((got.status, got.body, self.status(got)), (200, b"hello", forwarded))
+        self.assertEqual((got.fields["X-New"], got.fields["X-Old"]), ("1", "1"))
+        self.assertEqual(len(origin.requests), 2)
+
+    async def test_a_304_about_something_else_is_not_believed(self) -> None:
+        def answer(received: Received) -> Reply:
+            if received.get(b"if-none-match"):
+                return Reply(304, ((b"ETag", b'"two"'),), framing="none")
+            etag = (b"ETag", b'"%d"' % received.number)
+            fields = ((b"Cache-Control", b"no-cache"), etag)
+            return Reply(200, fields, (b"%d" % received.number,))
+
+        _, port = await self.cached(answer)
+        for body in (b"1", b"3"):
+            self.assertEqual((await self.ask(port, "/a")).body, body)
+
+    async def test_a_dead_upstream_and_its_errors(self) -> None:
+        reply = Reply(200, ((b"Cache-Control", b"max-age=0"), ETAG), (b"hello",))
+        origin, port = await self.cached(lambda _: reply)
+        await self.ask(port, "/a")
+        origin.answer = lambda _: Reply(503, (), (b"sorry",))
+        got = await self.ask(port, "/a")
+        self.assertEqual((got.status, got.body), (200, b"hello"))
+        await origin.stop()
+        got = await self.ask(port, "/a")
+        self.assertEqual((got.status, got.body), (200, b"hello"))
+        self.assertIn("detail=stale-if-error", got.fields["Cache-Status"])
+
+    async def test_what_must_be_revalidated_is_never_sent_stale(self) -> None:
+        fields = ((b"Cache-Control", b"max-age=0, must-revalidate"), ETAG)
+        origin, port = await self.cached(lambda _: Reply(200, fields, (b"hello",)))
+        await self.ask(port, "/a")
+        await origin.stop()
+        self.assertEqual((await self.ask(port, "/a")).status, 502)
+
+    async def test_stale_while_revalidate(self) -> None:
+        fields = (b"Cache-Control", b"max-age=0, stale-while-revalidate=60")
+        origin, port = await self.cached(lambda each: Reply(200, (fields,), (b"%d" % each.number,)))
+        bodies = []
+        for count in (1, 2, 3):
+            bodies.append((await self.ask(port, "/a")).body)
+            await self.asked(origin, count)
+            await self.wait(0.05)
+        self.assertEqual(bodies, [b"1", b"1", b"2"])
+
+    async def test_head_updates_or_forgets(self) -> None:
+        stale = (b"Cache-Control", b"max-age=0")
+        origin, port = await self.cached(lambda _: Reply(200, (stale, ETAG), (b"hello",)))
+        await self.ask(port, "/a")
+        origin.answer = lambda _: Reply(200, (FRESH, ETAG), (b"hello",), head_only=True)
+        await self.ask(port, "/a", method="HEAD")
+        got = await self.ask(port, "/a")
+        self.assertEqual((self.status(got), got.body), ("hit", b"hello"))
+
+    async def test_unsafe_methods_invalidate(self) -> None:
+        def answer(received: Received) -> Reply:
+            if received.method == b"POST":
+                return Reply(201, ((b"Location", b"/b"),))
+            return small(body=b"%d" % received.number)
+
+        _, port = await self.cached(answer)
+        for path, body in (("/a", b"1"), ("/b", b"2"), ("/c", b"3")):
+            self.assertEqual((await self.ask(port, path)).body, body)
+        await self.ask(port, "/a", method="POST", body=b"x")
+        for path, body in (("/a", b"5"), ("/b", b"6"), ("/c", b"3")):
+            self.assertEqual((await self.ask(port, path)).body, body)
+
+    async def test_only_if_cached(self) -> None:
+        origin, port = await self.cached(lambda _: small())
+        only = {"Cache-Control": "only-if-cached"}
+        self.assertEqual((await self.ask(port, "/a", only)).status, 504)
+        await self.ask(port, "/a")
+        self.assertEqual((await self.ask(port, "/a", only)).body, b"hello")
+        self.assertEqual(len(origin.requests), 1)
