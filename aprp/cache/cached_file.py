@@ -12,9 +12,9 @@ from typing import Any
 
 from twisted.python.failure import Failure
 
+from aprp.cache.backlog import Backlog
 from aprp.cache.fetch import SharedFetch
 from aprp.cache.hot import Hot
-from aprp.cache.keeper import Backlog
 from aprp.cache.origin import Origin
 from aprp.cache.store.store import StoredFile
 from aprp.core.cache.holes import hole_at, joins
@@ -30,7 +30,7 @@ class Shared:
 
     def __init__(self, clock: Any) -> None:
         self.clock = clock
-        self.backlog = Backlog()
+        self.backlog = Backlog(clock)
         self.hot = Hot()
 
 

@@ -15,7 +15,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from aprp.cache.keeper import Backlog, Keeper
+from aprp.cache.backlog import Backlog
+from aprp.cache.keeper import Keeper
 from aprp.cache.origin import Origin
 from aprp.cache.store.store import StoredFile
 from aprp.cache.tail import Tail
@@ -80,6 +81,7 @@ class SharedFetch:
         self.followers: list[Follower] = []
         self._tail = Tail(wanted.start)
         self._keeper = Keeper(wanted.start, complete, backlog, self._settled, store_failed)
+        self._backlog = backlog
         self._clock = clock
         self._over = over
         self._all_settled = settled
@@ -122,6 +124,7 @@ class SharedFetch:
 
     def begin(self) -> None:
         """Start; it waits for readers after that."""
+        self._backlog.join(self)
         self._grace.expect(GRACE)
         work = self._work = Deferred.fromCoroutine(self._deliver())
         work.addCallbacks(lambda _: self._delivered(), self._failed)
@@ -192,6 +195,7 @@ class SharedFetch:
             runs = may_run_alone(self.position, self._left_at)
         else:
             runs = may_run(self.position, furthest, ahead_of(self._taken.rate), self._running)
+        runs = runs and not self._backlog.holds
         if runs is not self._running:
             self._running = runs
             self._speed.skip(self._clock.seconds())
@@ -260,6 +264,7 @@ class SharedFetch:
         self._ended = True
         self.error = error
         self._grace.close()
+        self._backlog.leave(self)
         self._keeper.end()
         self._over(self)
         for follower in tuple(self.followers):

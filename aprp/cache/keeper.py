@@ -1,8 +1,7 @@
 """How the bytes of a fetch get into the store: in whole blocks, one write at a time.
 
-While a write is under way the next blocks gather. The bytes that wait are bounded, over all files:
-when the disk is too slow, blocks are passed over until half of what waits has been written. They
-are delivered like the others, and simply not kept.
+While a write is under way the next blocks gather. Where nothing more may wait, blocks are passed
+over: they are delivered like the others, and simply not kept.
 """
 
 from __future__ import annotations
@@ -12,30 +11,13 @@ from typing import Any
 
 from twisted.python.failure import Failure
 
+from aprp.cache.backlog import Backlog
 from aprp.cache.store.store import StoredFile
 from aprp.core.cache.extents import around, whole_blocks
 from aprp.core.scheduling.messages import MIB
 
-MOST_AT_ONCE = MIB
+MOST_AT_ONCE = 2 * MIB
 """Bytes of one write."""
-
-
-class Backlog:
-    """The bytes of all files that wait for the disk, at most `most`."""
-
-    def __init__(self, most: int = 32 * MIB) -> None:
-        self.most = most
-        self.size = 0
-        self._full = False
-
-    @property
-    def full(self) -> bool:
-        """Whether nothing more may wait, until half has been written."""
-        if self.size >= self.most:
-            self._full = True
-        elif self.size <= self.most // 2:
-            self._full = False
-        return self._full
 
 
 class Keeper:
@@ -89,7 +71,7 @@ class Keeper:
         elif self._to > self._from:
             kept = data if at >= self._from else data[self._from - at :]
             self._pieces.append(kept)
-            self._backlog.size += len(kept)
+            self._backlog.add(len(kept))
             self._write()
 
     def end(self) -> None:
@@ -108,10 +90,12 @@ class Keeper:
 
     def _pass_over(self) -> None:
         """Drop what waits, and continue with the next block."""
-        self._backlog.size -= sum(map(len, self._pieces))
+        dropped = sum(map(len, self._pieces))
         self._pieces.clear()
         if self._to > self._from:
             self._from = around(self._from, self._to, self._complete).stop
+        if dropped:
+            self._backlog.drop(dropped)
 
     def _write(self) -> None:
         if self._stored is None or self._writing_at is not None or self._closed:
@@ -152,5 +136,6 @@ class Keeper:
         self._failed(failure)
 
     def _rest(self) -> None:
-        self._backlog.size -= self._writing
-        self._writing_at, self._writing = None, 0
+        written, self._writing = self._writing, 0
+        self._writing_at = None
+        self._backlog.drop(written)

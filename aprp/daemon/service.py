@@ -21,6 +21,7 @@ from twisted.logger import Logger
 
 from aprp.config import ConfigFaults, DataPlane, Fault, Loaded, Settings, find, load
 from aprp.core.limits import Others
+from aprp.daemon.caching import ALONE, Place, open_cache
 from aprp.daemon.certificates import CannotUse, Certificates
 from aprp.daemon.commands import Commands
 from aprp.daemon.control import ControlFactory, socket_of
@@ -58,7 +59,7 @@ class Daemon(Process):
 
     `logs` opens the logs of the settings. `path` is the file that a reload reads, or None.
     `advice` is logged if a port can't be opened, `warnings` once the daemon serves. `sockets`
-    opens the ports for clients, if that isn't the reactor.
+    opens the ports for clients, if that isn't the reactor. `place` is its place among workers.
     """
 
     _log = Logger()
@@ -80,6 +81,7 @@ class Daemon(Process):
         warnings: tuple[Fault, ...] = (),
         path: Path | None = None,
         sockets: Any = None,
+        place: Place = ALONE,
     ) -> None:
         super().__init__()
         self._settings = settings
@@ -95,6 +97,7 @@ class Daemon(Process):
         self._agent.pipes.enabled = settings.data_plane is DataPlane.AUTO
         self._shared = self._share(settings.memory)
         self._checks = HealthChecks(self._shared, reactor)
+        self._cache = open_cache(settings.cache, reactor, place)
         self._signals: StopSignals | None = None
         self._site = site = make_site(
             settings,
@@ -108,6 +111,7 @@ class Daemon(Process):
             others=self.others,
             resident=self.resident,
             quiet=not self.leads,
+            cache=self._cache,
         )
         self.overview = Overview(
             self._health,
@@ -215,6 +219,7 @@ class Daemon(Process):
                 self.listening,
                 self._tallies,
                 self._bandwidths,
+                self._cache,
             )
             checks = list(checks_of(settings))
             admin = AdminRules.of(settings.admin)
@@ -273,6 +278,8 @@ class Daemon(Process):
         self._checks.stop()
         self.overview.stop()
         await super().stopService()
+        if self._cache is not None:
+            await self._cache.close()
         await self._agent.close()
         self._give_back_hang_up()
 

@@ -19,6 +19,7 @@ from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 
 from aprp.config import Settings
+from aprp.daemon.caching import ALONE, Place
 from aprp.web.admin.actions import CannotDo
 
 DESCRIPTOR = 3
@@ -39,6 +40,7 @@ class Configuration:
     settings: Settings
     families: tuple[int, ...]
     bound: tuple[tuple[str, int], ...]
+    place: Place = ALONE
 
     def packed(self) -> str:
         """Return it as text, pickled: only a parent and its own workers may exchange it."""

@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
 
 from aprp.config import Loaded, Settings
+from aprp.daemon.caching import Place
 from aprp.daemon.certificates import CannotUse, Certificates
 from aprp.daemon.control import ControlFactory, socket_of
 from aprp.daemon.listening import CannotServe, Listener
@@ -111,7 +112,12 @@ class Parent(Process):
         families = tuple(family for _, family in sockets)
         return WorkerPlan(
             tuple(
-                Configuration(settings_of(settings, number, self._count), families, bound)
+                Configuration(
+                    settings_of(settings, number, self._count),
+                    families,
+                    bound,
+                    Place(number, self._count),
+                )
                 for number in range(self._count)
             ),
             tuple(descriptor for descriptor, _ in sockets),

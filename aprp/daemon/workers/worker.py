@@ -163,7 +163,12 @@ class Worker(Lines):
     def _started(self, configuration: Configuration) -> WorkerDaemon:
         reactor = self._reactor
         daemon = WorkerDaemon(
-            configuration.settings, self._common, reactor, LogOpener({}), sockets=self._sockets
+            configuration.settings,
+            self._common,
+            reactor,
+            LogOpener({}),
+            sockets=self._sockets,
+            place=configuration.place,
         )
         daemon.bound = configuration.bound
         globalLogBeginner.beginLoggingTo([daemon.log_observer], redirectStandardIO=False)

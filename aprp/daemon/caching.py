@@ -1,0 +1,43 @@
+"""The daemon's cache, from its settings. Nothing of it is imported if there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aprp.config import CacheSettings
+
+if TYPE_CHECKING:
+    from aprp.cache.cache import Cache
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The place of a process among the `count` workers of a daemon; `number` counts from 0."""
+
+    number: int = 0
+    count: int = 1
+
+
+ALONE = Place()
+
+
+def open_cache(settings: CacheSettings | None, reactor: Any, place: Place = ALONE) -> Cache | None:
+    """Begin to open the cache, if the settings have one.
+
+    It can be used at once. What goes wrong is logged, and nothing is kept then.
+    """
+    if settings is None:
+        return None
+    from aprp.cache.cache import Cache
+    from aprp.cache.store.disk_store import DiskStore
+
+    store = DiskStore(
+        str(settings.path),
+        settings.size,
+        reactor,
+        process=place.number,
+        keeper=place.number == 0,
+        shared=place.count > 1,
+    )
+    return Cache(store, reactor)
