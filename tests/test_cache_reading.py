@@ -271,7 +271,7 @@ class FailureTests(CacheCase):
         self.run_for(0.3)
         held = [each.held for each in self.file.fetches]
         self.assertLess(max(held), 5 * MIB)
-        self.run_for(1)
+        self.run_for(2)
         self.assert_served(viewer)
         self.assertLessEqual(self.file._shared.backlog.size, 2 * MIB + BLOCK * 2)
 
