@@ -36,7 +36,9 @@ class Side(Protocol):
         self.lost.callback(None)
 
 
-class BorrowedTests(TestCase):
+class BorrowedCase(TestCase):
+    """Two ends of a connection of Twisted's."""
+
     timeout = 20
 
     async def pair(self) -> tuple[Side, Side]:
@@ -61,6 +63,8 @@ class BorrowedTests(TestCase):
             side.wire.abortConnection()
             await side.lost
 
+
+class BorrowedTests(BorrowedCase):
     def borrow(self, side: Side) -> tuple[Any, Borrowed]:
         handle = splice_socket(side.transport)
         assert handle is not None

@@ -16,6 +16,7 @@ from twisted.internet.task import deferLater
 from tests.support.eventually import eventually
 from tests.support.mirrored_case import BYTES, FILM, HONEST, SIZE, MirroredCase, honest, reactor
 from tests.support.origin import Origin, Responder
+from tests.support.planes import Copied, Spliced
 from tests.support.proxied_case import fixed
 from tests.support.replies import Close, File, Pattern, Received, Reply, Reset, Stall, status
 
@@ -126,7 +127,7 @@ PATIENT: dict[str, Any] = {
 }
 
 
-class FaultTests(MirroredCase):
+class FaultTests(Spliced, MirroredCase):
     not_http = "isn.t HTTP"
     """What is said of a source that doesn't speak HTTP at all."""
 
@@ -290,7 +291,7 @@ for _name, _fault in FAULTS.items():
             _add(_name, _fault, _first)
 
 
-class MidwayTests(MirroredCase):
+class MidwayTests(Spliced, MirroredCase):
     """The same faults after two honest answers of that mirror."""
 
 
@@ -308,3 +309,11 @@ def _add_midway(name: str, fault: Responder) -> None:
 
 for _name, _fault in FAULTS.items():
     _add_midway(_name, _fault)
+
+
+class CopiedFaultTests(Copied, FaultTests):
+    pass
+
+
+class CopiedMidwayTests(Copied, MidwayTests):
+    pass

@@ -124,13 +124,19 @@ class ProgressTests(SynchronousTestCase):
 
 
 class SpliceTests(SynchronousTestCase):
-    def test_the_simulated_kernel_moves_bodies(self) -> None:
+    def test_the_simulated_kernel_moves_a_body(self) -> None:
+        self.moved((Origin(),), Route("upstream", (0,)))
+
+    def test_the_simulated_kernel_moves_the_bodies_of_mirrors(self) -> None:
+        self.moved((Origin(), Origin()), Route("sources", (0, 1)))
+
+    def moved(self, origins: tuple[Origin, ...], route: Route) -> None:
         scenario = Scenario(
             0,
             "",
             (File((Version(700_000, 5, -9000, "v"),)),),
-            (Origin(),),
-            (Route("upstream", (0,)),),
+            origins,
+            (route,),
             (Client("http", 0.0, (Ask(0, 0),)),),
         )
         moved = []

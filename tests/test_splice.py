@@ -8,11 +8,11 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.upstream.http import received
 from aprp.upstream.splice import pipes as pipes_module
 from aprp.upstream.splice.pipes import KEPT, LEAST, Pipes
 from tests import test_resumption, test_reverse_wire
 from tests.support.eventually import eventually
+from tests.support.planes import Copied, Spliced
 from tests.support.proxied_case import ProxyCase
 from tests.support.replies import File, Pattern, Received, Reply, Reset, Section, Stall
 
@@ -221,20 +221,6 @@ class SpliceTests(ProxyCase):
         self.assertEqual(got.body, ALL[:1_000_000])
         await self.recorded()
         self.assertEqual(self.records[0].ended, "cut")
-
-
-class Spliced:
-    """Tests of faults, with even the shortest body moved by the kernel."""
-
-    def setUp(self) -> None:
-        super().setUp()  # type: ignore[misc]
-        self.patch(received, "WORTH_SPLICING", 1)  # type: ignore[attr-defined]
-
-
-class Copied:
-    """Tests of faults, with every body copied."""
-
-    spliced = False
 
 
 class SplicedResumeTests(Spliced, test_resumption.ResumeTest):

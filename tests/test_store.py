@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from aprp.upstream.splice.piped import as_bytes
 from aprp.upstream.transfer.store import Store
 
 
@@ -51,6 +52,6 @@ class StoreTests(SynchronousTestCase):
         self.assertEqual(store.size, len(twin))
         found = {}
         for at in range(len(content)):
-            for offset, octet in enumerate(store.take(at)):
+            for offset, octet in enumerate(as_bytes(store.take(at))):
                 found[at + offset] = octet
         self.assertEqual((found, store.size), (twin, 0))

@@ -14,6 +14,7 @@ from aprp.core.http.urls import Url
 from aprp.core.metalink import Hash, Pieces
 from aprp.core.recovery.pieces import Proof
 from aprp.core.scheduling.settings import SchedulingSettings
+from aprp.upstream.http.wire import READ_SIZE
 from aprp.upstream.transfer.failures import TransferFailed
 from aprp.upstream.transfer.options import TransferOptions, locations
 from aprp.upstream.transfer.transfer import Transfer
@@ -303,7 +304,7 @@ class WholeFileTests(VerifiedCase):
         done = Deferred.fromCoroutine(moved.send(WHOLE, taker))
         while taker.producer is not None:
             await self.still(lambda: taker.at, 0.02)
-            self.assertLessEqual(taker.at, (taker.most or 0) + 200_000)
+            self.assertLessEqual(taker.at, (taker.most or 0) + READ_SIZE)
             if taker.producer is not None:
                 taker.go_on(500_000)
         await done

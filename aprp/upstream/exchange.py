@@ -199,6 +199,7 @@ class Exchange(Protocol):
     def pump(self, sink: IConsumer, n: int | None = None) -> Deferred[int]:
         """Move the next `n` body bytes, or all that is left, into `sink`.
 
+        A `PipeSink` may get pieces in pipes; any other gets bytes.
         Gives the number moved: less than `n` only where the body ended as its framing says.
         Fails with `BodyBroken` or `SourceLied` after whatever came has been written. One pump at
         a time; cancelling it aborts the exchange.

@@ -12,6 +12,9 @@ from typing import Any
 from twisted.internet.interfaces import IConsumer, IPushProducer
 from zope.interface import implementer
 
+from aprp.upstream.splice.borrowed import splice_socket
+from aprp.upstream.splice.outlet import Outlet, outlet_to
+from aprp.upstream.splice.piped import Piece, Piped, Use
 from aprp.upstream.watchdog import Watchdog
 from aprp.web.request import ProxyRequest
 from aprp.web.sockets import unacknowledged
@@ -26,6 +29,7 @@ class ClientSink:
         self._send_timeout = send_timeout
         self._watchdog = Watchdog(clock, self._stuck)
         self._producer: Any = None
+        self._outlet: Outlet | None = None
         self._unsent: int | None = None
         self._clock = clock
         self._longest_gap = 0.0
@@ -33,6 +37,7 @@ class ClientSink:
 
     def close(self) -> None:
         """Stop: nothing more will be written."""
+        self._end_outlet()
         self._watchdog.close()
         if self._waiting_since is not None:
             gap = self._clock.seconds() - self._waiting_since
@@ -40,18 +45,52 @@ class ClientSink:
         elif self._request.sentLength:
             self._request.longest_gap = self._longest_gap
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Piece) -> None:
         self._note_gap()
-        self._request.write(data)
+        if isinstance(data, Piped):
+            self._write_piped(data)
+        else:
+            self._end_outlet()
+            self._request.write(data)
 
     def outlet(self, n: int) -> Any:
         """Return the client's transport if it may get the next `n` bytes from the kernel."""
+        self._end_outlet()
         return self._request.transport if self._request.takes_unframed(n) else None
 
     def passed(self, n: int) -> None:
         """Count bytes that the kernel moved."""
         self._note_gap()
         self._request.passed(n)
+
+    def piped_use(self, n: int) -> Use:
+        """Return whether the kernel may move the next bytes, at most `n`, to the client."""
+        request = self._request
+        plain = request.takes_unframed(n) and splice_socket(request.transport) is not None
+        return Use.PASS if plain else Use.COPY
+
+    def _write_piped(self, piece: Piped) -> None:
+        request = self._request
+        if self._outlet is None:
+            self._outlet = outlet_to(request.transport, self)
+        if self._outlet is None or not request.takes_unframed(len(piece)):
+            self._end_outlet()
+            request.write(piece.read())
+        else:
+            request.passed(len(piece))
+            self._outlet.send(piece)
+
+    def _end_outlet(self) -> None:
+        if self._outlet is not None:
+            self._outlet.end()
+
+    def receiver_full(self) -> None:
+        if self._producer is not None:
+            self.pauseProducing()
+
+    def receiver_ready(self) -> None:
+        if self._producer is not None:
+            self.resumeProducing()
 
     def _note_gap(self) -> None:
         since = self._waiting_since
@@ -67,6 +106,7 @@ class ClientSink:
         self._request.registerProducer(self, True)
 
     def unregisterProducer(self) -> None:
+        self._end_outlet()
         self._producer = None
         self._watchdog.rest()
         if self._request.channel is not None:

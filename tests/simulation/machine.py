@@ -20,13 +20,13 @@ from twisted.web.http import HTTPFactory
 from aprp.config import Loaded
 from aprp.daemon import reload
 from aprp.upstream import wall_clock
-from aprp.upstream.http import names
-from aprp.upstream.splice import pipes, splice
+from aprp.upstream.http import names, received
+from aprp.upstream.splice import piped, pipes
 from aprp.web import sockets
 from aprp.web.admin import overview
 from tests.simulation.clock import SimulatedClock
 from tests.simulation.sockets import SimulatedSocket
-from tests.simulation.splices import SimulatedPipe, SimulatedSplices
+from tests.simulation.splices import SimulatedPipe, SimulatedSplices, waiting_in
 
 Addresses = Callable[[str], tuple[tuple[str, ...], float | None]]
 """A name's addresses, and the seconds until they are known; None: never."""
@@ -74,7 +74,10 @@ def machine(
             mock.patch.object(names, "_getaddrinfo", resolve),
             mock.patch.object(sockets, "fcntl", _Ioctls),
             mock.patch.object(pipes, "Pipe", SimulatedPipe),
-            mock.patch.object(splice, "os", SimulatedSplices(descriptors)),
+            mock.patch.object(piped, "os", SimulatedSplices(descriptors)),
+            mock.patch.object(piped, "WORTH_KEEPING", 4096),
+            mock.patch.object(received, "WORTH_PIPING", 16384),
+            mock.patch.object(piped, "_waiting", waiting_in(descriptors)),
             mock.patch.object(reload, "load", load),
             mock.patch.object(reload, "deferToThreadPool", in_thread),
             mock.patch.object(overview, "SAMPLE", 60.0),

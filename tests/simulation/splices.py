@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from tests.simulation.sockets import SimulatedSocket
 
@@ -25,7 +25,7 @@ class SimulatedPipe:
 
 
 class SimulatedSplices:
-    """What `aprp.upstream.splice.splice` asks of `os`."""
+    """What `aprp.upstream.splice.piped` asks of `os`."""
 
     def __init__(self, sockets: Mapping[int, SimulatedSocket]) -> None:
         self._sockets = sockets
@@ -55,3 +55,13 @@ class SimulatedSplices:
         if found is None:
             raise OSError(errno.EBADF, "Bad file descriptor")
         return found
+
+
+def waiting_in(sockets: Mapping[int, SimulatedSocket]) -> Callable[[int], int]:
+    """Return what tells how many bytes a socket has received that nobody has read."""
+
+    def waiting(number: int) -> int:
+        found = sockets.get(number)
+        return 0 if found is None or found.end is None else found.end.unread_size
+
+    return waiting

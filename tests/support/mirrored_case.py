@@ -72,6 +72,7 @@ class MirroredCase(ProxyCase):
         route = SourcesRoute(path=path, sources=tuple(sources), **options)
         settings = Settings(listen=("tcp:0",), routes=(route,), memory=memory)
         self.agent = agent = Agent(reactor)
+        agent.pipes.enabled = self.spliced
         self.addCleanup(agent.close)
         observe = self.records.append
         self.site = make_site(settings, agent, observe, reactor, cache=self.cache)

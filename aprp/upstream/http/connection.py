@@ -11,7 +11,7 @@ request says so with `Connection: close`, after which an origin must not read on
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
@@ -45,8 +45,9 @@ from aprp.upstream.http.received import ReceivedExchange
 from aprp.upstream.http.response_heads import Heads, NotHttp
 from aprp.upstream.http.sending import head_of, send_body, send_inflow
 from aprp.upstream.http.wire import Wire
+from aprp.upstream.splice.intake import Intake, has_more, intake_from
+from aprp.upstream.splice.piped import Piped, Use
 from aprp.upstream.splice.pipes import Pipes
-from aprp.upstream.splice.splice import Splice, has_more
 from aprp.upstream.watchdog import Watchdog
 
 LINGER = 10.0
@@ -75,6 +76,7 @@ class Connection(Wire):
         self._request: SourceRequest | None = None
         self._answered: Deferred[ReceivedExchange] | None = None
         self._body: IncomingBody | None = None
+        self._intake: Intake | None = None
         self._reusable = True
         self._switched = False
         self._leaving = False
@@ -223,20 +225,34 @@ class Connection(Wire):
         else:
             self._read_if_hungry()
 
-    def splice_into(self, outlet: Any, exchange: ReceivedExchange) -> Splice | None:
-        """Begin to move the body into a transport without reading it; None where that can't be."""
-        if self._body is None:
-            return None
-        return self._body.splice_into(outlet, self.transport, self._pipes)
+    # Bodies that are received into pipes
 
-    def spliced(self, count: int) -> None:
-        """Take note of body bytes that were moved."""
+    def read_by_pipe(self) -> None:
+        """Receive the rest of the body into pipes, where it can be and the exchange wants it."""
+        if self._intake is None and self._body is not None and self._body.may_be_piped:
+            self._intake = intake_from(self.transport, self._pipes, self)
+
+    @property
+    def left(self) -> int:
+        return 0 if self._body is None else self._body.exchange.left
+
+    def piped_use(self, n: int) -> Use:
+        return Use.COPY if self._body is None else self._body.exchange.piped_use(n)
+
+    def piped(self, piece: Piped) -> None:
         assert self._body is not None
-        if self._body.spliced(count):
+        count = len(piece)
+        if self._body.piped(piece):
             self._reusable = self._reusable and not has_more(self.transport)
             self._body_complete()
         else:
             self._read_if_hungry()
+            self._let_gather(count)
+
+    def _end_intake(self) -> None:
+        intake, self._intake = self._intake, None
+        if intake is not None:
+            intake.end()
 
     def _read_if_hungry(self) -> None:
         if self._body is None:
@@ -260,6 +276,7 @@ class Connection(Wire):
     def _body_complete(self) -> None:
         body, self._body = self._body, None
         assert body is not None
+        self._end_intake()
         self._request = None
         self._watchdog.rest()
         if body.rest or not self._reusable:
@@ -280,6 +297,7 @@ class Connection(Wire):
 
     def _fail(self, error: Exception) -> None:
         """End what is under way with `error` and close."""
+        self._end_intake()
         self.abandon()
         answered, self._answered = self._answered, None
         body, self._body = self._body, None

@@ -7,7 +7,7 @@ alone.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -281,11 +281,8 @@ class Stream:
             self._close()
             self._carrier.over(self, Code.CANCEL)
 
-    def splice_into(self, outlet: Any, exchange: ReceivedExchange) -> None:
-        """The kernel can't move a body out of its frames."""
-
-    def spliced(self, count: int) -> None:
-        """Nothing is."""
+    def read_by_pipe(self) -> None:
+        """Do nothing: the kernel can't take a body out of its frames."""
 
     def send_on(self, inflow: Inflow) -> Deferred[None]:
         """There is no upgrade over HTTP/2."""

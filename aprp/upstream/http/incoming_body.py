@@ -1,14 +1,13 @@
-"""The body of one response over HTTP/1.1: read out of its framing, or moved by the kernel."""
+"""The body of one response over HTTP/1.1: read out of its framing, or left in pipes."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from aprp.core.http.framing import LengthDecoder, decoder_for
 from aprp.core.http.heads import Framing
 from aprp.upstream.http.received import ReceivedExchange
-from aprp.upstream.splice.pipes import Pipes
-from aprp.upstream.splice.splice import Splice, splice_between
+from aprp.upstream.splice.piped import Piece, Piped
 
 
 class IncomingBody:
@@ -19,7 +18,7 @@ class IncomingBody:
         self.by_close = framing.by_close
         """Whether it ends with the connection."""
         self._decoder = decoder_for(framing)
-        self._last: list[bytes] = []
+        self._last: Sequence[Piece] = ()
 
     @property
     def complete(self) -> bool:
@@ -47,18 +46,19 @@ class IncomingBody:
         """Hand on its end. The exchange has no connection any longer."""
         self.exchange.ended(self._last)
 
-    # Moved by the kernel
+    # In pipes
 
-    def splice_into(self, outlet: Any, transport: Any, pipes: Pipes | None) -> Splice | None:
-        """Begin to move it into a transport without reading it; None where that can't be."""
-        if pipes is None or not isinstance(self._decoder, LengthDecoder):
-            return None
-        return splice_between(transport, outlet, pipes, self.exchange)
+    @property
+    def may_be_piped(self) -> bool:
+        """Whether its bytes are received as they are, up to a length that is known."""
+        return isinstance(self._decoder, LengthDecoder) and not self.by_close
 
-    def spliced(self, count: int) -> bool:
-        """Note bytes that were moved; return whether the body is complete."""
+    def piped(self, piece: Piped) -> bool:
+        """Take bytes of the body, no more than are left; return whether it is complete."""
         assert isinstance(self._decoder, LengthDecoder)
-        self._decoder.skip(count)
-        if not self._decoder.done:
-            self.exchange.received([])
+        self._decoder.skip(len(piece))
+        if self._decoder.done:
+            self._last = (piece,)
+        else:
+            self.exchange.received((piece,))
         return self._decoder.done

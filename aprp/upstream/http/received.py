@@ -2,13 +2,14 @@
 
 Nothing is read ahead of the consumer but what one read of the socket brings, or over HTTP/2 what
 the stream's window allowed: while no pump runs, or the consumer has paused, no more is taken.
-Where the consumer ends in a socket, the kernel moves the bytes of HTTP/1.1 if it can.
+If the consumer takes pieces in pipes, bodies of HTTP/1.1 are received into pipes as it wants them.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer, IPushProducer
@@ -16,12 +17,12 @@ from zope.interface import implementer
 
 from aprp.core.http.heads import Framing, ResponseHead
 from aprp.upstream.errors import BodyBroken
-from aprp.upstream.exchange import Inflow, SocketSink, Timings
-from aprp.upstream.splice.splice import Splice
+from aprp.upstream.exchange import Inflow, Timings
+from aprp.upstream.splice.piped import Piece, PipeSink, Use, as_bytes
 from aprp.upstream.tally import SourceTally
 
-WORTH_SPLICING = 131072
-"""Bytes; so few are copied, since a splice takes longer to begin."""
+WORTH_PIPING = 131072
+"""Bytes of a body; fewer are copied, since pipes take longer to begin with."""
 
 
 class Served(Protocol):
@@ -30,8 +31,7 @@ class Served(Protocol):
     kept: bool
     """Whether it was open, and idle, before the request was made."""
 
-    def splice_into(self, outlet: Any, exchange: ReceivedExchange) -> Splice | None: ...
-    def spliced(self, count: int) -> None: ...
+    def read_by_pipe(self) -> None: ...
     def read_on(self) -> None: ...
     def read_no_more(self) -> None: ...
     def abandon(self) -> None: ...
@@ -58,7 +58,7 @@ class ReceivedExchange:
         self.moved = 0
         self._tally = tally
         self._connection: Served | None = connection
-        self._held: deque[bytes] = deque()
+        self._held: deque[Piece] = deque()
         self._ended = False
         self._error: Exception | None = None
         self._sink: IConsumer | None = None
@@ -66,8 +66,7 @@ class ReceivedExchange:
         self._start = 0
         self._pumped: Deferred[int] | None = None
         self._paused = False
-        self._socket_sink: SocketSink | None = None
-        self._splice: Splice | None = None
+        self._pipe_sink: PipeSink | None = None
 
     def pump(self, sink: IConsumer, n: int | None = None) -> Deferred[int]:
         assert self._pumped is None, "one pump at a time"
@@ -75,8 +74,8 @@ class ReceivedExchange:
         self._sink, self._paused, self._pumped = sink, False, pumped
         self._start = self.moved
         self._goal = None if n is None else self.moved + n
-        if self.left >= WORTH_SPLICING and isinstance(sink, SocketSink):
-            self._socket_sink = sink
+        if self.left >= WORTH_PIPING and isinstance(sink, PipeSink):
+            self._pipe_sink = sink
         sink.registerProducer(self, True)
         self._flush()
         self._read_on()
@@ -85,22 +84,18 @@ class ReceivedExchange:
     def take(self, n: int) -> bytes | None:
         if not self._ended or self.moved or self._pumped is not None or self.held != n:
             return None
-        data = b"".join(self._held)
+        data = b"".join(map(as_bytes, self._held))
         self._held.clear()
         self.moved = len(data)
         self._tally.received += len(data)
         return data
 
     def _read_on(self) -> None:
-        """Read more, or have the kernel move it, if a pump wants it."""
+        """Read more if a pump wants it."""
         if not self.hungry or self._connection is None:
             return
-        if self._socket_sink is not None and self._splice is None and not self._held:
-            outlet = self._socket_sink.outlet(self.left)
-            if outlet is not None:
-                self._splice = self._connection.splice_into(outlet, self)
-            if self._splice is None:
-                self._socket_sink = None
+        if self._pipe_sink is not None:
+            self._connection.read_by_pipe()
         self._connection.read_on()
 
     def send_on(self, inflow: Inflow) -> Deferred[None]:
@@ -116,15 +111,12 @@ class ReceivedExchange:
     def abort(self) -> None:
         connection, self._connection = self._connection, None
         self._held.clear()
-        splice, self._splice = self._splice, None
-        if splice is not None:
-            splice.abandon()
         if connection is not None:
             self.failed(BodyBroken("", "stopped by the proxy itself"))
             connection.abandon()
 
     def _cancelled(self) -> None:
-        sink, self._sink, self._socket_sink, self._pumped = self._sink, None, None, None
+        sink, self._sink, self._pipe_sink, self._pumped = self._sink, None, None, None
         if sink is not None:
             sink.unregisterProducer()
         self.abort()
@@ -146,20 +138,18 @@ class ReceivedExchange:
         """Whether a pump is running and its consumer isn't paused."""
         return self._pumped is not None and not self._paused
 
-    def received(self, pieces: list[bytes]) -> None:
+    def received(self, pieces: Sequence[Piece]) -> None:
         self._held.extend(pieces)
         self._flush()
 
-    def ended(self, pieces: list[bytes]) -> None:
+    def ended(self, pieces: Sequence[Piece]) -> None:
         """Take the last pieces of the body: the connection is no longer this exchange's."""
-        self._end_splice()
         self._connection = None
         self._ended = True
         self._held.extend(pieces)
         self._flush()
 
     def failed(self, error: Exception) -> None:
-        self._end_splice()
         self._connection = None
         if self._error is None and not self._ended:
             self._error = error
@@ -180,26 +170,27 @@ class ReceivedExchange:
             else:
                 return
 
-    def _write(self, sink: IConsumer, data: bytes, left: int | None) -> None:
+    def _write(self, sink: IConsumer, data: Piece, left: int | None) -> None:
         if left is not None and len(data) > left:
+            data = as_bytes(data)
             self._held.appendleft(data[left:])
             data = data[:left]
         self.moved += len(data)
         self._tally.received += len(data)
-        sink.write(data)
+        if self._pipe_sink is not None:
+            self._pipe_sink.write(data)
+        else:
+            sink.write(as_bytes(data))
 
     def _finish_pump(self) -> None:
         pumped, self._pumped = self._pumped, None
-        sink, self._sink, self._socket_sink = self._sink, None, None
+        sink, self._sink, self._pipe_sink = self._sink, None, None
         assert pumped is not None and sink is not None
-        self._end_splice()
         sink.unregisterProducer()
         if self._error is not None and self.moved != self._goal:
             pumped.errback(self._error)
         else:
             pumped.callback(self.moved - self._start)
-
-    # Called by a splice.
 
     @property
     def left(self) -> int:
@@ -207,28 +198,11 @@ class ReceivedExchange:
         ends = [each for each in (self._goal, self.length) if each is not None]
         return min(ends, default=self.moved) - self.moved
 
-    def spliced(self, count: int) -> None:
-        self.moved += count
-        self._tally.received += count
-        if self._socket_sink is not None:
-            self._socket_sink.passed(count)
-        if self.moved == self._goal:
-            self._end_splice()
-        if self._connection is not None:
-            self._connection.spliced(count)
-
-    def receiver_full(self) -> None:
-        if self._socket_sink is not None:
-            self._socket_sink.pauseProducing()
-
-    def receiver_ready(self) -> None:
-        if self._socket_sink is not None:
-            self._socket_sink.resumeProducing()
-
-    def _end_splice(self) -> None:
-        splice, self._splice = self._splice, None
-        if splice is not None:
-            splice.end()
+    def piped_use(self, n: int) -> Use:
+        """Return what becomes of the next bytes, at most `n`."""
+        if self._pipe_sink is None or self._held or not self.hungry:
+            return Use.COPY
+        return self._pipe_sink.piped_use(n)
 
     # Called by the consumer.
 

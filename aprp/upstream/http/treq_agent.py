@@ -7,6 +7,7 @@ no cookies; the other features are turned off in the call.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
@@ -26,6 +27,7 @@ from aprp.core.http.fields import Fields, Pairs
 from aprp.core.http.urls import Url
 from aprp.upstream.exchange import ALONE, Exchange, Origin, Sharing, SourceRequest, Timeouts
 from aprp.upstream.http.agent import Agent
+from aprp.upstream.splice.piped import Piece, Use
 from aprp.upstream.tally import UNCOUNTED, SourceTally
 
 GATHER = 0.004
@@ -46,10 +48,14 @@ _NO_COOKIES = IndexableCookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
 
 @implementer(IConsumer)
 class _Body:
-    """Hands what is pumped to a protocol, as `IResponse.deliverBody` has it."""
+    """Hands what is pumped to a protocol, as `IResponse.deliverBody` has it.
 
-    def __init__(self, protocol: Protocol) -> None:
+    A protocol with `piped_use` may get pieces in pipes.
+    """
+
+    def __init__(self, protocol: Any) -> None:
         self._protocol = protocol
+        self._piped_use: Callable[[int], Use] | None = getattr(protocol, "piped_use", None)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         self._protocol.makeConnection(producer)
@@ -57,8 +63,11 @@ class _Body:
     def unregisterProducer(self) -> None:
         """Do nothing: `connectionLost` reports the end."""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Piece) -> None:
         self._protocol.dataReceived(data)
+
+    def piped_use(self, n: int) -> Use:
+        return Use.COPY if self._piped_use is None else self._piped_use(n)
 
 
 @implementer(IResponse)

@@ -15,8 +15,11 @@ WANTED = 1 << 20
 """Bytes of capacity that are requested for a pipe."""
 LEAST = 1 << 16
 """Bytes of capacity below which copying is cheaper."""
-KEPT = 16
+KEPT = 32
 """Unused pipes that are kept open."""
+MOST_WAITING = 48
+"""Pipes in use, at most, when one is given to bytes that have to wait: the rest are for bytes on
+their way. So many are within the usual limit of a user."""
 
 
 class Pipe:
@@ -54,9 +57,13 @@ class Pipes:
         """How many are in use."""
         return self._used
 
-    def take(self) -> Pipe | None:
-        """Return an empty pipe; None if there is none, so that the bytes must be copied."""
-        if not self.enabled or self._used >= self._most():
+    def take(self, waiting: bool = False) -> Pipe | None:
+        """Return an empty pipe; None if there is none, so that the bytes must be copied.
+
+        `waiting`: for bytes that wait for others, of which there may be many.
+        """
+        most = self._most()
+        if not self.enabled or self._used >= (min(MOST_WAITING, most // 2) if waiting else most):
             return None
         pipe = self._unused.pop() if self._unused else _new_pipe()
         if pipe is not None:

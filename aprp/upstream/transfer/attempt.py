@@ -23,6 +23,7 @@ from aprp.core.recovery.versions import Facts
 from aprp.core.scheduling.messages import Ended
 from aprp.upstream.errors import OWN_FAULT, BodyBroken, NotPermitted, SourceError, SourceLied
 from aprp.upstream.http.guard import AddressRefused, OwnListener
+from aprp.upstream.splice.piped import Piece, Use, as_bytes
 from aprp.upstream.transfer.body import SKIPPED, Body, discard
 from aprp.upstream.transfer.sample import Sample
 from aprp.upstream.transfer.source import NotFollowed, SourceAnswer, TransferSource
@@ -41,8 +42,12 @@ class AttemptObserver(Protocol):
         """Note that the head was accepted; the body that follows is [attempt.start, stop)."""
         ...
 
-    def bytes_came(self, attempt: Attempt, at: int, data: bytes) -> None:
+    def bytes_came(self, attempt: Attempt, at: int, data: Piece) -> None:
         """Take bytes of the file, from the offset `at` on."""
+        ...
+
+    def piped_use(self, at: int, n: int) -> Use:
+        """Return what becomes of the bytes from the offset `at` on, at most `n`."""
         ...
 
     def ended(self, attempt: Attempt, event: Ended) -> None:
@@ -98,14 +103,19 @@ class Attempt:
 
     # Called by the body.
 
-    def received(self, at: int, data: bytes) -> None:
+    def piped_use(self, at: int, n: int) -> Use:
+        if self._observer is None or self._sample is not None:
+            return Use.COPY
+        return self._observer.piped_use(at, n)
+
+    def received(self, at: int, data: Piece) -> None:
         if self._observer is None:
             return
         if self._sample is not None:
             if not self._sample.admits(self.source):
                 self._require_comparison()
                 return
-            self._sample.received(self, at, data)
+            self._sample.received(self, at, as_bytes(data))
         self._observer.bytes_came(self, at, data)
 
     def over(self, error: SourceError | None) -> None:

@@ -15,6 +15,7 @@ from aprp.core.http.ranges import Range
 from aprp.core.reasons import Name
 from aprp.upstream.errors import BodyBroken, SourceError, SourceLied
 from aprp.upstream.exchange import Exchange
+from aprp.upstream.splice.piped import Piece, Use, as_bytes
 from aprp.upstream.transfer.collector import Collector
 
 DRAIN_BYTES = 65536
@@ -31,8 +32,12 @@ source may send those at once."""
 class Receiver(Protocol):
     """The receiver of a body's bytes."""
 
-    def received(self, at: int, data: bytes) -> None:
+    def received(self, at: int, data: Piece) -> None:
         """Take bytes of the file, from the offset `at` on; never empty."""
+        ...
+
+    def piped_use(self, at: int, n: int) -> Use:
+        """Return what becomes of the bytes from the offset `at` on, at most `n`."""
         ...
 
     def over(self, error: SourceError | None) -> None:
@@ -94,13 +99,20 @@ class Body(TwistedProtocol):
             self._waits = False
             self._producer().resumeProducing()
 
-    def dataReceived(self, data: bytes) -> None:
+    def piped_use(self, n: int) -> Use:
+        """Return what becomes of the next bytes, at most `n`."""
+        wanted = self._wanted_from <= self.at <= self.stop - n
+        if self._receiver is None or not wanted:
+            return Use.COPY
+        return self._receiver.piped_use(self.at, n)
+
+    def dataReceived(self, data: Piece) -> None:
         surplus = len(data) > self.stop - self.at
         if surplus:
-            data = data[: self.stop - self.at]
+            data = as_bytes(data)[: self.stop - self.at]
         start, self.at = self.at, self.at + len(data)
         if start < self._wanted_from:
-            data = data[self._wanted_from - start :]
+            data = as_bytes(data)[self._wanted_from - start :]
             start = max(start, self.at - len(data))
         if data and self._receiver is not None:
             self._receiver.received(start, data)

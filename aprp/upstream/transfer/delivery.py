@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IConsumer, IPushProducer
 from zope.interface import implementer
 
 from aprp.core.http.ranges import Range
+from aprp.upstream.splice.piped import Piece, PipeSink, Use, as_bytes
 from aprp.upstream.transfer.store import Store
 
 
@@ -31,7 +32,9 @@ class Delivery:
         self._more = more
         self._stop = stop
         self._sink: IConsumer | None = None
-        self._paused = False
+        self._pipe_sink: PipeSink | None = None
+        self.paused = False
+        """Whether the consumer wants no more for now."""
         self._delivered: Deferred[None] | None = None
         self._closed = False
         self._failure: Exception | None = None
@@ -44,36 +47,44 @@ class Delivery:
         if self._closed:
             self._settle()
         else:
-            self._sink, self._paused = sink, False
+            self._sink, self.paused = sink, False
+            self._pipe_sink = sink if isinstance(sink, PipeSink) else None
             sink.registerProducer(self, True)
             self._more()
         return delivered
 
+    def takes_piped(self, n: int) -> bool:
+        """Return whether the consumer may get the next bytes, at most `n`, in a pipe."""
+        return self._pipe_sink is not None and self._pipe_sink.piped_use(n) is not Use.COPY
+
     def hand_on(self, at: int, ready: int) -> int:
         """Write what the store has of [at, ready), as far as it's wanted; where that ends."""
-        while self._sink is not None and at < ready and not self._paused:
+        while self._sink is not None and at < ready and not self.paused:
             piece = self._store.take(at)
             assert piece, f"the bytes at {at} are said to be ready, but aren't held"
             if at + len(piece) > ready:
-                self._store.write(ready, piece[ready - at :])
-                piece = piece[: ready - at]
-            self._write(at, piece)
-            at += len(piece)
+                data = as_bytes(piece)
+                self._store.write(ready, data[ready - at :])
+                piece = data[: ready - at]
+            start, at = at, at + len(piece)
+            self._write(start, piece)
         return at
 
-    def _write(self, at: int, piece: bytes) -> None:
+    def _write(self, at: int, piece: Piece) -> None:
         """Write what is wanted of a piece that begins at the offset `at`."""
         assert self._sink is not None
         wanted = self._wanted
         if at < wanted.start or at + len(piece) > wanted.stop:
-            piece = piece[max(0, wanted.start - at) : max(0, wanted.stop - at)]
-        if piece:
-            self._sink.write(piece)
+            piece = as_bytes(piece)[max(0, wanted.start - at) : max(0, wanted.stop - at)]
+        if piece and self._pipe_sink is not None:
+            self._pipe_sink.write(piece)
+        elif piece:
+            self._sink.write(as_bytes(piece))
 
     def close(self, failure: Exception | None) -> None:
         """End the delivery, complete or with a failure, and fire what waits for it."""
         self._closed, self._failure = True, failure
-        sink, self._sink = self._sink, None
+        sink, self._sink, self._pipe_sink = self._sink, None, None
         if sink is not None:
             sink.unregisterProducer()
         self._settle()
@@ -94,10 +105,10 @@ class Delivery:
     # The consumer's side
 
     def pauseProducing(self) -> None:
-        self._paused = True
+        self.paused = True
 
     def resumeProducing(self) -> None:
-        self._paused = False
+        self.paused = False
         self._more()
 
     def stopProducing(self) -> None:

@@ -26,6 +26,7 @@ from aprp.core.scheduling import messages as m
 from aprp.core.scheduling.scheduler import Scheduler
 from aprp.core.scheduling.state import ENDLESS
 from aprp.upstream.errors import BodyBroken, Exhausted, SourceError
+from aprp.upstream.splice.piped import Piece, Use, as_bytes
 from aprp.upstream.transfer.attempt import Attempt
 from aprp.upstream.transfer.delivery import Delivery
 from aprp.upstream.transfer.fetched_range import fetched_range
@@ -46,13 +47,13 @@ class Chunk:
 
     attempt: Attempt
     at: int
-    data: bytes
+    data: Piece
 
-    def part(self, start: int, stop: int) -> bytes:
+    def part(self, start: int, stop: int) -> Piece:
         """Return [start, stop) of the file, without a copy if that is all of it."""
         if start == self.at and stop - start == len(self.data):
             return self.data
-        return self.data[start - self.at : stop - self.at]
+        return as_bytes(self.data)[start - self.at : stop - self.at]
 
 
 class Driver:
@@ -230,7 +231,13 @@ class Driver:
             self._waiting = frozenset()
             self.take_out(self._shared.in_service.out)
 
-    def bytes_came(self, attempt: Attempt, at: int, data: bytes) -> None:
+    def piped_use(self, at: int, n: int) -> Use:
+        if self._verifier is not None or not self._delivery.takes_piped(n):
+            return Use.COPY
+        next_owed = at == self._scheduler.ready == self._scheduler.taken
+        return Use.PASS if next_owed and not self._delivery.paused else Use.KEEP
+
+    def bytes_came(self, attempt: Attempt, at: int, data: Piece) -> None:
         self._queue.append((m.BytesCame(attempt.number, len(data)), Chunk(attempt, at, data)))
         self._work()
 

@@ -1,4 +1,4 @@
-"""Where the bytes of a transfer wait, in memory, between a source and the client.
+"""Where the bytes of a transfer wait between a source and the client: in memory, or in pipes.
 
 Pieces are written at their offsets in the file, in any order and never over each other, and taken
 from the front. They are kept as they came: nothing is copied or joined.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 
+from aprp.upstream.splice.piped import Piece, as_bytes
+
 
 class Store:
     """The bytes that wait, by offset. `size` is how many are held."""
@@ -15,9 +17,9 @@ class Store:
     def __init__(self) -> None:
         self.size = 0
         self._starts: list[int] = []
-        self._pieces: dict[int, bytes] = {}
+        self._pieces: dict[int, Piece] = {}
 
-    def write(self, start: int, data: bytes) -> None:
+    def write(self, start: int, data: Piece) -> None:
         """Keep `data`, which begins at the offset `start` and overlaps nothing held."""
         if not data:
             return
@@ -28,7 +30,7 @@ class Store:
         self._pieces[start] = data
         self.size += len(data)
 
-    def take(self, start: int) -> bytes:
+    def take(self, start: int) -> Piece:
         """The piece that begins at `start`, which is no longer held; empty if there is none."""
         piece = self._pieces.pop(start, b"")
         if piece:
@@ -41,7 +43,7 @@ class Store:
         at = max(0, bisect_right(self._starts, start) - 1)
         views = []
         for begin in self._starts[at : bisect_left(self._starts, stop)]:
-            view = memoryview(self._pieces[begin])
+            view = memoryview(as_bytes(self._pieces[begin]))
             views.append(view[max(0, start - begin) : max(0, stop - begin)])
         return views
 
@@ -53,8 +55,9 @@ class Store:
             if begin + len(piece) <= start:
                 continue
             self.take(begin)
-            self.write(begin, piece[: max(0, start - begin)])
-            self.write(max(begin, stop), piece[max(0, stop - begin) :])
+            data = as_bytes(piece)
+            self.write(begin, data[: max(0, start - begin)])
+            self.write(max(begin, stop), data[max(0, stop - begin) :])
 
     def clear(self) -> None:
         """Drop everything."""
