@@ -247,6 +247,8 @@ class ClientStream:
 
     def cut(self, stuck: bool) -> None:
         """Reset the stream behind what was written; at once for a client that takes nothing."""
+        if self._over:
+            return
         if self._outgoing is None or stuck:
             self._end(Code.CANCEL if stuck else Code.INTERNAL_ERROR)
         else:

@@ -41,13 +41,15 @@ Answer = Callable[[Asked], Iterable[Step]]
 @dataclass(eq=False)
 class H2Origin:
     """`begin` is what each connection begins with, `acknowledges` whether PINGs are answered,
-    `opens` whether windows are opened again as requests' bodies come."""
+    `opens` whether windows are opened again as requests' bodies come. With `hears`, requests are
+    answered at their heads; it gets each piece of a body, and whether that is the last."""
 
     answer: Answer
     host: str = "127.0.0.1"
     begin: bytes = settings()
     acknowledges: bool = True
     opens: bool = True
+    hears: Callable[[Served, int, bytes, bool], None] | None = None
     context: Any = None
     port: int = 0
     requests: list[Received] = field(default_factory=list)
@@ -106,11 +108,13 @@ class Served(Protocol):
     def dataReceived(self, data: bytes) -> None:
         for each in self._frames.feed(data):
             if isinstance(each, Data):
+                if self._origin.hears is not None:
+                    self._origin.hears(self, each.stream, each.data, each.last)
                 self._asked[each.stream][1] += each.data
                 if self._origin.opens and each.cost:
                     opened = window_update(0, each.cost) + window_update(each.stream, each.cost)
                     self.transport.write(opened)
-                if each.last:
+                if each.last and self._origin.hears is None:
                     self._serve(each.stream)
             elif isinstance(each, Other):
                 self._other(each)
@@ -124,7 +128,7 @@ class Served(Protocol):
             )
             self._asked[each.stream] = [pairs, b""]
             self.windows.setdefault(each.stream, 65535)
-            if flags & END:
+            if flags & END or self._origin.hears is not None:
                 self._serve(each.stream)
         elif each.kind == Kind.SETTINGS and not flags:
             self.transport.write(SETTINGS_ACK)
