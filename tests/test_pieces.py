@@ -71,9 +71,20 @@ class LedgerTests(SynchronousTestCase):
         (again,) = ledger.kept("a", 0, 10)
         self.assertEqual(ledger.accused, (Sent("a", 0, 4), Sent("b", 4, 10)))
         liars = differing(ledger.accused, 0, b"0123x56789", b"0123456789")
-        self.assertEqual(ledger.compared(liars), Ruling((Range(10, 12),), ("b",)))
         ledger.right(again)
+        self.assertEqual(ledger.compared(liars), Ruling((Range(10, 12),), ("b",)))
         self.assertEqual((ledger.case, ledger.verified_to), (None, 10))
+
+    def test_a_right_copy_is_kept_whoever_sent_it(self) -> None:
+        ledger = self.ledger()
+        ledger.kept("a", 0, 4)
+        (whole,) = ledger.kept("b", 4, 10)
+        ledger.wrong(whole)
+        ledger.forgot(0, 10)
+        (again,) = ledger.kept("b", 0, 10)
+        ledger.right(again)
+        self.assertEqual(ledger.compared({"b"}), Ruling((), ("b",)))
+        self.assertEqual(ledger.verified_to, 10)
 
     def test_a_known_liar_takes_the_blame(self) -> None:
         ledger = self.ledger()

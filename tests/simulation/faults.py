@@ -1,8 +1,8 @@
 """What can go wrong with a reply, by name. To add a fault, write a function here and list it.
 
-Each one spoils a `Reply` in place. Nothing here makes an answer that is wrong and can't be told
-from a right one: a file's bytes under another file's validators would be nobody's fault but the
-origin's.
+Each one spoils a `Reply` in place. But for those in WRONG, nothing here makes an answer that is
+wrong and can't be told from a right one: a file's bytes under another file's validators would be
+nobody's fault but the origin's.
 """
 
 from __future__ import annotations
@@ -131,6 +131,19 @@ def _multipart(fault: Fault, reply: Reply, fields: dict[str, str]) -> None:
         reply.body = b"--B\r\n\r\n" + reply.body + b"\r\n--B--\r\n"
 
 
+def _flip(fault: Fault, reply: Reply, fields: dict[str, str]) -> None:
+    """One bit of the body is another."""
+    if reply.body:
+        body = bytearray(reply.body)
+        body[fault.after % len(body)] ^= 1 << fault.after % 8
+        reply.body = bytes(body)
+
+
+def _other(fault: Fault, reply: Reply, fields: dict[str, str]) -> None:
+    """All of the body is another."""
+    reply.body = bytes(len(reply.body))
+
+
 def _content_range(reply: Reply) -> tuple[int, int, int] | None:
     match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", dict(reply.fields).get("Content-Range", ""))
     return None if match is None else (int(match[1]), int(match[2]), int(match[3]))
@@ -165,7 +178,9 @@ LIES: dict[str, Spoiler] = {
     "multipart": _multipart,
 }
 """Answers that aren't what was asked for."""
-ALL = SILENT | BREAKS | REFUSALS | LIES
+WRONG: dict[str, Spoiler] = {"flip": _flip, "other": _other}
+"""Answers with wrong bytes, which only hashes show."""
+ALL = SILENT | BREAKS | REFUSALS | LIES | WRONG
 
 
 def spoil(fault: Fault, reply: Reply, fields: dict[str, str]) -> None:

@@ -7,9 +7,10 @@ among them and show it alike, and one of them did nothing wrong while the answer
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from tests.simulation.clients import Asked
-from tests.simulation.faults import BREAKS
+from tests.simulation.faults import BREAKS, WRONG
 from tests.simulation.origins import SimulatedOrigin
 from tests.simulation.scenario import EPOCH, Ask, Fault, Origin, Route, Scenario, Version
 
@@ -50,7 +51,8 @@ def expected(
     if route.kind == "upstream":
         good = _in_service(scenario, route, route.origins[0], asked)
         return good and not specs[0].redirect and _upstream(route, origins[route.origins[0]], asked)
-    if not _combinable(scenario, route):
+    shown = replace(route, same="length") if route.pieces else route
+    if not _combinable(scenario, shown):
         return False
     return any(_good(scenario, route, origins[index], asked) for index in route.origins)
 
@@ -138,6 +140,8 @@ def _good(scenario: Scenario, route: Route, origin: SimulatedOrigin, asked: Aske
     if not _in_service(scenario, route, origin.index, asked):
         return False
     faults = [(each.at, each.file, each.fault) for each in origin.served if each.fault]
+    if any(at <= over and fault.kind in WRONG for at, _, fault in faults):
+        return False
     if any(began - 60 <= at <= over and file == asked.ask.file for at, file, _ in faults):
         return False
     parked = {file for at, file, fault in faults if at <= over and _parks(fault)}

@@ -45,6 +45,8 @@ def scenario_of(seed: int, profile: str | None = None) -> Scenario:
     rng = random.Random(f"aprp {seed}")
     name = rng.choice(_LOTS)
     name = profile_of(seed) or name
+    if seed % VERIFIED_EVERY == VERIFIED_TURN:
+        name = "verified"
     if profile is not None:
         name = profile
     return replace(PROFILES[name](rng, plain_world(rng)), seed=seed, name=name)
@@ -324,6 +326,45 @@ def _survives(rng: Random, world: Scenario) -> Scenario:
     )
 
 
+def _verified(rng: Random, world: Scenario) -> Scenario:
+    """Sources send wrong bytes of a file whose pieces have hashes."""
+    count = rng.choice((1, 2, 2, 3, 4))
+    good = rng.choice((ANY, *(tuple(range(count)) * 4)))
+    origins = tuple(
+        replace(good_origin(rng), etag=rng.choice(("strong", "none"))) for _ in range(count)
+    )
+    files = (any_file(rng, rng.choice((1, 65536, 200_001, 300_000, 700_000))), any_file(rng))
+    piece = rng.choice((16_384, 65_536, 100_000, 300_000, 1 << 20))
+    route = any_route(rng, "sources", tuple(range(rng.randint(1, count))))
+    route = replace(route, compare="off", resume_for=30.0, pieces=piece)
+    kinds = {**SILENT, **BREAKS, **BREAKS, **REFUSALS, **LIES}
+    faults = []
+    for index in range(count):
+        if index == good:
+            continue
+        for _ in range(rng.choice((1, 1, 2))):
+            first, many = rng.choice((0, 0, 1, 3)), rng.choice((1, 2, 100))
+            wrong = rng.choice(("flip", "flip", "other"))
+            at = rng.randrange(700_000)
+            faults.append(Fault(index, wrong, first=first, count=many, after=at))
+        if rng.random() < 0.3:
+            faults.append(any_fault(rng, index, 2, kinds))
+    clients = tuple(
+        replace(any_client(rng, (route,), files), kind="http") for _ in range(rng.choice((1, 2)))
+    )
+    return replace(
+        world,
+        files=files,
+        origins=origins,
+        routes=(route,),
+        clients=clients,
+        faults=tuple(faults),
+    )
+
+
+VERIFIED_EVERY, VERIFIED_TURN = 16, 7
+"""Every so many seeds have the profile of that name."""
+
 PROFILES: dict[str, Callable[[Random, Scenario], Scenario]] = {
     "anything": _anything,
     "replaced": _replaced,
@@ -336,6 +377,7 @@ PROFILES: dict[str, Callable[[Random, Scenario], Scenario]] = {
     "looped": _looped,
     "read": _read,
     "survives": _survives,
+    "verified": _verified,
     **OPERATED,
 }
 _LOTS = (

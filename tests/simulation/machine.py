@@ -21,7 +21,9 @@ from aprp.config import Loaded
 from aprp.daemon import reload
 from aprp.upstream import wall_clock
 from aprp.upstream.http import names, received
+from aprp.upstream.metalink import lookup
 from aprp.upstream.splice import piped, pipes
+from aprp.upstream.transfer import hashing, whole
 from aprp.web import sockets
 from aprp.web.admin import overview
 from tests.simulation.clock import SimulatedClock
@@ -34,6 +36,8 @@ Load = Callable[[object], Loaded]
 """What reading the configuration file gives, or raises."""
 READING = 0.05
 """Seconds that reading a file in a thread takes."""
+HASHING = 0.002
+"""Seconds that hashing and parsing in a thread take."""
 
 
 @contextlib.contextmanager
@@ -66,6 +70,9 @@ def machine(
     def in_thread(reactor: Any, pool: Any, function: Any, *args: Any) -> Deferred[Any]:
         return deferLater(clock, READING, function, *args)
 
+    def soon(function: Any, *args: Any) -> Deferred[Any]:
+        return deferLater(clock, HASHING, function, *args)
+
     # Timers of each second, of no consequence here, would be most of what is simulated.
     before = wall_clock.read_from(clock.seconds)
     try:
@@ -80,6 +87,9 @@ def machine(
             mock.patch.object(piped, "_waiting", waiting_in(descriptors)),
             mock.patch.object(reload, "load", load),
             mock.patch.object(reload, "deferToThreadPool", in_thread),
+            mock.patch.object(hashing, "deferToThread", soon),
+            mock.patch.object(lookup, "deferToThread", soon),
+            mock.patch.object(whole, "deferToThread", soon),
             mock.patch.object(overview, "SAMPLE", 60.0),
             mock.patch.object(HTTPFactory, "_updateLogDateTime", lambda _: None),
         ):

@@ -129,6 +129,8 @@ class Route:
     """Seconds between health checks; 0: none."""
     request_buffering: str = "on"
     max_body: int = 64 << 20
+    pieces: int = 0
+    """The length of the pieces that a Metalink has hashes of; 0: there is no Metalink."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from aprp.config import Settings
+from tests.simulation.listings import place_of
 from tests.simulation.origins import HEALTH, PORT, host_of
 from tests.simulation.scenario import Route, Scenario
 
@@ -65,6 +66,8 @@ def route_of(number: int, route: Route) -> dict[str, Any]:
         {"url": f"http://{host_of(index)}/", "connections": route.connections}
         for index in route.origins
     ]
+    if route.pieces:
+        settings["metalink"] = {"at": place_of(route.pieces)}
     return settings | {"sources": sources, "path_ranges": route.path_ranges}
 
 

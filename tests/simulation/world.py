@@ -20,8 +20,10 @@ from zope.interface import implementer
 from aprp.daemon.process import STOP_MARGIN
 from aprp.daemon.service import Daemon
 from aprp.library.open_transfer import open_transfer
+from tests.simulation import listings
 from tests.simulation.clients import Asked, HttpClient, text_of
 from tests.simulation.clock import Livelock, SimulatedClock
+from tests.simulation.listings import ListingServer
 from tests.simulation.machine import machine
 from tests.simulation.network import Address, Link, Network
 from tests.simulation.operator import FILE, Operator
@@ -100,6 +102,8 @@ class World:
             SimulatedOrigin(scenario, index, self.clock) for index in range(len(scenario.origins))
         ]
         self._by_address = {address_of(each.index): each for each in self.origins}
+        self._by_address[listings.ADDRESS] = listing = ListingServer(scenario, self.clock)
+        self.network.listen((listings.ADDRESS, PORT), listing.accept)
         for origin in self.origins:
             self.network.listen((address_of(origin.index), PORT), origin.accept)
         self.asked: list[Asked] = []
@@ -140,6 +144,8 @@ class World:
     def addresses(self, name: str) -> tuple[tuple[str, ...], float | None]:
         if name == NAME:
             return (HOST,), 0.001
+        if name == listings.HOST:
+            return (listings.ADDRESS,), 0.001
         for index in range(len(self.origins)):
             if name == host_of(index):
                 for told in self.scenario.names:

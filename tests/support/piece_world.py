@@ -96,11 +96,12 @@ class PieceWorld(World):
         return copy
 
     def _right(self, whole: Whole) -> None:
-        if self.ledger.case == whole.number:
+        decides = self.ledger.case == whole.number
+        self.ledger.right(whole)
+        if decides:
             liars = self.lied(self.ledger.accused)
             assert liars, "the copy that was wrong is right"
             self._apply(self.ledger.compared(liars), whole)
-        self.ledger.right(whole)
         if not self.over:
             self.send(m.Verified(self.ledger.verified_to))
 

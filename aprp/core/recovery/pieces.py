@@ -164,7 +164,10 @@ class PieceLedger:
         return Ruling((whole.held,))
 
     def compared(self, liars: Collection[str]) -> Ruling:
-        """Close the case: these sources sent bytes that differ from those of the right piece."""
+        """Close the case: these sources sent bytes that differ from those of the right piece.
+
+        That piece has been noted as right before, and is kept, whoever sent it.
+        """
         self._close()
         return self._convict(liars)
 

@@ -94,10 +94,10 @@ class Verifier:
             self._hash()
 
     def _right(self, whole: Whole) -> None:
-        before = self._ledger.verified_to
-        if self._ledger.case == whole.number:
-            self._compare(whole)
+        before, decides = self._ledger.verified_to, self._ledger.case == whole.number
         self._ledger.right(whole)
+        if decides:
+            self._compare(whole)
         if self._ledger.verified_to > before:
             self._feed(m.Verified(self._ledger.verified_to))
 

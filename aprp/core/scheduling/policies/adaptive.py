@@ -13,8 +13,7 @@ Rules:
 - sources never measured get a modest first block each, side by side;
 - a source that just failed is tried ahead of the head, never at it;
 - the first piece, where bytes are verified in pieces, is divided among the sources by their rates,
-  since the client gets nothing of it before the last byte. A source whose part would be less than
-  an edge leaves it to the others.
+  since the client gets nothing of it before its last byte.
 """
 
 from __future__ import annotations
@@ -124,12 +123,9 @@ class Adaptive:
         free = min(frees)
         patience = min(PATIENCE, state.window / (2 * all_rates))
         near = self._from(state, source, others, all_rates)
-        part = _part_of_first_piece(state, rate * source.lanes / all_rates)
-        if part is not None and near < state.start + (state.piece or 0):
-            if part < blocks.EDGE:
-                near = state.start + (state.piece or 0)
-            else:
-                size = min(size, max(part, blocks.smallest_size(rate, source.rating.latency or 0)))
+        if state.piece is not None and state.verified == state.start == near:
+            part = blocks.edge_after(state.piece * rate * source.lanes / all_rates)
+            size = min(size, max(part, blocks.smallest_size(rate, source.rating.latency or 0.0)))
         span = state.unrequested.first(near, state.edge)
         while span is not None:
             block = min(size, span[1] - span[0])
@@ -200,14 +196,6 @@ class _Other:
         size = min(self._size, room)
         self.free += size / (self.rate * self.lanes)
         return size
-
-
-def _part_of_first_piece(state: TransferState, part: float) -> int | None:
-    """Return how many bytes that part of the first piece has; None once the piece is verified."""
-    if state.piece is None or state.verified > state.start or part >= 1:
-        return None
-    size = part * state.piece
-    return blocks.edge_after(size) if size >= blocks.EDGE else 0
 
 
 def _roomy(state: TransferState, near: int, size: int) -> tuple[int, int] | None:
