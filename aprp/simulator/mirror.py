@@ -10,12 +10,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf
+from math import inf, sqrt
 
 from aprp.core.scheduling.messages import KIB
 
 CHUNK_TIME = 0.01
 SMALLEST_CHUNK, LARGEST_CHUNK = 4 * KIB, 64 * KIB
+SEGMENT = 1460
 INITIAL_WINDOW = 14_600
 """Bytes a new connection may have under way (RFC 6928: ten segments)."""
 
@@ -40,6 +41,7 @@ class Mirror:
         lies_at: from then on responses are for another range.
         bottleneck: mirrors of the same name here share the rate of the first.
         slow_start: whether each new connection has to find its rate.
+        shared: whether requests share connections, as over HTTP/2.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Mirror:
     lies_at: float = inf
     bottleneck: str = ""
     slow_start: bool = False
+    shared: bool = False
 
     def rate_at(self, time: float) -> float:
         """Return the rate at that time, in bytes per second."""
@@ -70,10 +73,12 @@ class Mirror:
 
 @dataclass(slots=True, eq=False)
 class Connection:
-    """An open connection; ``carried`` counts the bytes it brought so far."""
+    """An open connection; ``carried`` counts the bytes it brought so far, ``load`` the requests
+    under way on one that is shared."""
 
     mirror: Mirror
     carried: float = 0.0
+    load: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -96,6 +101,12 @@ class Stream:
             return mirror.per_connection
         window = INITIAL_WINDOW + GROWTH * self.connection.carried
         return min(mirror.per_connection, window / mirror.latency)
+
+
+def loss_limit(latency: float, loss: float) -> float:
+    """Return the bytes a second of a TCP connection that loses this part of its segments, by the
+    formula of Mathis et al. (1997)."""
+    return 1.22 * SEGMENT / (latency * sqrt(loss))
 
 
 class Pipe:
@@ -162,8 +173,13 @@ class Pipe:
         stream.chunk = float(stream.size)
 
     def _share(self) -> None:
-        rest, count = self._mirror.rate_at(self._now), len(self._streams)
-        for stream in sorted(self._streams, key=lambda s: (s.limit(), s.attempt)):
+        """Share the rate among connections; what a connection gets is its first stream's."""
+        first: dict[Connection, Stream] = {}
+        for stream in self._streams:
+            first.setdefault(stream.connection, stream)
+            stream.speed = 0.0
+        rest, count = self._mirror.rate_at(self._now), len(first)
+        for stream in sorted(first.values(), key=lambda s: (s.limit(), s.attempt)):
             stream.speed = min(stream.limit(), rest / count)
             rest -= stream.speed
             count -= 1

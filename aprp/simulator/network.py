@@ -13,6 +13,7 @@ from math import inf
 from random import Random
 from typing import Protocol
 
+from aprp.core.http2.sharing import carrier
 from aprp.core.scheduling import messages as m
 from aprp.core.scheduling.arbiter import Arbiter, Grant
 from aprp.core.scheduling.ratings import Ratings
@@ -46,6 +47,9 @@ class Network:
         self.ratings = ratings or Ratings()
         self.arbiter = Arbiter()
         self.idle: dict[str, list[Connection]] = {mirror.name: [] for mirror in mirrors}
+        self.shared: dict[str, list[Connection]] = {mirror.name: [] for mirror in mirrors}
+        self.connections = 0
+        """Connections opened so far."""
         self.now = 0.0
         self._pipes: dict[str, Pipe] = {}
         for mirror in mirrors:
@@ -81,6 +85,40 @@ class Network:
                 self.at(mirror.dies_at, partial(self._fail_all, mirror, m.End.BROKEN))
             if mirror.lies_at < inf:
                 self.at(mirror.lies_at, partial(self._fail_all, mirror, m.End.LIED))
+
+    def ready(self, mirror: Mirror, lanes: int) -> bool:
+        """Return whether no connection has to be opened for the next request; ``lanes`` is how many
+        those that share connections are spread over."""
+        if not mirror.shared:
+            return bool(self.idle[mirror.name])
+        return self._carrier(mirror, lanes) is not None
+
+    def opened(self, connection: Connection) -> None:
+        """A connection was opened."""
+        mirror = connection.mirror
+        (self.shared if mirror.shared else self.idle)[mirror.name].append(connection)
+        self.connections += 1
+
+    def take(self, mirror: Mirror, lanes: int) -> Connection:
+        """Return the connection for the next request; there is one."""
+        if not mirror.shared:
+            return self.idle[mirror.name].pop()
+        best, there = self._carrier(mirror, lanes), self.shared[mirror.name]
+        connection = min(there, key=lambda each: each.load) if best is None else there[best]
+        connection.load += 1
+        return connection
+
+    def answered(self, connection: Connection) -> None:
+        """A response is complete, and its connection good for another."""
+        if not connection.mirror.shared:
+            self.idle[connection.mirror.name].append(connection)
+
+    def ended(self, connection: Connection) -> None:
+        """A request has ended in any way."""
+        connection.load -= 1
+
+    def _carrier(self, mirror: Mirror, lanes: int) -> int | None:
+        return carrier([each.load for each in self.shared[mirror.name]], lanes)
 
     def latency(self, mirror: Mirror) -> float:
         """Return the seconds of one round trip, drawn at random each time."""
@@ -125,5 +163,6 @@ class Network:
 
     def _fail_all(self, mirror: Mirror, end: m.End) -> None:
         self.idle[mirror.name].clear()
+        self.shared[mirror.name].clear()
         for transfer in self._transfers.values():
             transfer.fail_all(mirror, end)

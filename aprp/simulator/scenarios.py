@@ -8,7 +8,7 @@ from math import inf
 from random import Random
 
 from aprp.core.scheduling.messages import MIB
-from aprp.simulator.mirror import Mirror
+from aprp.simulator.mirror import Mirror, loss_limit
 
 MB = 1_000_000
 SIZE = 100 * MB
@@ -105,7 +105,20 @@ def named() -> tuple[Scenario, ...]:
         ),
         Scenario("10 5 1, b lies", (ten[0], replace(ten[1], lies_at=1.0), ten[2]), faulty=True),
         *kills,
+        *_over_both_versions(),
     )
+
+
+def _over_both_versions() -> Iterator[Scenario]:
+    """Where one connection is better, and where several are: by HTTP/1.1, and by HTTP/2, whose
+    requests share connections."""
+    far = replace(mirrors(20, latency=50)[0], slow_start=True, connections=8)
+    limit = loss_limit(0.03, 0.01)
+    lossy = replace(mirrors(20, latency=30)[0], per_connection=limit, connections=8)
+    for version, shared in (("HTTP/1.1", False), ("HTTP/2", True)):
+        one, many = replace(far, shared=shared), replace(lossy, shared=shared)
+        yield Scenario(f"20@50, 3 MB, {version}", (one,), size=3 * MB)
+        yield Scenario(f"20@30, 1% loss, {version}", (many,), size=30 * MB)
 
 
 def _random_mirrors(draw: Random) -> tuple[Mirror, ...]:

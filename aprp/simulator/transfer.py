@@ -60,7 +60,6 @@ class SimulatedTransfer:
         mirrors = tuple(network.mirrors.values())
         self._network = network
         self._mirrors = network.mirrors
-        self._idle = network.idle
         self._sources = {
             mirror.name: m.Source(
                 mirror.name,
@@ -80,7 +79,7 @@ class SimulatedTransfer:
         self._drain = drain
         self._size = size
         self._streams: dict[int, Stream] = {}
-        self._attempts: dict[int, tuple[Mirror, float]] = {}  # number: (mirror, time of its head)
+        self._attempts: dict[int, tuple[Connection, float]] = {}  # and the time of its head
         self._openings = Openings()
         self._heard_at: dict[int, float] = {}
         self._queue: deque[m.Event] = deque()
@@ -163,7 +162,7 @@ class SimulatedTransfer:
     def granted(self, source: str) -> None:
         """Open a connection if none is idle, then pass the grant on."""
         mirror = self._mirrors[source]
-        if self._idle[source]:
+        if self._network.ready(mirror, self._lanes(source)):
             self._send(m.Granted(source, ready=True))
             return
         took = self._network.latency(mirror)
@@ -173,11 +172,14 @@ class SimulatedTransfer:
         self._openings.begin(source)
         self._network.at(self._now + took, partial(self._connected, mirror, took))
 
+    def _lanes(self, source: str) -> int:
+        return self._scheduler.lanes(source, self._now)
+
     def _connected(self, mirror: Mirror, took: float) -> None:
         wanted = self._openings.end(mirror.name)
         good = self._now < mirror.dies_at and took < CONNECT_TIMEOUT
         if good:
-            self._idle[mirror.name].append(Connection(mirror))
+            self._network.opened(Connection(mirror))
         if good and wanted:
             self._send(m.Granted(mirror.name, ready=True, connect=took))
             return
@@ -192,12 +194,12 @@ class SimulatedTransfer:
         mirror = self._mirrors[fetch.source]
         self.trace.requests += 1
         self.trace.lines[fetch.attempt] = Line(fetch.source, [(self._now, fetch.start)])
-        connection = self._idle[mirror.name].pop()
+        connection = self._network.take(mirror, self._lanes(mirror.name))
         latency = self._network.latency(mirror)
         head = mirror.responds_at(self._now) + latency
         if mirror.responds_at(head) > head:
             head = mirror.responds_at(head) + latency
-        self._attempts[fetch.attempt] = (mirror, head)
+        self._attempts[fetch.attempt] = (connection, head)
         self._heard_at[fetch.attempt] = self._now
         if head < inf:
             self._network.at(head, lambda: self._head(fetch, connection))
@@ -214,7 +216,7 @@ class SimulatedTransfer:
             self._end(number, m.End.LIED, "another range than was asked")
             return
         if fetch.start >= self._size:
-            self._idle[mirror.name].append(connection)
+            self._network.answered(connection)
             self._end(number, m.End.BEYOND, "416", length=self._size)
             return
         stop = min(fetch.stop, self._size)
@@ -222,10 +224,11 @@ class SimulatedTransfer:
         stream = Stream(number, connection, stop - fetch.start, self._chunk)
         self._streams[number] = stream
         self._network.carry(stream)
-        self._send(m.HeadCame(number, fetch.start, stop, self._size))
+        shared = connection if mirror.shared else None
+        self._send(m.HeadCame(number, fetch.start, stop, self._size, connection=shared))
 
     def _chunk(self, stream: Stream, size: int) -> None:
-        number, mirror = stream.attempt, stream.connection.mirror
+        number = stream.attempt
         if stream.left <= 0:
             del self._streams[number]
         self._heard_at[number] = self._now
@@ -234,11 +237,12 @@ class SimulatedTransfer:
         self.trace.wasted += size
         self._send(m.BytesCame(number, size))
         if stream.left <= 0 and number in self._attempts:
-            self._idle[mirror.name].append(stream.connection)
+            self._network.answered(stream.connection)
             self._end(number, m.End.COMPLETED)
 
     def _abandon(self, number: int) -> None:
-        mirror, head = self._attempts[number]
+        connection, head = self._attempts[number]
+        mirror = connection.mirror
         stream = self._streams.get(number)
         speed = stream.speed if stream else min(mirror.rate_at(self._now), mirror.per_connection)
         under_way = speed * min(max(self._now - head + mirror.latency, 0.0), mirror.latency)
@@ -250,11 +254,12 @@ class SimulatedTransfer:
             self._drop(number, m.Ended(number, end, reason(why) if why else None, length=length))
 
     def _drop(self, number: int, event: m.Ended | None = None) -> None:
-        mirror, _ = self._attempts.pop(number)
+        connection, _ = self._attempts.pop(number)
+        self._network.ended(connection)
         stream = self._streams.pop(number, None)
         if stream is not None:
             self._network.drop(stream)
-        grants = self._network.arbiter.release(self, mirror.name)
+        grants = self._network.arbiter.release(self, connection.mirror.name)
         if event is not None:
             self._send(event)
         self._network.pass_on(grants)
@@ -268,8 +273,8 @@ class SimulatedTransfer:
 
     def fail_all(self, mirror: Mirror, end: m.End) -> None:
         """End every attempt at the mirror in this way."""
-        for number, (owner, _) in list(self._attempts.items()):
-            if owner is mirror:
+        for number, (connection, _) in list(self._attempts.items()):
+            if connection.mirror is mirror:
                 self._end(number, end)
 
     def _watch(self, number: int) -> None:

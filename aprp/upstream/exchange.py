@@ -193,6 +193,8 @@ class Exchange(Protocol):
     timings: Timings
     reused: bool
     """Whether the connection was open before the request was made."""
+    connection: object | None
+    """What exchanges on one connection have in common, where several may be; else None."""
     moved: int
     """Body bytes moved so far, over all pumps."""
 

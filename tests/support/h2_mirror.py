@@ -12,9 +12,10 @@ from typing import Any
 
 from twisted.internet.task import deferLater
 
+from aprp.core.rate_limit import RateLimit
 from tests.support.h2_frames import data
 from tests.support.h2_origin import Asked, H2Origin, head_frames
-from tests.support.origin import Origin
+from tests.support.origin import BURST, Origin
 from tests.support.replies import Close, Reply, Reset, Section, Stall, Step, Wait, pieces
 
 
@@ -26,12 +27,15 @@ class Frames:
 
 
 class H2Mirror(Origin):
-    """`Origin`, but for what is sent."""
+    """`Origin`, but for what is sent. `each` is the rate of a connection, bytes a second."""
+
+    each: float | None = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._frames = H2Origin(self._asked, self.host)
         self._under_way = 0
+        self._limits: dict[int, RateLimit] = {}
         self._listening = False
 
     @property
@@ -114,8 +118,11 @@ class H2Mirror(Origin):
             transport.abortConnection()
 
     async def _body(self, asked: Asked, step: bytes | Section) -> None:
+        limit = self._limits.setdefault(asked.received.on, RateLimit(self.each, 0.0, burst=BURST))
         for piece in pieces(step, self.piece):
             await self.delay(len(piece))
+            if seconds := limit.wait(len(piece), self.reactor.seconds()):
+                await deferLater(self.reactor, seconds)
             content = piece if isinstance(piece, bytes) else piece.content[piece.start : piece.stop]
             self.bytes_sent += len(content)
             await asked.connection.body(asked.stream, content, last=False)

@@ -94,7 +94,7 @@ class AttemptTracker:
         busy = source.streaming > 0
         if not busy:
             self._flows[source.name].idle()
-        attempt.answered(event.stop, now)
+        attempt.answered(event.stop, now, event.connection)
         source.rating.answered(now - attempt.since, event.connect, busy=busy)
         if event.connect is not None and attempt.warm:
             source.rating.pool_was_empty()
@@ -113,7 +113,7 @@ class AttemptTracker:
         ready = state.ready
         fresh = state.receive(attempt, count)
         whole_since = attempt.began if attempt.whole else None
-        self._flows[source.name].came(count, now, source.streaming, whole_since)
+        self._flows[source.name].came(count, now, source.carrying, whole_since)
         attempt.heard(now)
         self.actions += [m.Keep(attempt.number, low, high) for low, high in fresh]
         self._alive(source, attempt, now)

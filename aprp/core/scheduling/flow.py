@@ -18,20 +18,20 @@ class Flow:
     def __init__(self, rating: Rating) -> None:
         self._rating = rating
         self._last: float | None = None
-        self._streams = 0
-        self._streamed = 1
+        self._connections = 0
+        self._carried = 1
 
     def idle(self) -> None:
         """Stop the clock: nothing is coming."""
         self._last = None
 
-    def came(self, count: int, now: float, streams: int, whole_since: float | None) -> None:
+    def came(self, count: int, now: float, connections: int, whole_since: float | None) -> None:
         """Rate ``count`` bytes.
 
         Args:
             count: bytes.
             now: when they came.
-            streams: how many bodies of the source are coming.
+            connections: how many bring bodies of the source.
             whole_since: if this completes a body, when its head arrived; else None.
         """
         since = self._last
@@ -39,6 +39,6 @@ class Flow:
             since = min(whole_since, now - _SHORTEST)
         if since is not None:
             if now > since:
-                self._streamed = max(1, min(self._streams, streams))
-            self._rating.came(count, min(now - since, _SILENCE), self._streamed, now)
-        self._last, self._streams = now, streams
+                self._carried = max(1, min(self._connections, connections))
+            self._rating.came(count, min(now - since, _SILENCE), self._carried, now)
+        self._last, self._connections = now, connections

@@ -55,7 +55,8 @@ def all_rates(state: TransferState, now: float) -> float:
 
 def first_byte(state: TransferState, source: SourceState, now: float) -> float:
     """Return the seconds from a request wanted now to its first byte."""
-    warm = source.slot.connected or source.rating.warm > 0
+    shares = source.shared and source.shared >= spread(source, now)
+    warm = source.slot.connected or source.rating.warm > 0 or bool(shares)
     measured = source.rating.first_byte(warm)
     if measured is not None:
         if source.slot.urgency is None or warm:
@@ -186,6 +187,17 @@ def _lanes_to_try(state: TransferState, source: SourceState, now: float) -> int:
     if state.unrequested.size < (_WORTH_ALONE if alone else _WORTH_BESIDE) * rates:
         return lanes
     return source.rating.lanes_to_try(source.spec.connections, now, at_once=alone)
+
+
+def spread(source: SourceState, now: float) -> int:
+    """Return over how many connections requests to the source are spread, where they may share one.
+
+    Those that make it faster, and as many as are to be tried: a request that is sent early may as
+    well show whether a further connection does. Where several do, one more is always watched.
+    """
+    most = source.spec.connections
+    lanes = source.rating.lanes_to_try(most, now, at_once=True)
+    return min(most, max(lanes, source.lanes + 1) if source.lanes > 1 else lanes)
 
 
 def under_way(state: TransferState, attempt: AttemptState) -> float:

@@ -93,6 +93,8 @@ class HeadCame:
             the attempt is abandoned when the asked end is reached).
         length: complete length of the file. The caller has compared it with what it knows.
         connect: seconds spent on connecting (and TLS); None on a reused connection.
+        connection: what the attempts on one connection have in common (HTTP/2); None: the attempt
+            has a connection of its own.
     """
 
     attempt: int
@@ -100,6 +102,7 @@ class HeadCame:
     stop: int
     length: int
     connect: float | None = None
+    connection: object | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,21 +120,22 @@ class Rating:
         rate = self._meter.rate
         return None if rate is None else rate / self.lanes
 
-    def came(self, count: int, seconds: float, streams: int, now: float) -> None:
-        """``count`` bytes came from ``streams`` >= 1 bodies within ``seconds``; 0 for more of what
-        came at the same moment as the last ones."""
-        self._levels.setdefault(streams, Meter()).add(count, seconds)
+    def came(self, count: int, seconds: float, connections: int, now: float) -> None:
+        """``count`` bytes came over ``connections`` >= 1 within ``seconds``; 0 for more of what
+        came at the same moment as the last ones. Bodies that share a connection share its rate,
+        and say nothing about a second one."""
+        self._levels.setdefault(connections, Meter()).add(count, seconds)
         self._held += count
         if seconds <= 0:
             return
         count, self._held = self._held, 0
-        busy = seconds * min(streams, self.lanes) / self.lanes
+        busy = seconds * min(connections, self.lanes) / self.lanes
         self._meter.add(count, busy)
         self._quick.add(count, busy)
         self._notice(busy)
-        if streams > self.lanes:
-            self._compare(streams, now)
-        elif streams == self.lanes > 1:
+        if connections > self.lanes:
+            self._compare(connections, now)
+        elif connections == self.lanes > 1:
             self._reconsider()
 
     def answered(self, seconds: float, connect: float | None, *, busy: bool = False) -> None:
@@ -247,16 +248,16 @@ class Rating:
         if not usual / _SUDDEN < quick < usual * _SUDDEN:
             self._meter.set(quick, _QUICK)
 
-    def _compare(self, streams: int, now: float) -> None:
-        """Raise ``lanes`` if the source was faster with ``streams`` connections."""
-        more, these = self._levels.get(streams), self._levels.get(self.lanes)
+    def _compare(self, connections: int, now: float) -> None:
+        """Raise ``lanes`` if the source was faster with so many connections."""
+        more, these = self._levels.get(connections), self._levels.get(self.lanes)
         if more is None or these is None or min(more.total, these.total) < _LEARN:
             return
         before, after = these.rate or 1.0, more.rate or 0.0
-        gain, added = after / before, streams - self.lanes
+        gain, added = after / before, connections - self.lanes
         if gain > 1 + _WORTH * added / self.lanes:
             before_lanes = self.lanes
-            self.lanes = min(streams, max(self.lanes + 1, round(gain * self.lanes)))
+            self.lanes = min(connections, max(self.lanes + 1, round(gain * self.lanes)))
             self._meter.set(after, _QUICK)
             self._quick.set(after, _QUICK)
             self._tries = 0
@@ -264,7 +265,7 @@ class Rating:
         elif now >= self._try_more_at:
             self._tries += 1
             self._try_more_at = now + _AGAIN * 2 ** min(self._tries, 6)
-            del self._levels[streams]
+            del self._levels[connections]
 
     def _reconsider(self) -> None:
         """Lower ``lanes`` if the source was as fast with fewer; overlapping requests show that."""

@@ -74,6 +74,7 @@ from collections.abc import Sequence
 
 from aprp.core.choices import Duplicate
 from aprp.core.reasons import reason
+from aprp.core.scheduling import forecast
 from aprp.core.scheduling import messages as m
 from aprp.core.scheduling.attempts import AttemptTracker
 from aprp.core.scheduling.failures import FailurePolicy
@@ -152,6 +153,11 @@ class Scheduler:
     def next_deadline(self) -> float | None:
         """Return when TimePassed must be sent if nothing else happens before."""
         return None if self._over else self._planner.wake
+
+    def lanes(self, source: str, now: float) -> int:
+        """Return how many connections the next request to the source may be spread over, where
+        requests share connections: as many as make it faster, or as are being tried."""
+        return forecast.spread(self._state.sources[source], now)
 
     @property
     def taken(self) -> int:

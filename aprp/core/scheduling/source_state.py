@@ -66,6 +66,18 @@ class SourceState:
         """The number of its attempts that have received their response head."""
         return sum(attempt.began is not None for attempt in self.attempts)
 
+    @property
+    def carrying(self) -> int:
+        """The number of connections on which those are; attempts that share one count once."""
+        began = [attempt for attempt in self.attempts if attempt.began is not None]
+        shared = {each.connection for each in began if each.connection is not None}
+        return len(shared) + sum(each.connection is None for each in began)
+
+    @property
+    def shared(self) -> int:
+        """The number of connections that its attempts share."""
+        return len({each.connection for each in self.attempts if each.connection is not None})
+
     def usable(self, now: float) -> bool:
         """Return whether it may be asked now, and be relied on by plans for others."""
         if self.slot.urgency is not None and now >= self.slot.claim_until:

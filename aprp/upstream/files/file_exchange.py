@@ -30,6 +30,7 @@ class FileExchange:
     """An `Exchange` whose body is the bytes `held` of `file`, None for no body."""
 
     reused = True
+    connection: object | None = None
 
     def __init__(
         self,

@@ -71,6 +71,7 @@ class Stream:
         self.number = number
         self.request = request
         self.kept = carrier.kept
+        self.shared: object | None = carrier
         self.credit = ReceiveWindow()
         """What the source may still send."""
         self.place = request.sharing.place or Place(self)

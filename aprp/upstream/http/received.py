@@ -30,6 +30,8 @@ class Served(Protocol):
 
     kept: bool
     """Whether it was open, and idle, before the request was made."""
+    shared: object | None
+    """What streams of one connection have in common; None if this is a connection."""
 
     def read_by_pipe(self) -> None: ...
     def read_on(self) -> None: ...
@@ -55,6 +57,7 @@ class ReceivedExchange:
         self.length = framing.length
         self.timings = timings
         self.reused = connection.kept
+        self.connection = connection.shared
         self.moved = 0
         self._tally = tally
         self._connection: Served | None = connection

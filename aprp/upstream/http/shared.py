@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 
 from aprp.core.choices import Http2
 from aprp.core.http2.counts import Http2Counts
+from aprp.core.http2.sharing import carrier
 from aprp.upstream.exchange import Origin
 from aprp.upstream.http.h2_connection import SharedConnection
 
@@ -49,15 +50,13 @@ class SharedConnections:
     def take(self, origin: Origin, lanes: int, idle_too: bool) -> SharedConnection | None:
         """Return the connection for a further request, None where one more is to be opened.
 
-        Requests are spread over so many `lanes`, if there are as many requests. One that has been
-        idle may have been closed by the source, which some requests can't risk.
+        `aprp.core.http2.sharing` decides. One that has been idle may have been closed by the
+        source, which some requests can't risk.
         """
         usable = [each for each in self._origins.get(origin, ()) if each.room > 0]
         free = [each for each in usable if idle_too or each.busy]
-        best = min(free, key=lambda each: each.streams, default=None)
-        if best is None or (best.busy and len(usable) < lanes):
-            return None
-        return best
+        best = carrier([each.streams for each in free], lanes)
+        return None if best is None else free[best]
 
     # Connections that are being opened to origins that are known to share them.
 

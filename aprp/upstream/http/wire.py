@@ -38,6 +38,7 @@ class Wire(Protocol):
         self.served = 0
         """Requests that were sent."""
         self.kept = False
+        self.shared: object | None = None
         """Whether it was open, and idle, before the last request."""
         self._where = where
         self._asked = self._rested = 0.0

@@ -74,6 +74,8 @@ class Attempt:
         self.source = source
         self.start = asked.start
         self.stop = asked.stop
+        self.connection: object | None = None
+        """As in `HeadCame`."""
         self._asked = asked
         self._same = same
         self._clock = clock
@@ -214,6 +216,7 @@ class Attempt:
                 self._refuse(answer, Rejected(End.LIED, reason("ignores ranges")))
                 return
         self.source.showed(answer.place, good.version)
+        self.connection = exchange.connection
         body = self._body = Body(exchange, good.body, self._clock)
         if self._observer is not None:
             self._observer.head_came(self, good, good.body.stop, connect)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer
@@ -102,6 +103,8 @@ class Driver:
             length,
             fetched.piece,
         )
+        for source in sources:
+            source.lanes = partial(self._lanes, source.name)
         self._attempts: dict[int, Attempt] = {}
         self._queue: deque[tuple[m.Event, Chunk | None]] = deque()
         self._busy = False
@@ -226,7 +229,8 @@ class Driver:
     def head_came(self, attempt: Attempt, good: Accepted, stop: int, connect: float | None) -> None:
         self._watcher.learned(attempt.source, good.facts)
         complete = good.facts.complete
-        self._feed(m.HeadCame(attempt.number, attempt.start, stop, complete, connect))
+        number, start = attempt.number, attempt.start
+        self._feed(m.HeadCame(number, start, stop, complete, connect, attempt.connection))
         if self._waiting:
             self._waiting = frozenset()
             self.take_out(self._shared.in_service.out)
@@ -247,6 +251,9 @@ class Driver:
         if event.end is not m.End.COMPLETED:
             self._watcher.failed(attempt.source, event.end, event.reason)
         self._slots.release(attempt.source.name, event)
+
+    def _lanes(self, source: str) -> int:
+        return self._scheduler.lanes(source, self._shared.clock.seconds())
 
     def _unreachable(self, source: TransferSource, reason: Reason) -> None:
         self._watcher.failed(source, m.End.UNREACHABLE, reason)

@@ -7,6 +7,7 @@ to the place that showed it: if two requests are redirected to two nodes, each n
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import aprp
@@ -101,6 +102,8 @@ class TransferSource:
         self._versions: dict[Url, Validators] = {}
         self._redirected_to: Url | None = None
         self.tally = options.tally_of(self.name)
+        self.lanes: Callable[[], int] = lambda: 1
+        """Returns over how many connections its requests may be spread (`Sharing.lanes`)."""
         self.spoken: str | None = None
         """The version of HTTP in which the source answered last."""
 
@@ -234,22 +237,13 @@ class TransferSource:
 
     async def _connect(self, url: Url) -> float | None:
         origin, timeouts = await self._origin(url)
-        return await self._shared.agent.connect(origin, timeouts.connect, self.tally, self._lanes())
-
-    def _lanes(self) -> int:
-        """Return how many connections make the source faster, or are to be tried."""
-        rating = self._shared.ratings.known(self.name)
-        if rating is None:
-            return 1
-        return rating.lanes_to_try(
-            self.spec.connections, self._shared.clock.seconds(), at_once=False
-        )
+        return await self._shared.agent.connect(origin, timeouts.connect, self.tally, self.lanes())
 
     def _sharing(self, spec: Spec | None) -> Sharing:
         """Return how a request for a range shares a connection: in the order of the file."""
         if not isinstance(spec, FromTo) or spec.stop is None:
-            return Sharing(lanes=self._lanes())
-        return Sharing(Place(self, spec.start), spec.stop - spec.start, self._lanes())
+            return Sharing(lanes=self.lanes())
+        return Sharing(Place(self, spec.start), spec.stop - spec.start, self.lanes())
 
     async def _follow(
         self, method: str, answer: SourceAnswer, spec: Spec | None, conditional: bool, good: float
