@@ -148,7 +148,7 @@ _aprp() {
       words="-h --help --scenario --list --delay --duplicate --random --seed --csv --plot --until"
       ;;
     ctl)
-      words="status sources transfers drain resume reload log-level -h --help --socket --config --json"
+      words="status sources transfers drain resume reload log-level cache -h --help --socket --config --json"
       ;;
   esac
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")

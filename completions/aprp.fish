@@ -71,3 +71,4 @@ complete -c aprp -n '__fish_seen_subcommand_from ctl' -a drain -d 'send no new r
 complete -c aprp -n '__fish_seen_subcommand_from ctl' -a resume -d 'use a drained source again'
 complete -c aprp -n '__fish_seen_subcommand_from ctl' -a reload -d 'reload the configuration; if refused, print why'
 complete -c aprp -n '__fish_seen_subcommand_from ctl' -a log-level -d 'set the log level to debug, info, warn or error until the next reload'
+complete -c aprp -n '__fish_seen_subcommand_from ctl' -a cache -d 'show and change what is in the cache'

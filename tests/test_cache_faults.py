@@ -223,7 +223,7 @@ class FailingTests(StoreCase):
         file.close()
 
     async def _swept(self, store: DiskStore) -> bool:
-        return bool(await store._run(lambda index: index.counter("swept")))
+        return bool(await store.run(lambda index: index.counter("swept")))
 
     async def test_folders_that_cannot_be_used(self) -> None:
         logged = Logged(self)
@@ -288,7 +288,7 @@ class StartingTests(StoreCase):
     async def _ready(self, size: int = 64 * MIB) -> DiskStore:
         store = self.store(size)
         await store.opened
-        while not await store._run(lambda index: index.counter("swept")):
+        while not await store.run(lambda index: index.counter("swept")):
             await store.upkeep.now()
         await store.upkeep.now()
         return store
@@ -341,8 +341,8 @@ class StartingTests(StoreCase):
         clock = ThreadedClock()
         store = self.store(clock=clock)
         await store.opened
-        await store._run(lambda index: index.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
-        await store._run(lambda index: index.connection.execute("PRAGMA cache_size = 0"))
+        await store.run(lambda index: index.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
+        await store.run(lambda index: index.connection.execute("PRAGMA cache_size = 0"))
         with (self.folder / "index.sqlite").open("r+b") as index:
             index.write(os.urandom((self.folder / "index.sqlite").stat().st_size))
         (self.folder / "index.sqlite-wal").write_bytes(b"")
@@ -368,7 +368,7 @@ class StartingTests(StoreCase):
         bodies = [body_of(number, 3 * MIB + number) for number in range(20)]
         self.assertGreater(await self._right(store, bodies), 9 * MIB, killed.said)
         self.assertEqual(store.figures.lost, 0, "the page cache outlives the process")
-        index = await store._run(lambda index: [index.stored_in(low) for low in range(256)])
+        index = await store.run(lambda index: [index.stored_in(low) for low in range(256)])
         known = sum(len(each) for each in index)
         self.assertEqual(len(self.data_files()), known, "no data file without an entry")
 

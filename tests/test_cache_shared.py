@@ -28,7 +28,7 @@ class SharedTests(StoreCase):
     async def polled(self, store: DiskStore) -> None:
         """Let the store learn what the others did."""
         self.clock.advance(POLL)
-        await store._run(lambda index: None)
+        await store.run(lambda index: None)
 
     async def test_what_one_keeps_the_other_finds(self) -> None:
         first, second = await self.both()

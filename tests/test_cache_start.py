@@ -30,7 +30,7 @@ class MillionTests(StoreCase):
             with index.changing():
                 index.connection.executemany("INSERT INTO chunks VALUES (?,?,?,?,?,?,?)", rows)
 
-        await store._run(fill)
+        await store.run(fill)
         await store.close()
         self.assertGreaterEqual(len(rows) * PER_CHUNK, MILLION)
         began = time.process_time()

@@ -37,7 +37,7 @@ class Cache:
     def __init__(self, store: Store, clock: Any) -> None:
         self.turns = Turns()
         """Requests to origins that several requests of clients wait for."""
-        self._store = store
+        self.store = store
         self._shared = Shared(clock)
         self._known: dict[bytes, _Known] = {}
         self._keys: dict[CachedFile, bytes] = {}
@@ -77,7 +77,7 @@ class Cache:
         self._known.setdefault(key, _Known()).files.insert(0, file)
         self._keys[file] = key
         file.use()
-        creating = self._store.create(key, meta, pinned)
+        creating = self.store.create(key, meta, pinned)
         creating.addCallbacks(lambda stored: self._created(file, stored), file.trouble)
         creating.addErrback(lambda failure: self._log.failure("the cache has a fault", failure))
         creating.addBoth(lambda _: file.leave())
@@ -101,7 +101,7 @@ class Cache:
         for file in tuple(self._known.get(key, _Known()).files):
             self._drop(file)
         self._known.pop(key, None)
-        return self._store.remove(key)
+        return self.store.remove(key)
 
     def close(self) -> Deferred[None]:
         """End all fetches, and close the store."""
@@ -110,12 +110,12 @@ class Cache:
             file.stop()
         for file in tuple(self._idle):
             self._close(file)
-        return self._store.close()
+        return self.store.close()
 
     async def _load(self, key: bytes) -> None:
         """Open what the store has under a key."""
         try:
-            found = await self._store.find(key)
+            found = await self.store.find(key)
         except CacheTrouble:
             found = ()
         if key in self._known:  # a file was created meanwhile

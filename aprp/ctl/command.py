@@ -25,6 +25,14 @@ _COMMANDS = (
     ("log-level", "LEVEL", "set the log level to debug, info, warn or error until the next reload"),
 )
 
+_CACHE = (
+    ("list", "PATTERN", "list the newest files in the cache, or those that PATTERN names"),
+    ("purge", "PATTERN", "delete the files that PATTERN names; * stands for any characters"),
+    ("pin", "PATTERN", "keep the files that PATTERN names when others have to make room"),
+    ("unpin", "PATTERN", "let the files that PATTERN names make room again"),
+    ("verify", None, "read all blocks and drop those that aren't what was written"),
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``aprp ctl`` to a parser."""
@@ -41,18 +49,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         added = commands.add_parser(name, help=about, description=about.capitalize() + ".")
         if argument is not None:
             added.add_argument("argument", metavar=argument)
+    about = "show and change what is in the cache"
+    cache = commands.add_parser("cache", help=about, description=about.capitalize() + ".")
+    actions = cache.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="cache")
+    for name, argument, about in _CACHE:
+        added = actions.add_parser(name, help=about, description=about.capitalize() + ".")
+        if name == "list":
+            added.add_argument("argument", metavar=argument, nargs="?", default="*")
+        elif argument is not None:
+            added.add_argument("argument", metavar=argument)
 
 
 def run(parsed: argparse.Namespace) -> int:
     """Run a command and return its exit status: 0 success, 1 failure."""
     argument = getattr(parsed, "argument", None)
+    command = f"cache-{parsed.cache}" if parsed.control == "cache" else parsed.control
     try:
         path = parsed.socket or _configured(parsed.config)
-        result = request(path, parsed.control, [] if argument is None else [argument])
+        result = request(path, command, [] if argument is None else [argument])
     except (ControlFailed, ConfigFaults) as error:
         print(f"aprp ctl: {error}" if isinstance(error, ControlFailed) else error, file=sys.stderr)
         return 1
-    print(json.dumps(result, indent=1) if parsed.json else text_of(parsed.control, result))
+    print(json.dumps(result, indent=1) if parsed.json else text_of(command, result))
     return 0
 
 

@@ -29,7 +29,35 @@ def text_of(command: str, result: Any) -> str:
             return str(result["message"])
         case "log-level":
             return f"logging at {result['level']}, until the next reload"
+        case "cache-list":
+            return _cached(result)
+        case "cache-purge":
+            return f"{_files(result['purged'])} deleted"
+        case "cache-pin" | "cache-unpin":
+            return f"{_files(result['changed'])} {'pinned' if result['pinned'] else 'unpinned'}"
+        case "cache-verify":
+            going_on = "" if result["ended"] else "; it goes on, run the command again to wait"
+            return f"{result['blocks']} blocks read, {result['lost']} of them lost{going_on}"
     return str(result)
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"
+
+
+def _cached(result: Any) -> str:
+    rows = [
+        (
+            size(each["stored"]),
+            "-" if each["length"] is None else size(each["length"]),
+            "pinned" if each["pinned"] else "",
+            each["key"],
+        )
+        for each in result["files"]
+    ]
+    used = f"{size(result['used'])} of {size(result['size'])} used"
+    table = _table(("STORED", "LENGTH", "", "FILE"), rows, "no such files")
+    return f"{table}\n{used}"
 
 
 def _status(status: Any) -> str:

@@ -9,6 +9,7 @@ from aprp.config import CacheSettings
 
 if TYPE_CHECKING:
     from aprp.cache.cache import Cache
+    from aprp.cache.store.disk_store import DiskStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,27 @@ class Place:
 
 
 ALONE = Place()
+
+
+def store_of(cache: Cache | None) -> DiskStore | None:
+    """Return the store on disk of a cache."""
+    if cache is None:
+        return None
+    from aprp.cache.store.disk_store import DiskStore
+
+    assert isinstance(cache.store, DiskStore)
+    return cache.store
+
+
+def change_cache(cache: Cache | None, settings: CacheSettings | None) -> str | None:
+    """Use new settings as far as possible; return what takes a restart."""
+    store = store_of(cache)
+    if store is not None and settings is not None and store.folder.path == str(settings.path):
+        store.upkeep.size = settings.size
+        return None
+    if store is None and settings is None:
+        return None
+    return "cache.path stays as it was until aprp is restarted"
 
 
 def open_cache(settings: CacheSettings | None, reactor: Any, place: Place = ALONE) -> Cache | None:

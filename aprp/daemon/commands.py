@@ -11,6 +11,7 @@ import aprp
 from aprp.config import Settings
 from aprp.config.faults import listed, nearest
 from aprp.core.http.urls import Url
+from aprp.daemon.cache_commands import CacheCommands
 from aprp.daemon.logging import LEVELS, Logs
 from aprp.upstream.transfer.options import names_of
 from aprp.upstream.transfer.shared import SharedResources
@@ -22,6 +23,8 @@ from aprp.web.admin.status import routes_of
 from aprp.web.admin.wellness import worst
 from aprp.web.request import ProxyRequest
 
+_NO_CACHE = CacheCommands(None)
+
 
 @dataclass(frozen=True, slots=True)
 class Commands:
@@ -32,6 +35,7 @@ class Commands:
     settings: Callable[[], Settings]
     addresses: Callable[[], Sequence[str]]
     reload_configuration: Callable[[], Awaitable[ReloadOutcome]]
+    cache: CacheCommands = _NO_CACHE
 
     def handlers(self) -> dict[str, Handler]:
         """Return the commands by name."""
@@ -43,6 +47,7 @@ class Commands:
             "resume": self.resume,
             "reload": self.reload,
             "log-level": self.log_level,
+            **self.cache.handlers(),
         }
 
     @property

@@ -21,7 +21,8 @@ from twisted.logger import Logger
 
 from aprp.config import ConfigFaults, DataPlane, Fault, Loaded, Settings, find, load
 from aprp.core.limits import Others
-from aprp.daemon.caching import ALONE, Place, open_cache
+from aprp.daemon.cache_commands import CacheCommands
+from aprp.daemon.caching import ALONE, Place, change_cache, open_cache, store_of
 from aprp.daemon.certificates import CannotUse, Certificates
 from aprp.daemon.commands import Commands
 from aprp.daemon.control import ControlFactory, socket_of
@@ -126,6 +127,8 @@ class Daemon(Process):
         self._metrics.watch_logs(self._logs.dropped)
         self._metrics.watch_connections(self._agent)
         self._metrics.watch_clients(site.clients.refused)
+        if (store := store_of(self._cache)) is not None:
+            self._metrics.watch_cache(store, self._tallies)
         try:
             self._certificates = Certificates(
                 settings.certificates, reactor, quiet=self.others is not None
@@ -159,6 +162,7 @@ class Daemon(Process):
             lambda: self._settings,
             lambda: self.addresses,
             self._reloader.reload,
+            CacheCommands(store_of(self._cache)),
         )
 
     def _access_log(self) -> AccessLog | None:
@@ -240,6 +244,8 @@ class Daemon(Process):
         self._admin.rules = admin
         if count_of(settings) != 1:
             self._log.warn("the number of workers stays 1 until aprp is restarted")
+        if (later := change_cache(self._cache, settings.cache)) is not None:
+            self._log.warn("{later}", later=later)
         self._certificates.adopt(certificates)
         self._logs.adopt(logs)
         self._access = self._access_log()

@@ -38,6 +38,9 @@ ERRORS = (
 )
 """RFC 9209 types that are counted from the start, with zero."""
 
+CACHE_RESULTS = ("hit", "partial", "stale", "revalidated", "miss", "bypass")
+"""What the cache did for a request, counted from the start, with zero."""
+
 SECONDS = (0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 20.0, 60.0, 300.0, 1800.0, 7200.0)
 """From an answer out of a near cache to a film watched in one go."""
 GAPS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -74,6 +77,9 @@ class RouteTally:
         """Requests by the version of HTTP."""
         self.endings = Counter(dict.fromkeys(ENDINGS, 0))
         self.errors = Counter(dict.fromkeys(ERRORS, 0))
+        self.cache = Counter(dict.fromkeys(CACHE_RESULTS, 0))
+        self.cached = 0
+        """Body bytes that weren't fetched for the request that got them."""
         self.sent = 0
         self.received = 0
         self.resumes = 0
@@ -98,6 +104,9 @@ class RouteTally:
         self.received += record.bytes_received
         self.resumes += record.resumes
         self.duplicates += record.duplicates
+        if record.cache is not None:
+            self.cache[record.cache] += 1
+            self.cached += record.cached
         if record.error is not None and record.ending[0] in "Ss":
             self.errors[record.error] += 1
         if record.status == 101:

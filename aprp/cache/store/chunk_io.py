@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import xxhash
@@ -13,6 +13,9 @@ from aprp.core.cache.extents import BLOCK
 
 TRUSTED_FOR = 60.0
 """Seconds for which a block that was right isn't looked at again, while its file is unchanged."""
+
+_PIECE = 4
+"""Blocks that are read at once to check them."""
 
 Stamp = tuple[int, int, int, int]
 """What changes with each write to a file."""
@@ -93,15 +96,25 @@ def read_verified(
 
 
 def verify(disk: Disk, descriptor: int, file: int, chunk: int, wanted: Sequence[Expected]) -> None:
-    """The same without keeping them."""
-    piece = max(1, 262144 // BLOCK)
-    buffer = bytearray(piece * BLOCK)
+    """Check blocks that needn't be consecutive, without keeping them."""
+    buffer = bytearray(_PIECE * BLOCK)
     with memoryview(buffer) as whole:
-        for first in range(0, len(wanted), piece):
-            some = wanted[first : first + piece]
+        for some in _runs(wanted):
             with whole[: some[-1].offset + some[-1].length - some[0].offset] as view:
                 _fill(disk, descriptor, view, some)
                 _check(view, file, chunk, some)
+
+
+def _runs(blocks: Sequence[Expected]) -> Iterator[list[Expected]]:
+    """Yield consecutive blocks together, up to a few."""
+    run: list[Expected] = []
+    for each in blocks:
+        if run and (len(run) == _PIECE or run[-1].block + 1 != each.block):
+            yield run
+            run = []
+        run.append(each)
+    if run:
+        yield run
 
 
 def _fill(disk: Disk, descriptor: int, view: memoryview, wanted: Sequence[Expected]) -> None:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 
+from aprp.cache.store.contents import Contents
 from aprp.cache.store.disk import Disk, SystemDisk
 from aprp.cache.store.disk_file import DiskFile
 from aprp.cache.store.figures import Figures
@@ -63,14 +64,15 @@ class DiskStore:
         draw: random.Random | None = None,
     ) -> None:
         self.figures = Figures()
-        self._reactor = reactor
-        self._keeper = keeper
+        self.reactor = reactor
+        self.keeper = keeper
         self._shared = shared
         self._draw = draw or random.SystemRandom()
         self._disk = disk or SystemDisk()
         self.folder = Folder(path, self._disk)
         self.threads = StoreThreads(reactor, self.figures, threads)
         self.threads.on_broken = self._broken
+        self.contents = Contents(self)
         self.upkeep = Upkeep(self.folder, self.threads, reactor, self.figures, size, process)
         self.upkeep.on_evicted = self._evicted
         self.upkeep.on_missing = self._missing
@@ -95,6 +97,11 @@ class DiskStore:
         """Whether it is open, and the disk isn't left alone for now."""
         return self._index is not None and not self.threads.resting
 
+    @property
+    def size(self) -> int:
+        """The most bytes that it may take on disk."""
+        return self.upkeep.size
+
     # Store
 
     def find(self, key: bytes) -> Deferred[tuple[StoredFile, ...]]:
@@ -103,7 +110,7 @@ class DiskStore:
         if key in self._known and not self._shared:
             self._known.move_to_end(key)
             return succeed(self._used(self._live.get(key, [])))
-        done = self._run(lambda index: index.find(key))
+        done = self.run(lambda index: index.find(key))
         return done.addCallback(lambda rows: self._used(self._adopt(key, rows)))
 
     def create(self, key: bytes, meta: Meta, pinned: bool = False) -> Deferred[StoredFile]:
@@ -119,14 +126,14 @@ class DiskStore:
                 raise CacheTrouble("another process has replaced the file already")
             return self._used([self._files[number]])[0]
 
-        return self._run(create).addCallback(created)
+        return self.run(create).addCallback(created)
 
     def remove(self, key: bytes) -> Deferred[int]:
         def removed(numbers: list[int]) -> int:
             self._forget(key, numbers)
             return len(numbers)
 
-        return self._run(lambda index: index.remove(key)).addCallback(removed)
+        return self.run(lambda index: index.remove(key)).addCallback(removed)
 
     def close(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._close())
@@ -134,11 +141,11 @@ class DiskStore:
     # Called by its files
 
     def update(self, file: DiskFile, meta: Meta) -> Deferred[None]:
-        return self._run(lambda index: index.update(file.id, file.key, meta))
+        return self.run(lambda index: index.update(file.id, file.key, meta))
 
     def doom(self, file: DiskFile) -> None:
         """Have a file no longer found; it is deleted when nobody uses it."""
-        self._run(lambda index: index.doom([file.id])).addErrback(_known_already)
+        self.run(lambda index: index.doom([file.id])).addErrback(_known_already)
         self._forget(file.key, [file.id])
 
     def closed(self, file: DiskFile) -> None:
@@ -153,7 +160,7 @@ class DiskStore:
     def _open(self) -> Deferred[None]:
         def job() -> list[str]:
             said: list[str] = []
-            if self._keeper:
+            if self.keeper:
                 if self._lock >= 0:
                     self._disk.close(self._lock)
                     self._lock = -1
@@ -170,17 +177,17 @@ class DiskStore:
             self.upkeep.start_over()
             for each in said:
                 self._log.warn("cache: {said}", said=each)
-            if self._keeper and not self._closed:
+            if self.keeper and not self._closed:
                 Deferred.fromCoroutine(self._sweep()).addErrback(_known_already)
             self.upkeep.now()
             if self._shared and self._polling is None:
-                self._polling = self._reactor.callLater(POLL, self._poll)
+                self._polling = self.reactor.callLater(POLL, self._poll)
             if self._tidying is None:
-                self._tidying = self._reactor.callLater(TIDY, self._tidy)
+                self._tidying = self.reactor.callLater(TIDY, self._tidy)
 
         def refused(failure: Any) -> None:
             if failure.check(NotReady):
-                self._reopening = self._reactor.callLater(SOON, self._reopen)
+                self._reopening = self.reactor.callLater(SOON, self._reopen)
                 return
             failure.trap(CacheTrouble)
             self.threads.say(f"{failure.value}; until then nothing is cached")
@@ -192,8 +199,8 @@ class DiskStore:
         """Delete the data files that the index doesn't have, then allow writing."""
         removed = 0
         for low in range(256):
-            removed += await self._run(functools.partial(self.folder.sweep, low), None)
-        await self._run(lambda index: index.set_counter("swept", 1))
+            removed += await self.run(functools.partial(self.folder.sweep, low), None)
+        await self.run(lambda index: index.set_counter("swept", 1))
         if removed:
             self._log.info("cache: {n} data files without an entry were deleted", n=removed)
         self.upkeep.now()
@@ -202,7 +209,7 @@ class DiskStore:
         """Stop using the index, and open it again in a while."""
         if self._closed or self._reopening is not None:
             return
-        self._reopening = self._reactor.callLater(REST, self._reopen)
+        self._reopening = self.reactor.callLater(REST, self._reopen)
         index, self._index, self.upkeep.index = self._index, None, None
         if index is not None:
             self.threads.index(index.connection.close, None).addErrback(_known_already)
@@ -247,19 +254,19 @@ class DiskStore:
 
         def again(_: object) -> None:
             if not self._closed:
-                self._polling = self._reactor.callLater(POLL, self._poll)
+                self._polling = self.reactor.callLater(POLL, self._poll)
 
-        self._run(look).addCallbacks(looked, _known_already).addBoth(again)
+        self.run(look).addCallbacks(looked, _known_already).addBoth(again)
 
     def _tidy(self) -> None:
         in_use = frozenset(self._files)
-        self._tidying = self._reactor.callLater(TIDY, self._tidy)
-        self._run(lambda index: index.delete_empty(in_use)).addErrback(_known_already)
+        self._tidying = self.reactor.callLater(TIDY, self._tidy)
+        self.run(lambda index: index.delete_empty(in_use)).addErrback(_known_already)
 
     async def _close(self) -> None:
         if not self._closed and self._index is not None:
             with suppress(TimeoutError):
-                await self._all_written().addTimeout(ANSWER, self._reactor)
+                await self._all_written().addTimeout(ANSWER, self.reactor)
         self._closed = True
         self.upkeep.close()
         for timer in (self._reopening, self._tidying, self._polling):
@@ -281,7 +288,9 @@ class DiskStore:
 
     # Files in memory
 
-    def _run(self, job: Callable[[Index], T], wait: float | None = ANSWER) -> Deferred[T]:
+    def run(self, job: Callable[[Index], T], wait: float | None = ANSWER) -> Deferred[T]:
+        """Run a job with the index, in its thread."""
+
         def with_index() -> T:
             if self._index is None:
                 raise CacheTrouble("the index is not open")
@@ -361,7 +370,7 @@ class DiskStore:
     def _delete_unknown(self, number: int) -> None:
         """Delete a doomed file, whatever is in memory of it."""
         self._dying.add(number)
-        deleted = self._run(lambda index: index.delete([number]), None)
+        deleted = self.run(lambda index: index.delete([number]), None)
         deleted.addCallbacks(self._unlink, _known_already)
         deleted.addCallback(lambda _: self._dying.discard(number))
 
@@ -386,28 +395,33 @@ class DiskStore:
             if file is not None:
                 self._forget(file.key, [number])
 
+    async def lose(self, number: int, chunk: int, blocks: list[int] | None) -> None:
+        """Drop blocks of a file that may not be in memory; None: the whole chunk."""
+        file = self._files.get(number)
+        if file is not None:
+            file.lose(chunk, blocks)
+        await self._tell_lost(number, chunk, blocks)
+
     def _lost(self, file: DiskFile, chunk: int, blocks: list[int] | None) -> None:
+        if file.id in self._files:
+            self._tell_lost(file.id, chunk, blocks).addErrback(_known_already)
+
+    def _tell_lost(self, number: int, chunk: int, blocks: list[int] | None) -> Deferred[None]:
         """Tell the index of blocks that can't be read."""
-        if file.id not in self._files:
-            return
         if blocks is None:
-            self.upkeep.forget([(file.id, chunk)])
+            self.upkeep.forget([(number, chunk)])
+            self._unlink([(number, chunk)])
+        else:
+            self.upkeep.lose((number, chunk), blocks)
 
-            def drop(index: Index) -> None:
-                with index.changing():
-                    index.drop([(file.id, chunk)])
-
-            self._run(drop).addErrback(_known_already)
-            self._unlink([(file.id, chunk)])
-            return
-        lost = blocks
-        self.upkeep.lose((file.id, chunk), lost)
-
-        def lose(index: Index) -> None:
+        def tell(index: Index) -> None:
             with index.changing():
-                index.lose(file.id, chunk, lost)
+                if blocks is None:
+                    index.drop([(number, chunk)])
+                else:
+                    index.lose(number, chunk, blocks)
 
-        self._run(lose).addErrback(_known_already)
+        return self.run(tell)
 
 
 def _known_already(failure: Any) -> None:

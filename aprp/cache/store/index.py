@@ -157,6 +157,48 @@ class Index:
                 if number not in in_use:
                     self.connection.execute("DELETE FROM files WHERE id = ?", (number,))
 
+    # What operators see
+
+    def listing(self) -> Iterator[tuple[bytes, Meta, bool, int]]:
+        """Yield key, meta, whether it is pinned and bytes on disk of live files, newest first."""
+        rows = self.connection.execute(
+            "SELECT key, variant, pinned, meta, (SELECT coalesce(sum(allocated), 0) FROM chunks"
+            " WHERE file = id) FROM files WHERE NOT doomed ORDER BY seq DESC"
+        )
+        for key, kind, pinned, stored, size in rows:
+            meta = _opened(key, kind, stored)
+            if meta is not None:
+                yield key, meta, bool(pinned), size
+
+    def all_keys(self) -> list[bytes]:
+        """Return the keys of live files, each once."""
+        found = self.connection.execute("SELECT DISTINCT key FROM files WHERE NOT doomed")
+        return [key for (key,) in found.fetchall()]
+
+    def numbers(self) -> list[int]:
+        """Return the numbers of all files."""
+        return self._numbers("SELECT id FROM files")
+
+    def stored(self, number: int) -> tuple[int | None, dict[int, Blocks]]:
+        """Return a file's complete length, if known, and its chunks."""
+        row = self.connection.execute(
+            "SELECT key, variant, meta FROM files WHERE id = ?", (number,)
+        ).fetchone()
+        meta = None if row is None else _opened(*row)
+        return (None, {}) if meta is None else (meta.complete, self.chunks_of(number))
+
+    def pin(self, key: bytes, pinned: bool) -> int:
+        """Pin or unpin the live files under a key, within a transaction; return how many."""
+        numbers = self._numbers("SELECT id FROM files WHERE key = ? AND NOT doomed", key)
+        queue = enters(pinned, True)
+        for number in numbers:
+            self.connection.execute(
+                "UPDATE files SET pinned = ? WHERE id = ?", (int(pinned), number)
+            )
+            for chunk in self.chunks_of(number):
+                self.move(number, chunk, queue, 0)
+        return len(numbers)
+
     # Chunks; within a transaction
 
     def keep(self, written: Written) -> bool:

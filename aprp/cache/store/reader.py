@@ -131,8 +131,7 @@ class Reader:
             if trust is None or trust.stamp != stamp or not 0 <= now - trust.since < TRUSTED_FOR:
                 trust = Trust(stamp, now)
             unseen = [each for each in wanted if not trust.bits >> each.block & 1]
-            for run in _consecutive(unseen):
-                verify(disk, descriptor, file.id, chunk, run)
+            verify(disk, descriptor, file.id, chunk, unseen)
             for each in unseen:
                 trust.bits |= 1 << each.block
             file.trusted[chunk] = trust
@@ -150,13 +149,3 @@ class Reader:
     def _close(self, descriptor: int) -> None:
         self.descriptors -= 1
         self._threads.later(lambda: self._folder.disk.close(descriptor))
-
-
-def _consecutive(blocks: Sequence[Expected]) -> list[list[Expected]]:
-    runs: list[list[Expected]] = []
-    for each in blocks:
-        if runs and runs[-1][-1].block + 1 == each.block:
-            runs[-1].append(each)
-        else:
-            runs.append([each])
-    return runs

@@ -13,6 +13,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 import aprp
+from aprp.daemon.cache_commands import of_workers
 from aprp.daemon.commands import check_level, done_or_refused
 from aprp.daemon.logging import Logs
 from aprp.daemon.workers import merging
@@ -195,6 +196,7 @@ class Fleet:
             "resume": lambda source: self._service("resume", source),
             "reload": self._reload_now,
             "log-level": self._log_level,
+            **of_workers(self._first),
         }
 
     async def _control_status(self) -> dict[str, Any]:
@@ -227,6 +229,13 @@ class Fleet:
 
     async def _ask(self, command: str, *arguments: str) -> list[Any]:
         return [result for _, result in await self._workers.ask(command, *arguments)]
+
+    async def _first(self, command: str, *arguments: str) -> Any:
+        """Return what the first worker answers; raise `CannotDo` if it doesn't."""
+        answer = await self._workers.ask_one(0, command, *arguments)
+        if answer is None:
+            raise CannotDo(NOBODY)
+        return answer
 
     async def _answers(self, command: str, *arguments: str) -> list[Any]:
         """Return what the workers answer; raise `CannotDo` if none does."""

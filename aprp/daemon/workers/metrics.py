@@ -16,8 +16,17 @@ Labels = tuple[tuple[str, str], ...]
 Family = list[Any]
 """Name, help, type, and samples: name, labels, value."""
 
-_MINIMUM = frozenset({"aprp_source_up", "process_start_time_seconds"})
-_MAXIMUM = frozenset({"aprp_build_info", "aprp_memory_limit_bytes", "python_info"})
+_MINIMUM = frozenset({"aprp_source_up", "aprp_cache_usable", "process_start_time_seconds"})
+_MAXIMUM = frozenset(
+    {
+        "aprp_build_info",
+        "aprp_cache_used_bytes",
+        "aprp_cache_pinned_bytes",
+        "aprp_cache_size_bytes",
+        "aprp_memory_limit_bytes",
+        "python_info",
+    }
+)
 _OURS = ("aprp_config_last_reload", "aprp_build_info")
 """Families that the parent gives itself."""
 

@@ -8,6 +8,7 @@ Proxy-Status error types (RFC 9209 section 2.3). Nothing that a client can make 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CollectorRegistry,
@@ -27,7 +28,10 @@ from aprp.upstream.tally import Histogram
 from aprp.web.admin.connections import ConnectionsCollector, RefusedCollector
 from aprp.web.admin.overview import Overview, Running
 from aprp.web.admin.reloads import ReloadOutcome
-from aprp.web.tallies import RouteTally
+from aprp.web.tallies import RouteTally, Tallies
+
+if TYPE_CHECKING:
+    from aprp.web.admin.cache_metrics import StoreFigures
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -261,6 +265,12 @@ class Metrics:
     def watch_clients(self, refused: Mapping[Over, int]) -> None:
         """From now on show how many clients were refused by each limit."""
         self.registry.register(RefusedCollector(refused))
+
+    def watch_cache(self, store: StoreFigures, tallies: Tallies) -> None:
+        """From now on show what the cache does."""
+        from aprp.web.admin.cache_metrics import CacheCollector
+
+        self.registry.register(CacheCollector(store, tallies))
 
     def text(self) -> bytes:
         """All of it, in the format that ``CONTENT_TYPE`` names."""
