@@ -122,6 +122,27 @@ def drops(port: int, seconds: float) -> str:
     return f"{done / seconds:.0f} a second, {failed} failed"
 
 
+def herd(port: int, seconds: float) -> str:
+    """All request a small range at the same moment, and again when all have been answered."""
+    clients = opened(port, CLIENTS)
+    ready()
+    selector = selectors.DefaultSelector()
+    for client in clients:
+        selector.register(client, selectors.EVENT_READ, (client, Answer()))
+    began, times, longest = time.monotonic(), 0, 0.0
+    while (now := time.monotonic()) - began < seconds:
+        left = len(clients)
+        for client in clients:
+            client.send(request(b"0-1023"))
+        while left:
+            for key, _ in selector.select(20):
+                asking, answer = key.data
+                left -= answer.is_whole(received(asking, 65536))
+        times, longest = times + 1, max(longest, time.monotonic() - now)
+        time.sleep(0.5)
+    return f"{times} times {CLIENTS} requests, answered within {longest:.1f} s"
+
+
 def tiny_ranges(port: int, seconds: float) -> str:
     """Ranges of one byte, one after the other on each of a few connections."""
     return ask_ranges(port, seconds, lambda: b"%d-%d" % ((random.randrange(SIZE),) * 2))
@@ -190,10 +211,11 @@ FLOODS: dict[str, Callable[[int, float], str]] = {
     "silent readers": silent_readers,
     "slowloris": slowloris,
     "drops": drops,
+    "herd": herd,
     "tiny ranges": tiny_ranges,
     "many ranges": many_ranges,
 }
-COUNTS = {"slow clients": CLIENTS, "silent readers": SILENT, "slowloris": CLIENTS}
+COUNTS = {"slow clients": CLIENTS, "silent readers": SILENT, "slowloris": CLIENTS, "herd": CLIENTS}
 """Clients that are there at once, where memory for each is of interest."""
 
 

@@ -96,8 +96,15 @@ class ProxyRequest(Response):
         self.site = self.channel.site
         self.site.in_flight.add(self)
         self.prepath, self.postpath = [], [self.target.path]
+        client = self.client_host  # which is known while the connection is there
+        self.site.turns.take(lambda: self._begin(client))
+
+    def _begin(self, client: str) -> None:
+        """Have the request served, unless its client left while it waited for its turn."""
+        if self._disconnected:
+            return
         try:
-            self._release = self.site.clients.begins(self.client_host)
+            self._release = self.site.clients.begins(client)
             self.site.getResourceFor(self).render(self)
         except Refusal as refusal:
             self.fail(refusal)

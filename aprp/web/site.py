@@ -35,9 +35,7 @@ from aprp.web.request_rules import BodyLimits, Limits
 from aprp.web.reverse_proxy import ReverseProxy
 from aprp.web.routes import RouteResource, RouteTree
 from aprp.web.tallies import RouteTally, Tallies
-
-if TYPE_CHECKING:
-    from aprp.cache.cache import Cache
+from aprp.web.turns import Turns
 
 if TYPE_CHECKING:
     from aprp.cache.cache import Cache
@@ -68,6 +66,7 @@ class ProxySite(Site):
         self.channels: set[ClosingChannel | H2Channel] = set()
         """The connections of clients."""
         self.clients = clients or Clients()
+        self.turns = Turns(reactor)
         self.stopping = False
         """Whether connections are closed after the response in flight."""
         self.accept: Callable[[bool], None] = lambda accepting: None
