@@ -5,6 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from twisted.internet.task import Clock
+
+from aprp.core.http.urls import Url
+from aprp.core.recovery.versions import Facts
+from aprp.upstream.transfer import sample
+from aprp.upstream.transfer.compared import Compared
 from tests.support.logged import Logged
 from tests.support.mirrored_case import BYTES, FILM, HONEST, SIZE, MirroredCase, honest
 from tests.support.origin import Origin
@@ -98,3 +104,68 @@ class SampleTests(MirroredCase):
             self.assertEqual((got.whole, got.body == BYTES), (True, True))
             if not contributes:
                 self.assertNotIn(origins[1].url, self.records[-1].upstream or "")
+
+
+class BlockTests(MirroredCase):
+    """Blocks at random places: what differs in mid-file alone."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.logged = Logged(self)
+
+    async def film(self, second: Any, **options: Any) -> Response:
+        """The film from an honest mirror, which begins, and another one."""
+        self.origins = await self.mirrors(honest, second, rates=(2e6, 8e6))
+
+        def begun() -> bool:
+            transfers = [request.transfer for request in self.site.in_flight]
+            return any(each is not None and sum(each.received.values()) for each in transfers)
+
+        self.origins[1].ready = begun
+        self.port = self.in_front_of(self.origins, compare="sample", **options)
+        return await self.ask(self.port, "/f")
+
+    def differing(self, part: float) -> Any:
+        """A mirror in whose file every block of a part of the middle differs."""
+        content = bytearray(BYTES)
+        start = SIZE // 3
+        for at in range(start, start + int(SIZE * part), 1000):
+            content[at] ^= 1
+        return File(bytes(content)).reply
+
+    async def test_a_liar_in_mid_file(self) -> None:
+        """Of 40 blocks, one differs with a probability of 1 - 0.5 ** 38."""
+        got = await self.film(self.differing(0.5), samples=40)
+        self.assertEqual((got.whole, got.body == BYTES), (True, True))
+        (said,) = [line for line in self.logged.lines if "left out:" in line]
+        self.assertIn(f"left out: {self.origins[1].url}/ has another file: of the bytes", said)
+
+    async def test_the_first_bytes_alone(self) -> None:
+        got = await self.film(self.differing(0.5), samples=0)
+        self.assertEqual((got.whole, got.body == BYTES), (True, False))
+
+    async def test_places_are_picked_for_each_transfer(self) -> None:
+        picked: list[int] = []
+
+        def pick(numbers: range, count: int) -> list[int]:
+            picked.append(count)
+            return [numbers[len(picked)]] * count
+
+        self.patch(sample, "pick", pick)
+        got = await self.film(honest, samples=3)
+        self.assertEqual((got.whole, got.body == BYTES), (True, True))
+        blocks = [each.range for each in self.origins[1].requests]
+        self.assertIn((2 * 16384, 3 * 16384), blocks)
+        self.assertEqual(picked, [1])
+        await self.ask(self.port, "/f")
+        self.assertEqual(picked, [1], "they were found equal")
+
+    def test_equality_is_remembered_for_a_version_and_a_while(self) -> None:
+        clock = Clock()
+        compared = Compared(clock)
+        one, other = (Url.parse(f"http://{host}.example/f") for host in "ab")
+        compared.note(one, other, Facts(5))
+        self.assertTrue(compared.are_equal(other, one, Facts(5)))
+        self.assertFalse(compared.are_equal(other, one, Facts(6)))
+        clock.advance(601)
+        self.assertFalse(compared.are_equal(one, other, Facts(5)))

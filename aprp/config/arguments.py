@@ -13,6 +13,7 @@ from aprp.config.routes import SourcesRoute, TlsSettings
 _OF_A_PROGRAM = (
     "same",
     "compare",
+    "samples",
     "window",
     "block_size",
     "delay",

@@ -171,7 +171,9 @@ class TransferSettings(RouteSettings):
     same: Annotated[Same, Choice(Same)] = Same.MODIFIED
     """How to recognise one file at two sources: length and Last-Modified, length, or digest."""
     compare: Annotated[Compare, Choice(Compare)] = Compare.OFF
-    """sample: compare the first bytes of each further source before using it."""
+    """sample: compare bytes of each further source before using it."""
+    samples: Annotated[int, Count(0, 1000)] = 8
+    """For compare: sample, how many blocks of 16 KiB at random places to compare."""
     block_size: Annotated[int, Size(64 * KIB, 8 * MIB)] = MIB
     """The size of one range request; only a hint if delay and duplicate are adaptive."""
     window: Annotated[int, Size()] = 32 * MIB

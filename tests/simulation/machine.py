@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import random
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -23,7 +24,7 @@ from aprp.upstream import wall_clock
 from aprp.upstream.http import names, received
 from aprp.upstream.metalink import lookup
 from aprp.upstream.splice import piped, pipes
-from aprp.upstream.transfer import hashing, whole
+from aprp.upstream.transfer import hashing, sample, whole
 from aprp.web import sockets
 from aprp.web.admin import overview
 from tests.simulation.clock import SimulatedClock
@@ -90,6 +91,7 @@ def machine(
             mock.patch.object(hashing, "deferToThread", soon),
             mock.patch.object(lookup, "deferToThread", soon),
             mock.patch.object(whole, "deferToThread", soon),
+            mock.patch.object(sample, "pick", random.Random(3).sample),
             mock.patch.object(overview, "SAMPLE", 60.0),
             mock.patch.object(HTTPFactory, "_updateLogDateTime", lambda _: None),
         ):

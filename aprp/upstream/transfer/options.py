@@ -102,6 +102,8 @@ class TransferOptions:
     other hosts. `tally_of` gives the tally of the source with that name; `transfer_id` stands in
     the lines of the log. `http2: prior-knowledge` holds for a source's own origin alone.
 
+    With `compare: sample`, `samples` blocks are compared besides the first bytes.
+
     If the file has a `proof`, its pieces are verified before they leave the transfer, and so is the
     hash of a whole file that is sent from its beginning to its end; see `with_proof`.
     """
@@ -121,6 +123,7 @@ class TransferOptions:
     transfer_id: str = ""
     http2: Http2 = Http2.AUTO
     proof: Proof | None = None
+    samples: int = 8
 
     def with_proof(self, proof: Proof) -> TransferOptions:
         """Return the options for a file with a proof.
@@ -154,4 +157,5 @@ class TransferOptions:
             reach,
             headers_to=route.headers_to if isinstance(route, QueryRoute) else ("*",),
             http2=route.http2,
+            samples=route.samples,
         )

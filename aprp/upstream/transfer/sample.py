@@ -1,31 +1,43 @@
-"""`compare: sample`: the first bytes of a transfer, with which further sources are compared.
+"""`compare: sample`: bytes of a transfer's first source, with which further sources are compared.
 
 The source that sends the first bytes is the reference, and up to 64 KiB of them are kept. Another
-source is used only after it has sent the same bytes. Those are dropped once they are compared, so
+source is used only after it has sent the same bytes. Then blocks of the file are requested from
+both, at places picked at random for each transfer, so that no source can know them beforehand; see
+`aprp.core.recovery.sampling` for what that may miss. If the blocks are equal, the two sources are
+not compared in this way again for a while. All these bytes are dropped once they are compared, so
 that a client never gets bytes of a comparison.
 """
 
 from __future__ import annotations
 
+from random import SystemRandom
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as DeferredTimeout
 
 from aprp.core.choices import Same
 from aprp.core.http.ranges import Range
 from aprp.core.reasons import Name, reason
 from aprp.core.recovery.ends import End
 from aprp.core.recovery.same_file import Rejected, judge
+from aprp.core.recovery.sampling import sampled
 from aprp.core.recovery.versions import Facts
+from aprp.upstream.errors import SourceError
 from aprp.upstream.transfer.body import SKIPPED, discard
 from aprp.upstream.transfer.collector import Collector
+from aprp.upstream.transfer.compared import Compared
 from aprp.upstream.transfer.source import TransferSource
 from aprp.upstream.wall_clock import time
 
 SIZE = 65536
 """Bytes that are compared, if as many come."""
 PATIENCE = 1.0
-"""Seconds after which fewer bytes are enough."""
+"""Seconds after which fewer bytes are enough; also those that the reference has for a block."""
+
+
+pick = SystemRandom().sample
+"""Picks that many different numbers of a range; no source can guess them."""
 
 
 class Deliverer(Protocol):
@@ -37,9 +49,13 @@ class Deliverer(Protocol):
 class Sample:
     """The comparison of the first bytes in one transfer."""
 
-    def __init__(self, clock: Any) -> None:
+    def __init__(self, clock: Any, compared: Compared, count: int) -> None:
         self.start = 0
         self._clock = clock
+        self._known_equal = compared
+        self._count = count
+        self._blocks: tuple[Range, ...] | None = None
+        self._read: dict[Range, bytes] = {}
         self._data = b""
         self._deliverer: Deliverer | None = None
         self._reference: TransferSource | None = None
@@ -96,7 +112,41 @@ class Sample:
             exchange.abort()
         if collector.data[skipped:] != self._data[: wanted - skipped]:
             return self._differs(held)
+        if exchange.head.status == 206:
+            differs = await self._compare_blocks(source, same, good.facts)
+            if differs is not None:
+                return differs
         self._compared.add(source.name)
+        return None
+
+    async def _compare_blocks(
+        self, source: TransferSource, same: Same, facts: Facts
+    ) -> Rejected | None:
+        """Compare blocks at random places. Return why the source can't be used, or None."""
+        reference = self._reference
+        assert reference is not None
+        if self._known_equal.are_equal(reference.url, source.url, facts):
+            return None
+        if self._blocks is None:
+            self._blocks = sampled(facts.complete, self._count, pick) if self._count else ()
+        for block in tuple(self._blocks):
+            if block not in self._read:
+                reading = Deferred.fromCoroutine(_block(reference, block, same, facts))
+                reading.addTimeout(PATIENCE, self._clock)
+                try:
+                    found = await reading
+                except (SourceError, DeferredTimeout):
+                    found = None
+                if not isinstance(found, bytes):
+                    self._blocks = ()  # the reference fails, and other sources take its place
+                    return None
+                self._read[block] = found
+            theirs = await _block(source, block, same, facts)
+            if isinstance(theirs, Rejected):
+                return theirs
+            if theirs != self._read[block]:
+                return self._differs(block)
+        self._known_equal.note(reference.url, source.url, facts)
         return None
 
     def _differs(self, held: Range) -> Rejected:
@@ -131,3 +181,23 @@ class Sample:
         for each in waiting:
             if not each.called:
                 each.callback(None)
+
+
+async def _block(
+    source: TransferSource, block: Range, same: Same, facts: Facts
+) -> bytes | Rejected:
+    """Return a block of the file, or why the source doesn't give it. Raise SourceError."""
+    answer = await source.get(block)
+    exchange, version = answer.exchange, source.version_at(answer.place)
+    good = judge(answer.summary(), answer.fields, block, same, facts, version, int(time()))
+    if isinstance(good, Rejected):
+        discard(exchange)
+        return good
+    if good.body != block:
+        exchange.abort()
+        return Rejected(
+            End.LIED, reason("answers with another range, so that `compare: sample` can't compare")
+        )
+    collector = Collector(block.length)
+    await exchange.pump(collector)
+    return collector.data

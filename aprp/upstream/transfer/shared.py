@@ -17,6 +17,7 @@ from aprp.core.scheduling.messages import MIB, Source, Urgency
 from aprp.core.scheduling.ratings import Ratings
 from aprp.core.scheduling.shares import MemoryClaim, windows
 from aprp.upstream.http.agent import Agent
+from aprp.upstream.transfer.compared import Compared
 from aprp.upstream.transfer.liars import Liars
 from aprp.upstream.transfer.log_throttle import LogThrottle
 from aprp.upstream.transfer.vouching import Vouched
@@ -101,6 +102,7 @@ class SharedResources:
         self.ratings = Ratings()
         self.vouched = Vouched(clock)
         self.liars = Liars(clock)
+        self.compared = Compared(clock)
         self.in_service = InService()
         """Which sources are in service; call `service_changed` after a change."""
         self.memory = memory

@@ -95,7 +95,9 @@ class Transfer(TransferProgress):
         self._shared = shared
         self._options = options
         self._sources = [TransferSource(shared, location, options) for location in sources]
-        self._sample = Sample(shared.clock) if options.compare is Compare.SAMPLE else None
+        self._sample: Sample | None = None
+        if options.compare is Compare.SAMPLE:
+            self._sample = Sample(shared.clock, shared.compared, options.samples)
         self._driver: Driver | None = None
         self._facts_wanted: Deferred[None] | None = None
         self._failures = SourceFailures(shared, sources, options.transfer_id)
