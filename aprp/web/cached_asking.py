@@ -78,7 +78,10 @@ class CachedAsking(CachedSending):
                     if exchange.head.status == 304:
                         entry = self._confirm(lookup.entry, response, outgoing)
                         if entry is not None:
-                            return partial(self._validated, entry, lookup.forwarded, outgoing)
+                            cookies = response.fields.all(b"set-cookie")
+                            return partial(
+                                self._validated, entry, lookup.forwarded, cookies, outgoing
+                            )
                         conditions = ()
                         continue
                     sending = self._continued(lookup, answer, exchange, outgoing)
@@ -163,7 +166,8 @@ class CachedAsking(CachedSending):
         """Begin to store a response of the upstream, if it may be; return what sends it."""
         verdict = self._storable(response, outgoing)
         if not verdict:
-            self._cached.went_alone(self._key)
+            if verdict.for_all:
+                self._cached.went_alone(self._key)
             self._status = replace(self._status, detail=verdict.why)
             return partial(self._uncached, plan, answer, exchange, outgoing)
         complete = _complete(answer)
@@ -245,12 +249,23 @@ class CachedAsking(CachedSending):
         kept = CollectingSink(self._sink, MOST_COLLECTED)
         try:
             await self._relay(exchange, kept)
+            self._keep(kept.body, exchange.head, response, outgoing)
         finally:
+            kept.close()
             exchange.abort()
-        if kept.body is not None:
-            reason, policy = exchange.head.reason, self._cached.policy
-            meta = meta_for(response, reason, len(kept.body), outgoing.fields, policy)
-            self._cached.keep(self._key, meta, kept.body)
+
+    def _keep(
+        self,
+        body: bytes | None,
+        head: ResponseHead,
+        response: Response,
+        outgoing: SourceRequest,
+    ) -> None:
+        """Store a response that has come as a whole, unless its body was too long to be held."""
+        if body is not None:
+            policy = self._cached.policy
+            meta = meta_for(response, head.reason, len(body), outgoing.fields, policy)
+            self._cached.keep(self._key, meta, body)
 
 
 def _ends_for_sure(head: ResponseHead) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -86,12 +87,15 @@ class CachedSending(Visit):
         self._status = CacheStatus(lookup.forwarded, status, ttl=use.ttl, detail="stale-if-error")
         await self._send_entry(entry, plan, sent_fields(entry.response, use), outgoing)
 
-    async def _validated(self, entry: Entry, forwarded: str, outgoing: SourceRequest) -> None:
-        """Send a response that the upstream has just confirmed."""
+    async def _validated(
+        self, entry: Entry, forwarded: str, cookies: Sequence[bytes], outgoing: SourceRequest
+    ) -> None:
+        """Send a response that the upstream has just confirmed, with the cookies that it set."""
         self._request.cache = "revalidated"
         use = usable(entry.response, Fields(), time(), self._cached.policy)
         self._status = CacheStatus(forwarded, 304, ttl=use.ttl, stored=True)
         fields = sent_fields(entry.response, use, validated=True)
+        fields = fields.adding(*((b"Set-Cookie", each) for each in cookies))
         await self._send_entry(entry, self._plan(entry), fields, outgoing)
 
     def _plan(self, entry: Entry) -> Plan:

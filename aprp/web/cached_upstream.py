@@ -146,9 +146,9 @@ class CachedVisit(CachedAsking):
         return super()._answer(exchange)
 
     def _update(self, entry: Entry, response: Response) -> None:
-        """Update what is stored by the response to a HEAD, or forget it."""
+        """Update what is stored by the response to a HEAD, or have it revalidated."""
         if not same_as_head(entry.response, entry.file.complete, response.fields):
-            self._cached.cache.forget(entry.file)
+            entry.file.doubted = True
             return
         sent = entry.response.vary
         fresh = updated(entry.response, response, Fields(), self._cached.policy)

@@ -67,11 +67,19 @@ OVERRIDES = frozenset(
 """Fields that make some origins serve another resource than the one in the target."""
 
 
+_OF_THE_REQUEST = frozenset(("Authorization", "Cookie", "no-store in request"))
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether a response may be stored; if not, `why` says so in a few words."""
 
     why: str | None = None
+
+    @property
+    def for_all(self) -> bool:
+        """Whether it would be the same for other requests for the resource."""
+        return self.why not in _OF_THE_REQUEST
 
     def __bool__(self) -> bool:
         return self.why is None
@@ -86,7 +94,7 @@ def cacheable_request(method: bytes, request: Fields, has_body: bool) -> Verdict
         return Verdict("method")
     if has_body:
         return Verdict("request has a body")
-    if any(name.lower() in OVERRIDES for name, _ in request):
+    if any(name.lower().replace(b"_", b"-") in OVERRIDES for name, _ in request):
         return Verdict("request may mean another resource")
     if b"no-store" in cache_control(request):
         return Verdict("no-store in request")
