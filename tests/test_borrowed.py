@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.endpoints import SSL4ClientEndpoint, TCP4ClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.ssl import CertificateOptions, DefaultOpenSSLContextFactory
 from twisted.internet.tcp import Connection
+from twisted.protocols.tls import BufferingTLSTransport
 from twisted.trial.unittest import TestCase
 
 from aprp.upstream.splice.borrowed import Borrowed, DirectWriter, splice_socket
 from tests.support.client import reactor
 from tests.support.eventually import eventually
+from tests.test_reverse_tls import LOOPBACK, Authority
 
 
 class Side(Protocol):
@@ -43,16 +48,38 @@ class BorrowedCase(TestCase):
 
     async def pair(self) -> tuple[Side, Side]:
         """Both ends of a connection, which end with the test."""
+        return await self._ends(
+            partial(reactor.listenTCP, 0), partial(TCP4ClientEndpoint, reactor, "127.0.0.1")
+        )
+
+    async def tls_pair(self) -> tuple[Side, Side]:
+        """The same over TLS, behind the handshake."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        Authority("ours").write_server(folder, LOOPBACK)
+        context = DefaultOpenSSLContextFactory(
+            str(folder / "server.key"), str(folder / "server.pem")
+        )
+        one, other = await self._ends(
+            lambda factory, **where: reactor.listenSSL(0, factory, context, **where),
+            lambda port: SSL4ClientEndpoint(reactor, "127.0.0.1", port, CertificateOptions()),
+        )
+        other.wire.write(b"hello")
+        await eventually(lambda: one.data)
+        return one, other
+
+    async def _ends(
+        self, listen: Callable[..., Any], towards: Callable[[int], Any]
+    ) -> tuple[Side, Side]:
         accepted: list[Side] = []
 
         def build() -> Side:
             accepted.append(Side())
             return accepted[-1]
 
-        port = reactor.listenTCP(0, Factory.forProtocol(build), interface="127.0.0.1")
+        port = listen(Factory.forProtocol(build), interface="127.0.0.1")
         self.addCleanup(port.stopListening)
-        endpoint = HostnameEndpoint(reactor, "127.0.0.1", port.getHost().port)
-        one: Any = await endpoint.connect(Factory.forProtocol(Side))
+        one: Any = await towards(port.getHost().port).connect(Factory.forProtocol(Side))
         await eventually(lambda: accepted)
         for side in (one, accepted[0]):
             self.addCleanup(self.end, side)
@@ -175,6 +202,27 @@ class BorrowedTests(BorrowedCase):
         await eventually(lambda: len(other.data) == 200 * 65536)
         self.assertEqual(other.data, b"".join(pieces))
 
+    async def test_pieces_over_tls(self) -> None:
+        one, other = await self.tls_pair()
+        writer = DirectWriter(one.wire)
+        one.wire.write(b"first,")
+        writer.write_pieces([b"few,"])
+        pieces = [bytes((number % 256,)) * 16_393 for number in range(400)]
+        for at in range(0, 400, 20):
+            writer.write_pieces(pieces[at : at + 20])
+        one.wire.write(b",last")
+        expected = b"first,few," + b"".join(pieces) + b",last"
+        await eventually(lambda: len(other.data) == len(expected))
+        self.assertEqual(other.data, expected)
+
+    async def test_tls_that_is_ending(self) -> None:
+        one, other = await self.tls_pair()
+        one.wire.write(b"last")
+        one.wire.loseConnection()
+        DirectWriter(one.wire).write_pieces([b"x" * 100_000])
+        await other.lost
+        self.assertEqual(other.data, b"last")
+
     async def test_after_the_end_was_asked_for_the_transport_decides(self) -> None:
         for end in ("loseConnection", "loseWriteConnection"):
             one, other = await self.pair()
@@ -199,6 +247,8 @@ class BorrowedTests(BorrowedCase):
         self.assertEqual(other.data, b"")
 
     def test_the_names(self) -> None:
+        for name in ("_handshakeDone", "_lostTLSConnection", "_aborted", "disconnecting", "_write"):
+            self.assertTrue(hasattr(BufferingTLSTransport, name), name)
         for name in ("doRead", "doWrite", "TLS", "getHandle", "_writeDisconnecting"):
             self.assertTrue(hasattr(Connection, name), name)
         descriptor = FileDescriptor()

@@ -13,13 +13,20 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from OpenSSL.SSL import Error, WantReadError
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.internet.tcp import Connection
+from twisted.protocols.tls import BufferingTLSTransport
 
 __all__ = ["CONNECTION_DONE", "CONNECTION_LOST", "Borrowed", "DirectWriter", "splice_socket"]
 
 PLENTY = 32768
 """Bytes that are worth a call of their own."""
+RECORD = 16384
+"""Bytes of a TLS record at most."""
+SEALED = 65536
+"""Bytes that are encrypted before the records are taken, a multiple of RECORD: OpenSSL keeps as
+much memory for each connection."""
 MOST_PIECES = 1000
 """Pieces that the kernel takes at once; Linux has 1024."""
 
@@ -41,15 +48,19 @@ class DirectWriter:
     """Writes to a transport, at once where it can: that spares the reactor two calls and a turn.
 
     What the socket doesn't take now, and what has to wait behind other bytes, is the transport's to
-    send. So are all bytes over TLS, and errors: its own write meets them again.
+    send. So are few bytes over TLS, and errors: its own write meets them again.
     """
 
     def __init__(self, transport: Any) -> None:
         self._transport = transport
         self._socket = splice_socket(transport)
+        self._sealer = _Sealer(transport) if isinstance(transport, BufferingTLSTransport) else None
 
     def write(self, data: bytes) -> None:
         """Send these bytes behind those that were written before."""
+        if len(data) >= PLENTY and self._sealer is not None and self._sealer.ready:
+            self._sealer.write(data)
+            return
         sent = self._send(data)
         if sent == 0:
             self._transport.write(data)
@@ -62,7 +73,11 @@ class DirectWriter:
         Few bytes are left to the transport, which sends them with what follows them soon.
         """
         sent, handle = 0, self._ready()
-        if handle is not None and sum(map(len, pieces)) >= PLENTY:
+        plenty = sum(map(len, pieces)) >= PLENTY
+        if plenty and self._sealer is not None and self._sealer.ready:
+            self._sealer.write(b"".join(pieces))
+            return
+        if plenty and handle is not None:
             with suppress(OSError):
                 sent = handle.sendmsg(pieces[:MOST_PIECES])
         for number, piece in enumerate(pieces):
@@ -90,6 +105,41 @@ class DirectWriter:
         if transport._tempDataBuffer or transport.disconnecting or transport._writeDisconnecting:
             return None
         return None if "doWrite" in transport.__dict__ else handle  # borrowed, or aborted
+
+
+class _Sealer:
+    """Encrypts many bytes for a TLS transport, and sends the records together.
+
+    Twisted reads, and sends, each record by itself.
+    """
+
+    def __init__(self, transport: BufferingTLSTransport) -> None:
+        self._tls: Any = transport
+        self._below = DirectWriter(transport.transport)
+
+    @property
+    def ready(self) -> bool:
+        """Whether bytes may be encrypted now; if not, the transport knows what to do."""
+        tls = self._tls
+        going = tls.connected and tls._handshakeDone and not tls._lostTLSConnection
+        return bool(going and not (tls.disconnecting or tls._aborted or tls._appSendBuffer))
+
+    def write(self, data: bytes) -> None:
+        """Send the bytes behind those that were written before."""
+        tls = self._tls
+        tls._aggregator.flush()
+        connection, view, at = tls._tlsConnection, memoryview(data), 0
+        sealed: list[bytes] = []
+        with suppress(Error):  # which the transport meets again
+            while at < len(view):
+                at += connection.send(view[at : at + RECORD])
+                if not at % SEALED:
+                    sealed.append(connection.bio_read(2 * SEALED))
+        with suppress(WantReadError):  # there are no more
+            sealed.append(connection.bio_read(2 * SEALED))
+        self._below.write_pieces(sealed)
+        if at < len(view):
+            tls._write(data[at:])
 
 
 class Borrowed:
