@@ -337,6 +337,20 @@ class RevalidationTests(CachedCase):
         for path, body in (("/a", b"5"), ("/b", b"6"), ("/c", b"3")):
             self.assertEqual((await self.ask(port, path)).body, body)
 
+    async def test_interim_responses_are_relayed_and_not_stored(self) -> None:
+        hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
+        reply = small((b"X-Kept", b"yes"))
+        origin, port = await self.cached(lambda _: [hints, *reply.steps()])
+        request = b"GET /a HTTP/1.1\r\nHost: proxy.example\r\n\r\n"
+        for interim in (1, 0):
+            client = await self.client(port)
+            await client.send(request)
+            await client.answers([b"GET"])
+            self.assertEqual(client.data.count(b"103 Early Hints"), interim)
+            self.assertEqual(client.data.count(b"Link:"), interim)
+            await self.end(client)
+        self.assertEqual(len(origin.requests), 1)
+
     async def test_only_if_cached(self) -> None:
         origin, port = await self.cached(lambda _: small())
         only = {"Cache-Control": "only-if-cached"}
