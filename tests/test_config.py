@@ -19,6 +19,7 @@ from aprp.config import (
     for_sources,
     for_upstream,
 )
+from aprp.config.scalars import AUTO
 from tests.support.config_case import LEAST, ConfigCase, in_route
 
 
@@ -172,7 +173,7 @@ class ReadingTests(ConfigCase):
             fault = self.fault(lines + "\n" + LEAST)
             self.assertIn("each process needs 128MiB beside", fault)
             self.assertIn(f"raise it to at least {least}, or lower memory", fault)
-        self.assertEqual(self.read(LEAST).settings.limits.memory, 0)
+        self.assertEqual(self.read(LEAST).settings.limits.memory, AUTO)
         self.read("workers: 4\nlimits: {memory: 1GiB}\n" + LEAST)
 
     def test_settings_are_values(self) -> None:

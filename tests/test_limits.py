@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
+from pathlib import Path
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
@@ -14,11 +15,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.config import Settings, UpstreamRoute
 from aprp.core.http.urls import Url
-from aprp.core.limits import ClientCounts, ClientLimits, Over, memory_is_short
+from aprp.core.limits import ClientCounts, ClientLimits, Over, memory_is_short, memory_limit
 from aprp.upstream.http.agent import Agent
 from aprp.web.clients import Clients
 from aprp.web.failures import Refusal
-from aprp.web.memory_watch import SAMPLE, MemoryWatch, give_back, resident
+from aprp.web.memory_watch import SAMPLE, MemoryWatch, allowed_by_group, give_back, resident
 from aprp.web.site import ProxySite, make_site
 from tests.support.logged import Logged
 
@@ -53,6 +54,11 @@ class CountTests(SynchronousTestCase):
             found.append(short)
         self.assertEqual(found, [False, False, True, True, False, False, True])
         self.assertFalse(memory_is_short(1 << 40, 0, True))
+
+    def test_memory_by_default(self) -> None:
+        self.assertEqual(memory_limit(7, 100), 7)
+        self.assertEqual(memory_limit(0, 100), 0)
+        self.assertEqual([memory_limit(-1, allowed) for allowed in (100, 0)], [80, 0])
 
     def test_no_limits(self) -> None:
         counts, limits = ClientCounts(), ClientLimits(0, 0, 0)
@@ -131,6 +137,43 @@ class MemoryWatchTests(SynchronousTestCase):
         del held
         give_back()
         self.assertLess(resident(), before + (32 << 20))
+
+
+class GroupTests(SynchronousTestCase):
+    def allowed(self, groups: str, **files: str) -> int:
+        """What a process of these groups may use; "_" is a slash in the name of a file."""
+        found = {path.replace("_", "/"): content for path, content in files.items()}
+        found["proc/self/cgroup"] = groups
+
+        def read(path: Path) -> str:
+            name = str(path).removeprefix("/").replace("memory.limit_in_bytes", "limit")
+            try:
+                return found[name.replace("memory.max", "max")]
+            except KeyError:
+                raise FileNotFoundError(path) from None
+
+        self.patch(Path, "read_text", read)
+        return allowed_by_group()
+
+    def test_the_least_of_all_groups_above(self) -> None:
+        at = "0::/system.slice/aprp.service\n"
+        limits = {"sys_fs_cgroup_system.slice_max": "900\n", "sys_fs_cgroup_max": "2000\n"}
+        own = {"sys_fs_cgroup_system.slice_aprp.service_max": "max\n"}
+        self.assertEqual(self.allowed(at, **limits, **own), 900)
+        own = {"sys_fs_cgroup_system.slice_aprp.service_max": "800\n"}
+        self.assertEqual(self.allowed(at, **limits, **own), 800)
+        self.assertEqual(self.allowed("0::/\n", sys_fs_cgroup_max="700\n"), 700)
+
+    def test_no_limit(self) -> None:
+        self.assertEqual(self.allowed("0::/a\n", sys_fs_cgroup_a_max="max\n"), 0)
+        self.assertEqual(self.allowed("0::/a\n"), 0)
+
+    def test_the_first_version(self) -> None:
+        at = "3:cpu,cpuacct:/b\n2:memory:/docker/a\n0::/\n"
+        limits = {"sys_fs_cgroup_memory_docker_a_limit": "600\n"}
+        whole = {"sys_fs_cgroup_memory_limit": "9223372036854771712\n"}
+        self.assertEqual(self.allowed(at, **limits, **whole), 600)
+        self.assertEqual(self.allowed(at, **whole), 0)
 
 
 class SiteTests(SynchronousTestCase):

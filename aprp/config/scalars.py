@@ -94,6 +94,9 @@ class Scalar:
         return self.json_schema()
 
 
+AUTO = -1
+
+
 class Size(Scalar):
     """A number of bytes: ``512KiB``, ``1MiB``, ``10MB``."""
 
@@ -123,6 +126,23 @@ class Size(Scalar):
 
     def json_schema(self) -> dict[str, Any]:
         return {"type": "string", "pattern": _pattern(_UNITS_OF_SIZE)}
+
+
+class SizeOrAuto(Size):
+    """A number of bytes, or ``auto``, which is -1."""
+
+    def read(self, text: str) -> int:
+        return AUTO if text == "auto" else super().read(text)
+
+    def bound(self, value: int) -> None:
+        if value != AUTO:
+            super().bound(value)
+
+    def write(self, value: int) -> str:
+        return "auto" if value == AUTO else super().write(value)
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"{super().json_schema()['pattern']}|^auto$"}
 
 
 class Duration(Scalar):

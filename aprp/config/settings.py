@@ -42,6 +42,7 @@ from aprp.config.network import (
 )
 from aprp.config.routes import Route
 from aprp.config.scalars import (
+    AUTO,
     KIB,
     MIB,
     Choice,
@@ -49,6 +50,7 @@ from aprp.config.scalars import (
     CountOrAuto,
     Duration,
     Size,
+    SizeOrAuto,
 )
 
 BESIDE_MEMORY = 128 * MIB
@@ -104,8 +106,9 @@ class LimitSettings(Model):
     """Connections from one address, or from one /64 of IPv6."""
     requests_per_address: Annotated[int, Count(0, 1_000_000)] = 32
     """Requests in flight from one address, or from one /64 of IPv6."""
-    memory: Annotated[int, Size(least=0)] = 0
-    """Memory of the process, above which new requests are refused."""
+    memory: Annotated[int, SizeOrAuto(least=0)] = AUTO
+    """Memory of the process, above which new requests are refused; auto: 4/5 of what its control
+    group may use, if that is limited."""
 
 
 class AdminSettings(Model):

@@ -35,6 +35,14 @@ ENOUGH = 0.95
 """The part of a memory limit that must be free again before memory is no longer short."""
 
 
+def memory_limit(setting: int, allowed: int) -> int:
+    """Return the limit of memory for the setting; 0: none.
+
+    Below 0 it is 4/5 of what the system allows, which also counts the buffers of sockets.
+    """
+    return setting if setting >= 0 else allowed * 4 // 5
+
+
 def memory_is_short(has: int, limit: int, was_short: bool) -> bool:
     """Return whether a process that has so many bytes of memory is over its limit; 0: none."""
     return limit > 0 and has > (limit * ENOUGH if was_short else limit)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ TRIM = 5.0
 """Seconds between two calls that give freed memory back."""
 SAY_EVERY = 60.0
 """Seconds between two lines of the log."""
+UNLIMITED = 1 << 60
+"""Bytes; a group without a limit has one that is larger."""
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -32,6 +35,38 @@ def resident() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
     except OSError:
         return 0
+
+
+def allowed_by_group() -> int:
+    """Return the bytes of memory that the control group of the process may use, by cgroups(7).
+
+    0 where there is no limit. Groups above it count, too.
+    """
+    try:
+        groups = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return 0
+    limits = [limit for group in groups for limit in _limits_of(group)]
+    return min(limits, default=0)
+
+
+def _limits_of(group: str) -> Iterator[int]:
+    """Give the limits of a line of /proc/self/cgroup, from the group up to the root."""
+    _, controllers, path = group.split(":", 2)
+    if not controllers:
+        root, name = Path("/sys/fs/cgroup"), "memory.max"
+    elif "memory" in controllers.split(","):
+        root, name = Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"
+    else:
+        return
+    folder = root / path.strip("/")
+    for each in (folder, *folder.parents):
+        with suppress(OSError, ValueError):  # "max", or no such file
+            limit = int((each / name).read_text())
+            if limit < UNLIMITED:
+                yield limit
+        if each == root:
+            return
 
 
 def give_back() -> None:

@@ -15,7 +15,7 @@ from aprp.core.http.targets import Target
 from aprp.core.http2.counts import Http2Counts
 from aprp.core.http2.frames import PREFACE
 from aprp.core.http2.requests import is_no_http1
-from aprp.core.limits import ClientLimits, Others
+from aprp.core.limits import ClientLimits, Others, memory_limit
 from aprp.upstream.errors import SourceError
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.http.guard import Guard, Listening, nowhere
@@ -27,7 +27,7 @@ from aprp.web.clients import Clients
 from aprp.web.closing import ClosingChannel
 from aprp.web.h2_channel import H2Channel
 from aprp.web.listed_sources import ListedSources
-from aprp.web.memory_watch import MemoryWatch, resident
+from aprp.web.memory_watch import MemoryWatch, allowed_by_group, resident
 from aprp.web.multi_source import MultiSource
 from aprp.web.query_proxy import QuerySources
 from aprp.web.request import ProxyRequest
@@ -180,7 +180,8 @@ class ProxySite(Site):
             limits.connections, limits.connections_per_address, limits.requests_per_address
         )
         if self.clients.memory is not None:
-            self.clients.memory.limit = limits.memory
+            allowed = 0 if limits.memory >= 0 else allowed_by_group()
+            self.clients.memory.limit = memory_limit(limits.memory, allowed)
 
     def body_limits(self, authority: bytes, target: Target) -> BodyLimits:
         """Return the limits of a request's body; raise `Refusal`."""

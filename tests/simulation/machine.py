@@ -25,7 +25,7 @@ from aprp.upstream.http import names, received
 from aprp.upstream.metalink import lookup
 from aprp.upstream.splice import piped, pipes
 from aprp.upstream.transfer import hashing, sample, whole
-from aprp.web import sockets
+from aprp.web import site, sockets
 from aprp.web.admin import overview
 from tests.simulation.clock import SimulatedClock
 from tests.simulation.sockets import SimulatedSocket
@@ -93,6 +93,7 @@ def machine(
             mock.patch.object(whole, "deferToThread", soon),
             mock.patch.object(sample, "pick", random.Random(3).sample),
             mock.patch.object(overview, "SAMPLE", 60.0),
+            mock.patch.object(site, "allowed_by_group", int),
             mock.patch.object(HTTPFactory, "_updateLogDateTime", lambda _: None),
         ):
             yield
