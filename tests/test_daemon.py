@@ -215,6 +215,7 @@ class DemoTests(DaemonCase):
         self.assertEqual(fields["Content-Range"], f"bytes 1000000-1019999/{len(film)}")
         self.assertEqual(part, film[1_000_000:1_020_000])
         self.assertEqual(get(address, "/films/clip.mp4/1000/1999")[2], film[1000:2000])
+        daemon.wait_for("/1000/1999", "out")
         self.assertEqual(len(daemon.out.splitlines()), 4)
         self.assertNotIn("GET", daemon.err)
 
