@@ -171,6 +171,20 @@ class FilmTests(CachedCase):
         self.store.fails = lambda call: False
 
 
+class LeavingTests(CachedCase):
+    """No request leaves anything in use behind."""
+
+    async def test_files_are_left(self) -> None:
+        origin, port = await self.cached(lambda _: small())
+        await self.ask(port, "/a")
+        origin.answer = lambda _: Reply(200, ((b"Cache-Control", b"no-store"),), (b"other",))
+        for fields in ({}, {"Cache-Control": "no-cache"}, {"If-None-Match": '"x"'}):
+            await self.ask(port, "/a", fields)
+        files = self.stored.at_hand(next(iter(self.store.files))) or []
+        self.assertEqual(len(files), 1)
+        await self.soon(lambda: not any(file.in_use for file in files))
+
+
 class WholeTests(CachedCase):
     """Small responses, of any status, with and without a length."""
 
@@ -208,6 +222,16 @@ class WholeTests(CachedCase):
             self.assertEqual(
                 (got.body, got.whole, self.status(got)), (b"hello", True, "fwd=uri-miss")
             )
+
+    async def test_a_bad_block_of_what_cannot_be_fetched_again(self) -> None:
+        origin, port = await self.cached(lambda each: small(body=b"%d" % each.number))
+        await self.ask(port, "/a")
+        await self.wait()
+        self.store.fails = lambda call: call == "read"
+        got = await self.ask(port, "/a")
+        self.store.fails = lambda call: False
+        self.assertEqual((got.status, got.body, got.whole), (200, b"2", True))
+        self.assertEqual(len(origin.requests), 2)
 
     async def test_other_statuses(self) -> None:
         for status in (204, 301, 404, 410):

@@ -26,6 +26,7 @@ from aprp.core.http.caching.storing import Verdict, storable
 from aprp.core.http.fields import Fields, Pairs
 from aprp.core.http.heads import ResponseHead
 from aprp.core.http.ranges import FromTo, Range, Spec
+from aprp.core.http.validators import Validators
 from aprp.core.recovery.resumption import Changed, FileVersion, continuation
 from aprp.upstream.errors import SourceError, SourceLied
 from aprp.upstream.exchange import Exchange, SourceRequest
@@ -45,8 +46,8 @@ from aprp.web.collecting_sink import CollectingSink
 from aprp.web.reverse_proxy import MOST_TRIES
 
 MOST_COLLECTED = 8 * 1024 * 1024
-"""Bytes of a response of unknown length that are kept in memory until its end."""
-MOST_WHOLE = 1024 * 1024
+"""Bytes of a response of unknown length that are kept in memory until its end, at most."""
+MOST_WHOLE = 256 * 1024
 """Bytes of a response without a strong validator that is stored, whole or not at all."""
 
 Sending = Callable[[], Awaitable[None]]
@@ -246,7 +247,8 @@ class CachedAsking(CachedSending):
         self, exchange: Exchange, response: Response, outgoing: SourceRequest
     ) -> None:
         """Relay a response whose length isn't known, and store it once all of it has come."""
-        kept = CollectingSink(self._sink, MOST_COLLECTED)
+        strong = Validators.of(response.fields).strong() is not None
+        kept = CollectingSink(self._sink, MOST_COLLECTED if strong else MOST_WHOLE)
         try:
             await self._relay(exchange, kept)
             self._keep(kept.body, exchange.head, response, outgoing)

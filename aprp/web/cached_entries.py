@@ -75,8 +75,14 @@ class Entry:
 
     @property
     def combinable(self) -> bool:
-        """Whether missing bytes of it can be fetched: it has a strong validator."""
-        return self.file.meta.validators.strong() is not None
+        """Whether missing bytes of it can be fetched: it is a file with a strong validator."""
+        meta = self.file.meta
+        return meta.status == 200 and meta.validators.strong() is not None
+
+    @property
+    def at_stake(self) -> bool:
+        """Whether it is stored and can't be fetched again if a block of it turns out to be bad."""
+        return not self.combinable and not self.file.fetches and self.file.complete > 0
 
     @property
     def usable(self) -> bool:

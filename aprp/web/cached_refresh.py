@@ -20,7 +20,7 @@ from aprp.upstream.wall_clock import time
 from aprp.web.cached_entries import Entry, meta_for, received, refreshed
 from aprp.web.route_cache import RouteCache
 
-MOST = 1024 * 1024
+MOST = 256 * 1024
 """Bytes of a new version that are fetched in the background; of a longer one, only the first."""
 
 _log = Logger()

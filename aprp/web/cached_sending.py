@@ -64,6 +64,17 @@ class CachedSending(Visit):
         self._collapsed = False
         self._shown: Entry | None = None
 
+    async def serve(self) -> None:
+        try:
+            await super().serve()
+        finally:
+            self._leave_file()
+
+    def _leave_file(self) -> None:
+        supply, self._supply = self._supply, None
+        if supply is not None:
+            supply.close()
+
     @property
     def _fetched(self) -> int:
         return max(0, self._request.sentLength - self._request.cached)
@@ -134,11 +145,11 @@ class CachedSending(Visit):
                 await supply.send(Range(0, file.complete), self._sink)
         finally:
             self._request.cached = supply.read_bytes
-            supply.close()
 
     def _supply_of(self, file: CachedFile, outgoing: SourceRequest) -> FileSupply:
         """Return what supplies this request with bytes of a file; the same for each call."""
         if self._supply is None or self._supply.file is not file:
+            self._leave_file()
             stream = partial(self._stream, file, outgoing)
             self._supply = FileSupply(file, stream, partial(self._doubt, file))
         return self._supply

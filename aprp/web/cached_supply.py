@@ -10,7 +10,8 @@ from aprp.cache.cached_file import CachedFile
 from aprp.cache.origin import Origin
 from aprp.cache.reader import Reader
 from aprp.core.http.ranges import Range
-from aprp.upstream.errors import SourceLied
+from aprp.upstream.errors import SourceError, SourceLied
+from aprp.upstream.transfer.collector import Collector
 from aprp.upstream.transfer.resumed_body import ResumedBody
 
 
@@ -77,10 +78,24 @@ class FileSupply:
         self.resumes = 0
         self._opened = opened
         self._doubt = doubt
+        self._held: bytes | None = None
         file.use()
 
+    async def hold(self) -> bool:
+        """Read the whole file, which is small, into memory. Return whether that was possible."""
+        held = Collector(keep=self.file.complete)
+        try:
+            await Reader(self.file, Range(0, self.file.complete), held, self).begin()
+        except SourceError:
+            return False
+        self._held = held.data
+        return True
+
     async def send(self, wanted: Range, sink: IConsumer) -> None:
-        await Reader(self.file, wanted, sink, self).begin()
+        if self._held is None:
+            await Reader(self.file, wanted, sink, self).begin()
+        else:
+            sink.write(self._held[wanted.start : wanted.stop])
 
     def origin(self) -> Origin:
         return UpstreamOrigin(self._opened(), self._doubt)

@@ -101,7 +101,16 @@ class CachedVisit(CachedAsking):
             await (await self._ask(lookup, outgoing))()
 
     async def _look(self, outgoing: SourceRequest) -> Lookup:
-        return self._judge(await self._cached.find(self._key), outgoing)
+        """Return what the cache has; what can't be fetched again is read before it is relied on."""
+        lookup = self._judge(await self._cached.find(self._key), outgoing)
+        entry = lookup.entry
+        if entry is None or not entry.at_stake or self._request.method == b"HEAD":
+            return lookup
+        supply = self._supply_of(entry.file, outgoing)
+        if await supply.hold():
+            return lookup
+        self._cached.cache.forget(entry.file)
+        return Lookup("uri-miss")
 
     def _judge(self, files: Sequence[CachedFile], outgoing: SourceRequest) -> Lookup:
         """Return what may be done with what is stored."""
