@@ -43,7 +43,8 @@ def expected(
     specs = [scenario.origins[index] for index in route.origins]
     if any(spec.redirect and (spec.redirect_to or spec.pinned) for spec in specs):
         return False
-    if not _one_version(route, origins, ask.file, asked.began, asked.over):
+    began = 0.0 if route.valid >= 0 else asked.began
+    if not _one_version(route, origins, ask.file, began, asked.over):
         return False
     latest = max(version.mtime for version in scenario.files[ask.file].versions)
     if latest > asked.began - EPOCH - 2:  # not a strong validator yet

@@ -31,6 +31,8 @@ from tests.simulation.scenario import (
     Ask,
     Change,
     Client,
+    Disk,
+    DiskFault,
     Fault,
     Names,
     Route,
@@ -47,6 +49,8 @@ def scenario_of(seed: int, profile: str | None = None) -> Scenario:
     name = profile_of(seed) or name
     if seed % VERIFIED_EVERY == VERIFIED_TURN:
         name = "verified"
+    if seed % CACHED_EVERY == CACHED_TURN:
+        name = "cached"
     if profile is not None:
         name = profile
     return replace(PROFILES[name](rng, plain_world(rng)), seed=seed, name=name)
@@ -362,8 +366,42 @@ def _verified(rng: Random, world: Scenario) -> Scenario:
     )
 
 
+def _cached(rng: Random, world: Scenario) -> Scenario:
+    """Several clients view the same files through a cache whose disk has its troubles."""
+    world = rng.choice((_survives, _survives, _anything, _replaced))(rng, world)
+    valid = rng.choice((0.0, 3.0, 3600.0))
+    routes = tuple(
+        replace(route, valid=valid) if route.kind in ("upstream", "sources") else route
+        for route in world.routes
+    )
+    clients = tuple(any_client(rng, routes, world.files) for _ in range(rng.choice((1, 2, 4))))
+    kinds: tuple[str, ...] = ("eio-read", "eio-write", "eio-open", "eio-unlink", "full", "denied")
+    kinds += ("flip", "flip", "flip", "lose", "lose", "lose", "index", "malformed", "hang")
+    faults = []
+    for _ in range(rng.choice((0, 1, 1, 2))):
+        since = rng.choice((0.0, rng.random() * 5))
+        faults.append(DiskFault(rng.choice(kinds), since, since + rng.choice((0.5, 3.0, 30.0))))
+    crash = rng.choice((0.0, 0.0, rng.random() * 8))
+    power = rng.random() < 0.5
+    disk = Disk(
+        size=rng.choice((16 << 20, 64 << 20)),
+        latency=rng.choice((0.0001, 0.001, 0.02)),
+        faults=tuple(faults),
+        killed=0.0 if power else crash,
+        unpowered=crash if power else 0.0,
+    )
+    changes = () if crash else world.changes
+    again = [replace(each, start=each.start + rng.choice((2.0, 6.0))) for each in clients]
+    more = (replace(each, kind="http") for each in (*clients, *again))
+    clients = (*world.clients, *more)
+    return replace(world, routes=routes, clients=clients, changes=changes, disk=disk)
+
+
 VERIFIED_EVERY, VERIFIED_TURN = 16, 7
 """Every so many seeds have the profile of that name."""
+
+CACHED_EVERY, CACHED_TURN = 16, 11
+"""The same."""
 
 PROFILES: dict[str, Callable[[Random, Scenario], Scenario]] = {
     "anything": _anything,
@@ -378,6 +416,7 @@ PROFILES: dict[str, Callable[[Random, Scenario], Scenario]] = {
     "read": _read,
     "survives": _survives,
     "verified": _verified,
+    "cached": _cached,
     **OPERATED,
 }
 _LOTS = (

@@ -141,6 +141,8 @@ class Oracle:
     def _allowed(self, route: Route, file: int, began: float, over: float) -> set[int]:
         """The versions that one of the route's origins had at some time of the answer."""
         found = set()
+        if route.valid >= 0:
+            began = 0.0  # what the cache has may be older than the request
         for index in reachable(self._scenario, route):
             history = self._origins[index].history[file]
             for at, had in enumerate(history):

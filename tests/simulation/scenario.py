@@ -129,8 +129,38 @@ class Route:
     """Seconds between health checks; 0: none."""
     request_buffering: str = "on"
     max_body: int = 64 << 20
+    valid: float = -1.0
+    """For how many seconds what the cache has is fresh; negative: the route has no cache."""
     pieces: int = 0
     """The length of the pieces that a Metalink has hashes of; 0: there is no Metalink."""
+
+
+@dataclass(frozen=True)
+class DiskFault:
+    """What the disk of the cache does wrong between `since` and `until`.
+
+    eio-read, eio-write, eio-open, eio-unlink, full, denied: calls fail; flip: bits of what is read
+    are wrong; lose: writes don't reach the disk; index, malformed: SQLite fails; hang: no job ends.
+    """
+
+    kind: str
+    since: float = 0.0
+    until: float = FOREVER
+
+
+@dataclass(frozen=True)
+class Disk:
+    """The disk of the cache. `size` is the cache's; 0: there is none.
+
+    `killed` or `unpowered`: seconds after which the same daemon was ended so in an earlier life,
+    whose cache is still there.
+    """
+
+    size: int = 0
+    latency: float = 0.001
+    faults: tuple[DiskFault, ...] = ()
+    killed: float = 0.0
+    unpowered: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -227,6 +257,7 @@ class Scenario:
     memory: int = 512 << 20
     limits: Limits = Limits()
     operations: tuple[Operation, ...] = ()
+    disk: Disk = Disk()
     note: str = field(default="", compare=False)
     """In the corpus: what it found."""
 

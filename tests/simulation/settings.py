@@ -25,10 +25,13 @@ def settings_of(scenario: Scenario, ports: int = 0, occupied: bool = False) -> S
     listen = [*range(PORT, PORT + 1 + ports), *([OCCUPIED] if occupied else [])]
     numbered = enumerate(scenario.routes)
     routes: Any = [route_of(number, route) for number, route in numbered if route.kind != "none"]
+    disk = scenario.disk
+    cache: Any = {"path": "/cache", "size": disk.size} if disk.size else None
     limits: Any = dataclasses.asdict(scenario.limits)
     return Settings(
         listen=tuple(f"tcp:{port}:interface={HOST}" for port in listen),
         memory=scenario.memory,
+        cache=cache,
         stop_timeout=scenario.stop_timeout,
         limits=limits,
         routes=routes,
@@ -47,6 +50,7 @@ def route_of(number: int, route: Route) -> dict[str, Any]:
         "limit_rate_after": route.limit_rate_after,
         "bandwidth": route.bandwidth or None,
         "max_body": route.max_body,
+        "cache": "off" if route.valid < 0 else {"valid": route.valid},
     }
     if route.health_interval:
         health = {"path": HEALTH, "interval": route.health_interval, "fails": 2, "passes": 2}

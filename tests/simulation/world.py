@@ -23,6 +23,7 @@ from aprp.library.open_transfer import open_transfer
 from tests.simulation import listings
 from tests.simulation.clients import Asked, HttpClient, text_of
 from tests.simulation.clock import Livelock, SimulatedClock
+from tests.simulation.disks import SimulatedDisk, simulated
 from tests.simulation.listings import ListingServer
 from tests.simulation.machine import machine
 from tests.simulation.network import Address, Link, Network
@@ -91,8 +92,9 @@ class _NoLogs:
 
 
 class World:
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, disk: SimulatedDisk | None = None) -> None:
         self.scenario = scenario
+        self.disk = disk or SimulatedDisk(scenario)
         self.clock = SimulatedClock(EPOCH)
         self.network = Network(self.clock)
         self.network.link_to = self._link_to
@@ -284,6 +286,8 @@ class World:
             waiting += getattr(descriptor, "_tempDataLen", 0)
             if waiting > MOST_HELD:
                 wrong.append(f"{waiting} bytes wait in one transport")
+        if self.disk.used > self.scenario.disk.size:
+            wrong.append(f"the cache has {self.disk.used} bytes on disk")
         if self.reactor.starved:
             wrong.append("descriptors ran out")
         elif not wrong and not self._all_done():
@@ -308,6 +312,7 @@ class World:
             "channels": len(self._site.channels),
             "descriptors": others,
             "connections to sources": max(0, sources - checked),
+            "open data files": max(0, len(self.disk.open_files) - 1),
         }
         if self._shared is not None:
             left["transfers"] = self._shared.transfers
@@ -345,13 +350,31 @@ def _watched_log(wrong: list[str]) -> Iterator[None]:
         globalLogPublisher.removeObserver(observe)
 
 
+@contextlib.contextmanager
+def _in(world: World) -> Iterator[None]:
+    """Have all that a daemon uses be of this world."""
+    descriptors = world.reactor.descriptors
+    with (
+        machine(world.clock, world.addresses, world.operator.load, descriptors),
+        simulated(world.disk, world.clock, descriptors),
+    ):
+        yield
+
+
 def run(scenario: Scenario) -> Outcome:
     """The outcome of a scenario: always the same for the same one."""
     gc.freeze()  # what was there before needn't be looked through
     try:
-        world = World(scenario)
-        descriptors = world.reactor.descriptors
-        with machine(world.clock, world.addresses, world.operator.load, descriptors):
+        disk = SimulatedDisk(scenario)
+        crash = scenario.disk.killed or scenario.disk.unpowered
+        if crash:
+            earlier = World(scenario, disk)
+            with _in(earlier):
+                earlier.begin()
+                earlier.clock.run(EPOCH + crash, MOST_STEPS)
+            disk.crash(power=bool(scenario.disk.unpowered))
+        world = World(scenario, disk)
+        with _in(world):
             world.begin()
             return world.run()
     finally:
