@@ -54,9 +54,11 @@ class Backlog:
             self.holds = True
             self._watchdog.expect(PATIENCE)
 
-    def drop(self, count: int) -> None:
-        """Count bytes that don't wait any more."""
+    def drop(self, count: int, written: bool) -> None:
+        """Count bytes that don't wait any more, since they are written, or won't be."""
         self.size -= count
+        if not written and self.size:
+            return
         if self.size <= self.most // 2 and (self.holds or self.full):
             self._watchdog.close()
             self.holds = self.full = False

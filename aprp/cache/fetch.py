@@ -23,12 +23,14 @@ from aprp.cache.tail import Tail
 from aprp.core.cache.holes import Running
 from aprp.core.cache.pace import GRACE, Speed, ahead_of, may_run, may_run_alone
 from aprp.core.http.ranges import Range
-from aprp.core.scheduling.messages import MIB
+from aprp.core.scheduling.messages import KIB, MIB
 from aprp.upstream.errors import BodyBroken, SourceError
 from aprp.upstream.watchdog import Watchdog
 
 HELD = MIB
 """Bytes that stay in memory behind the furthest one, for readers nearly in step."""
+SLACK = 256 * KIB
+"""Bytes that are dropped at once."""
 MOST_HELD = 4 * MIB
 """Bytes that stay there at most, if the disk is slow."""
 
@@ -228,7 +230,8 @@ class SharedFetch:
         self._keeper.append(data)
         for follower in tuple(self.followers):
             follower.came(at, data)
-        self._drop()
+        if self.held >= HELD + SLACK:
+            self._drop()
         if self.position < self.stop:
             self.pace()
         elif self.stop < self._asked:

@@ -14,10 +14,12 @@ from twisted.python.failure import Failure
 from aprp.cache.backlog import Backlog
 from aprp.cache.store.store import StoredFile
 from aprp.core.cache.extents import around, whole_blocks
-from aprp.core.scheduling.messages import MIB
+from aprp.core.scheduling.messages import KIB, MIB
 
 MOST_AT_ONCE = 2 * MIB
 """Bytes of one write."""
+WORTH_WRITING = 512 * KIB
+"""Bytes; fewer wait for more, as long as there are more to come."""
 
 
 class Keeper:
@@ -79,6 +81,7 @@ class Keeper:
         self._ended = True
         if not self._whole().length:
             self._pass_over()
+        self._write()
 
     def close(self) -> None:
         """Take and write no more."""
@@ -95,13 +98,13 @@ class Keeper:
         if self._to > self._from:
             self._from = around(self._from, self._to, self._complete).stop
         if dropped:
-            self._backlog.drop(dropped)
+            self._backlog.drop(dropped, written=False)
 
     def _write(self) -> None:
         if self._stored is None or self._writing_at is not None or self._closed:
             return
         whole = self._whole()
-        if not whole.length:
+        if not whole.length or not (self._ended or whole.length >= WORTH_WRITING):
             if self._ended:
                 self._pass_over()
             return
@@ -138,4 +141,4 @@ class Keeper:
     def _rest(self) -> None:
         written, self._writing = self._writing, 0
         self._writing_at = None
-        self._backlog.drop(written)
+        self._backlog.drop(written, written=True)

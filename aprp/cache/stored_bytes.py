@@ -20,7 +20,7 @@ from aprp.upstream.splice.file_splice import FileSplice, file_to
 
 FIRST = 256 * KIB
 """Bytes that are verified before the first are sent."""
-PIECE = 2 * MIB
+PIECE = 4 * MIB
 """Bytes that are verified at once after that."""
 COPIED = 256 * KIB
 """Bytes that are read at once where they have to be copied."""

@@ -24,6 +24,7 @@ from aprp.cache.store.figures import Figures
 from aprp.cache.store.folder import Folder
 from aprp.cache.store.store import CacheTrouble, Verified
 from aprp.cache.store.threads import StoreThreads
+from aprp.core.cache.extents import BLOCK
 from aprp.core.cache.layout import CHUNK
 
 IN_MEMORY = 262144
@@ -72,7 +73,11 @@ class Reader:
         if self._threads.resting:
             return fail(CacheTrouble("the disk is left alone for a while after a failure"))
         chunk = start // CHUNK
-        stop = min(stop, (chunk + 1) * CHUNK, start + (IN_MEMORY if into_memory else UNSEEN))
+        stop = min(stop, (chunk + 1) * CHUNK)
+        if into_memory:
+            stop = min(stop, start + IN_MEMORY)
+        elif not _seen(file.trusted.get(chunk), start, stop):
+            stop = min(stop, start + UNSEEN)
         wanted = file.expected(start, stop)
         read = self._into_memory if into_memory else self._open
 
@@ -149,3 +154,10 @@ class Reader:
     def _close(self, descriptor: int) -> None:
         self.descriptors -= 1
         self._threads.later(lambda: self._folder.disk.close(descriptor))
+
+
+def _seen(trust: Trust | None, start: int, stop: int) -> bool:
+    """Return whether all blocks of [start, stop), which lie in a chunk, have been looked at."""
+    first, last = start % CHUNK // BLOCK, (stop - 1) % CHUNK // BLOCK
+    wanted = (1 << last + 1) - (1 << first)
+    return trust is not None and trust.bits & wanted == wanted
