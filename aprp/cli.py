@@ -9,19 +9,23 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
 from aprp import __version__
-from aprp.config import ConfigFaults, find, json_schema, load
-from aprp.config.faults import nearest
-from aprp.ctl import command as controlling
-from aprp.get import command as getting
-from aprp.init import command as beginning
-from aprp.mirror import command as comparing
-from aprp.simulator import command as simulating
 
 Run = Callable[[argparse.Namespace], int]
+
+_COMMANDS = {
+    "init": ("aprp.init.command", "write a configuration to begin with"),
+    "get": ("aprp.get.command", "download one file from several sources at once"),
+    "mirror": ("aprp.mirror.command", "compare mirrors before writing a route for them"),
+    "simulate": ("aprp.simulator.command", "compare scheduling policies by simulation"),
+    "ctl": ("aprp.ctl.command", "control a running daemon"),
+}
+"""The module of each command, and its line in the help. A module is loaded when it's needed: that
+takes longer than what most commands do."""
 
 _UNKNOWN = re.compile(r"unrecognized arguments: (\S+)|invalid choice: '([^']*)'")
 
@@ -30,6 +34,8 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line with a suggestion."""
 
     def error(self, message: str) -> NoReturn:
+        from aprp.config.faults import nearest
+
         found = _UNKNOWN.search(message)
         if found is not None:
             word = found[1] or found[2]
@@ -65,6 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def check(parsed: argparse.Namespace) -> int:
     """Validate a configuration and print a line for each fault, or that there are none."""
+    from aprp.config import ConfigFaults, find, json_schema, load
+
     if parsed.schema:
         print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
         return 0
@@ -88,15 +96,18 @@ def _serve(arguments: Sequence[str]) -> int:
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse the command line; unknown arguments are reported by the command's own parser."""
-    parser, commands = parsers()
+    parser, commands = parsers(arguments[:1])
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
         commands[parsed.command].error(f"unrecognized arguments: {unknown[0]}")
     return parsed
 
 
-def parsers() -> tuple[Parser, dict[str, Parser]]:
-    """The parser of the program, and that of each command by its name."""
+def parsers(wanted: Sequence[str] = tuple(_COMMANDS)) -> tuple[Parser, dict[str, Parser]]:
+    """Return the parser of the program, and that of each command by its name.
+
+    Only the parsers of the commands that are `wanted` have their options.
+    """
     parser = Parser(
         prog="aprp",
         description="aprp, a range proxy for media servers: the daemon and its tools.",
@@ -109,21 +120,12 @@ def parsers() -> tuple[Parser, dict[str, Parser]]:
     commands.add_parser("serve", help="run the daemon in the foreground")
     check = commands.add_parser("check", help="validate a configuration")
     _add_check(check)
-    init = commands.add_parser("init", help="write a configuration to begin with")
-    beginning.add_arguments(init)
-    init.set_defaults(run=beginning.run)
-    get = commands.add_parser("get", help="download one file from several sources at once")
-    getting.add_arguments(get)
-    get.set_defaults(run=getting.run)
-    mirror = commands.add_parser("mirror", help="compare mirrors before writing a route for them")
-    comparing.add_arguments(mirror)
-    mirror.set_defaults(run=comparing.run)
-    simulate = commands.add_parser("simulate", help="compare scheduling policies by simulation")
-    simulating.add_arguments(simulate)
-    simulate.set_defaults(run=simulating.run)
-    ctl = commands.add_parser("ctl", help="control a running daemon")
-    controlling.add_arguments(ctl)
-    ctl.set_defaults(run=controlling.run)
+    for name, (module, about) in _COMMANDS.items():
+        command = commands.add_parser(name, help=about)
+        if name in wanted:
+            loaded = import_module(module)
+            loaded.add_arguments(command)
+            command.set_defaults(run=loaded.run)
     return parser, dict(commands.choices)
 
 

@@ -170,7 +170,7 @@ class FileTests(ConfigCase):
 
     def test_where_a_file_is_looked_for(self) -> None:
         self.patch(
-            sys.modules["aprp.config.load"], "PLACES", (self.folder / "one", self.folder / "two")
+            sys.modules["aprp.config.loading"], "PLACES", (self.folder / "one", self.folder / "two")
         )
         refused = self.assertRaises(ConfigFaults, find)
         self.assertTrue(str(refused).startswith(f"{self.folder / 'one'}:1:1: file: there is no"))

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from aprp.core.http.ranges import Range
 from aprp.core.metalink import (
     LAST,
+    BadMetalink,
     Hash,
     MetalinkFile,
     Pieces,
@@ -18,7 +19,7 @@ from aprp.core.metalink import (
     chosen,
 )
 from aprp.upstream.metalink import parsing as metalink_xml
-from aprp.upstream.metalink.parsing import BadMetalink, parse
+from aprp.upstream.metalink.parsing import parse
 from tests.support.metalinks import metalink
 
 SHA = hashlib.sha256(b"").hexdigest()

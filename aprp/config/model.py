@@ -61,4 +61,5 @@ class Model(BaseModel):
         extra="forbid",
         arbitrary_types_allowed=True,
         use_attribute_docstrings=True,
+        defer_build=True,
     )

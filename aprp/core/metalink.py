@@ -22,6 +22,14 @@ LAST = 999999
 """The priority of a mirror without one, and the highest there is (RFC 5854 section 4.2.16.2)."""
 
 
+MOST_BYTES = 16 << 20
+"""The largest Metalink that is read; one of 100,000 pieces has about 9 MB."""
+
+
+class BadMetalink(Exception):
+    """Raised for a Metalink that can't be used; the text says where and why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hash:
     """An algorithm (a key of DIGITS) and a digest in lower-case hexadecimal."""

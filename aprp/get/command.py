@@ -10,21 +10,20 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from rich.console import Console
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogBeginner
 from twisted.python.failure import Failure
 from zope.interface import provider
 
+from aprp.core.metalink import BadMetalink
 from aprp.get.fetch import Fetch, reason_of
 from aprp.get.listing import Listing, listing_of
 from aprp.get.naming import CannotWrite, destination
 from aprp.get.options import Misunderstood, Options, add_arguments, read
-from aprp.get.progress import Bars, Display, Lines, clock, size
+from aprp.get.progress import Display, Lines, clock, size
 from aprp.get.tally import Tally
 from aprp.library.open_transfer import shared_by
 from aprp.upstream.errors import SourceError
-from aprp.upstream.metalink.parsing import BadMetalink
 
 __all__ = ["add_arguments", "run"]
 
@@ -155,9 +154,12 @@ def _tell(options: Options, fetch: Fetch, tally: Tally, status: int, reason: str
 
 
 def _display(options: Options, tally: Tally) -> Display:
-    console = Console(stderr=True)
-    if console.is_terminal and not options.quiet and os.environ.get("TERM") != "dumb":
-        return Bars(tally, console)
+    if sys.stderr.isatty() and not options.quiet and os.environ.get("TERM") != "dumb":
+        from rich.console import Console  # takes long to load
+
+        from aprp.get.bars import Bars
+
+        return Bars(tally, Console(stderr=True))
     return Lines(tally, sys.stderr, options.quiet)
 
 

@@ -9,12 +9,11 @@ from typing import Any
 
 from aprp.core.http.ranges import FromTo
 from aprp.core.http.urls import Url
-from aprp.core.metalink import MetalinkFile
+from aprp.core.metalink import MOST_BYTES, BadMetalink, MetalinkFile
 from aprp.get.checksum import Checksum
 from aprp.get.options import Misunderstood, Options, options_for, request_for
 from aprp.library.fetch_request import FetchRequest
 from aprp.library.open_transfer import TransferReader
-from aprp.upstream.metalink.parsing import MOST_BYTES, BadMetalink, parse
 from aprp.upstream.transfer.collector import Collector
 from aprp.upstream.transfer.failures import LengthUnknown
 
@@ -40,6 +39,8 @@ class Listing:
             data = self._from_disk()
         else:
             data = await _fetched(self.request, reactor)
+        from aprp.upstream.metalink.parsing import parse  # its XML takes a while to load
+
         files = parse(data, self.where)
         many = len(files) > 1
         parsed = self.parsed

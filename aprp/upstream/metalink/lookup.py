@@ -29,13 +29,13 @@ from aprp.core.http.caching.response import Response
 from aprp.core.http.fields import Fields, Pairs
 from aprp.core.http.file_answers import file_path
 from aprp.core.http.urls import Url
-from aprp.core.metalink import DIGITS, Hash, MetalinkFile, chosen
+from aprp.core.metalink import DIGITS, MOST_BYTES, BadMetalink, Hash, MetalinkFile, chosen
 from aprp.core.reasons import Name
 from aprp.core.recovery.versions import digests_of
 from aprp.core.scheduling.messages import Source
 from aprp.upstream.errors import SourceError
 from aprp.upstream.metalink.kept import Kept, KeptMetalinks
-from aprp.upstream.metalink.parsing import MOST_BYTES, BadMetalink, parse
+from aprp.upstream.metalink.parsing import parse
 from aprp.upstream.metalink.signatures import MOST_BYTES as MOST_OF_SIGNATURE
 from aprp.upstream.metalink.signatures import BadSignature, check_signature
 from aprp.upstream.transfer.body import discard

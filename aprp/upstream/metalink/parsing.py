@@ -23,6 +23,8 @@ from aprp.core.metalink import (
     DIGITS,
     LAST,
     LONGEST_PIECE,
+    MOST_BYTES,
+    BadMetalink,
     Hash,
     MetalinkFile,
     Mirror,
@@ -31,8 +33,6 @@ from aprp.core.metalink import (
     strongest,
 )
 
-MOST_BYTES = 16 << 20
-"""The largest Metalink that is read; one of 100,000 pieces has about 9 MB."""
 _MOST_DEPTH = 16
 _MOST_ELEMENTS = 400_000
 _MOST_FILES = 1000
@@ -41,10 +41,6 @@ _OLDER = "http://www.metalinker.org/"
 _DIGITS = re.compile("[0-9]{1,18}")
 _HEX = re.compile("[0-9A-Fa-f]+")
 _SCHEME = re.compile("https?:", re.IGNORECASE)
-
-
-class BadMetalink(Exception):
-    """Raised for a Metalink that can't be used; the text says where and why."""
 
 
 class _Element:

@@ -1,0 +1,64 @@
+"""What a program doesn't load unless it needs it: loading takes time, and memory while it runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.test_floors import ROOT
+
+GET = "import aprp.cli; aprp.cli.parsers(['get']); from twisted.internet import reactor"
+NOT_FOR_GET = (
+    "aprp.cache",
+    "aprp.config.loading",
+    "aprp.config.schema",
+    "aprp.config.settings",
+    "aprp.daemon",
+    "aprp.get.bars",
+    "aprp.init",
+    "aprp.mirror",
+    "aprp.simulator.command",
+    "aprp.upstream.metalink",
+    "aprp.web",
+    "defusedxml",
+    "prometheus_client",
+    "rich",
+    "twisted.web.resource",
+    "twisted.web.server",
+    "yaml",
+)
+DAEMON = "import aprp.daemon.service; from twisted.internet import reactor"
+NOT_FOR_THE_DAEMON = (
+    "aprp.config.schema",
+    "aprp.demo",
+    "aprp.get",
+    "aprp.init",
+    "aprp.library",
+    "aprp.mirror",
+    "aprp.simulator",
+    "multiprocessing",
+    "rich",
+    "sqlite3",
+    "twisted.conch",
+    "twisted.names",
+    "twisted.web.static",
+)
+
+
+def loaded_by(program: str, names: tuple[str, ...]) -> list[str]:
+    """Return which of these modules a program loads."""
+    told = f"{program}\nimport sys\nprint([each for each in {names!r} if each in sys.modules])"
+    out = subprocess.run(
+        [sys.executable, "-c", told], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return list(eval(out.stdout))
+
+
+class ImportTests(SynchronousTestCase):
+    def test_a_download(self) -> None:
+        self.assertEqual(loaded_by(GET, NOT_FOR_GET), [])
+
+    def test_a_daemon(self) -> None:
+        self.assertEqual(loaded_by(DAEMON, NOT_FOR_THE_DAEMON), [])
