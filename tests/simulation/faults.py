@@ -178,9 +178,19 @@ LIES: dict[str, Spoiler] = {
     "multipart": _multipart,
 }
 """Answers that aren't what was asked for."""
+
+
+def _framed(fault: Fault, reply: Reply, fields: dict[str, str]) -> None:
+    reply.frames = fault.kind
+
+
+FRAMES: dict[str, Spoiler] = dict.fromkeys(
+    ("refused", "left-out", "goaway", "shrink", "flood"), _framed
+)
+"""What only an answer over HTTP/2 can do; nothing over HTTP/1.1."""
 WRONG: dict[str, Spoiler] = {"flip": _flip, "other": _other}
 """Answers with wrong bytes, which only hashes show."""
-ALL = SILENT | BREAKS | REFUSALS | LIES | WRONG
+ALL = SILENT | BREAKS | REFUSALS | LIES | FRAMES | WRONG
 
 
 def spoil(fault: Fault, reply: Reply, fields: dict[str, str]) -> None:

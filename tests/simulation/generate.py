@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
-from tests.simulation.faults import BREAKS, LIES, REFUSALS, SILENT
+from tests.simulation.faults import BREAKS, FRAMES, LIES, REFUSALS, SILENT
 from tests.simulation.operated import OPERATED, profile_of
 from tests.simulation.parts import (
     any_ask,
@@ -51,6 +51,8 @@ def scenario_of(seed: int, profile: str | None = None) -> Scenario:
         name = "verified"
     if seed % CACHED_EVERY == CACHED_TURN:
         name = "cached"
+    if seed % HTTP2_EVERY == HTTP2_TURN:
+        name = "http2"
     if profile is not None:
         name = profile
     return replace(PROFILES[name](rng, plain_world(rng)), seed=seed, name=name)
@@ -401,7 +403,31 @@ VERIFIED_EVERY, VERIFIED_TURN = 16, 7
 """Every so many seeds have the profile of that name."""
 
 CACHED_EVERY, CACHED_TURN = 16, 11
+HTTP2_EVERY, HTTP2_TURN = 16, 3
 """The same."""
+
+
+def _http2(rng: Random, world: Scenario) -> Scenario:
+    """Any of the other worlds, with origins and clients that speak HTTP/2."""
+    name = rng.choice((*_LOTS, *OPERATED, "verified", "cached"))
+    world = PROFILES[name](rng, world)
+    routes = tuple(
+        replace(route, http2=route.kind != "loop" and rng.random() < 0.8) for route in world.routes
+    )
+    clients = tuple(
+        replace(client, http2=rng.random() < 0.6 and _speaks_http2(client))
+        for client in world.clients
+    )
+    faults = list(world.faults)
+    for index in range(len(world.origins)):
+        if rng.random() < 0.3 and any(fault.origin == index for fault in faults):
+            faults.append(any_fault(rng, index, len(world.files), FRAMES))
+    return replace(world, routes=routes, clients=clients, faults=tuple(faults))
+
+
+def _speaks_http2(client: Client) -> bool:
+    return client.kind == "http" and all(ask.upload < 0 for ask in client.asks)
+
 
 PROFILES: dict[str, Callable[[Random, Scenario], Scenario]] = {
     "anything": _anything,
@@ -417,6 +443,7 @@ PROFILES: dict[str, Callable[[Random, Scenario], Scenario]] = {
     "survives": _survives,
     "verified": _verified,
     "cached": _cached,
+    "http2": _http2,
     **OPERATED,
 }
 _LOTS = (

@@ -35,6 +35,8 @@ class Reply:
     pause: float | None = None
     """Seconds at `break_at`, after which it goes on; None: it ends there by `end`."""
     end: str = "keep"
+    frames: str = ""
+    """What is done to it over HTTP/2 alone; see `tests.simulation.http2`."""
 
     def head(self, now: float) -> bytes:
         lines = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}"]

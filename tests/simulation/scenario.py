@@ -133,6 +133,8 @@ class Route:
     """For how many seconds what the cache has is fresh; negative: the route has no cache."""
     pieces: int = 0
     """The length of the pieces that a Metalink has hashes of; 0: there is no Metalink."""
+    http2: bool = False
+    """Whether its origins are spoken to over HTTP/2, by prior knowledge."""
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,7 @@ class Client:
     """Bytes of a request that it sends at a time, 50 ms apart; 0: all."""
     address: int = ANY
     """Whose address it has: that of the client with this number, or one of its own."""
+    http2: bool = False
 
 
 @dataclass(frozen=True)

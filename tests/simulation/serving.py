@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aprp.core.http2.frames import PREFACE
+from tests.simulation.http2 import Http2Connection
 from tests.simulation.network import End
 from tests.simulation.replies import Reply, Sender
 from tests.simulation.uploads import ASK, Incoming
@@ -23,6 +25,7 @@ class OriginConnection:
         self._incoming: Incoming | None = None
         self._posted: tuple[str, dict[str, str]] = ("", {})
         self._over = False
+        self._undecided = True  # whether it is HTTP/2
         end.watch = self._look
 
     def _look(self) -> None:
@@ -40,6 +43,14 @@ class OriginConnection:
                     self._end_it()
                 break
             self._held += data
+        if self._undecided and self._held:
+            if PREFACE.startswith(self._held) and len(self._held) < len(PREFACE):
+                return
+            self._undecided = False
+            if self._held.startswith(PREFACE):
+                self._over = True
+                Http2Connection(self._origin, self._end, self._held)
+                return
         self._next()
 
     def _next(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from aprp.config import Settings
+from aprp.config import ListenHttp2, Settings
 from tests.simulation.listings import place_of
 from tests.simulation.origins import HEALTH, PORT, host_of
 from tests.simulation.scenario import Route, Scenario
@@ -27,12 +27,14 @@ def settings_of(scenario: Scenario, ports: int = 0, occupied: bool = False) -> S
     routes: Any = [route_of(number, route) for number, route in numbered if route.kind != "none"]
     disk = scenario.disk
     cache: Any = {"path": "/cache", "size": disk.size} if disk.size else None
+    cleartext = any(client.http2 for client in scenario.clients)
     limits: Any = dataclasses.asdict(scenario.limits)
     return Settings(
         listen=tuple(f"tcp:{port}:interface={HOST}" for port in listen),
         memory=scenario.memory,
         cache=cache,
         stop_timeout=scenario.stop_timeout,
+        listen_http2=ListenHttp2.CLEARTEXT if cleartext else ListenHttp2.ON,
         limits=limits,
         routes=routes,
     )
@@ -52,6 +54,8 @@ def route_of(number: int, route: Route) -> dict[str, Any]:
         "max_body": route.max_body,
         "cache": "off" if route.valid < 0 else {"valid": route.valid},
     }
+    if route.http2:
+        settings["http2"] = "prior-knowledge"
     if route.health_interval:
         health = {"path": HEALTH, "interval": route.health_interval, "fails": 2, "passes": 2}
         settings["health"] = health
@@ -89,4 +93,4 @@ def transfer_settings(route: Route) -> dict[str, Any]:
         "first_byte_timeout": route.first_byte_timeout,
         "between_bytes_timeout": route.between_bytes_timeout,
         "resume_for": route.resume_for,
-    }
+    } | ({"http2": "prior-knowledge"} if route.http2 else {})

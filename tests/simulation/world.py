@@ -24,6 +24,7 @@ from tests.simulation import listings
 from tests.simulation.clients import Asked, HttpClient, text_of
 from tests.simulation.clock import Livelock, SimulatedClock
 from tests.simulation.disks import SimulatedDisk, simulated
+from tests.simulation.http2_client import Http2Client
 from tests.simulation.listings import ListingServer
 from tests.simulation.machine import machine
 from tests.simulation.network import Address, Link, Network
@@ -162,7 +163,8 @@ class World:
         if spec.kind == "library":
             return LibraryClient(number, spec, self.clock, self._open, self._told)
         where = (HOST, PORT)
-        return HttpClient(number, spec, self.network, where, self._write, self._told)
+        kind = Http2Client if spec.http2 else HttpClient
+        return kind(number, spec, self.network, where, self._write, self._told)
 
     def _open(self, ask: Ask) -> Any:
         route = self.scenario.routes[ask.route]
