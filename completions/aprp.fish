@@ -31,7 +31,7 @@ complete -c aprp -n '__fish_seen_subcommand_from init' -l listen -x -d 'PORT, AD
 complete -c aprp -n '__fish_seen_subcommand_from init' -l admin -x -d 'the operator\'s port, in the same form, or none; 127.0.0.1:8001 by default'
 complete -c aprp -n '__fish_seen_subcommand_from init' -s o -l output -r -F -d 'a new file; standard output by default'
 complete -c aprp -n '__fish_seen_subcommand_from get' -s h -l help -d 'show this help message and exit'
-complete -c aprp -n '__fish_seen_subcommand_from get' -l metalink -r -F -d 'download what a Metalink lists; a FILE or URL that ends in .meta4 or .metalink needs no option'
+complete -c aprp -n '__fish_seen_subcommand_from get' -l metalink -r -F -d 'download what a Metalink or a torrent lists; a FILE or URL that ends in .meta4, .metalink or .torrent needs no option'
 complete -c aprp -n '__fish_seen_subcommand_from get' -l location -x -d 'use the Metalink\'s mirrors in these countries first, such as de,at'
 complete -c aprp -n '__fish_seen_subcommand_from get' -s o -l output -r -F -d 'the file to write; - is standard output'
 complete -c aprp -n '__fish_seen_subcommand_from get' -l output-dir -r -F -d 'the folder to write the file to'

@@ -18,6 +18,7 @@ FLOORS = (
     ("aprp.core.http",),
     ("aprp.core.http2",),
     ("aprp.core.metalink",),
+    ("aprp.core.torrents",),
     ("aprp.core.recovery",),
     ("aprp.core.scheduling",),
     ("aprp.core.cache",),

@@ -14,6 +14,8 @@ from aprp.core.http.urls import Url
 
 DIGITS = {"sha-512": 128, "sha-384": 96, "sha-256": 64, "sha-1": 40, "md5": 32}
 """Hexadecimal digits of the hash functions that are verified, the strongest first."""
+TREE = "sha-256-tree"
+"""The algorithm of a torrent's version 2: the root of a tree of SHA-256 hashes (BEP 52)."""
 HASHLIB = {name: name.replace("-", "") for name in DIGITS}
 """What Python's hashlib calls them."""
 LONGEST_PIECE = 64 << 20

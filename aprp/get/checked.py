@@ -8,23 +8,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Self
 
-from twisted.internet.threads import deferToThread
-
 from aprp.core.http.ranges import FromTo, Range
 from aprp.core.metalink import MetalinkFile, Pieces
 from aprp.core.recovery.versions import Facts
-from aprp.get.checksum import ALGORITHMS
 from aprp.get.partial import Partial
 from aprp.get.senders import Senders
 from aprp.library.fetch_request import FetchRequest
 from aprp.library.open_transfer import TransferReader
 from aprp.upstream.errors import BodyBroken, SourceError
 from aprp.upstream.transfer.failures import TransferFailed
+from aprp.upstream.transfer.hashing import digests
 from aprp.upstream.transfer.transfer import Transfer
 
 AT_ONCE = 8
@@ -208,8 +205,8 @@ class CheckedReader:
 
 async def right(data: bytes, pieces: Pieces, number: int) -> bool:
     """Return whether the piece has its digest; it is hashed in a thread."""
-    found = await deferToThread(hashlib.new, ALGORITHMS[pieces.algorithm], data)
-    return bool(found.hexdigest() == pieces.digests[number])
+    (found,) = await digests(pieces, [[data]])
+    return found == pieces.digests[number]
 
 
 async def good_part(partial: Partial, file: MetalinkFile) -> int:

@@ -9,15 +9,16 @@ from typing import Any
 
 from aprp.core.http.ranges import FromTo
 from aprp.core.http.urls import Url
-from aprp.core.metalink import MOST_BYTES, BadMetalink, MetalinkFile
+from aprp.core.metalink import MOST_BYTES, BadMetalink, MetalinkFile, Mirror
 from aprp.get.checksum import Checksum
 from aprp.get.options import Misunderstood, Options, options_for, request_for
 from aprp.library.fetch_request import FetchRequest
 from aprp.library.open_transfer import TransferReader
 from aprp.upstream.transfer.collector import Collector
 from aprp.upstream.transfer.failures import LengthUnknown
+from aprp.upstream.transfer.options import FileLocation
 
-SUFFIXES = (".meta4", ".metalink")
+SUFFIXES = (".meta4", ".metalink", ".torrent")
 MOST_MIRRORS = 64
 """Mirrors of one file that may be used, the best ones."""
 
@@ -29,6 +30,8 @@ class Listing:
     where: str
     request: FetchRequest | None
     parsed: argparse.Namespace
+    urls: tuple[FileLocation, ...] = ()
+    """The URLs given beside a torrent."""
 
     async def files(self, reactor: Any) -> tuple[Options, ...]:
         """Return the options of each of its files.
@@ -39,9 +42,9 @@ class Listing:
             data = self._from_disk()
         else:
             data = await _fetched(self.request, reactor)
-        from aprp.upstream.metalink.parsing import parse  # its XML takes a while to load
+        from aprp.upstream.metalink.parsing import parse_listing  # its XML takes a while to load
 
-        files = parse(data, self.where)
+        files = self._with_urls(parse_listing(data, self.where))
         many = len(files) > 1
         parsed = self.parsed
         folder = parsed.output is not None and parsed.output != "-" and Path(parsed.output).is_dir()
@@ -55,6 +58,15 @@ class Listing:
             parsed.output_dir = (parsed.output_dir or Path()) / parsed.output
             parsed.output = None
         return tuple(self._options(parsed, file) for file in files)
+
+    def _with_urls(self, files: tuple[MetalinkFile, ...]) -> tuple[MetalinkFile, ...]:
+        """Return the files with the URLs of the command line as their first mirrors."""
+        if self.urls and len(files) > 1:
+            raise Misunderstood(f"{self.where} lists {len(files)} files; give no URLs with it")
+        if not files[0].mirrors and not self.urls:
+            raise Misunderstood(f"{self.where} names no web seed; give the URLs of the file, too")
+        given = tuple(Mirror(location.url, 1) for location in self.urls)
+        return tuple(replace(file, mirrors=given + file.mirrors) for file in files)
 
     def _from_disk(self) -> bytes:
         try:
@@ -83,23 +95,25 @@ class Listing:
 
 def listing_of(parsed: argparse.Namespace) -> Listing | None:
     """Return the Metalink that the command line names, or None. Raise Misunderstood."""
-    listed = [each for each in parsed.urls if _is_metalink(each)]
+    listed = [each for each in parsed.urls if _ends_in(each, SUFFIXES)]
     if parsed.metalink is None and not listed:
         return None
     where = parsed.metalink or listed[0]
-    if len(parsed.urls) > (parsed.metalink is None):
+    others = [each for each in parsed.urls if each != where]
+    if others and not _ends_in(where, (".torrent",)):
         raise Misunderstood(f"{where} lists the URLs of its files; give no others with it")
+    urls = request_for(parsed, others, "length").locations if others else ()
     for name in ("range", "checksum"):
         if getattr(parsed, name) is not None:
             raise Misunderstood(f"--{name} can't be used with a Metalink")
     if "://" not in where:
-        return Listing(where, None, parsed)
+        return Listing(where, None, parsed, urls)
     request = request_for(parsed, [where], "modified")
-    return Listing(str(request.locations[0].url), request, parsed)
+    return Listing(str(request.locations[0].url), request, parsed, urls)
 
 
-def _is_metalink(text: str) -> bool:
-    return text.partition("?")[0].endswith(SUFFIXES)
+def _ends_in(text: str, suffixes: tuple[str, ...]) -> bool:
+    return text.partition("?")[0].endswith(suffixes)
 
 
 async def _fetched(request: FetchRequest, reactor: Any) -> bytes:

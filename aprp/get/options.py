@@ -65,8 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--metalink",
         metavar="FILE|URL",
-        help="download what a Metalink lists; a FILE or URL that ends in .meta4 or .metalink needs "
-        "no option",
+        help="download what a Metalink or a torrent lists; a FILE or URL that ends in .meta4, "
+        ".metalink or .torrent needs no option",
     )
     add(
         "--location",

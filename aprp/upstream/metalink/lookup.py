@@ -35,7 +35,7 @@ from aprp.core.recovery.versions import digests_of
 from aprp.core.scheduling.messages import Source
 from aprp.upstream.errors import SourceError
 from aprp.upstream.metalink.kept import Kept, KeptMetalinks
-from aprp.upstream.metalink.parsing import parse
+from aprp.upstream.metalink.parsing import parse_listing
 from aprp.upstream.metalink.signatures import MOST_BYTES as MOST_OF_SIGNATURE
 from aprp.upstream.metalink.signatures import BadSignature, check_signature
 from aprp.upstream.transfer.body import discard
@@ -47,7 +47,7 @@ from aprp.upstream.wall_clock import time
 
 PATIENCE = 2.0
 """Seconds that a refresh may take before the Metalink of before is used."""
-SUFFIXES = (".meta4", ".metalink")
+SUFFIXES = (".meta4", ".metalink", ".torrent")
 SIGNATURES = (".asc", ".sig")
 
 
@@ -289,7 +289,7 @@ async def _content(answer: SourceAnswer, name: str, most: int) -> bytes:
 
 async def _parsed(data: bytes, name: str) -> tuple[MetalinkFile, ...]:
     try:
-        found: tuple[MetalinkFile, ...] = await deferToThread(parse, data, name)
+        found: tuple[MetalinkFile, ...] = await deferToThread(parse_listing, data, name)
     except BadMetalink as error:
         raise NoMetalink(str(error)) from None
     return found

@@ -32,6 +32,7 @@ from aprp.core.metalink import (
     check_name,
     strongest,
 )
+from aprp.core.torrents import parse_torrent
 
 _MOST_DEPTH = 16
 _MOST_ELEMENTS = 400_000
@@ -109,6 +110,16 @@ class _Builder(ContentHandler):
         element = self._open[-1] if self._open else None
         if element is not None:
             element.pieces.append(content)
+
+
+def parse_listing(data: bytes, source: str) -> tuple[MetalinkFile, ...]:
+    """Return the files of a Metalink or a torrent; the mirrors of a torrent are its web seeds."""
+    if len(data) <= MOST_BYTES and data[:1] == b"d":
+        try:
+            return parse_torrent(data)
+        except ValueError as error:
+            raise BadMetalink(f"{source}: {error}") from None
+    return parse(data, source)
 
 
 def parse(data: bytes, source: str) -> tuple[MetalinkFile, ...]:

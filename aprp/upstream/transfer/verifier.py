@@ -76,7 +76,7 @@ class Verifier:
         self._waiting.clear()
         if pieces:
             chunks = [self._store.read(each.held.start, each.held.stop) for each in pieces]
-            self._job = digests(self._pieces.algorithm, chunks)
+            self._job = digests(self._pieces, chunks)
             self._job.addCallback(self._hashed, pieces).addErrback(self._failed)
 
     def _hashed(self, found: list[str], pieces: list[Whole]) -> None:
