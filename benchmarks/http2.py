@@ -3,8 +3,8 @@
     python -m benchmarks.http2 [load|mirrors] [MEGABYTES]
 
 `load`: one stream of a file, and 100 streams of 1 MiB on one connection, taken by h2load from aprp
-and from nginx, which both read from another nginx over HTTP/1.1; and from aprp reading over HTTP/2.
-All on loopback without TLS. CPU is what the proxy's process used.
+and from nginx, which both read from another nginx over HTTP/1.1, with TLS to h2load and without;
+and from aprp reading over HTTP/2. All on loopback. CPU is what the proxy's process used.
 
 `mirrors`: three mirrors of 10, 5 and 1 MB/s over HTTP/1.1 and over HTTP/2, near and with 100 ms.
 """
@@ -29,7 +29,7 @@ from benchmarks.lines import Mirror, can_shape, mirrors
 MB = 1_000_000
 MIB = 1 << 20
 TICKS = os.sysconf("SC_CLK_TCK")
-BACK, BACK2, FRONT, APRP, APRP2 = range(18481, 18486)
+BACK, BACK2, FRONT, APRP, APRP2, FRONT_TLS, APRP_TLS, APRP2_TLS = range(18481, 18489)
 
 NGINX = """\
 daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log; {user}
@@ -43,11 +43,13 @@ http {{
 }}
 """
 SERVES = "server {{ listen 127.0.0.1:{port}{http2}; root {www}; }}"
-PROXIES = """server {{ listen 127.0.0.1:{port} http2; location / {{
+PROXIES = """server {{ listen 127.0.0.1:{port} http2; listen 127.0.0.1:{tls} ssl http2;
+    ssl_certificate {cert}; ssl_certificate_key {cert}; location / {{
     proxy_pass http://back; proxy_http_version 1.1; proxy_set_header Connection "";
     proxy_max_temp_file_size 0; }} }}"""
 SETTINGS = """\
-listen: ["tcp:{port}:interface=127.0.0.1"]
+listen: ["tcp:{port}:interface=127.0.0.1", "tls:{tls}:interface=127.0.0.1"]
+certificates: [{{certificate: {cert}, key: {cert}}}]
 listen_http2: cleartext
 routes:
   - {{path: /, upstream: "http://127.0.0.1:{back}/", http2: {http2}}}
@@ -99,13 +101,20 @@ def used(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
-def taken(port: int, path: str, count: int, streams: int) -> tuple[float, int]:
+def certificate(folder: Path) -> Path:
+    """A certificate with its key, in one file."""
+    made = folder / "server.pem"
+    command = ["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=localhost"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(made), "-out", str(made)]
+    subprocess.run(command, check=True, capture_output=True)
+    return made
+
+
+def taken(url: str, count: int, streams: int) -> tuple[float, int]:
     """Seconds that h2load needs for so many requests on one connection, and how many succeeded."""
     command = ["h2load", "-n", str(count), "-c", "1", "-m", str(streams), "-w", "24", "-W", "26"]
     began = time.monotonic()
-    said = subprocess.run(
-        [*command, f"http://127.0.0.1:{port}/{path}"], capture_output=True, text=True, check=True
-    ).stdout
+    said = subprocess.run([*command, url], capture_output=True, text=True, check=True).stdout
     succeeded = re.search(r"(\d+) succeeded", said)
     return time.monotonic() - began, int(succeeded[1]) if succeeded else 0
 
@@ -125,31 +134,31 @@ def load(megabytes: float) -> None:
             SERVES.format(port=BACK2, http2=" http2", www=www),
         ]
         stack.enter_context(nginx(folder / "back", *back))
-        proxies = {
-            "nginx": (
-                FRONT,
-                stack.enter_context(nginx(folder / "front", PROXIES.format(port=FRONT))),
-            ),
-        }
-        for title, port, to, http2 in (
-            ("aprp", APRP, BACK, "off"),
-            ("aprp, source over h2", APRP2, BACK2, "prior-knowledge"),
+        cert = certificate(folder)
+        front = PROXIES.format(port=FRONT, tls=FRONT_TLS, cert=cert)
+        pid = stack.enter_context(nginx(folder / "front", front))
+        proxies = {"nginx": (f"http://127.0.0.1:{FRONT}/", pid)}
+        over_tls = {"nginx, TLS": (f"https://127.0.0.1:{FRONT_TLS}/", pid)}
+        for title, port, tls, to, http2 in (
+            ("aprp", APRP, APRP_TLS, BACK, "off"),
+            ("aprp, source over h2", APRP2, APRP2_TLS, BACK2, "prior-knowledge"),
         ):
-            settings = SETTINGS.format(port=port, back=to, http2=http2)
+            settings = SETTINGS.format(port=port, tls=tls, back=to, http2=http2, cert=cert)
             pid = stack.enter_context(aprp(settings, folder / str(port)))
-            proxies[title] = (port, pid)
-        print(f"{'':22}{'work':28}{'seconds':>9}{'MB/s':>8}{'CPU s/GiB':>11}")
+            proxies[title] = (f"http://127.0.0.1:{port}/", pid)
+            over_tls[f"{title}, TLS"] = (f"https://127.0.0.1:{tls}/", pid)
+        print(f"{'':28}{'work':28}{'seconds':>9}{'MB/s':>8}{'CPU s/GiB':>11}")
         for work, path, count, streams, total in (
             (f"1 stream of {megabytes:g} MiB", "film.bin", 1, 1, size),
             ("100 streams of 1 MiB", "part.bin", 100, 100, 100 * MIB),
         ):
-            for title, (port, pid) in proxies.items():
+            for title, (url, pid) in {**proxies, **over_tls}.items():
                 before = used(pid)
-                seconds, succeeded = taken(port, path, count, streams)
+                seconds, succeeded = taken(url + path, count, streams)
                 cpu = (used(pid) - before) * (1 << 30) / total
                 told = "" if succeeded == count else f"  {succeeded} of {count} succeeded"
                 rate = total / seconds / MB
-                print(f"{title:22}{work:28}{seconds:9.2f}{rate:8.0f}{cpu:11.2f}{told}", flush=True)
+                print(f"{title:28}{work:28}{seconds:9.2f}{rate:8.0f}{cpu:11.2f}{told}", flush=True)
 
 
 def measured(mirror: Mirror, size: int, http2: bool) -> tuple[float, float]:
