@@ -2,10 +2,11 @@
 
 import sys
 
-from benchmarks import floods, http2, memory, mirrors, upstream, watching
+from benchmarks import floods, http2, memory, mirrors, proxies, upstream, watching
 
 PARTS = (
     upstream.main,
+    lambda: proxies.main([]),
     lambda: mirrors.main([]),
     lambda: memory.main([]),
     lambda: floods.main([]),
