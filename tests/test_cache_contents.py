@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from dataclasses import replace
+
+from twisted.internet.defer import Deferred
 
 from aprp.cache.store.store import CacheTrouble
 from aprp.core.cache.eviction import Queue
 from aprp.core.cache.extents import BLOCK
 from tests.support.faulty_disk import MIB, StoreCase, ThreadedClock, body_of, meta_for
 from tests.support.nginx import Nginx
-from tests.support.running import Running, get
+from tests.support.running import PATIENCE, Running, get
 from tests.test_ctl import ControlCase
 
 CONFIG = """\
@@ -100,11 +103,13 @@ class ContentsTests(StoreCase):
         self.assertTrue(await store.contents.verify(5.0))
         self.assertEqual(store.contents.checked.lost, 0)
         self.disk.slow = {"read"}
-        waiting = store.contents.verify(5.0)
+        early = Deferred.fromCoroutine(store.contents.verify(2.0))
+        waiting = Deferred.fromCoroutine(store.contents.verify(5.0))
         for file in files:
             file.close()
         await store.upkeep.now()
         clock.advance(4.9)
+        self.assertFalse(await early)
         self.disk.slow = set()
         self.disk.gate.set()
         self.assertTrue(await waiting)
@@ -137,33 +142,46 @@ class CommandTests(ControlCase):
         assert found is not None, f"{name} is not in\n{text}"
         return float(found[1])
 
-    def test_one_process_and_several(self) -> None:
-        for workers in (1, 2):
-            with self.subTest(workers=workers):
-                self.setUp()
-                daemon = self.start(workers)
-                for name in ('requests_total{result="hit",route="/films/"}', "errors_total"):
-                    self.assertEqual(self.metric(daemon, f"aprp_cache_{name}"), 0)
-                self.assertIn("no such files", self.ctl("cache", "list")[1], daemon.err)
-                for _ in range(2):
-                    self.assertEqual(get(self.address, "/films/a.mp4")[2], body_of(1, MIB))
-                status, said = self.ctl("--json", "cache", "list", "/films/*")
-                self.assertEqual(status, 0, said)
-                (film,) = json.loads(said)["files"]
-                self.assertEqual((film["length"], film["pinned"]), (MIB, False))
-                self.assertEqual(self.ctl("cache", "pin", "a.mp4"), (0, "1 file pinned"))
-                self.assertEqual(self.ctl("cache", "unpin", "none"), (0, "0 files unpinned"))
-                self.assertIn("pinned", self.ctl("cache", "list")[1])
-                self.assertEqual(self.ctl("cache", "verify"), (0, "16 blocks read, 0 of them lost"))
-                hits = 'aprp_cache_requests_total{result="hit",route="/films/"}'
-                self.assertGreaterEqual(self.metric(daemon, hits), 2 - workers)
-                self.assertGreaterEqual(self.metric(daemon, "aprp_cache_written_bytes_total"), MIB)
-                self.assertEqual(self.metric(daemon, "aprp_cache_size_bytes"), 64 * MIB)
-                self.assertLess(self.metric(daemon, "aprp_cache_used_bytes"), 8 * MIB)
-                self.assertEqual(self.metric(daemon, "aprp_cache_usable"), 1)
-                self.assertEqual(self.ctl("cache", "purge", "*"), (0, "1 file deleted"))
-                self.assertIn("no such files", self.ctl("cache", "list")[1])
-                daemon.stop()
+    def test_one_process(self) -> None:
+        self._commands(1)
+
+    def test_several_workers(self) -> None:
+        self._commands(2)
+
+    def _commands(self, workers: int) -> None:
+        daemon = self.start(workers)
+        for name in ('requests_total{result="hit",route="/films/"}', "errors_total"):
+            self.assertEqual(self.metric(daemon, f"aprp_cache_{name}"), 0)
+        self.assertIn("no such files", self.ctl("cache", "list")[1], daemon.err)
+        for _ in range(2):
+            self.assertEqual(get(self.address, "/films/a.mp4")[2], body_of(1, MIB))
+        status, said = self.ctl("--json", "cache", "list", "/films/*")
+        self.assertEqual(status, 0, said)
+        (film,) = json.loads(said)["files"]
+        self.assertEqual((film["length"], film["pinned"]), (MIB, False))
+        self.assertEqual(self.ctl("cache", "pin", "a.mp4"), (0, "1 file pinned"))
+        self.assertEqual(self.ctl("cache", "unpin", "none"), (0, "0 files unpinned"))
+        self.assertIn("pinned", self.ctl("cache", "list")[1])
+        self.assertEqual(self.ctl("cache", "verify"), (0, "16 blocks read, 0 of them lost"))
+        hits = 'aprp_cache_requests_total{result="hit",route="/films/"}'
+        self.assertGreaterEqual(self.metric(daemon, hits), 2 - workers)
+        self.assertGreaterEqual(self.metric(daemon, "aprp_cache_written_bytes_total"), MIB)
+        self.assertEqual(self.metric(daemon, "aprp_cache_size_bytes"), 64 * MIB)
+        self.assertLess(self.metric(daemon, "aprp_cache_used_bytes"), 8 * MIB)
+        self.assertEqual(self.metric(daemon, "aprp_cache_usable"), 1)
+        self.assertEqual(self.ctl("cache", "purge", "*"), (0, "1 file deleted"))
+        self.assertIn("no such files", self.ctl("cache", "list")[1])
+        url = f"http://{self.address}/films/a.mp4"
+        status, said = self.ctl("cache", "prefetch", url)
+        self.assertEqual((status, said[:9]), (0, "fetching "), said)
+        self.assertIn(", 1.0 MB;", said)
+        deadline = time.monotonic() + PATIENCE
+        while "1.0 MB  1.0 MB" not in (said := self.ctl("cache", "list")[1]):
+            self.assertLess(time.monotonic(), deadline, said)
+            time.sleep(0.05)
+        self.assertIn("answered with 404", self.ctl("cache", "prefetch", f"{url}x")[1])
+        self.assertIn("is not a URL", self.ctl("cache", "prefetch", "a.mp4")[1])
+        daemon.stop()
 
     def test_without_a_cache(self) -> None:
         daemon = self.start(cache="")

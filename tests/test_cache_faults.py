@@ -11,7 +11,7 @@ import sys
 from contextlib import closing
 from unittest import mock
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
@@ -172,6 +172,8 @@ class FailingTests(StoreCase):
                 await failing
         self.assertTrue(file.doomed)
         self.assertIsNone(file.present.next_after(0))
+        with self.assertRaises(CacheTrouble):  # a reader may have looked before that
+            await file.read(0, 1)
         self.assertFalse(await file.write(0, body))
         file.close()
         self.disk.fails.clear()
@@ -191,6 +193,10 @@ class FailingTests(StoreCase):
         refused = sum(each.called for each in writing)
         self.assertGreaterEqual(refused, MOST_WAITING // MIB)
         self.assertLessEqual(store.writer.waiting, MOST_WAITING)
+        left = store.find(b"/c")
+        left.cancel()
+        with self.assertRaises(CancelledError):  # whoever has left doesn't take it for a miss
+            await left
         clock.advance(ANSWER)
         for failing in (reading, finding, store.find(b"/b")):
             with self.assertRaises(CacheTrouble):
@@ -201,6 +207,21 @@ class FailingTests(StoreCase):
         clock.advance(REST)
         self.assertTrue(await file.write(0, body))
         self.assertEqual(await self.content(file), body)
+        file.close()
+
+    async def test_stopping_does_not_wait_for_a_disk_that_hangs(self) -> None:
+        clock = ThreadedClock()
+        store = self.store(clock=clock, size=1024 * MIB)
+        file = await self.film(store, b"/a", body_of(1, MIB))
+        self.disk.slow = {"sql", "write"}
+        writing = file.write(0, body_of(1, MIB))
+        stopping = store.close()
+        clock.advance(ANSWER)
+        clock.advance(ANSWER)
+        await stopping
+        self.disk.slow = set()
+        self.disk.gate.set()
+        await writing
         file.close()
 
     async def test_the_folder_vanishes(self) -> None:

@@ -28,6 +28,7 @@ _COMMANDS = (
 _CACHE = (
     ("list", "PATTERN", "list the newest files in the cache, or those that PATTERN names"),
     ("purge", "PATTERN", "delete the files that PATTERN names; * stands for any characters"),
+    ("prefetch", "URL", "begin to fetch a URL as a client would request it"),
     ("pin", "PATTERN", "keep the files that PATTERN names when others have to make room"),
     ("unpin", "PATTERN", "let the files that PATTERN names make room again"),
     ("verify", None, "read all blocks and drop those that aren't what was written"),

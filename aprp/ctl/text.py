@@ -33,6 +33,9 @@ def text_of(command: str, result: Any) -> str:
             return _cached(result)
         case "cache-purge":
             return f"{_files(result['purged'])} deleted"
+        case "cache-prefetch":
+            length = "" if result["length"] is None else f", {size(result['length'])}"
+            return f"fetching {result['url']}{length}; `aprp ctl cache list` shows what is there"
         case "cache-pin" | "cache-unpin":
             return f"{_files(result['changed'])} {'pinned' if result['pinned'] else 'unpinned'}"
         case "cache-verify":

@@ -10,19 +10,28 @@ from aprp.web.admin.actions import CannotDo, Handler
 if TYPE_CHECKING:
     from aprp.cache.store.disk_store import DiskStore
 
-NAMES = ("cache-list", "cache-purge", "cache-pin", "cache-unpin", "cache-verify")
+NAMES = (
+    "cache-list",
+    "cache-purge",
+    "cache-prefetch",
+    "cache-pin",
+    "cache-unpin",
+    "cache-verify",
+)
 MOST_LISTED = 1000
 AT_ONCE = 3.0
 """Seconds to wait for `cache-verify`, which goes on after that."""
 NO_CACHE = "there is no cache; set cache: {path: ..., size: ...} in the configuration"
 Json = dict[str, Any]
+Prefetch = Callable[[str], Awaitable[tuple[int, int | None]]]
 
 
 class CacheCommands:
     """The commands of a daemon, or of one of its workers; None: it has no cache."""
 
-    def __init__(self, store: DiskStore | None) -> None:
+    def __init__(self, store: DiskStore | None, prefetch: Prefetch | None = None) -> None:
         self._store = store
+        self._prefetch = prefetch
 
     def handlers(self) -> dict[str, Handler]:
         """Return the commands by name."""
@@ -31,6 +40,7 @@ class CacheCommands:
             "cache-purge": self.purge,
             "cache-pin": lambda pattern: self._pin(pattern, True),
             "cache-unpin": lambda pattern: self._pin(pattern, False),
+            "cache-prefetch": self.prefetch,
             "cache-verify": self.verify,
         }
 
@@ -58,6 +68,15 @@ class CacheCommands:
     async def purge(self, pattern: str) -> Json:
         """Delete the stored files that a pattern names."""
         return {"purged": await _done(self._opened().contents.purge(pattern))}
+
+    async def prefetch(self, url: str) -> Json:
+        """Begin to fetch a URL of the daemon's clients, as for one of them."""
+        self._opened()
+        assert self._prefetch is not None
+        status, length = await self._prefetch(url)
+        if status != 200:
+            raise CannotDo(f"{url} is answered with {status or 'nothing'}")
+        return {"url": url, "length": length}
 
     async def verify(self) -> Json:
         """Read everything, and drop what isn't right."""

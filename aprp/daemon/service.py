@@ -31,6 +31,7 @@ from aprp.daemon.log_opener import LogOpener
 from aprp.daemon.notify import notify
 from aprp.daemon.options import Options
 from aprp.daemon.ports import Ports, open_all
+from aprp.daemon.prefetching import own_address, prefetch
 from aprp.daemon.process import ADVICE, OTHER_SOCKET, STOP_MARGIN, Process, admin_of, count_of
 from aprp.daemon.reload import Reloader
 from aprp.daemon.signals import StopSignals
@@ -40,6 +41,7 @@ from aprp.upstream.transfer.options import names_of
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.web.access_log import AccessLog
 from aprp.web.access_record import AccessRecord
+from aprp.web.admin.actions import CannotDo
 from aprp.web.admin.gate import AdminGate, AdminRules
 from aprp.web.admin.metrics import Metrics
 from aprp.web.admin.overview import Health, Overview
@@ -162,8 +164,14 @@ class Daemon(Process):
             lambda: self._settings,
             lambda: self.addresses,
             self._reloader.reload,
-            CacheCommands(store_of(self._cache)),
+            CacheCommands(store_of(self._cache), self._prefetch),
         )
+
+    async def _prefetch(self, url: str) -> tuple[int, int | None]:
+        where = own_address(self._settings.listen, self.listening())
+        if where is None:
+            raise CannotDo("no endpoint of listen: is without TLS; the daemon can't ask itself")
+        return await prefetch(self._reactor, where, url)
 
     def _access_log(self) -> AccessLog | None:
         access = self._logs.access

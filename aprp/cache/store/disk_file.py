@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 
 from aprp.cache.store.chunk_io import Expected, Trust
 from aprp.cache.store.index import Row
-from aprp.cache.store.store import Verified
+from aprp.cache.store.store import CacheTrouble, Verified
 from aprp.core.cache.extents import BLOCK, Extents
 from aprp.core.cache.layout import CHUNK, PER_CHUNK, Blocks, pieces
 from aprp.core.cache.meta import Meta
@@ -45,7 +45,8 @@ class DiskFile:
 
     def read(self, start: int, stop: int, into_memory: bool = False) -> Deferred[Verified]:
         reached = self.present.run_at(start)
-        assert reached is not None, "only what is present can be read"
+        if reached is None:
+            return fail(CacheTrouble("the bytes have made room, or the disk failed"))
         return self._store.reader.read(self, start, min(stop, reached), into_memory)
 
     def update(self, meta: Meta) -> Deferred[None]:

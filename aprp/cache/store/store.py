@@ -1,8 +1,8 @@
 """What the cache keeps files in, as those who use it see it.
 
-All Deferreds fire in the reactor's thread, and fail with `CacheTrouble` alone. Bytes that a failed
-read didn't deliver are no longer `present`: to its caller a failure is a hole. Nothing here waits
-for the disk in the reactor's thread.
+All Deferreds fire in the reactor's thread. They fail with `CacheTrouble`, or with CancelledError
+once they are cancelled. Bytes that a failed read didn't deliver are no longer `present`: to its
+caller a failure is a hole. Nothing here waits for the disk in the reactor's thread.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ class StoredFile(Protocol):
         ...
 
     def read(self, start: int, stop: int, into_memory: bool = False) -> Deferred[Verified]:
-        """Return the first bytes of [start, stop), which are present, once they are verified.
+        """Return the first bytes of [start, stop) once they are verified.
+
+        It fails if the first byte isn't present: it may have made room since the caller looked.
 
         `into_memory`: in `data`, not in a descriptor.
         """

@@ -105,8 +105,6 @@ class StoreThreads:
 
     def _failed(self, failure: Failure) -> Failure:
         error = failure.value
-        if isinstance(error, CancelledError):
-            return Failure(CacheTrouble("cancelled"))
         if not isinstance(error, sqlite3.Error | OSError):
             return failure
         return Failure(self.failed(error))
