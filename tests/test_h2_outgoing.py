@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from h2.connection import H2Connection
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.upstream.http.h2_body import WORTH, OutgoingBody
+from aprp.upstream.http.h2_outgoing import AT_ONCE, TOGETHER, OutgoingBodies
+from tests.support.h2_client import asking
 
 
 def taken(body: OutgoingBody, most: int, largest: int = 16384) -> bytes:
@@ -18,6 +24,52 @@ def taken(body: OutgoingBody, most: int, largest: int = 16384) -> bytes:
         assert 0 < count <= largest, count
         found, frames = found + frames[:count], frames[count:]
     return found
+
+
+class Quick(StringTransport):
+    """A receiver that takes everything at once, until the reactor has its turn."""
+
+    sent = 0
+
+    def write_pieces(self, pieces: list[bytes], direct: bool) -> None:
+        self.sent += sum(map(len, pieces))
+        if not direct and self.producer is not None:
+            self.producer.pauseProducing()
+
+    def flush(self) -> None:
+        """There is nothing else."""
+
+
+class Endless:
+    """A producer that has more at once, until it is paused."""
+
+    def __init__(self, body: OutgoingBody) -> None:
+        self._body = body
+        body.registerProducer(self, True)
+
+    def resumeProducing(self) -> None:
+        self._paused = False
+        while not self._paused:
+            self._body.write(bytes(100_000))
+
+    def pauseProducing(self) -> None:
+        self._paused = True
+
+
+class OutgoingBodiesTests(SynchronousTestCase):
+    def test_the_reactor_has_its_turn(self) -> None:
+        h2 = H2Connection()
+        h2.initiate_connection()
+        quick: Any = Quick()
+        bodies = OutgoingBodies(h2, quick, quick, lambda stream: None)
+        h2.send_headers(1, asking(b"/"))
+        h2.streams[1].outbound_flow_control_window = 1 << 30
+        h2.outbound_flow_control_window = 1 << 30
+        Endless(bodies.open(1)).resumeProducing()
+        for turn in (1, 2, 3):
+            self.assertGreaterEqual(quick.sent, turn * AT_ONCE)
+            self.assertLess(quick.sent, turn * (AT_ONCE + 2 * TOGETHER))
+            bodies.resumeProducing()
 
 
 class OutgoingBodyTests(SynchronousTestCase):

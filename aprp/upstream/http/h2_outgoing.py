@@ -24,6 +24,9 @@ TURN = 65536
 """Bytes of one stream before others have their turn."""
 TOGETHER = 262144
 """Bytes that are sent together."""
+AT_ONCE = 1 << 20
+"""Bytes that are handed to the socket itself before it is the reactor's turn, however fast the
+receiver takes them."""
 
 
 @implementer(IPushProducer)
@@ -44,6 +47,7 @@ class OutgoingBodies:
         self._ready: dict[int, None] = {}
         self._full = False
         self._sent = self._taken = 0
+        self._turn_ends = AT_ONCE
         self._sending = False
         transport.registerProducer(self, True)
 
@@ -124,7 +128,7 @@ class OutgoingBodies:
                 self._turn(stream, body, pieces)
                 served.append((stream, body))
         if pieces:
-            self._writer.write_pieces(pieces)
+            self._writer.write_pieces(pieces, self._sent < self._turn_ends)
         for stream, body in served:
             if body.over:
                 self._ended(stream)
@@ -167,6 +171,7 @@ class OutgoingBodies:
 
     def resumeProducing(self) -> None:
         self._full = False
+        self._turn_ends = self._sent + AT_ONCE
         self.send()
 
     def stopProducing(self) -> None:

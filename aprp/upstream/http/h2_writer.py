@@ -70,10 +70,14 @@ class Writer:
         if not self._closed:
             self._transport.write(frames)
 
-    def write_pieces(self, pieces: Sequence[bytes | memoryview]) -> None:
-        """Send frames that are in pieces, without joining them where that can be."""
-        if not self._closed:
+    def write_pieces(self, pieces: Sequence[bytes | memoryview], direct: bool) -> None:
+        """Send frames that are in pieces: `direct`, at once and without a copy, if that can be."""
+        if self._closed:
+            return
+        if direct:
             self._direct.write_pieces(pieces)
+        else:
+            self._transport.write(b"".join(pieces))
 
     def flush(self) -> None:
         """Send what the library has to send."""
