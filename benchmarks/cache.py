@@ -11,6 +11,8 @@ a few films by a Zipf law, with seeks, from mirrors of limited rate. CPU is that
 from __future__ import annotations
 
 import argparse
+import asyncio
+import os
 import shutil
 import statistics
 import subprocess
@@ -24,7 +26,7 @@ from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 
-from benchmarks.cache_viewers import Viewers
+from benchmarks.cache_viewers import FILMS, LENGTH, film_name, watch
 from benchmarks.clients import small_ranges, whole_file
 from benchmarks.daemon import start_daemon
 from benchmarks.processes import cpu_seconds
@@ -32,7 +34,8 @@ from tests.support.nginx import Nginx, free_port
 
 MIB = 2**20
 GIB = 2**30
-ORIGIN_LOG = "log_format bytes $body_bytes_sent; access_log {folder}/sent.log bytes;"
+LOG_FORMAT = "log_format bytes $body_bytes_sent;"
+LIMITED = "limit_rate 2m; access_log {folder}/sent.log bytes;"
 ROUTES = """
 listen: ["tcp:{port}:interface=127.0.0.1"]
 {cache}
@@ -93,7 +96,7 @@ class Bench:
         self.size = size
         self.stack = stack
         self.folder = folder
-        self.origin = self.nginx("origin", "", ORIGIN_LOG)
+        self.origin = self.nginx("origin")
         self.film("film.mp4", size)
         self._colds = 0
         self.cached = self.aprp("aprp", True)
@@ -102,7 +105,7 @@ class Bench:
         self.peer = Contender("nginx", peer.process.pid, peer.port)
         self.all = [self.cached, self.plain, self.peer]
         if shutil.which("varnishd"):
-            self.varnish = self.start_varnish()
+            self.varnish = self.start_varnish("varnish", self.origin.port)
             self.all.append(self.varnish)
 
     def nginx(self, name: str, server: str = "", http: str = "") -> Nginx:
@@ -131,11 +134,11 @@ class Bench:
         pid = start_daemon(port, self.stack, "--config", str(folder / "aprp.yaml"))
         return Contender(name, pid, port)
 
-    def start_varnish(self) -> Contender:
-        port, folder = free_port(), self.folder / "varnish"
+    def start_varnish(self, name: str, origin: int) -> Contender:
+        port, folder = free_port(), self.folder / name
         folder.mkdir()
         command = ["varnishd", "-F", "-a", f"127.0.0.1:{port}", "-n", str(folder), "-t", "3600"]
-        command += ["-b", f"127.0.0.1:{self.origin.port}", "-s", f"file,{folder}/store,6G"]
+        command += ["-b", f"127.0.0.1:{origin}", "-s", f"file,{folder}/store,3G"]
         process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
         )
@@ -223,9 +226,44 @@ def report(bench: Bench) -> None:
         print(f"{name:<32}" + "".join(shown), flush=True)
 
 
-def viewers(bench: Bench, rounds: int, seconds: float, count: int = 100) -> None:
-    """Many viewers of few films."""
-    Viewers(bench, count).run()
+def viewers(bench: Bench, count: int, seconds: float) -> None:
+    """Many viewers of few films, through caches that are empty."""
+    print(f"{count} viewers of {FILMS} films, {seconds:g} s")
+    for name in ("aprp", "nginx", "varnish"):
+        mirrors = [bench.nginx(f"{name}-mirror{n}", LIMITED, LOG_FORMAT) for n in range(2)]
+        for number in range(FILMS):
+            for mirror in mirrors:
+                with open(mirror.www / film_name(number), "wb") as film:
+                    film.truncate(LENGTH)
+                os.utime(mirror.www / film_name(number), (1e9, 1e9))
+        if name == "aprp":
+            front = bench.aprp(name, True, tuple(mirrors))
+        elif name == "nginx":
+            peer = bench.nginx("peer-viewers", NGINX_SLICES, NGINX_CACHE % mirrors[0].port)
+            front = Contender(name, peer.process.pid, peer.port)
+        elif shutil.which("varnishd"):
+            front = bench.start_varnish("varnish-viewers", mirrors[0].port)
+        else:
+            continue
+        before = cpu_seconds(front.pid)
+        watched = asyncio.run(watch(front.port, count, seconds))
+        cpu = cpu_seconds(front.pid) - before
+        time.sleep(12)  # what nobody needs any more ends by then
+        for mirror in mirrors:
+            mirror.stop()
+        sent = sum(_sent(mirror) for mirror in mirrors)
+        viewed, ratio = watched.distinct / MIB, sent / max(1, watched.distinct)
+        print(
+            f"{name:<10}{viewed:>9.1f} MiB viewed, {sent / MIB:>9.1f} MiB fetched, {ratio:.3f};"
+            f" {watched.views} views, {watched.stalls} stalls, {watched.failures} failures,"
+            f" {cpu:.1f} s of CPU",
+            flush=True,
+        )
+
+
+def _sent(mirror: Nginx) -> int:
+    """Return the bytes of bodies that a mirror has sent."""
+    return sum(int(line) for line in (mirror.folder / "sent.log").read_text().split())
 
 
 PARTS = {"hits": hits, "small": small, "misses": misses, "seeks": seeks}
@@ -237,6 +275,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--size", type=int, default=1024, help="of the film, in MiB")
     parser.add_argument("--seconds", type=float, default=4.0, help="of small ranges, each")
     parser.add_argument("--viewers", type=int, default=100)
+    parser.add_argument("--watched", type=float, default=30.0, help="seconds that viewers watch")
     parser.add_argument("parts", nargs="*", help=f"of {', '.join([*PARTS, 'viewers'])}; all")
     options = parser.parse_args(arguments)
     parts = options.parts or [*PARTS, "viewers"]
@@ -246,9 +285,10 @@ def main(arguments: list[str] | None = None) -> int:
         for part in parts:
             if part in PARTS:
                 PARTS[part](bench, options.rounds, options.seconds)
-        report(bench)
+        if set(parts) & set(PARTS):
+            report(bench)
         if "viewers" in parts:
-            viewers(bench, options.rounds, options.seconds, options.viewers)
+            viewers(bench, options.viewers, options.watched)
     return 0
 
 
