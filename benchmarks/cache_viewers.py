@@ -61,7 +61,7 @@ async def _viewer(
     await asyncio.sleep(chance.uniform(0, seconds / 4))
     at = 0
     while loop.time() < end:
-        until = min(end, loop.time() + chance.uniform(4, 12))
+        until = min(end, loop.time() + chance.uniform(10, 30))
         try:
             await _view(port, film, at, until, watched)
         except (OSError, asyncio.IncompleteReadError):

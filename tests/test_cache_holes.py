@@ -50,10 +50,10 @@ class JoinTests(SynchronousTestCase):
 
 
 class PaceTests(SynchronousTestCase):
-    def test_a_fetch_is_ahead_by_what_its_reader_takes_in_a_second(self) -> None:
+    def test_a_fetch_is_ahead_by_what_its_reader_takes_in_half_a_second(self) -> None:
         self.assertEqual(ahead_of(None), LEAST_AHEAD)
         self.assertEqual(ahead_of(1000.0), LEAST_AHEAD)
-        self.assertEqual(ahead_of(1e6), 1_000_000)
+        self.assertEqual(ahead_of(1e6), 500_000)
         self.assertEqual(ahead_of(1e9), MOST_AHEAD)
 
     def test_it_resumes_when_half_was_taken(self) -> None:

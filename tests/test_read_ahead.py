@@ -5,7 +5,14 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.core.scheduling.messages import MIB
-from aprp.core.scheduling.read_ahead import AHEAD, DROP_AFTER, KEPT, SMALLEST_WINDOW, ReadAhead
+from aprp.core.scheduling.read_ahead import (
+    AHEAD,
+    DROP_AFTER,
+    KEPT,
+    SMALLEST_WINDOW,
+    SPARING_AHEAD,
+    ReadAhead,
+)
 
 
 class PaceTests(SynchronousTestCase):
@@ -60,3 +67,20 @@ class PaceTests(SynchronousTestCase):
         self.assertEqual(read_ahead.window(0.0, 0.0), KEPT)
         read_ahead.took(10, 99.0, more=True)
         self.assertEqual(read_ahead.window(0.0, 0.0), 8 * MIB + 10)
+
+
+class SparingTests(SynchronousTestCase):
+    def test_it_begins_with_little_and_grows_as_it_is_taken(self) -> None:
+        read_ahead = ReadAhead(64 * MIB, 3, sparing=True)
+        self.assertEqual(read_ahead.window(0.0, 40 * MIB), MIB // 4)
+        read_ahead.took(MIB // 4, 0.0, more=False)
+        self.assertEqual(read_ahead.window(0.0, 40 * MIB), MIB // 2)
+        read_ahead.took(8 * MIB, 0.0, more=False)
+        self.assertEqual(read_ahead.window(0.0, 40 * MIB), 20 * MIB)
+
+    def test_one_second_of_the_pace_of_a_client(self) -> None:
+        read_ahead = ReadAhead(64 * MIB, 1, sparing=True)
+        for second in range(20):
+            read_ahead.offered(float(second))
+            read_ahead.took(MIB, second + 1.0, more=False)
+        self.assertApproximates(read_ahead.window(20.0, 0.0), SPARING_AHEAD * MIB, MIB // 10)

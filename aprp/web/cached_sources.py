@@ -58,6 +58,8 @@ class CachedMultiSource(MultiSource):
         self.policy: Policy = policy_of(route.cache)
         self.pinned = route.cache.pin
         self.one_source = len(route.sources) == 1
+        sparing = replace(self._options.scheduling, sparing=True)
+        self._options = replace(self._options, scheduling=sparing)
 
     def serve(self, visit: FileVisit) -> Coroutine[Deferred[Any], Any, None]:
         request = visit.request

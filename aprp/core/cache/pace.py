@@ -14,9 +14,9 @@ from math import exp
 from aprp.core.cache.extents import around
 from aprp.core.scheduling.messages import KIB, MIB
 
-AHEAD = 1.0
+AHEAD = 0.5
 """Seconds."""
-LEAST_AHEAD = 256 * KIB
+LEAST_AHEAD = 128 * KIB
 MOST_AHEAD = 4 * MIB
 GRACE = 5.0
 """Seconds."""

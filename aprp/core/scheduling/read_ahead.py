@@ -8,6 +8,8 @@ Rules:
 - it's never less than a piece, where bytes are verified in pieces;
 - it's otherwise never more than what the client takes in AHEAD seconds at its own rate, measured
   only while bytes are ready for it;
+- where it is sparing, since nobody may need the bytes, or another fetches them already, it begins
+  with less, and is SPARING_AHEAD seconds at most;
 - a client that takes nothing for DROP_AFTER seconds while bytes are ready has paused: what was read
   ahead is dropped, except for a little to resume with, until it takes again.
 """
@@ -20,6 +22,7 @@ from aprp.core.scheduling.blocks import EDGE
 from aprp.core.scheduling.messages import MIB
 
 AHEAD = 10.0
+SPARING_AHEAD = 1.0
 DROP_AFTER = 30.0
 KEPT = EDGE
 """Bytes that are kept for a paused client to resume with."""
@@ -28,6 +31,8 @@ SMALLEST_WINDOW = 4 * EDGE
 
 _FIRST = 8 * MIB
 _LEAST = MIB
+_SPARING_FIRST = 4 * EDGE
+_SPARING_LEAST = 2 * EDGE
 _DECAY = 5.0
 
 _HUNGRY = 0.5
@@ -44,13 +49,18 @@ class ReadAhead:
         window: bytes; the most that may be ahead.
         sources: how many there are; each gets its first block within the first read-ahead.
         piece: bytes that the client can only be given together; 0: there are no pieces.
+        sparing: whether to request little more than what the client takes.
     """
 
-    def __init__(self, window: int, sources: int, piece: int = 0) -> None:
+    def __init__(self, window: int, sources: int, piece: int = 0, *, sparing: bool = False) -> None:
         self._piece = piece + EDGE if piece else 0
         self._smallest = max(SMALLEST_WINDOW, self._piece)
         self._window = max(window, self._smallest)
-        self._first = max(_FIRST, 2 * (sources + 1) * MIB, self._smallest)
+        first = _SPARING_FIRST if sparing else max(_FIRST, 2 * (sources + 1) * MIB)
+        self._first = max(first, self._smallest)
+        self._least = _SPARING_LEAST if sparing else _LEAST
+        self._ahead = SPARING_AHEAD if sparing else AHEAD
+        self._hungry_from = _FIRST if sparing else 0
         self._grown = self._first
         self._bytes = 0.0
         self._seconds = 0.0
@@ -69,9 +79,10 @@ class ReadAhead:
         if self.asleep:
             return KEPT
         waits = self._since is None or now < self._since + _PROMPT
+        waits = waits and self._grown >= self._hungry_from
         most = min(self._window, max(self._grown, int(rates * _HUNGRY) if waits else 0))
-        own = self.rate * AHEAD
-        return most if own >= most else max(int(own), min(_LEAST, most), self._piece)
+        own = self.rate * self._ahead
+        return most if own >= most else max(int(own), min(self._least, most), self._piece)
 
     def resize(self, window: int) -> None:
         """Change the limit."""

@@ -22,6 +22,7 @@ class SchedulingSettings:
             fail is given up.
         leave_late: for nibib and ibrc: whether a source is left out once its block had to be
             requested again.
+        sparing: whether to read little ahead, as for a cache that others fetch into.
         initial_delay: for diff: blocks that a source begins further ahead, for each multiple of
             the least latency by which its own is longer.
     """
@@ -34,3 +35,4 @@ class SchedulingSettings:
     resume_for: float = 30.0
     leave_late: bool = False
     initial_delay: int = 10
+    sparing: bool = False
