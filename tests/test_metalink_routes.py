@@ -365,6 +365,19 @@ class SettingsTests(ConfigCase):
             assert isinstance(route, SourcesRoute) and route.metalink is not None
             self.assertEqual(route.metalink.at, at)
 
+    def test_warnings(self) -> None:
+        for text, said in (
+            ("metalink: 'https://a.example/{path}.meta4'", []),
+            ("metalink: 'http://a.example/{path}.meta4'", ["comes over http"]),
+            ("metalink: /nowhere/meta4", ["can't be read"]),
+            ("metalink: 'https://a.example/{path}.meta4'\nheaders: {X: y}", []),
+        ):
+            kind, _, lines = text.partition("\n")
+            warnings = [str(each) for each in self.read(in_route(lines, kind)).warnings]
+            self.assertEqual(len(warnings), len(said), warnings)
+            for warning, part in zip(warnings, said, strict=True):
+                self.assertIn(part, warning)
+
     def test_faults(self) -> None:
         for text, said in (
             ("metalink: ftp://a.example/{path}", "has the scheme ftp"),

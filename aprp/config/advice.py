@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 from aprp.config.caching import cache_trouble
-from aprp.config.choices import Compare, Delay, Duplicate
+from aprp.config.choices import Compare, Delay, Duplicate, Verify
 from aprp.config.endpoints import listens_at
 from aprp.config.files import directory_trouble
+from aprp.config.metalink import MetalinkSettings
 from aprp.config.routes import QueryRoute, SourcesRoute, TransferSettings, UpstreamRoute
 from aprp.config.scalars import Size
 from aprp.config.settings import Settings
@@ -123,8 +126,11 @@ def _of_routes(settings: Settings) -> Iterator[tuple[Location, str]]:
             yield from _of_transfer(here, route, settings.memory)
         if isinstance(route, SourcesRoute):
             yield from _of_sources((*here, "sources"), route)
+            if route.metalink is not None:
+                yield from _of_metalink((*here, "metalink"), route.metalink)
             yield from _of_directories(here, route)
-            if route.compare is Compare.SAMPLE and len(route.sources) == 1:
+            alone = len(route.sources) == 1 and route.metalink is None
+            if route.compare is Compare.SAMPLE and alone:
                 message = "has no effect with one source; there is nothing to compare it with"
                 yield (*here, "compare"), message
         if isinstance(route, QueryRoute) and not route.allow:
@@ -152,6 +158,17 @@ def _of_secrets(here: Steps, route: QueryRoute) -> Iterator[tuple[Location, str]
         yield (*here, "headers_to"), message
 
 
+def _of_metalink(here: Steps, metalink: MetalinkSettings) -> Iterator[tuple[Location, str]]:
+    if metalink.at.startswith("/") and (trouble := directory_trouble(Path(metalink.at))):
+        yield here, trouble
+    if metalink.keys is not None and shutil.which("gpgv") is None:
+        yield here, "needs the program gpgv to check signatures; install it"
+    plain = metalink.at.startswith("http:") and metalink.keys is None
+    if plain and metalink.verify is not Verify.OFF:
+        message = "comes over http, where anyone on the way can change it; use https or keys:"
+        yield here, message
+
+
 def _of_sources(here: Steps, route: SourcesRoute) -> Iterator[tuple[Location, str]]:
     places = [source.location for source in route.sources]
     for index, source in enumerate(route.sources):
@@ -168,7 +185,7 @@ def _of_sources(here: Steps, route: SourcesRoute) -> Iterator[tuple[Location, st
 
 def _of_directories(here: Steps, route: SourcesRoute) -> Iterator[tuple[Location, str]]:
     """Warn about settings of servers on a route that has directories alone."""
-    if any(source.url is not None for source in route.sources):
+    if route.metalink is not None or any(source.url is not None for source in route.sources):
         return
     for key in _OF_SERVERS:
         if key in route.model_fields_set:

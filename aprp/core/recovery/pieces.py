@@ -94,6 +94,7 @@ class PieceLedger:
         self._pieces = pieces
         self._size = size
         self._sent: defaultdict[int, list[Sent]] = defaultdict(list)
+        self._left: dict[int, int] = {}
         self._rounds: Counter[int] = Counter()
         self._verified: set[int] = set()
         self._copies = 0
@@ -111,9 +112,10 @@ class PieceLedger:
         found = []
         for number in range(self._pieces.at(start), self._pieces.at(stop - 1) + 1):
             held = self._pieces.range_of(number, self._size)
-            sent = self._sent[number]
-            _add(sent, Sent(source, max(start, held.start), min(stop, held.stop)))
-            if sum(each.stop - each.start for each in sent) == held.length:
+            low, high = max(start, held.start), min(stop, held.stop)
+            _add(self._sent[number], source, low, high)
+            self._left[number] = left = self._left.get(number, held.length) - (high - low)
+            if left == 0:
                 found.append(Whole(number, held, self._rounds[number]))
         return found
 
@@ -125,8 +127,12 @@ class PieceLedger:
             kept = [
                 part for each in self._sent.pop(number, ()) for part in _rest(each, start, stop)
             ]
+            self._left.pop(number, None)
             if kept:
                 self._sent[number] = kept
+                held = self._pieces.range_of(number, self._size)
+                size = sum(each.stop - each.start for each in kept)
+                self._left[number] = held.length - size
         self.verified_to = min(self.verified_to, start)
 
     def is_current(self, whole: Whole) -> bool:
@@ -137,6 +143,7 @@ class PieceLedger:
         """Note that a piece has its hash."""
         self._verified.add(whole.number)
         self._sent.pop(whole.number, None)
+        self._left.pop(whole.number, None)
         while self.verified_to < self._size:
             number = self._pieces.at(self.verified_to)
             if number not in self._verified:
@@ -206,13 +213,13 @@ def differing(
     }
 
 
-def _add(sent: list[Sent], new: Sent) -> None:
+def _add(sent: list[Sent], source: str, start: int, stop: int) -> None:
     """Add some bytes, joined to those before them if the same source sent these."""
     for index, each in enumerate(sent):
-        if each.source == new.source and each.stop == new.start:
-            sent[index] = Sent(new.source, each.start, new.stop)
+        if each.stop == start and each.source == source:
+            sent[index] = Sent(source, each.start, stop)
             return
-    sent.append(new)
+    sent.append(Sent(source, start, stop))
 
 
 def _rest(sent: Sent, start: int, stop: int) -> list[Sent]:
