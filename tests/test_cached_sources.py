@@ -130,6 +130,15 @@ class AnswerTests(CachedCase):
             self.assertEqual(got.status, status, fields)
         self.assertEqual(origins[0].requests[0].method, b"HEAD")
 
+    async def test_requests_that_want_nothing_but_the_cache(self) -> None:
+        origins = await self.mirrors(honest)
+        port = self.cached(origins)
+        only = {"Cache-Control": "only-if-cached", "Range": "bytes=0-9"}
+        self.assertEqual((await self.ask(port, "/f", only)).status, 504)
+        self.assertEqual(origins[0].requests, [])
+        await self.ask(port, "/f", {"Range": "bytes=0-9"})
+        self.assertEqual((await self.ask(port, "/f", only)).body, BYTES[:10])
+
     async def test_an_empty_file(self) -> None:
         origins = await self.mirrors(File(b"").reply)
         port = self.cached(origins)

@@ -26,7 +26,7 @@ from aprp.core.cache.holes import blocks_of
 from aprp.core.http.answer_plan import ranges_of
 from aprp.core.http.caching.cache_status import CacheStatus
 from aprp.core.http.caching.policy import Policy
-from aprp.core.http.caching.reuse import Use, usable
+from aprp.core.http.caching.reuse import Use, request_directives, usable
 from aprp.core.http.caching.storing import cacheable_request
 from aprp.core.http.fields import Fields
 from aprp.core.http.ranges import FromTo, Range, Spec
@@ -152,7 +152,10 @@ class CachedVisit:
         files = route.cache.at_hand(self._key)
         if files is None:
             files = await route.cache.find(self._key)
+        cached_only = b"only-if-cached" in request_directives(request.fields)
         if not files:
+            if cached_only:
+                raise Refusal(504, "the file is not in the cache")
             request.cache = "miss"
             return await self._revalidate(None, None)
         file = files[0]
@@ -168,6 +171,8 @@ class CachedVisit:
             self._status = CacheStatus(ttl=use.ttl)
             self._revalidate_meanwhile(file)
             return use
+        if cached_only:
+            raise Refusal(504, "the file is in the cache, but has to be revalidated")
         request.cache = "revalidated"
         return await self._revalidate(file, use)
 
