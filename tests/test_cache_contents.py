@@ -169,6 +169,9 @@ class CommandTests(ControlCase):
         self.assertEqual(self.metric(daemon, "aprp_cache_size_bytes"), 64 * MIB)
         self.assertLess(self.metric(daemon, "aprp_cache_used_bytes"), 8 * MIB)
         self.assertEqual(self.metric(daemon, "aprp_cache_usable"), 1)
+        shown = json.loads(get(str(daemon.admin), "/status")[2])["cache"]
+        self.assertEqual((shown["usable"], shown["size"]), (True, 64 * MIB))
+        self.assertGreaterEqual(shown["hits"], 2 - workers)
         self.assertEqual(self.ctl("cache", "purge", "*"), (0, "1 file deleted"))
         self.assertIn("no such files", self.ctl("cache", "list")[1])
         url = f"http://{self.address}/films/a.mp4"
@@ -188,4 +191,5 @@ class CommandTests(ControlCase):
         status, said = self.ctl("cache", "list")
         self.assertEqual(status, 1)
         self.assertIn("there is no cache; set cache:", said)
+        self.assertIsNone(json.loads(get(str(daemon.admin), "/status")[2])["cache"])
         self.assertNotIn(b"aprp_cache_", get(str(daemon.admin), "/metrics")[2])

@@ -130,6 +130,7 @@ class Daemon(Process):
         self._metrics.watch_connections(self._agent)
         self._metrics.watch_clients(site.clients.refused)
         if (store := store_of(self._cache)) is not None:
+            self.overview.cache = store
             self._metrics.watch_cache(store, self._tallies)
         try:
             self._certificates = Certificates(

@@ -182,7 +182,7 @@ class Fleet:
         }
         none |= {"clients": 0, "connections": 0, "not_ready": [NOBODY]}
         memory = dict.fromkeys(("held", "used", "limit", "resident"), 0)
-        return {name: [] for name in lists} | none | {"memory": memory}
+        return {name: [] for name in lists} | none | {"memory": memory, "cache": None}
 
     # aprp ctl
 

@@ -114,10 +114,21 @@ def _summary(answers: Sequence[Json]) -> Json:
         "not_ready": list(reasons),
         **{key: _sum(answers, key) for key in _WORKER_COUNTS},
         "memory": _memory(answers),
+        "cache": _cache(answers),
         "http2": {
             side: _added([each["http2"][side] for each in answers]) for side in answers[0]["http2"]
         },
     }
+
+
+def _cache(answers: Sequence[Json]) -> Json | None:
+    """Add up what each served from the cache that they share."""
+    found: list[Json] = [each["cache"] for each in answers if each.get("cache") is not None]
+    if not found:
+        return None
+    counts = {key: _sum(found, key) for key in ("requests", "hits", "saved")}
+    shared = {key: max(each[key] for each in found) for key in ("used", "pinned")}
+    return found[0] | counts | shared | {"usable": all(each["usable"] for each in found)}
 
 
 def _memory(answers: Sequence[Json]) -> Json:

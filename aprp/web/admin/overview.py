@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from twisted.internet.task import LoopingCall
 
@@ -21,6 +21,9 @@ from aprp.web.admin.reloads import ReloadOutcome
 from aprp.web.admin.wellness import is_well, state_of
 from aprp.web.request import ProxyRequest
 from aprp.web.tallies import RouteTally, Tallies
+
+if TYPE_CHECKING:
+    from aprp.web.admin.cache_metrics import StoreFigures
 
 SAMPLE = 1.0
 """Seconds between two samples."""
@@ -72,6 +75,8 @@ class Overview:
         self.tallies = tallies
         self.shared = shared
         self.rates = Rates()
+        self.cache: StoreFigures | None = None
+        """The store of the cache; None: there is none."""
         self.http2_of_clients: Callable[[], Http2Counts] = Http2Counts
         """Counts those of the clients' connections that speak HTTP/2."""
         self._running = running

@@ -62,7 +62,25 @@ def summary_of(overview: Overview) -> dict[str, Any]:
             "limit": shared.memory,
             "resident": resident(),
         },
+        "cache": _cache_of(overview),
         "reload": None if reload is None else reload.json(),
+    }
+
+
+def _cache_of(overview: Overview) -> dict[str, Any] | None:
+    """Return what the cache holds and how much it served; None without one."""
+    store = overview.cache
+    if store is None:
+        return None
+    counts = [tally.cache for tally in overview.tallies]
+    return {
+        "usable": store.usable,
+        "used": store.figures.used,
+        "pinned": store.figures.pinned,
+        "size": store.size,
+        "requests": sum(sum(each.values()) for each in counts),
+        "hits": sum(each["hit"] for each in counts),
+        "saved": sum(tally.cached for tally in overview.tallies),
     }
 
 

@@ -173,6 +173,14 @@ function streams(sides) {
     .join(", ");
 }
 
+// What the cache holds, and how many requests it served whole.
+function cached(cache) {
+  if (!cache.usable) return "can't be used";
+  const held = size(cache.used) + " of " + size(cache.size);
+  return cache.requests ? held + ", " + Math.round(100 * cache.hits / cache.requests) + "% hits"
+                        : held;
+}
+
 function show(told) {
   latest = told;
   $("version").textContent = told.version;
@@ -185,6 +193,7 @@ function show(told) {
     ["clients", String(told.clients)], ["HTTP/2", streams(told.http2)],
     ["waiting", mib(told.memory.held) + " of " + mib(told.memory.limit)],
     ["memory", mib(told.memory.resident)]];
+  if (told.cache) totals.push(["cache", cached(told.cache)]);
   each($("totals"), totals, pair => pair[0], () => element("div"), (row, [name, value]) =>
     row.replaceChildren(element("dt", "", name), element("dd", "", value)));
   const problems = problemsOf(told);
