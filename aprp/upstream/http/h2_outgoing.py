@@ -24,7 +24,7 @@ TURN = 65536
 """Bytes of one stream before others have their turn."""
 TOGETHER = 262144
 """Bytes that are sent together."""
-AT_ONCE = 1 << 20
+AT_ONCE = 1 << 22
 """Bytes that are handed to the socket itself before it is the reactor's turn, however fast the
 receiver takes them."""
 
