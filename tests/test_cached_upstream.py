@@ -109,6 +109,25 @@ class FilmTests(CachedCase):
             self.seen(origin), [(b"GET", b"bytes=0-65535"), (b"GET", b"bytes=65536-131071")]
         )
 
+    async def test_short_ranges_of_what_was_read_lately(self) -> None:
+        origin, port = await self.film()
+        await self.ask(port, "/film")
+        await self.wait()
+        for start, stop in (
+            (5, 10),
+            (5, 10),
+            (BLOCK - 5, BLOCK + 5),
+            (BLOCK - 5, BLOCK),
+            (0, BLOCK),
+        ):
+            got = await self.ask(port, "/film", {"Range": f"bytes={start}-{stop - 1}"})
+            self.assertEqual((got.status, got.body), (206, BYTES[start:stop]))
+        reads = self.store.reads
+        got = await self.ask(port, "/film", {"Range": "bytes=7-8"})
+        self.assertEqual((got.body, self.store.reads), (BYTES[7:9], reads))
+        self.assertEqual(got.fields["Content-Range"], f"bytes 7-8/{SIZE}")
+        self.assertEqual(len(origin.requests), 1)
+
     async def test_a_hole_is_asked_for_under_the_stored_validator(self) -> None:
         origin, port = await self.film()
         await self.ask(port, "/film", {"Range": "bytes=1000000-1000001"})

@@ -101,8 +101,16 @@ def has(file: CachedFile, wanted: Range, coming: bool = False) -> bool:
 
 def entries_of(files: Sequence[CachedFile]) -> list[Entry]:
     """Return the entries that a request can use, if it selects them."""
-    entries = (Entry(file, response_of(file.meta)) for file in files)
+    entries = (Entry(file, _response(file)) for file in files)
     return [entry for entry in entries if entry.usable]
+
+
+def _response(file: CachedFile) -> Response:
+    """Return the stored response of a file, made once for each state of it."""
+    if file.derived is None:
+        file.derived = response_of(file.meta)
+    response: Response = file.derived
+    return response
 
 
 def entry_for(entries: Sequence[Entry], request: Fields) -> Entry | None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from aprp.cache.cached_file import CachedFile
-from aprp.core.http.answer_plan import Plan, Whole, plan_for, ranges_of
+from aprp.core.cache.extents import BLOCK
+from aprp.core.http.answer_plan import Part, Plan, Whole, plan_for, ranges_of
 from aprp.core.http.caching.cache_status import CacheStatus
 from aprp.core.http.caching.freshness import generated_at
 from aprp.core.http.caching.reuse import Use, usable
@@ -25,7 +26,7 @@ from aprp.web.cached_entries import (
 from aprp.web.cached_refresh import refresh_later
 from aprp.web.cached_supply import FileSupply
 from aprp.web.request import ProxyRequest
-from aprp.web.responding import send
+from aprp.web.responding import bytes_of, head_of, send
 from aprp.web.reverse_proxy import ReverseProxy, Visit
 from aprp.web.route_cache import RouteCache
 
@@ -135,6 +136,8 @@ class CachedSending(Visit):
         supply = self._supply_of(file, outgoing)
         try:
             if file.meta.status == 200:
+                if self._sent_at_once(supply, plan, fields):
+                    return
                 await send(self._request, plan, fields, supply, self._sink)
                 return
             fields = fields.without((b"content-length",))
@@ -145,6 +148,18 @@ class CachedSending(Visit):
                 await supply.send(Range(0, file.complete), self._sink)
         finally:
             self._request.cached = supply.read_bytes
+
+    def _sent_at_once(self, supply: FileSupply, plan: Plan, fields: Fields) -> bool:
+        """Send a short response in one piece, if its bytes are in memory; return whether it was."""
+        if not isinstance(plan, Part | Whole) or not self._unpaced:
+            return False
+        wanted = bytes_of(plan)
+        if self._request.method == b"HEAD" or not 0 < wanted.length <= BLOCK:
+            return False
+        body = supply.at_hand(wanted)
+        if body is not None:
+            self._request.respond(*head_of(plan, fields), bytes(body))
+        return body is not None
 
     def _supply_of(self, file: CachedFile, outgoing: SourceRequest) -> FileSupply:
         """Return what supplies this request with bytes of a file; the same for each call."""

@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IConsumer
 from aprp.cache.cached_file import CachedFile
 from aprp.cache.origin import Origin
 from aprp.cache.reader import Reader
+from aprp.core.cache.extents import BLOCK
 from aprp.core.http.ranges import Range
 from aprp.upstream.errors import SourceError, SourceLied
 from aprp.upstream.transfer.collector import Collector
@@ -80,6 +81,20 @@ class FileSupply:
         self._doubt = doubt
         self._held: bytes | None = None
         file.use()
+
+    def at_hand(self, wanted: Range) -> bytes | None:
+        """Return these bytes if they are in memory in one piece, else None."""
+        if self._held is not None:
+            return self._held[wanted.start : wanted.stop]
+        stored, block = self.file.stored, wanted.start // BLOCK * BLOCK
+        stored_to = self.file.stored_to(wanted.start)
+        if stored is None or stored_to is None or stored_to < wanted.stop:
+            return None
+        held = self.file.hot.get((stored.id, block))
+        if held is None or len(held) < wanted.stop - block:
+            return None
+        self.read_bytes += wanted.length
+        return held[wanted.start - block : wanted.stop - block]
 
     async def hold(self) -> bool:
         """Read the whole file, which is small, into memory. Return whether that was possible."""

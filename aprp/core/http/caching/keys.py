@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 from aprp.core.http.fields import Pairs
 
@@ -42,6 +43,7 @@ def key_of(realm: Realm, target: bytes, scheme: bytes, authority: bytes) -> byte
     return b"\n".join(lines)
 
 
+@lru_cache(maxsize=1024)
 def _digest(own: Pairs) -> bytes:
     """Return a short digest of the fields, which may hold secrets."""
     digest = hashlib.sha256()
