@@ -37,7 +37,9 @@ def _may_be_over(asked: Asked, limits: Limits, clients: Sequence[Any]) -> bool:
     """Whether so many may have been there as the daemon sees it."""
     mine = clients[asked.client].address
     near = {client: _connections(client, asked) for client in clients if hasattr(client, "address")}
-    of_address = sum(count for client, count in near.items() if client.address == mine)
+    of_address = sum(
+        count * _at_once(client) for client, count in near.items() if client.address == mine
+    )
     if asked.answer.status == 503:
         return 0 < limits.connections < sum(near.values())
     most = (limits.connections_per_address, limits.requests_per_address)
@@ -50,6 +52,11 @@ def _connections(client: Any, asked: Asked) -> int:
         since <= asked.over and until >= asked.began - LINGERING
         for since, until in client.connections
     )
+
+
+def _at_once(client: Any) -> int:
+    """How many requests it may have under way on one connection."""
+    return len(client.spec.asks) if client.spec.http2 else 1
 
 
 def too_fast(asked: Asked, route: Route) -> str | None:
