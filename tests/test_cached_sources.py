@@ -155,6 +155,45 @@ class AnswerTests(CachedCase):
         self.assertEqual(self.store.calls, [])
 
 
+class SendingTests(CachedCase):
+    async def test_hits_leave_by_sendfile(self) -> None:
+        port = self.cached(await self.mirrors(honest))
+        await self.ask(port, "/f")
+        got = await self.ask(port, "/f", {"Range": "bytes=100-"})
+        self.assertTrue(got.body == BYTES[100:])
+        self.assertGreater(self.records[-1].spliced, SIZE // 2)
+
+    async def test_a_limited_route_copies_and_keeps_its_rate(self) -> None:
+        origins = await self.mirrors(honest)
+        await self.ask(self.cached(origins), "/f")
+        limited = self.cached(origins, limit_rate=4_000_000)
+        began = self.seconds()
+        got = await self.ask(limited, "/f")
+        self.assertTrue(got.body == BYTES)
+        self.assertGreater(self.seconds() - began, 0.8 * SIZE / 4e6)
+        self.assertEqual((self.records[-1].cache, self.records[-1].spliced), ("hit", 0))
+
+    async def test_two_hits_on_one_connection(self) -> None:
+        port = self.cached(await self.mirrors(honest))
+        await self.ask(port, "/f")
+        client = await self.client(port)
+        await client.send(b"GET /f HTTP/1.1\r\nHost: x\r\n\r\n" * 2)
+        for got in await client.answers([b"GET", b"GET"]):
+            self.assertEqual((got.status, got.body == BYTES), (200, True))
+
+    async def test_a_client_that_leaves_in_mid_hit(self) -> None:
+        port = self.cached(await self.mirrors(honest))
+        await self.ask(port, "/f")
+        client = await self.client(port)
+        await client.send(b"GET /f HTTP/1.1\r\nHost: x\r\n\r\n")
+        await self.soon(lambda: len(client.data) > 100000)
+        await self.end(client)
+        await self.recorded(2)
+        await self.wait(0.1)
+        files = [file for files in self.store.files.values() for file in files]
+        self.assertTrue(all(each.released for file in files for each in file.given))
+
+
 class SharingTests(CachedCase):
     async def test_ten_viewers_cost_one_film(self) -> None:
         origins = await self.mirrors(honest, honest, rates=(10e6, 10e6))
