@@ -2,13 +2,14 @@
 
 import sys
 
-from benchmarks import floods, http2, memory, mirrors, proxies, upstream, watching
+from benchmarks import floods, http2, memory, mirrors, pieces, proxies, upstream, watching
 
 PARTS = (
     upstream.main,
     lambda: proxies.main([]),
     lambda: mirrors.main([]),
     lambda: memory.main([]),
+    lambda: pieces.main([]),
     lambda: floods.main([]),
     lambda: http2.main(["load"]),
     lambda: http2.main(["mirrors"]),
