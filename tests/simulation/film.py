@@ -31,7 +31,7 @@ def expected(
     client = scenario.clients[asked.client]
     if asked.refused or asked.number < 0 or ask.upload >= 0 or route.kind == "none":
         return False
-    if stopped is not None and _is_cut_off(asked, stopped, scenario.stop_timeout):
+    if stopped is not None and _is_cut_off(asked, stopped, scenario.drain_seconds):
         return False
     if client.pipelined and asked.number:
         return False

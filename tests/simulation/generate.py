@@ -42,6 +42,10 @@ from tests.simulation.scenario import (
 Random = random.Random
 
 
+CUT_AFTER = (None, None, None, 0.0, 0.5, 3.0)
+"""Seconds from the stop to a second signal, in turn."""
+
+
 def scenario_of(seed: int, profile: str | None = None) -> Scenario:
     """The scenario of a seed; `profile` is picked by the seed unless given."""
     rng = random.Random(f"aprp {seed}")
@@ -55,7 +59,9 @@ def scenario_of(seed: int, profile: str | None = None) -> Scenario:
         name = "http2"
     if profile is not None:
         name = profile
-    return replace(PROFILES[name](rng, plain_world(rng)), seed=seed, name=name)
+    cut_after = CUT_AFTER[seed // 8 % len(CUT_AFTER)]
+    world = PROFILES[name](rng, plain_world(rng))
+    return replace(world, seed=seed, name=name, cut_after=cut_after)
 
 
 def _anything(rng: Random, world: Scenario) -> Scenario:

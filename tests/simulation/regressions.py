@@ -191,6 +191,12 @@ def no_drain() -> Patches:
     yield mock.patch.object(Daemon, "_let_end", at_once)
 
 
+@_found_by(1953, "stopping takes")
+def second_signal() -> Patches:
+    """A second signal to stop is ignored."""
+    yield mock.patch.object(Daemon, "cut", lambda daemon: None)
+
+
 @_found_by(1849, "a drained source is asked")
 def drained_in_vain() -> Patches:
     """A running transfer still uses a drained source."""

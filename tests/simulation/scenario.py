@@ -257,12 +257,21 @@ class Scenario:
     names: tuple[Names, ...] = ()
     stop_at: float | None = None
     stop_timeout: float = 0.0
+    cut_after: float | None = None
+    """Seconds from the stop to a second signal."""
     memory: int = 512 << 20
     limits: Limits = Limits()
     operations: tuple[Operation, ...] = ()
     disk: Disk = Disk()
     note: str = field(default="", compare=False)
     """In the corpus: what it found."""
+
+    @property
+    def drain_seconds(self) -> float:
+        """How long responses in flight may go on after the stop."""
+        if self.cut_after is None:
+            return self.stop_timeout
+        return min(self.stop_timeout, self.cut_after)
 
 
 def to_json(scenario: Scenario) -> str:

@@ -51,7 +51,7 @@ def _smaller(scenario: Scenario) -> Iterator[Scenario]:
     yield from _members(scenario, "routes", _simpler_route)
     yield from _members(scenario, "origins", _simpler_origin)
     yield from _plainer(
-        scenario, Scenario(0, "", (), (), (), ()), ("memory", "stop_timeout", "limits")
+        scenario, Scenario(0, "", (), (), (), ()), ("memory", "stop_timeout", "cut_after", "limits")
     )
     for at, file in enumerate(scenario.files):
         for size in (0, 100, 70_000, 200_000):

@@ -249,7 +249,13 @@ class World:
         if self.stopped is None:
             self.stopped = self.clock.rightNow
             stopping: Deferred[Any] = self.daemon.stopService()
+            if self.scenario.cut_after is not None:
+                self.clock.callLater(self.scenario.cut_after, self._signal_again)
             stopping.addCallbacks(self._exit, self._cannot_stop)
+
+    def _signal_again(self) -> None:
+        if not self._ended:
+            self.daemon.cut()
 
     def _cannot_stop(self, failure: Any) -> None:
         self.wrong.append(f"stopping fails: {failure.value!r}")
@@ -265,7 +271,7 @@ class World:
         self._ended = True
         assert self.stopped is not None
         took = self.clock.rightNow - self.stopped
-        if took > self.scenario.stop_timeout + STOP_MARGIN:
+        if took > self.scenario.drain_seconds + STOP_MARGIN:
             self.wrong.append(f"stopping takes {took:.0f} s")
         self.reactor.end_process()
 
