@@ -82,7 +82,7 @@ def _for(function: Callable[..., Any], other: Callable[..., Any]) -> Patches:
 # Two versions in one body
 
 
-@_found_by(35, "the bytes are of no version")
+@_found_by(43, "the bytes are of no version")
 def combined_without_validator() -> Patches:
     """Blocks of a file without a strong validator are combined."""
 
@@ -116,7 +116,7 @@ def redirect_for_good() -> Patches:
     yield from _for(redirects.remembered_for, lambda status, fields: redirects.FOREVER)
 
 
-@_found_by(162, "the bytes are of no version: version 0: it ends as if whole")
+@_found_by(220, "the bytes are of no version: version 0: it ends as if whole")
 def cut_by_fin() -> Patches:
     """The end of the process ends a body of unknown length by FIN."""
     yield from _for(sockets.reset_on_close, lambda transport, on: None)
@@ -242,7 +242,7 @@ def sent_twice() -> Patches:
     yield mock.patch.object(SourceRequest, "repeatable", property(lambda request: True))
 
 
-@_found_by(155, "the bytes are of no version")
+@_found_by(539, "the bytes are of no version")
 def unverified() -> Patches:
     """Blocks of the cache aren't compared with their checksums."""
     yield mock.patch.object(chunk_io, "_check", lambda *_: None)
