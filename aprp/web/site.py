@@ -254,7 +254,7 @@ def _multi_source(route: SourcesRoute, cache: Cache | None, *arguments: Any) -> 
     """Return the leaf of a `sources:` route."""
     if cache is None or route.cache is None:
         return MultiSource(route, *arguments)
-    from aprp.web.cached_sources import CachedMultiSource  # nothing of it is needed without a cache
+    from aprp.web.cached.sources import CachedMultiSource  # nothing of it is needed without a cache
 
     return CachedMultiSource(route, cache, *arguments)
 
@@ -265,6 +265,6 @@ def _reverse_proxy(
     """Return the leaf of an `upstream:` route."""
     if cache is None or route.cache is None:
         return ReverseProxy(route, agent, reactor, tally)
-    from aprp.web.cached_upstream import CachedReverseProxy  # not needed without a cache
+    from aprp.web.cached.upstream import CachedReverseProxy  # not needed without a cache
 
     return CachedReverseProxy(route, agent, reactor, tally, cache)

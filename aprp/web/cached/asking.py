@@ -32,7 +32,8 @@ from aprp.upstream.errors import SourceError, SourceLied
 from aprp.upstream.exchange import Exchange, SourceRequest
 from aprp.upstream.transfer.resumed_body import ResumedBody, with_conditions
 from aprp.upstream.wall_clock import time
-from aprp.web.cached_entries import (
+from aprp.web.cached.collecting_sink import CollectingSink
+from aprp.web.cached.entries import (
     Entry,
     has,
     meta_for,
@@ -40,9 +41,8 @@ from aprp.web.cached_entries import (
     refreshed,
     sent_fields,
 )
-from aprp.web.cached_sending import CachedSending, Lookup
-from aprp.web.cached_supply import UpstreamOrigin
-from aprp.web.collecting_sink import CollectingSink
+from aprp.web.cached.sending import CachedSending, Lookup
+from aprp.web.cached.supply import UpstreamOrigin
 from aprp.web.reverse_proxy import MOST_TRIES
 
 MOST_COLLECTED = 8 * 1024 * 1024

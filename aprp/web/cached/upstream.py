@@ -32,14 +32,14 @@ from aprp.upstream.errors import SourceError
 from aprp.upstream.exchange import Exchange, SourceRequest
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.wall_clock import time
-from aprp.web.cached_asking import CachedAsking
-from aprp.web.cached_entries import Entry, entries_of, entry_for, received, refreshed
-from aprp.web.cached_sending import Lookup
+from aprp.web.cached.asking import CachedAsking
+from aprp.web.cached.entries import Entry, entries_of, entry_for, received, refreshed
+from aprp.web.cached.route_cache import RouteCache
+from aprp.web.cached.sending import Lookup
 from aprp.web.failures import Refusal
 from aprp.web.range_request import RangeRequest
 from aprp.web.request import ProxyRequest
 from aprp.web.reverse_proxy import ReverseProxy, Visit
-from aprp.web.route_cache import RouteCache
 from aprp.web.tallies import RouteTally
 
 

@@ -34,7 +34,8 @@ from aprp.core.recovery.versions import Facts
 from aprp.upstream.transfer.failures import LengthUnknown, TransferFailed
 from aprp.upstream.transfer.transfer import Transfer
 from aprp.upstream.wall_clock import time
-from aprp.web.cached_transfer import TransferOrigin
+from aprp.web.cached.stored_facts import Known, known_of, may_keep, meta_of, policy_of, unchanged
+from aprp.web.cached.transfer import TransferOrigin
 from aprp.web.failures import Refusal, failure_of
 from aprp.web.multi_source import (
     FileVisit,
@@ -45,7 +46,6 @@ from aprp.web.multi_source import (
     serve,
 )
 from aprp.web.responding import send
-from aprp.web.stored_facts import Known, known_of, may_keep, meta_of, policy_of, unchanged
 
 
 class CachedMultiSource(MultiSource):

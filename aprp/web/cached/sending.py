@@ -19,16 +19,16 @@ from aprp.core.recovery.resumption import FileVersion
 from aprp.upstream.exchange import Exchange, SourceRequest
 from aprp.upstream.transfer.resumed_body import ResumedBody, Resumption
 from aprp.upstream.wall_clock import time
-from aprp.web.cached_entries import (
+from aprp.web.cached.entries import (
     Entry,
     sent_fields,
 )
-from aprp.web.cached_refresh import refresh_later
-from aprp.web.cached_supply import FileSupply
+from aprp.web.cached.refresh import refresh_later
+from aprp.web.cached.route_cache import RouteCache
+from aprp.web.cached.supply import FileSupply
 from aprp.web.request import ProxyRequest
 from aprp.web.responding import bytes_of, head_of, send
 from aprp.web.reverse_proxy import ReverseProxy, Visit
-from aprp.web.route_cache import RouteCache
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from aprp.upstream.http.agent import Agent
 from aprp.upstream.transfer.collector import Collector
 from aprp.upstream.transfer.resumed_body import with_conditions
 from aprp.upstream.wall_clock import time
-from aprp.web.cached_entries import Entry, meta_for, received, refreshed
-from aprp.web.route_cache import RouteCache
+from aprp.web.cached.entries import Entry, meta_for, received, refreshed
+from aprp.web.cached.route_cache import RouteCache
 
 MOST = 256 * 1024
 """Bytes of a new version that are fetched in the background; of a longer one, only the first."""

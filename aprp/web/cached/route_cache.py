@@ -18,7 +18,7 @@ from aprp.core.http.caching.policy import Policy
 from aprp.core.http.fields import Fields
 from aprp.core.http.ranges import Range
 from aprp.upstream.wall_clock import time
-from aprp.web.cached_supply import HeldOrigin
+from aprp.web.cached.supply import HeldOrigin
 
 MOST_VARIANTS = 32
 """Variants that are kept under one key; the oldest go first."""
