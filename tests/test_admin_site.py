@@ -11,6 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.config import SourceSettings, SourcesRoute, Url
+from aprp.core.scheduling.in_service import HealthRules
 from aprp.core.scheduling.messages import Source, Urgency
 from aprp.upstream.errors import connect_failed
 from aprp.upstream.http.agent import Agent
@@ -158,6 +159,15 @@ class AdminTests(SynchronousTestCase):
         self.assertEqual(self.ask("/readyz")[2], b"/films/: no source is up\n")
         self.assertEqual(self.ask("/healthz")[0], 200)
         self.clock.advance(31)  # nobody asks it any more, so somebody has to try
+        self.assertEqual(self.ask("/readyz")[0], 200)
+
+    def test_a_source_that_passes_its_checks_again_is_well(self) -> None:
+        refused = connect_failed("x:80", ConnectionRefusedError())
+        for url in MIRRORS:
+            self.tallies.of("/films/").source(url).failed(refused, self.clock.seconds())
+        self.assertEqual(self.ask("/readyz")[0], 503)
+        rules = HealthRules(fails=1, passes=1)
+        self.shared.in_service.checked(MIRRORS[0], "/", None, rules)
         self.assertEqual(self.ask("/readyz")[0], 200)
 
     def test_not_ready_while_draining(self) -> None:

@@ -35,6 +35,16 @@ class HealthTests(SynchronousTestCase):
         self.assertEqual(self.check("....", "/two"), "xxxx")
         self.assertEqual(self.check("..", "/one"), "x.")
 
+    def test_which_pass_their_checks(self) -> None:
+        self.assertFalse(self.service.passes("a"), "nobody has checked it")
+        for results, passes in ((".", True), ("x", False), (".", True), ("xxx.", False)):
+            self.check(results)
+            self.assertIs(self.service.passes("a"), passes, results)
+        self.check(".")
+        self.assertTrue(self.service.passes("a"))
+        self.check("x", "/other")
+        self.assertFalse(self.service.passes("a"))
+
     def test_draining_is_apart_from_checks(self) -> None:
         self.service.drain("a")
         self.assertEqual(self.check("..xxx"), "xxxxx")

@@ -70,6 +70,11 @@ class InService:
                 return f"fails its health checks: {health.reason}"
         return None
 
+    def passes(self, source: str) -> bool:
+        """Return whether a source is checked, and passed the last check of each kind."""
+        health = [each for (name, _), each in self._health.items() if name == source]
+        return bool(health) and all(each.well and not each.streak for each in health)
+
     def drain(self, source: str) -> None:
         """Take a source out until it is resumed."""
         self._drained.add(source)

@@ -139,10 +139,11 @@ class Overview:
 
     def wellness(self) -> Iterable[tuple[str, str, bool, float]]:
         """Yield (route, source, whether it is up, bytes per second now) of each source."""
-        now, out = self.shared.clock.seconds(), self.shared.in_service.out
+        now, service = self.shared.clock.seconds(), self.shared.in_service
         for tally in self.tallies:
             for name, source in tally.sources.items():
-                well = tally.kind == "query" or (name not in out and is_well(source, now))
+                up = service.passes(name) or is_well(source, now)
+                well = tally.kind == "query" or (name not in service.out and up)
                 yield tally.path, name, well, self.rates.now((tally.path, name))
 
     def not_ready(self) -> list[str]:
