@@ -150,11 +150,13 @@ class CommandTests(ControlCase):
 
     def _commands(self, workers: int) -> None:
         daemon = self.start(workers)
+        self._wait_until_usable(daemon)
         for name in ('requests_total{result="hit",route="/films/"}', "errors_total"):
             self.assertEqual(self.metric(daemon, f"aprp_cache_{name}"), 0)
         self.assertIn("no such files", self.ctl("cache", "list")[1], daemon.err)
         for _ in range(2):
             self.assertEqual(get(self.address, "/films/a.mp4")[2], body_of(1, MIB))
+        self._wait_until_stored()
         status, said = self.ctl("--json", "cache", "list", "/films/*")
         self.assertEqual(status, 0, said)
         (film,) = json.loads(said)["files"]
@@ -178,13 +180,29 @@ class CommandTests(ControlCase):
         status, said = self.ctl("cache", "prefetch", url)
         self.assertEqual((status, said[:9]), (0, "fetching "), said)
         self.assertIn(", 1.0 MB;", said)
-        deadline = time.monotonic() + PATIENCE
-        while "1.0 MB  1.0 MB" not in (said := self.ctl("cache", "list")[1]):
-            self.assertLess(time.monotonic(), deadline, said)
-            time.sleep(0.05)
+        self._wait_until_stored(url)
         self.assertIn("answered with 404", self.ctl("cache", "prefetch", f"{url}x")[1])
         self.assertIn("is not a URL", self.ctl("cache", "prefetch", "a.mp4")[1])
         daemon.stop()
+
+    def _wait_until_usable(self, daemon: Running) -> None:
+        """Wait until every worker has opened the folder: before that it serves without it."""
+        deadline = time.monotonic() + PATIENCE
+        while self.metric(daemon, "aprp_cache_usable") < 1:
+            self.assertLess(time.monotonic(), deadline, daemon.err)
+            time.sleep(0.05)
+
+    def _wait_until_stored(self, again: str = "") -> None:
+        """Wait until all of the film is on disk: clients don't.
+
+        `again` is fetched until then: a worker that hasn't heard of a purge yet fetches nothing.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while "1.0 MB  1.0 MB" not in (said := self.ctl("cache", "list")[1]):
+            self.assertLess(time.monotonic(), deadline, said)
+            if again:
+                self.ctl("cache", "prefetch", again)
+            time.sleep(0.05)
 
     def test_without_a_cache(self) -> None:
         daemon = self.start(cache="")
