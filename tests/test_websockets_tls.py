@@ -65,6 +65,7 @@ class SecureTests(ClientCase):
             subprotocols=[ECHO],
             max_size=None,
             compression=None,
+            open_timeout=PATIENCE,
             ssl=ssl.create_default_context(cafile=str(self.folder / "ca.pem")),
         )
         return client

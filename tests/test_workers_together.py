@@ -62,7 +62,7 @@ class ConnectionLimitTests(TogetherCase):
         self.assertEqual([each[1] for each in clients], [b"200"] * 6 + [b"429"] * 2)
         pid = self.pids()[0]
         os.kill(pid, signal.SIGKILL)  # it had four
-        self.eventually(lambda: self.metric("aprp_workers") == 2.0)
+        self.eventually(lambda: {pid, None}.isdisjoint(self.pids()))
         clients += [self.by(1, lambda: self.served(address)) for _ in range(5)]
         self.assertEqual([each[1] for each in clients[8:]], [b"200"] * 4 + [b"429"])
 
@@ -85,6 +85,7 @@ class RequestLimitTests(TogetherCase):
         self.origin.go_on.set()
         self.assertEqual([len(film.read()) for film in films], [SIZE, SIZE])
         self.assertEqual(get(address, "/x", forwarded)[0], 200)
+        self.eventually(lambda: self.status()["clients"] == 2)
         idle = [self.connected(address) for _ in range(2)]
         self.eventually(lambda: self.status()["clients"] == 4)
         for worker in (0, 1):
