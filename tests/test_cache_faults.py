@@ -13,6 +13,7 @@ from unittest import mock
 
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from aprp.cache.store.disk_store import DiskStore
@@ -23,6 +24,7 @@ from aprp.cache.store.upkeep import FULL_FOR
 from aprp.cache.store.writer import MOST_WAITING
 from aprp.core.cache.extents import BLOCK
 from aprp.core.cache.layout import CHUNK
+from tests.support.client import reactor
 from tests.support.faulty_disk import MIB, StoreCase, ThreadedClock, body_of, meta_for
 from tests.support.logged import Logged
 from tests.support.running import ROOT
@@ -238,6 +240,8 @@ class FailingTests(StoreCase):
         file.close()
         clock.advance(REST)
         while not store.usable or not await self._swept(store):
+            await deferLater(reactor, 0.05)  # the loss may be noticed after the clock was advanced
+            clock.advance(0.2)
             await store.upkeep.now()
         file = await self.film(store, b"/a", body)
         self.assertEqual(await self.content(file), body)
