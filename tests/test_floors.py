@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "aprp"
 
 FLOORS = (
-    ("aprp.core.reasons",),
+    ("aprp.core.reasons", "aprp.core.spans"),
     ("aprp.core.choices",),
     ("aprp.core.http",),
     ("aprp.core.http2",),

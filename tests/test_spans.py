@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.core.scheduling.spans import Spans
+from aprp.core.spans import Spans
 
 PAIRS = st.tuples(st.integers(0, 40), st.integers(0, 40))
 

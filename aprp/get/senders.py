@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aprp.core.http.ranges import Range
-from aprp.core.scheduling.spans import Spans
+from aprp.core.spans import Spans
 from aprp.upstream.transfer.transfer import Transfer
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from aprp.core.scheduling.spans import Spans
+from aprp.core.spans import Spans
 from aprp.simulator.mirror import Mirror
 from aprp.simulator.plot import svg
 from aprp.simulator.trace import Line, Trace

@@ -16,7 +16,7 @@ from aprp.core.scheduling.messages import KIB
 from aprp.core.scheduling.openings import Openings
 from aprp.core.scheduling.scheduler import Scheduler
 from aprp.core.scheduling.settings import SchedulingSettings
-from aprp.core.scheduling.spans import Spans
+from aprp.core.spans import Spans
 from aprp.simulator.mirror import Connection, Mirror, Stream
 from aprp.simulator.network import Network
 from aprp.simulator.trace import Line, Trace

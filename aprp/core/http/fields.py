@@ -68,13 +68,8 @@ class Fields:
 
     def only(self, name: bytes) -> bytes | None:
         """Return the value of that lower-case name, or None unless it has exactly one line."""
-        values = self._known
-        if values is None:
-            values = self._learn()
-        value = values.get(name)
-        if value is None or len(values) == len(self.pairs):
-            return value
-        return value if len(self.all(name)) == 1 else None
+        found = self.all(name)
+        return found[0] if len(found) == 1 else None
 
     def get(self, name: bytes) -> bytes | None:
         """Return the combined value (RFC 9110 section 5.3) of that lower-case name, or None."""

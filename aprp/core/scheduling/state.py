@@ -17,7 +17,7 @@ from aprp.core.scheduling.attempt_state import AttemptState
 from aprp.core.scheduling.blocks import edge_before
 from aprp.core.scheduling.messages import KIB
 from aprp.core.scheduling.source_state import SourceState
-from aprp.core.scheduling.spans import Spans
+from aprp.core.spans import Spans
 
 ENDLESS = MAX + 1
 """The end of a file of unknown length: beyond every position that can be read."""

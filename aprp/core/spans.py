@@ -21,8 +21,8 @@ class Spans:
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return iter(zip(self._starts, self._stops, strict=True))
 
-    def __bool__(self) -> bool:
-        return bool(self._starts)
+    def __len__(self) -> int:
+        return len(self._starts)
 
     def __repr__(self) -> str:
         return f"Spans{tuple(self)!r}"
