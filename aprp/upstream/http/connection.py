@@ -45,8 +45,7 @@ from aprp.upstream.http.received import ReceivedExchange
 from aprp.upstream.http.response_heads import Heads, NotHttp
 from aprp.upstream.http.sending import head_of, send_body, send_inflow
 from aprp.upstream.http.wire import Wire
-from aprp.upstream.splice.intake import Intake, has_more, intake_from
-from aprp.upstream.splice.piped import Piped, Use
+from aprp.upstream.splice.intake import has_more
 from aprp.upstream.splice.pipes import Pipes
 from aprp.upstream.watchdog import Watchdog
 
@@ -76,9 +75,7 @@ class Connection(Wire):
         self._request: SourceRequest | None = None
         self._answered: Deferred[ReceivedExchange] | None = None
         self._body: IncomingBody | None = None
-        self._intake: Intake | None = None
         self._reusable = True
-        self._switched = False
         self._leaving = False
 
     @property
@@ -129,6 +126,8 @@ class Connection(Wire):
         """Close when everything was sent, without waiting long for a source that doesn't accept
         it.
         """
+        if self._body is not None:
+            self._body.close()
         self._body = self._request = None
         self._reusable = False
         self._leaving = True
@@ -149,22 +148,28 @@ class Connection(Wire):
         self.close()
 
     def read_on(self) -> None:
-        if self._body is not None and self._request is not None and not self._switched:
-            self._watchdog.expect(self._request.timeouts.between_bytes)
-        self.start_reading()
+        if self._body is not None:
+            self._body.read_on()
+        else:
+            self.start_reading()
 
     def read_no_more(self) -> None:
         if self._body is not None:
-            self._watchdog.rest()
-        self.stop_reading()
+            self._body.read_no_more()
+        else:
+            self.stop_reading()
+
+    def gathered(self) -> None:
+        if self._body is not None:
+            self._body.read_if_hungry()
 
     def dataReceived(self, data: bytes) -> None:
         if self._leaving:
             return
         try:
-            if self._body is not None:
-                self._body_received(data)
-                self._let_gather(len(data))
+            if (body := self._body) is not None:
+                if not self._body_received(body, data):
+                    body.let_gather(len(data))
             elif self._answered is not None:
                 self._head_received(data)
             else:
@@ -199,84 +204,45 @@ class Connection(Wire):
     def _begin_body(self, head: ResponseHead) -> None:
         assert self._request is not None and self._answered is not None
         method = self._request.method
-        self._switched = head.status == 101
-        framing = Framing() if self._switched else response_framing(head, method)
+        framing = Framing() if head.status == 101 else response_framing(head, method)
         kept = head.keeps_alive and not framing.by_close and self._request.body is None
         self._reusable = kept and ends_surely(head, method)
         timings = Timings(self._asked, self._clock.seconds())
         exchange = ReceivedExchange(self, head, framing, timings, self._request.tally)
-        self._body = IncomingBody(exchange, framing)
+        body = IncomingBody(self, self._watchdog, self._request, exchange, framing)
+        self._body = body
         answered, self._answered = self._answered, None
         data = self._heads.rest()
         self._watchdog.rest()
-        if data or self._body.complete:
+        if data or body.complete:
             try:
-                self._body_received(data)
+                self._body_received(body, data)
             except MalformedMessage:
                 self._answered = answered  # nobody has the exchange yet
                 raise
         answered.callback(exchange)
-        self._read_if_hungry()
+        if self._body is not None:
+            self._body.read_if_hungry()
 
-    def _body_received(self, data: bytes) -> None:
-        assert self._body is not None
-        if self._body.received(data):
+    def _body_received(self, body: IncomingBody, data: bytes) -> bool:
+        complete = body.received(data)
+        if complete:
             self._body_complete()
-        else:
-            self._read_if_hungry()
-
-    # Bodies that are received into pipes
+        return complete
 
     def read_by_pipe(self) -> None:
         """Receive the rest of the body into pipes, where it can be and the exchange wants it."""
-        if self._intake is None and self._body is not None and self._body.may_be_piped:
-            self._intake = intake_from(self.transport, self._pipes, self)
+        if self._body is not None:
+            self._body.read_by_pipe(self.transport, self._pipes, self._piped_complete)
 
-    @property
-    def left(self) -> int:
-        return 0 if self._body is None else self._body.exchange.left
-
-    def piped_use(self, n: int) -> Use:
-        return Use.COPY if self._body is None else self._body.exchange.piped_use(n)
-
-    def piped(self, piece: Piped) -> None:
-        assert self._body is not None
-        count = len(piece)
-        if self._body.piped(piece):
-            self._reusable = self._reusable and not has_more(self.transport)
-            self._body_complete()
-        else:
-            self._read_if_hungry()
-            self._let_gather(count)
-
-    def _end_intake(self) -> None:
-        intake, self._intake = self._intake, None
-        if intake is not None:
-            intake.end()
-
-    def _read_if_hungry(self) -> None:
-        if self._body is None:
-            return
-        if self._body.exchange.hungry:
-            self.read_on()
-        else:
-            self.read_no_more()
-
-    def _let_gather(self, count: int) -> None:
-        """Let more of the body come before it is read, if the request allows it."""
-        if self._request is None or self._body is None:
-            return
-        exchange, longest = self._body.exchange, self._request.gather
-        if longest and exchange.length is not None:
-            self.gather_after(count, exchange.length - exchange.moved, longest)
-
-    def gathered(self) -> None:
-        self._read_if_hungry()
+    def _piped_complete(self) -> None:
+        self._reusable = self._reusable and not has_more(self.transport)
+        self._body_complete()
 
     def _body_complete(self) -> None:
         body, self._body = self._body, None
         assert body is not None
-        self._end_intake()
+        body.close()
         self._request = None
         self._watchdog.rest()
         if body.rest or not self._reusable:
@@ -297,7 +263,8 @@ class Connection(Wire):
 
     def _fail(self, error: Exception) -> None:
         """End what is under way with `error` and close."""
-        self._end_intake()
+        if self._body is not None:
+            self._body.close()
         self.abandon()
         answered, self._answered = self._answered, None
         body, self._body = self._body, None
