@@ -15,7 +15,8 @@ from zope.interface import directlyProvides
 from aprp.core.http.fields import Fields
 from aprp.upstream.errors import ConnectFailed, NoAnswer
 from aprp.upstream.exchange import Exchange, Origin, SourceRequest, Timeouts
-from aprp.upstream.http.agent import IDLE_SECONDS, Agent
+from aprp.upstream.http.agent import Agent
+from aprp.upstream.http.connections import IDLE_SECONDS
 from aprp.upstream.http.wire import FRESH, PLENTY
 from aprp.upstream.transfer.collector import Collector
 from tests.support.names import FakeNames

@@ -101,16 +101,17 @@ class ConnectingTests(TransferCase):
 
     def counted(self) -> Counter[str]:
         """Count the connections that the agent has at once, at most, by host and port."""
-        agent, most, new = self.agent, Counter[str](), self.agent._new
+        there, most = self.agent._there, Counter[str]()
+        new = there.new
 
         def counting(kind: Any, origin: Place) -> Any:
             connection = new(kind, origin)
             where = connection.where
-            there = [each for each in agent._open if each.where == where and not each._gone]
-            most[where] = max(most[where], len(there))
+            count = sum(each.where == where and not each._gone for each in there._open)
+            most[where] = max(most[where], count)
             return connection
 
-        self.patch(agent, "_new", counting)
+        self.patch(there, "new", counting)
         return most
 
     async def test_it_is_opened_where_the_source_led_before(self) -> None:

@@ -144,7 +144,7 @@ class Operator:
             rating = shared.ratings.known(f"http://{host}/")
             if rating is not None:
                 found["rating", host] = (id(rating), rating.rate, rating.failures)
-            there = [each for each in self._daemon._agent._open if host in each.where]
+            there = [each for each in self._daemon._agent._there._open if host in each.where]
             found["connections", host] = frozenset(map(id, there))
         return found
 

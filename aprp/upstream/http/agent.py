@@ -8,9 +8,7 @@ connection may have been closed by the source at the moment it is used: a reques
 twice is then sent again at once, over a new connection and for free; one that may not gets a new
 connection to begin with (RFC 9112 section 9.3.1).
 
-Idle connections are bounded over all origins, and all connections by the limit of open files: idle
-ones are closed to make room, the longest idle first, and where that isn't enough, the new one is
-refused. Requests for files of a directory on disk are passed on to `aprp.upstream.files`.
+Requests for files of a directory on disk are passed on to `aprp.upstream.files`.
 """
 
 from __future__ import annotations
@@ -18,9 +16,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import wrapClientTLS
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
@@ -39,23 +37,18 @@ from aprp.upstream.errors import (
 from aprp.upstream.exchange import Exchange, Inflow, Origin, SourceRequest
 from aprp.upstream.files.agent import FileAgent
 from aprp.upstream.http.connection import Connection
+from aprp.upstream.http.connections import Connections
 from aprp.upstream.http.descriptors import Descriptors
 from aprp.upstream.http.dialing import Wrap, dial, dial_unix
 from aprp.upstream.http.h2_connection import SharedConnection
-from aprp.upstream.http.idle import AnyConnection, IdleConnections
+from aprp.upstream.http.idle import AnyConnection
 from aprp.upstream.http.names import Addresses, Names, SystemNames
-from aprp.upstream.http.shared import SharedConnections
-from aprp.upstream.http.tls import H2, client_options
+from aprp.upstream.http.tls import client_options
 from aprp.upstream.splice.pipes import Pipes
 from aprp.upstream.tally import UNCOUNTED, SourceTally
 
-IDLE_SECONDS = 55.0
-"""Shorter than the 60 s or more after which common servers close a kept connection."""
-IDLE_PER_ORIGIN = 64
 MOST_REFUSED = 2
 """Times that a request is sent again because the source refused it without handling it."""
-
-AnyKind = TypeVar("AnyKind", Connection, SharedConnection)
 
 
 class Agent:
@@ -76,12 +69,10 @@ class Agent:
         self.descriptors.sources = lambda: self.connections
         self.pipes = Pipes(lambda: self.descriptors.most_pipes)
         self._reactor = reactor
-        self._idle = IdleConnections()
         self._files = FileAgent(reactor)
-        self._shared = SharedConnections()
-        self._open: dict[AnyConnection, Deferred[None]] = {}
-        self._closing: set[AnyConnection] = set()  # of those open, closed for others
-        self._dialling = 0
+        self._there = Connections(
+            reactor, self.descriptors, self.pipes, lambda: self._files.open_files
+        )
 
     async def open(self, request: SourceRequest) -> Exchange:
         """Send a request and return the exchange, once the head of the final response has come.
@@ -101,7 +92,7 @@ class Agent:
 
     async def _ask(self, request: SourceRequest) -> Exchange:
         if request.origin.directory is not None:
-            self._make_room(request.origin)
+            self._there.make_room(request.origin)
             return await self._files.open(request)
         if request.upgrade is not None:  # there is none over HTTP/2
             request = replace(request, origin=replace(request.origin, http2=Http2.OFF))
@@ -118,7 +109,7 @@ class Agent:
         return await self._send(request)
 
     async def _send(self, request: SourceRequest) -> Exchange:
-        kept = await self._kept(request)
+        kept = await self._there.take(request)
         if kept is not None:
             try:
                 return await kept.ask(request)
@@ -129,18 +120,6 @@ class Agent:
                     raise
         connection = await self._connect(request.origin, request.timeouts.connect)
         return await connection.ask(request)
-
-    async def _kept(self, request: SourceRequest) -> AnyConnection | None:
-        """Return an open connection for the request, if there is one."""
-        origin = request.origin
-        shared = self._shared.take(origin, request.sharing.lanes, request.repeatable)
-        if shared is None and (waiting := self._shared.wait(origin)) is not None:
-            await waiting
-            shared = self._shared.take(origin, request.sharing.lanes, request.repeatable)
-        if shared is not None:
-            self._idle.discard(shared)
-            return shared
-        return self._idle.take(origin) if request.repeatable else None
 
     async def connect(
         self, origin: Origin, timeout: float, tally: SourceTally = UNCOUNTED, lanes: int = 1
@@ -153,9 +132,7 @@ class Agent:
         together; `lanes` is as in `Sharing`. Nothing is reserved: the next request takes it.
         Raises a `SourceError`. Cancelling the coroutine's Deferred closes the connection.
         """
-        if origin.directory is not None or self._idle.ready(origin):
-            return None
-        if self._shared.take(origin, lanes, idle_too=True) is not None:
+        if origin.directory is not None or self._there.ready(origin, lanes):
             return None
         began = self._reactor.seconds()
         try:
@@ -163,67 +140,38 @@ class Agent:
         except SourceError as error:
             tally.failed(error, self._reactor.seconds())
             raise
-        self._keep(origin, connection)
+        self._there.keep(origin, connection)
         return float(self._reactor.seconds() - began)
 
     def close(self) -> Deferred[None]:
         """Close every connection, busy ones too; fires when all are gone."""
         self._files.close()
-        gone = DeferredList(list(self._open.values()))
-        for connection in list(self._open):
-            connection.abandon()
+        gone = self._there.close()
         self.pipes.close()
-        done: Deferred[None] = Deferred()
-        gone.addCallback(lambda _: done.callback(None))
-        return done
+        return gone
 
     @property
     def connections(self) -> int:
         """The number of connections open or being opened now, including idle ones."""
-        return len(self._open) - len(self._closing) + self._dialling + self._files.open_files
+        return self._there.count
 
     @property
     def idle(self) -> int:
         """The number of connections that wait for a request."""
-        return len(self._idle)
+        return self._there.idle
 
     @property
     def http2(self) -> Http2Counts:
         """The connections of HTTP/2, which are among `connections`."""
-        return self._shared.counts()
+        return self._there.http2
 
     def in_use(self) -> Counter[str]:
         """Return how many connections have a request under way, by host and port."""
-        return Counter(each.where for each in self._open if each.busy) + self._files.in_use()
-
-    def _make_room(self, origin: Origin) -> None:
-        """See that one more may be open; raises ConnectFailed."""
-        over = self.connections + 1 - self.descriptors.most_for_sources
-        if over > len(self._idle):
-            self.descriptors.note_reached("sources")
-            raise ConnectFailed(
-                str(origin),
-                ": no connection is left for it; all that may be open are in use",
-                kind="connection_limit_reached",
-            )
-        self._close_idle(over)
-
-    def _close_idle(self, count: int) -> None:
-        """Close a number of connections, longest idle first."""
-        for _ in range(count):
-            connection = self._idle.take_longest()
-            if connection is not None:
-                self._close_one(connection)
+        return self._there.in_use() + self._files.in_use()
 
     def close_idle_at(self, place: str) -> None:
         """Close the idle connections to a place, as `Url.place` has it."""
-        for connection in self._idle.take_all(place):
-            self._close_one(connection)
-
-    def _close_one(self, connection: AnyConnection) -> None:
-        if connection in self._open:
-            self._closing.add(connection)
-            connection.abandon()
+        self._there.close_idle_at(place)
 
     async def _connect(self, origin: Origin, timeout: float) -> AnyConnection:
         """A new connection on which requests can be sent; one deadline for all that it takes."""
@@ -235,32 +183,19 @@ class Agent:
         addresses = origin.addresses
         if not addresses and origin.socket is None:
             addresses = await self._addresses(origin.host, left())
-        self._make_room(origin)
-        first = self._shared.begin(origin)
-        self._dialling += 1
+        self._there.make_room(origin)
+        first = self._there.shared.begin(origin)
+        self._there.dialling += 1
         try:
             try:
                 connection = await self._dial(origin, addresses, left())
             finally:
-                self._dialling -= 1
+                self._there.dialling -= 1
             await connection.opened(left())
-            return self._speaking(origin, connection)
+            return self._there.speaking(origin, connection)
         finally:
             if first:
-                self._shared.end(origin)
-
-    def _speaking(self, origin: Origin, connection: AnyConnection) -> AnyConnection:
-        """Return the connection as one of the protocol that both sides chose."""
-        if isinstance(connection, Connection):
-            if connection.negotiated != H2:
-                self._shared.forget(origin)
-                return connection
-            plain, connection = connection, self._new(SharedConnection, origin)
-            plain.hand_over(connection)
-            if (gone := self._open.pop(plain, None)) is not None:
-                gone.callback(None)
-        self._shared.add(origin, connection)
-        return connection
+                self._there.shared.end(origin)
 
     async def _addresses(self, host: str, seconds: float) -> Addresses:
         return (host,) if parse_address(host) else await self.names.lookup(host, seconds)
@@ -273,8 +208,8 @@ class Agent:
 
         def protocol() -> AnyConnection:
             if origin.http2 is Http2.PRIOR_KNOWLEDGE:
-                return self._new(SharedConnection, origin)
-            return self._new(Connection, origin)
+                return self._there.new(SharedConnection, origin)
+            return self._there.new(Connection, origin)
 
         factory = Factory.forProtocol(protocol)
         factory.noisy = False
@@ -291,32 +226,6 @@ class Agent:
             raise connect_failed(str(origin), reason) from None
         assert isinstance(connection, Connection | SharedConnection)
         return connection
-
-    def _new(self, kind: type[AnyKind], origin: Origin) -> AnyKind:
-        """Return a connection's protocol, counted from now on."""
-
-        def released(connection: AnyKind) -> None:
-            self._keep(origin, connection)
-
-        def lost(connection: AnyKind) -> None:
-            self._idle.discard(connection)
-            if isinstance(connection, SharedConnection):
-                self._shared.discard(origin, connection)
-            self._closing.discard(connection)
-            if (gone := self._open.pop(connection, None)) is not None:
-                gone.callback(None)
-
-        connection = kind(self._reactor, str(origin), released, lost, self.pipes)
-        self._open[connection] = Deferred()
-        return connection
-
-    def _keep(self, origin: Origin, connection: AnyConnection) -> None:
-        if self._idle.at(origin) >= IDLE_PER_ORIGIN:
-            connection.abandon()
-            return
-        self._idle.add(origin, connection)
-        connection.rest(IDLE_SECONDS)
-        self._close_idle(len(self._idle) - self.descriptors.most_idle)
 
 
 def _tls_for(origin: Origin) -> Wrap:
