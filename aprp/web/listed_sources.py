@@ -20,7 +20,8 @@ from aprp.core.scheduling.messages import Source
 from aprp.upstream.exchange import Origin
 from aprp.upstream.http.guard import Guard, Listening, Reach, nowhere, own_host_or
 from aprp.upstream.http.trust import trust_of
-from aprp.upstream.metalink.lookup import Metalinks, NoMetalink
+from aprp.upstream.metalink.errors import NoMetalink
+from aprp.upstream.metalink.lookup import Metalinks
 from aprp.upstream.transfer.failures import TransferFailed
 from aprp.upstream.transfer.options import (
     FileLocation,

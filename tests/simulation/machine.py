@@ -22,7 +22,7 @@ from aprp.config import Loaded
 from aprp.daemon import reload
 from aprp.upstream import wall_clock
 from aprp.upstream.http import names, received
-from aprp.upstream.metalink import lookup
+from aprp.upstream.metalink import directory, reading
 from aprp.upstream.splice import piped, pipes
 from aprp.upstream.transfer import hashing, sample, whole
 from aprp.web import site, sockets
@@ -89,7 +89,8 @@ def machine(
             mock.patch.object(reload, "load", load),
             mock.patch.object(reload, "deferToThreadPool", in_thread),
             mock.patch.object(hashing, "deferToThread", soon),
-            mock.patch.object(lookup, "deferToThread", soon),
+            mock.patch.object(directory, "deferToThread", soon),
+            mock.patch.object(reading, "deferToThread", soon),
             mock.patch.object(whole, "deferToThread", soon),
             mock.patch.object(sample, "pick", random.Random(3).sample),
             mock.patch.object(overview, "SAMPLE", 60.0),

@@ -17,10 +17,18 @@ SECONDS = 10
 """That gpgv may take."""
 MOST_BYTES = 64 << 10
 """The largest signature."""
+SUFFIXES = (".asc", ".sig")
+"""What the name of a signature has after that of the signed file."""
+UNSIGNED = f"there is none beside it, with {' or '.join(SUFFIXES)} after its name"
 
 
 class BadSignature(Exception):
     """Raised if no key has signed the data, or that can't be found out; the text says why."""
+
+
+def not_signed(name: str, why: str) -> str:
+    """Return the message for a Metalink whose signature isn't good."""
+    return f"{name}: the signature isn't good: {why}"
 
 
 async def check_signature(data: bytes, signature: bytes, keys: Path) -> None:
