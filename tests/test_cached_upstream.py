@@ -5,6 +5,7 @@ get.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -39,6 +40,16 @@ def fresh(content: Pattern, etag: bytes = b'"one"') -> Callable[[Received], Repl
         return file.reply(received).having(FRESH)
 
     return answer
+
+
+def careless(answer: Callable[[Received], Reply]) -> Callable[[Received], Reply]:
+    """Serve the same, but ignore If-Range."""
+
+    def ignoring(received: Received) -> Reply:
+        fields = tuple(each for each in received.fields if each[0].lower() != b"if-range")
+        return answer(replace(received, fields=fields))
+
+    return ignoring
 
 
 class CachedCase(ProxyCase):
@@ -148,6 +159,16 @@ class FilmTests(CachedCase):
         self.assertEqual(got.fields["ETag"], '"two"')
         got = await self.ask(port, "/film")
         self.assertEqual((got.body == other[:], got.fields["ETag"]), (True, '"two"'))
+
+    async def test_an_upstream_that_ignores_if_range_has_a_new_version(self) -> None:
+        for other in (Pattern(SIZE, seed=2), Pattern(500, seed=2), Pattern(0)):
+            for asked in ({}, {"Range": "bytes=0-, 1-2"}):
+                origin, port = await self.film()
+                await self.ask(port, "/film", {"Range": "bytes=1000000-1000001"})
+                origin.answer = careless(fresh(other, b'"two"'))
+                got = await self.ask(port, "/film", asked if len(other) else {})
+                self.assertEqual((got.status, got.whole), (200, True))
+                self.assertEqual((got.fields["ETag"], got.body == other[:]), ('"two"', True))
 
     async def test_several_ranges_and_a_range_in_the_path(self) -> None:
         origin, port = await self.serve(fresh(FILM), cache=RouteCacheSettings(), path_ranges="end")

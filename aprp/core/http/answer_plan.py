@@ -192,6 +192,8 @@ def _after_part(asked: RequestedRange, sent: Spec | None, answer: ResponseSummar
         return Refuse(held)
     if (conditional := _conditional(asked, answer)) is not None:
         return conditional
+    if asked.probe is None:  # a cache asked for what it lacks of another version
+        return AskAgain(None)
     if not _if_range_holds(asked, answer):
         if asked.path is None:
             return AskAgain(None)
@@ -277,7 +279,7 @@ def _after_unsatisfiable(asked: RequestedRange, sent: Spec, answer: ResponseSumm
     believed = complete is not None and sent.resolve(complete) is None
     if asked.head:
         return Unsatisfiable(complete if believed else None)
-    if complete is None or not believed or is_conditional(asked.fields):
+    if complete is None or not believed or asked.probe is None or is_conditional(asked.fields):
         return AskAgain(None)
     if asked.path is not None:
         return Unsatisfiable(complete)
