@@ -73,7 +73,7 @@ class ContentsTests(StoreCase):
         await store.upkeep.now()
         for pinned, pattern, held in ((True, "/0", 1), (True, "*", 2), (False, "*", 0)):
             await store.contents.pin(pattern, pinned)
-            found = await store.run(lambda index: index.bytes_in())
+            found = await store.run(lambda index: index.chunks.bytes_in())
             self.assertEqual(found[Queue.PINNED] // MIB, held)
         self.assertEqual(await store.contents.pin("/none", True), 0)
 

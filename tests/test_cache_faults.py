@@ -393,7 +393,7 @@ class StartingTests(StoreCase):
         bodies = [body_of(number, 3 * MIB + number) for number in range(20)]
         self.assertGreater(await self._right(store, bodies), 9 * MIB, killed.said)
         self.assertEqual(store.figures.lost, 0, "the page cache outlives the process")
-        index = await store.run(lambda index: [index.stored_in(low) for low in range(256)])
+        index = await store.run(lambda index: [index.chunks.stored_in(low) for low in range(256)])
         known = sum(len(each) for each in index)
         self.assertEqual(len(self.data_files()), known, "no data file without an entry")
 

@@ -236,7 +236,7 @@ class DiskStore:
             seen, self._seen = self._seen, index.seen()
             if seen == self._seen:
                 return [], {}
-            return index.doomed_among(numbers), {each: index.chunks_of(each) for each in used}
+            return index.doomed_among(numbers), {each: index.chunks.of(each) for each in used}
 
         def looked(found: tuple[list[int], dict[int, dict[int, Blocks]]]) -> None:
             doomed, chunks = found
@@ -417,9 +417,9 @@ class DiskStore:
         def tell(index: Index) -> None:
             with index.changing():
                 if blocks is None:
-                    index.drop([(number, chunk)])
+                    index.chunks.drop([(number, chunk)])
                 else:
-                    index.lose(number, chunk, blocks)
+                    index.chunks.lose(number, chunk, blocks)
 
         return self.run(tell)
 

@@ -153,7 +153,8 @@ class Folder:
             self._set_aside()
             say(f"the index of the cache {error}; it was set aside, and the cache is empty")
             index = self._checked(draw)
-        index.recount()
+        with index.changing():
+            index.chunks.recount()
         index.delete(index.doomed())
         index.delete_empty(frozenset())
         index.set_counter("swept", 0)
@@ -181,7 +182,7 @@ class Folder:
         What the others take on disk is corrected in the index: a process that died may have written
         more than it said.
         """
-        stored = index.stored_in(low)
+        stored = index.chunks.stored_in(low)
         removed = 0
         with index.changing():
             for name in self.disk.names(self.group(low)):
@@ -195,8 +196,8 @@ class Folder:
                     self.disk.unlink(path)
                     removed += 1
                 elif (size := self.disk.stat(path).st_blocks * 512) != allocated:
-                    index.resize(file, chunk, size)
-            index.drop(list(stored))
+                    index.chunks.resize(file, chunk, size)
+            index.chunks.drop(list(stored))
         return removed
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from aprp.cache.store.index import Index
+from aprp.cache.store.chunk_rows import ChunkRows
 from aprp.core.cache.eviction import Fate, Queue, fate, whose_turn
 
 _AT_ONCE = 32
 
 
 def make_room(
-    index: Index, process: int, outstanding: int, wanted: int, limit: int
+    chunks: ChunkRows, process: int, outstanding: int, wanted: int, limit: int
 ) -> tuple[int, list[tuple[int, int]]]:
     """Reserve room for this process, within a transaction.
 
@@ -17,45 +17,45 @@ def make_room(
     reserved. `limit` is for all data files together. Return how many more bytes may be written, and
     the chunks to unlink.
     """
-    others = index.reserve(process, outstanding + wanted)
-    over = sum(index.bytes_in().values()) + others + outstanding + wanted - limit
+    others = chunks.reserve(process, outstanding + wanted)
+    over = sum(chunks.bytes_in().values()) + others + outstanding + wanted - limit
     evicted: list[tuple[int, int]] = []
     while over > 0:
-        freed, gone = _evict(index, over)
+        freed, gone = _evict(chunks, over)
         if not freed:
             break
         over -= freed
         evicted += gone
     granted = max(0, wanted - max(0, over))
     if granted != wanted:
-        index.reserve(process, outstanding + granted)
+        chunks.reserve(process, outstanding + granted)
     return granted, evicted
 
 
-def _evict(index: Index, needed: int) -> tuple[int, list[tuple[int, int]]]:
+def _evict(chunks: ChunkRows, needed: int) -> tuple[int, list[tuple[int, int]]]:
     """Give the first chunks of the queue whose turn it is what they deserve."""
-    held = index.bytes_in()
+    held = chunks.bytes_in()
     queue = whose_turn(held[Queue.SMALL], held[Queue.MAIN])
     freed, gone = 0, []
     while queue is not None and freed < needed:
-        firsts = index.first_of(queue, _AT_ONCE)
+        firsts = chunks.first_of(queue, _AT_ONCE)
         if not firsts:
             break
         for file, chunk, uses, allocated in firsts:
             what = fate(queue, uses)
             if what is Fate.EVICT:
                 if queue is Queue.SMALL:
-                    index.remember(file, chunk)
-                index.drop([(file, chunk)])
+                    chunks.remember(file, chunk)
+                chunks.drop([(file, chunk)])
                 gone.append((file, chunk))
                 freed += allocated
                 held[queue] -= allocated
             elif what is Fate.TO_MAIN:
-                index.move(file, chunk, Queue.MAIN, 0)
+                chunks.move(file, chunk, Queue.MAIN, 0)
                 held[Queue.SMALL] -= allocated
                 held[Queue.MAIN] += allocated
             else:
-                index.move(file, chunk, queue, uses - 1)
+                chunks.move(file, chunk, queue, uses - 1)
             if freed >= needed or whose_turn(held[Queue.SMALL], held[Queue.MAIN]) is not queue:
                 break
         queue = whose_turn(held[Queue.SMALL], held[Queue.MAIN])

@@ -13,9 +13,10 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from aprp.cache.store.chunk_rows import Written
 from aprp.cache.store.figures import Figures
 from aprp.cache.store.folder import Folder
-from aprp.cache.store.index import Index, Written
+from aprp.cache.store.index import Index
 from aprp.cache.store.room import make_room
 from aprp.cache.store.store import CacheTrouble
 from aprp.cache.store.threads import StoreThreads
@@ -211,18 +212,18 @@ class Upkeep:
             raise CacheTrouble("the index is not open")
         size = self._folder.index_size() + _WAL
         with index.changing():
-            missing = [(each.file, each.chunk) for each in dirty if not index.keep(each)]
+            missing = [(each.file, each.chunk) for each in dirty if not index.chunks.keep(each)]
             for file, chunk in used:
-                index.used(file, chunk)
+                index.chunks.used(file, chunk)
             swept = bool(index.counter("swept"))
             granted, evicted = make_room(
-                index,
+                index.chunks,
                 self._process,
                 outstanding,
                 wanted if swept else 0,
                 max(0, self.size - size),
             )
-            held = index.bytes_in()
+            held = index.chunks.bytes_in()
         return _Done(
             swept, granted, evicted, missing, sum(held.values()) + size - _WAL,
             held[Queue.PINNED],

@@ -17,10 +17,10 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
 from aprp.cache.store.chunk_io import write_blocks
+from aprp.cache.store.chunk_rows import Written
 from aprp.cache.store.disk_file import DiskFile
 from aprp.cache.store.figures import Figures
 from aprp.cache.store.folder import Folder
-from aprp.cache.store.index import Written
 from aprp.cache.store.store import CacheTrouble
 from aprp.cache.store.threads import StoreThreads
 from aprp.cache.store.upkeep import Upkeep
