@@ -122,7 +122,7 @@ class KeepingTests(StoreCase):
             self.assertEqual(await store.find(key), ())
             (await self.film(store, key, body)).close()
         await store.upkeep.now()
-        self.assertLess(len(store._files), 300)
+        self.assertLess(len(store.files.by_number), 300)
         for number in range(300):
             (file,) = await store.find(b"/%d" % number)
             self.assertEqual(await self.content(file), body)

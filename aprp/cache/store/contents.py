@@ -145,7 +145,7 @@ class Contents:
         except BlocksLost as error:
             lost = [each.block for each in wanted] if error.blocks is None else error.blocks
             store.figures.lost += len(lost)
-            await store.lose(file, chunk, error.blocks)
+            await store.files.lose(file, chunk, error.blocks)
             rest = [each for each in wanted if each.block not in lost]
             return len(lost) + await self._check(file, chunk, rest)
         return 0

@@ -65,7 +65,7 @@ class DiskFile:
         assert self.users > 0, "closed by someone who hadn't opened it"
         self.users -= 1
         if not self.users:
-            self._store.closed(self)
+            self._store.files.closed(self)
 
     # Called by the store.
 

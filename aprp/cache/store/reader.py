@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
@@ -20,10 +19,8 @@ from aprp.cache.store.chunk_io import (
     verify,
 )
 from aprp.cache.store.disk_file import DiskFile
-from aprp.cache.store.figures import Figures
-from aprp.cache.store.folder import Folder
 from aprp.cache.store.store import CacheTrouble, Verified
-from aprp.cache.store.threads import StoreThreads
+from aprp.cache.store.tools import Tools
 from aprp.core.cache.extents import BLOCK
 from aprp.core.cache.layout import CHUNK
 
@@ -57,13 +54,11 @@ class Reader:
 
     _log = Logger()
 
-    def __init__(
-        self, folder: Folder, threads: StoreThreads, reactor: Any, figures: Figures, lost: Lost
-    ) -> None:
-        self._folder = folder
-        self._threads = threads
-        self._reactor = reactor
-        self._figures = figures
+    def __init__(self, tools: Tools, lost: Lost) -> None:
+        self._folder = tools.folder
+        self._threads = tools.threads
+        self._reactor = tools.reactor
+        self._figures = tools.figures
         self._lost = lost
         self.descriptors = 0
         """How many data files are open for those who read."""

@@ -14,12 +14,10 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from aprp.cache.store.chunk_rows import Written
-from aprp.cache.store.figures import Figures
-from aprp.cache.store.folder import Folder
 from aprp.cache.store.index import Index
 from aprp.cache.store.room import make_room
 from aprp.cache.store.store import CacheTrouble
-from aprp.cache.store.threads import StoreThreads
+from aprp.cache.store.tools import Tools
 from aprp.core.cache.eviction import Queue
 from aprp.core.cache.layout import Blocks
 
@@ -50,19 +48,11 @@ class _Done:
 class Upkeep:
     """What the index has to be told, and what this process may still write."""
 
-    def __init__(
-        self,
-        folder: Folder,
-        threads: StoreThreads,
-        reactor: Any,
-        figures: Figures,
-        size: int,
-        process: int,
-    ) -> None:
-        self._folder = folder
-        self._threads = threads
-        self._reactor = reactor
-        self._figures = figures
+    def __init__(self, tools: Tools, size: int, process: int) -> None:
+        self._folder = tools.folder
+        self._threads = tools.threads
+        self._reactor = tools.reactor
+        self._figures = tools.figures
         self.size = size
         self._process = process
         self._room = 0

@@ -19,10 +19,8 @@ from twisted.python.failure import Failure
 from aprp.cache.store.chunk_io import write_blocks
 from aprp.cache.store.chunk_rows import Written
 from aprp.cache.store.disk_file import DiskFile
-from aprp.cache.store.figures import Figures
-from aprp.cache.store.folder import Folder
 from aprp.cache.store.store import CacheTrouble
-from aprp.cache.store.threads import StoreThreads
+from aprp.cache.store.tools import Tools
 from aprp.cache.store.upkeep import Upkeep
 from aprp.core.cache.layout import CHUNK, Blocks, pieces
 
@@ -50,13 +48,11 @@ class _Entry:
 class Writer:
     """The blocks that wait, and the thread that writes them."""
 
-    def __init__(
-        self, folder: Folder, threads: StoreThreads, upkeep: Upkeep, figures: Figures
-    ) -> None:
-        self._folder = folder
-        self._threads = threads
+    def __init__(self, tools: Tools, upkeep: Upkeep) -> None:
+        self._folder = tools.folder
+        self._threads = tools.threads
         self._upkeep = upkeep
-        self._figures = figures
+        self._figures = tools.figures
         self._entries: deque[_Entry] = deque()
         self._running = False
         self._idle: list[Deferred[None]] = []

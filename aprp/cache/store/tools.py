@@ -1,0 +1,20 @@
+"""What all parts of a store work with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from aprp.cache.store.figures import Figures
+from aprp.cache.store.folder import Folder
+from aprp.cache.store.threads import StoreThreads
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The directory, the threads that wait for it, the reactor, and what is counted."""
+
+    folder: Folder
+    threads: StoreThreads
+    reactor: Any
+    figures: Figures
