@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aprp.cache.cached_file import CachedFile
 from aprp.config import RouteCacheSettings
 from aprp.core.cache.meta import Meta
 from aprp.core.choices import Same
@@ -39,6 +40,14 @@ def known_of(meta: Meta) -> Known:
     facts = Facts(meta.complete, Representation.of(meta.validators, meta.fields))
     response = Response(meta.status, meta.fields, meta.requested_at, meta.received_at)
     return Known(facts, response)
+
+
+def known_of_file(file: CachedFile) -> Known:
+    """Return what is known of a cached file, which remembers it."""
+    if file.derived is None:
+        file.derived = known_of(file.meta)
+    known: Known = file.derived
+    return known
 
 
 def meta_of(facts: Facts, requested_at: float, received_at: float, policy: Policy) -> Meta:

@@ -1,0 +1,182 @@
+"""Which file answers a request of a `sources:` route, and what it is now.
+
+A fresh file is used as it is. Otherwise a transfer begins, whose first response shows what the file
+is: either the stored version, which is fresh again, or a new one, which takes its place. The bytes
+that the transfer brings are the first of a shared fetch. Requests for a file that isn't known yet
+wait for the first of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.logger import Logger
+
+from aprp.cache.cached_file import CachedFile
+from aprp.core.cache.holes import blocks_of
+from aprp.core.http.caching.cache_status import CacheStatus
+from aprp.core.http.caching.reuse import Use, request_directives, usable
+from aprp.core.http.fields import Fields
+from aprp.core.http.ranges import FromTo, Range, Spec
+from aprp.core.recovery.versions import Facts
+from aprp.upstream.transfer.failures import LengthUnknown, TransferFailed
+from aprp.upstream.transfer.transfer import Transfer
+from aprp.upstream.wall_clock import time
+from aprp.web.cached.sources_supply import SourcesSupply
+from aprp.web.cached.stored_facts import known_of_file, may_keep, meta_of, unchanged
+from aprp.web.failures import Refusal
+from aprp.web.multi_source import FileVisit, first_range
+
+if TYPE_CHECKING:
+    from aprp.web.cached.sources import CachedMultiSource
+
+
+class Finding:
+    """The search for one request. The file is used by `supply`."""
+
+    _log = Logger()
+
+    def __init__(self, route: CachedMultiSource, visit: FileVisit, supply: SourcesSupply) -> None:
+        self.supply = supply
+        self.status = CacheStatus()
+        self.begun: Transfer | None = None
+        """A transfer of a file that may not be kept, and what it has shown."""
+        self.facts: Deferred[Facts] | None = None
+        self._route = route
+        self._visit = visit
+        self._key = route.label.encode("utf-8", "surrogateescape") + b"\n" + visit.name
+
+    async def find(self) -> Use | None:
+        """Find the file, or begin a transfer; `supply.file` stays None if it may not be kept."""
+        route, request = self._route, self._visit.request
+        files = route.cache.at_hand(self._key)
+        if files is None:
+            files = await route.cache.find(self._key)
+        cached_only = b"only-if-cached" in request_directives(request.fields)
+        if not files:
+            if cached_only:
+                raise Refusal(504, "the file is not in the cache")
+            request.cache = "miss"
+            return await self._revalidate(None, None)
+        file = files[0]
+        use = usable(known_of_file(file).response, request.fields, time(), route.policy)
+        if use.fresh and not file.doubted:
+            self.supply.use(file)
+            request.cache = "hit"
+            self.status = CacheStatus(ttl=use.ttl)
+            return use
+        if use.while_revalidating and not file.doubted:
+            self.supply.use(file)
+            request.cache = "stale"
+            self.status = CacheStatus(ttl=use.ttl)
+            self._revalidate_meanwhile(file)
+            return use
+        if cached_only:
+            raise Refusal(504, "the file is in the cache, but has to be revalidated")
+        request.cache = "revalidated"
+        return await self._revalidate(file, use)
+
+    async def _revalidate(self, stale: CachedFile | None, use: Use | None) -> Use | None:
+        """Learn from the sources what the file is now; one request does it for all that wait."""
+        why = "uri-miss" if use is None else use.why or "stale"
+        if stale is not None:
+            stale.use()
+        try:
+            spec = self._first(stale)
+            outcome = await self._route.cache.turns.take(
+                self._key, lambda: self._begin(spec, stale)
+            )
+            file = outcome.get()
+            self.status = CacheStatus(why, None, stored=True, collapsed=not outcome.own)
+        except TransferFailed as failed:
+            if stale is None or use is None or not use.if_error or _is_gone(failed):
+                raise
+            file = stale
+            self._visit.request.cache = "stale"
+            self.status = CacheStatus(ttl=use.ttl, detail="stale-if-error")
+        finally:
+            if stale is not None:
+                stale.leave()
+        if file is None:
+            return None
+        self.supply.use(file)
+        if stale is not None and file is not stale:
+            self._visit.request.cache = "miss"
+        return usable(known_of_file(file).response, Fields(), time(), self._route.policy)
+
+    def _first(self, stale: CachedFile | None) -> Spec | None:
+        """Return the range to begin with: whole blocks, or the head alone if they are stored."""
+        spec = first_range(self._visit.range_request.asked)
+        if not isinstance(spec, FromTo):
+            return spec
+        if stale is not None and (
+            spec.start >= stale.complete or stale.stored_to(spec.start) is not None
+        ):
+            return None
+        return blocks_of(spec)
+
+    async def _begin(self, spec: Spec | None, stale: CachedFile | None) -> CachedFile | None:
+        """Begin a transfer; return the file, whose first bytes it may bring, or None."""
+        visit, route = self._visit, self._route
+        transfer = self.begun = visit.transfer(None)
+        requested_at = time()
+        try:
+            facts = await transfer.begin(spec)
+        except LengthUnknown as unknown:
+            self.facts = fail(unknown)
+            return None
+        meta = meta_of(facts, requested_at, time(), route.policy)
+        if not may_keep(facts, meta, visit.same, route.policy):
+            self.facts = succeed(facts)
+            return None
+        if stale is not None and unchanged(known_of_file(stale).facts, facts, visit.same):
+            known = known_of_file(stale).facts
+            validators = replace(meta.validators, date=known.validators.date)
+            route.cache.refresh(stale, replace(meta, validators=validators))
+            file = stale
+        else:
+            file = route.cache.create(self._key, meta, route.pinned)
+        self.begun = None
+        self._lend(file, transfer, spec)
+        return file
+
+    def _lend(self, file: CachedFile, transfer: Transfer, spec: Spec | None) -> None:
+        """Let the transfer bring the first missing bytes."""
+        if not isinstance(spec, FromTo) or transfer.driver is None:
+            self.supply.spare = transfer
+            return
+        if spec.start >= file.complete or file.stored_to(spec.start) is not None:
+            transfer.abort()
+            return
+        stop = file.complete if spec.stop is None else min(spec.stop, file.complete)
+        begun = Range(spec.start, stop)
+        hole = file.hole(begun)
+        fetch = file.fetch(begun, self.supply.origin_of(transfer, file), self.supply)
+        fetch.limit(hole.stop)
+
+    def _revalidate_meanwhile(self, file: CachedFile) -> None:
+        """Revalidate a file that is being sent."""
+        other = Finding(self._route, self._visit, SourcesSupply(self._visit))
+
+        async def revalidate() -> None:
+            try:
+                await self._route.cache.turns.take(self._key, lambda: other._begin(None, file))
+            finally:
+                other.close()
+
+        working = Deferred.fromCoroutine(revalidate())
+        working.addErrback(lambda failure: failure.trap(TransferFailed) and None)
+        working.addErrback(lambda failure: self._log.failure("can't revalidate", failure))
+
+    def close(self) -> None:
+        """End what was begun and isn't used."""
+        if self.begun is not None:
+            self.begun.abort()
+        self.supply.close()
+
+
+def _is_gone(failed: TransferFailed) -> bool:
+    """Return whether the sources answered that there is no such file, or that it isn't for all."""
+    return failed.missing or failed.forbidden
