@@ -217,6 +217,13 @@ class LimitTests(H2Case):
         await client.until(lambda: client.closed)
         self.assertEqual(client.away[-1].code, Code.NO_ERROR)
 
+    async def test_a_client_that_never_takes_a_short_response(self) -> None:
+        await self.front(limits=LIMITS)
+        client = await self.h2(begin=PREFACE + settings(initial_window_size=0))
+        client.get(1, b"/film", (b"range", b"bytes=0-9"))
+        self.assertEqual((await client.response(1)).reset, Code.CANCEL)
+        await client.gone()
+
     async def test_streams_at_once(self) -> None:
         await self.front(fixed([Stall()]), limits=Limits(streams=3))
         client = await self.h2()

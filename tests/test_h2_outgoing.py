@@ -7,11 +7,16 @@ from typing import Any
 from h2.connection import H2Connection
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
+from aprp.core.http.fields import Fields, Pairs
+from aprp.core.http2.frames import Code
 from aprp.upstream.http.h2_body import WORTH, OutgoingBody
 from aprp.upstream.http.h2_outgoing import AT_ONCE, TOGETHER, OutgoingBodies
+from aprp.web.h2_stream import ClientStream
+from aprp.web.request_rules import Limits
 from tests.support.h2_client import asking
 
 
@@ -54,6 +59,47 @@ class Endless:
 
     def pauseProducing(self) -> None:
         self._paused = True
+
+
+class Carrier:
+    """The connection of one stream."""
+
+    site: Any = None
+    limits = Limits(idle_seconds=10.0)
+
+    def __init__(self) -> None:
+        self.reactor = Clock()
+        self.outgoing = OutgoingBody(lambda: None)
+        self.codes: list[int] = []
+
+    def send_head(self, stream: int, pairs: Pairs, ends: bool) -> None:
+        """Send nothing."""
+
+    def body(self, stream: int) -> OutgoingBody:
+        return self.outgoing
+
+    def reset(self, stream: int, code: int) -> None:
+        self.codes.append(code)
+
+    def over(self, stream: int) -> None:
+        """Forget it."""
+
+
+class LastBytesTests(SynchronousTestCase):
+    def test_they_wait_as_long_as_the_client_takes_some(self) -> None:
+        carrier = Carrier()
+        stream = ClientStream(carrier, 1)  # type: ignore[arg-type]
+        stream.send_head(200, Fields(), False)
+        stream.write(bytes(10))
+        stream.requestDone(None)
+        for _ in range(5):
+            carrier.reactor.advance(9)
+            carrier.outgoing.take(1, 16384, lambda count: b"")
+        carrier.reactor.advance(9)
+        self.assertEqual(carrier.codes, [])
+        carrier.reactor.pump([2] * 10)
+        self.assertEqual(carrier.codes, [Code.CANCEL])
+        self.assertFalse(carrier.reactor.getDelayedCalls())
 
 
 class OutgoingBodiesTests(SynchronousTestCase):

@@ -91,6 +91,7 @@ class ClientStream:
         self._body: RequestBody | None = None
         self._window = ReceiveWindow()
         self._received = False
+        self._taken = 0
         self._over = False
 
     def getPeer(self) -> Any:
@@ -196,8 +197,12 @@ class ClientStream:
         request.fail(refusal)
 
     def _too_slow(self) -> None:
-        if self._outgoing is not None and self._outgoing.ending:
-            self._end(Code.CANCEL)
+        outgoing = self._outgoing
+        if outgoing is not None and outgoing.ending:
+            if outgoing.code is None and outgoing.sent > self._taken:
+                self._await_client(outgoing)
+            else:
+                self._end(Code.CANCEL)
         elif self._body is None or not self._body.timed_out():
             self.refuse(Refusal(408, "the request's body timed out"))
 
@@ -233,10 +238,17 @@ class ClientStream:
     def requestDone(self, request: Any) -> None:
         """The response is complete: the stream ends once it has been sent."""
         self._request = None
-        if self._outgoing is not None:
-            self._outgoing.end()
-        else:
+        if self._outgoing is None:
             self.sent()
+            return
+        self._outgoing.end()
+        if not self._over:
+            self._await_client(self._outgoing)
+
+    def _await_client(self, outgoing: OutgoingBody) -> None:
+        """Let the client take what is left of the response, as long as it takes some of it."""
+        self._taken = outgoing.sent
+        self._watchdog.expect(self._limits.idle_seconds)
 
     def sent(self) -> None:
         """Everything was sent, or the stream was reset behind what was written."""
