@@ -271,37 +271,6 @@ class ReloadTests(WorkersCase):
         self.assertEqual(len(film.read()), SIZE)
 
 
-class ControlTests(WorkersCase):
-    def ctl(self, *words: str) -> Any:
-        done = subprocess.run(
-            [sys.executable, "-m", "aprp", "ctl", "--config", self.path, "--json", *words],
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-        )
-        self.assertEqual(done.returncode, 0, done.stderr + done.stdout)
-        return json.loads(done.stdout)
-
-    def test_all_are_commanded_and_their_successors(self) -> None:
-        address = self.start(mirrored("/", self.origin))
-        self.assertEqual(self.ctl("status")["pid"], self.daemon.process.pid)
-        self.assertEqual([each["routes"] for each in self.ctl("sources")], [["/"]])
-        self.ctl("drain", self.origin.url)
-        for worker in (0, 1):
-            self.assertEqual(self.by(worker, lambda: get(address, "/x"))[0], 503)
-        os.kill(self.pids()[0], signal.SIGKILL)
-        self.daemon.wait_for("was killed by SIGKILL")
-        self.eventually(lambda: self.metric("aprp_workers") == 2.0)
-        self.assertEqual(self.by(0, lambda: get(address, "/x"))[0], 503)
-        sent = json.dumps({"source": self.origin.url}).encode()
-        json_sent = {"Content-Type": "application/json"}
-        self.assertEqual(get(self.admin, "/resume", json_sent, "POST", sent)[0], 200)
-        for worker in (0, 1):
-            self.assertEqual(self.by(worker, lambda: get(address, "/x"))[0], 200)
-        self.assertEqual(self.ctl("transfers"), [])
-        self.assertTrue(self.ctl("reload")["ok"])
-
-
 class OneWorkerTests(SynchronousTestCase):
     def test_nothing_of_workers_is_there(self) -> None:
         folder = Path(self.mktemp())

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from twisted.internet.defer import Deferred, TimeoutError, gatherResults
+from twisted.internet.defer import Deferred, FirstError, TimeoutError, gatherResults
 from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
@@ -192,7 +192,7 @@ class Supervisor:
             self._kill(record)
 
     async def ask(self, command: str, *arguments: str) -> list[tuple[int, Any]]:
-        """Return (number, answer) of each worker that answers in time."""
+        """Return (number, answer) of each worker that answers in time; raises `CannotDo`."""
         return await self.ask_each(command, lambda number: arguments)
 
     async def ask_each(
@@ -204,7 +204,10 @@ class Supervisor:
             for record in self.records
             if record.serving
         ]
-        found = await gatherResults(asked, consumeErrors=True) if asked else []
+        try:
+            found = await gatherResults(asked, consumeErrors=True)
+        except FirstError as first:
+            first.subFailure.raiseException()
         return [each for each in found if each is not None]
 
     async def ask_one(self, number: int, command: str, *arguments: str) -> Any:
