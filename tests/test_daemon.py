@@ -157,7 +157,7 @@ class LifeTests(DaemonCase):
         daemon.ready()
         daemon.stop()
         self.assertEqual(daemon.out, "")
-        self.assertEqual(daemon.err.count(" info aprp.daemon.service.Daemon: serving on "), 1)
+        self.assertEqual(daemon.err.count(" info aprp.daemon.daemon.Daemon: serving on "), 1)
 
     def test_a_log_file_has_all_lines_and_standard_error_none(self) -> None:
         path = Path(self.mktemp()).absolute()

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.config import Settings
 from aprp.daemon.options import Options
-from aprp.daemon.service import STOP_MARGIN
+from aprp.daemon.process import STOP_MARGIN
 from tests.support.programs import need
 from tests.support.running import ROOT
 

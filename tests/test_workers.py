@@ -279,8 +279,9 @@ class OneWorkerTests(SynchronousTestCase):
         path.write_text('listen: ["tcp:0"]\nroutes: [{path: /, upstream: "http://127.0.0.1:9/"}]\n')
         program = (
             "import sys\n"
+            "from aprp.daemon.daemon import Daemon\n"
             "from aprp.daemon.options import Options\n"
-            "from aprp.daemon.service import Daemon, makeService\n"
+            "from aprp.daemon.service import makeService\n"
             "options = Options()\n"
             f"options.parseOptions(['--config', {str(path)!r}])\n"
             "assert type(makeService(options)) is Daemon\n"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from aprp.daemon.daemon import Daemon
 from aprp.daemon.log_opener import LogOpener
 from aprp.daemon.log_sinks import standard_output
-from aprp.daemon.service import OTHER_PORT, Daemon
+from aprp.daemon.process import OTHER_PORT
 from aprp.demo.files import demo_files
 from aprp.demo.film import RATE
 from aprp.demo.mirrors import Mirrors

@@ -16,16 +16,16 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 
 from aprp.config import Settings
+from aprp.daemon.all_ports import AllPorts
 from aprp.daemon.listening import CannotServe
 from aprp.daemon.logging import Logs
-from aprp.daemon.ports import Ports
 from aprp.daemon.reload import Reloader
 from aprp.web.admin.overview import Health
 
 STOP_MARGIN = 10.0
 """Seconds that stopping may take beyond `stop_timeout`."""
-ADVICE = "end the program that uses the port, or name another in the configuration"
-OTHER_SOCKET = "end the daemon that uses it, or name another with control:"
+OTHER_PORT = "end the program that uses the port, or choose another with --port"
+"""What to do if a port that the command line names can't be opened."""
 
 
 class Process(MultiService):
@@ -36,8 +36,7 @@ class Process(MultiService):
     _logs: Logs
     _health: Health
     _reloader: Reloader
-    _ports: Ports
-    _admin_ports: Ports
+    _ports: AllPorts
     _reactor: Any
     _hang_up_before: Any = None
 
@@ -56,15 +55,15 @@ class Process(MultiService):
         """The addresses of the ports for clients and of the admin port: host and port, or an
         endpoint string.
         """
-        return self._ports.addresses + self._admin_ports.addresses
+        return self._ports.addresses
 
     served_by = ""
     """What serves instead of this process, for `describe`."""
 
     def describe(self) -> str:
         """Return where it listens, in words."""
-        where = "serving on " + ", ".join(self._ports.addresses) + self.served_by
-        return where + "".join(f"; admin on {address}" for address in self._admin_ports.addresses)
+        where = "serving on " + ", ".join(self._ports.clients.addresses) + self.served_by
+        return where + "".join(f"; admin on {address}" for address in self._ports.admin.addresses)
 
     def setServiceParent(self, parent: IServiceCollection | Componentized) -> None:
         """Under twistd, also has the log written as the settings say."""
@@ -111,11 +110,6 @@ def _already_told(kind: type[BaseException], error: BaseException, trace: Any) -
     """An excepthook that prints nothing for `CannotServe`, whose message was printed already."""
     if not isinstance(error, CannotServe):
         sys.__excepthook__(kind, error, trace)
-
-
-def admin_of(settings: Settings) -> tuple[str, ...]:
-    """Return the endpoint string of the admin port, as a tuple that is empty for none."""
-    return () if settings.admin is None else (settings.admin.listen,)
 
 
 def count_of(settings: Settings) -> int:

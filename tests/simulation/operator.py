@@ -115,7 +115,7 @@ class Operator:
     def _everything(self) -> tuple[object, ...]:
         """What a refused reload leaves as it is."""
         daemon = self._daemon
-        ports = tuple(daemon._ports.listeners)
+        ports = tuple(daemon._ports.clients.listeners)
         tree, limits = daemon._site.resource, daemon._site.clients.limits
         return (daemon._settings, tree, limits, daemon._shared.memory, ports)
 

@@ -22,8 +22,8 @@ from aprp.core.recovery import client_validators, parking, statuses, versions
 from aprp.core.scheduling import scheduler, state
 from aprp.core.scheduling.failures import FailurePolicy
 from aprp.core.scheduling.ratings import Ratings
+from aprp.daemon.daemon import Daemon
 from aprp.daemon.ports import PortChange, Ports
-from aprp.daemon.service import Daemon
 from aprp.library.open_transfer import TransferReader
 from aprp.upstream.exchange import SourceRequest
 from aprp.upstream.http import names

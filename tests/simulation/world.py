@@ -1,6 +1,6 @@
 """One world: the real daemon and the library on a simulated network, run to its end and judged.
 
-The daemon is `aprp.daemon.service.Daemon` as it is, from its settings down. Only its reactor, its
+The daemon is `aprp.daemon.daemon.Daemon` as it is, from its settings down. Only its reactor, its
 clock, its log files and its process are simulated.
 """
 
@@ -17,8 +17,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
 from zope.interface import implementer
 
+from aprp.daemon.daemon import Daemon
 from aprp.daemon.process import STOP_MARGIN
-from aprp.daemon.service import Daemon
 from aprp.library.open_transfer import open_transfer
 from tests.simulation import listings
 from tests.simulation.clients import Asked, HttpClient, text_of
@@ -314,7 +314,7 @@ class World:
         """No client is there any more, and everything that waits has run out."""
         checked = len(self.daemon._checks._running)  # each may have a connection
         sources = self.daemon._agent.connections
-        others = len(self.reactor.descriptors) - len(self.daemon._ports.listeners) - sources
+        others = len(self.reactor.descriptors) - len(self.daemon._ports.clients.listeners) - sources
         left = {
             "requests in flight": len(self._site.in_flight),
             "channels": len(self._site.channels),

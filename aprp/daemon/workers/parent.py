@@ -14,14 +14,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
 
 from aprp.config import Loaded, Settings
+from aprp.daemon.all_ports import AllPorts
 from aprp.daemon.caching import Place
-from aprp.daemon.certificates import CannotUse, Certificates
-from aprp.daemon.control import ControlFactory, socket_of
 from aprp.daemon.listening import CannotServe, Listener
 from aprp.daemon.log_opener import LogOpener
 from aprp.daemon.notify import notify
-from aprp.daemon.ports import Ports, open_all
-from aprp.daemon.process import ADVICE, OTHER_SOCKET, STOP_MARGIN, Process, admin_of, count_of
+from aprp.daemon.process import STOP_MARGIN, Process, count_of
 from aprp.daemon.reload import Reloader
 from aprp.daemon.signals import StopSignals
 from aprp.daemon.workers.bandwidths import SharedBandwidths
@@ -31,10 +29,8 @@ from aprp.daemon.workers.record import WorkerPlan
 from aprp.daemon.workers.shares import settings_of
 from aprp.daemon.workers.supervisor import Supervisor
 from aprp.upstream.transfer.options import names_of
-from aprp.web.admin.gate import AdminGate, AdminRules
 from aprp.web.admin.overview import Health
 from aprp.web.admin.reloads import ReloadOutcome
-from aprp.web.admin.site import site_of
 
 LATE = 5.0
 """Of `STOP_MARGIN`, the seconds after which workers that haven't ended are killed."""
@@ -79,20 +75,9 @@ class Parent(Process):
             reactor,
         )
         self._bandwidths = SharedBandwidths(self._workers, reactor)
-        try:
-            self._certificates = Certificates(settings.certificates, reactor)
-        except CannotUse as error:
-            raise CannotServe(str(error)) from None
-        self._admin = AdminGate(self._fleet.tree(reactor), AdminRules.of(settings.admin))
-        admin, control = site_of(self._admin), ControlFactory(self._fleet.handlers())
-        self._ports = self._make_ports(settings.listen, _Nothing(), ADVICE)
-        self._admin_ports = self._make_ports(admin_of(settings), admin, ADVICE)
-        self._control_ports = self._make_ports(socket_of(settings), control, OTHER_SOCKET)
-
-    def _make_ports(self, where: Sequence[str], factory: Any, advice: str) -> Ports:
-        ports = Ports(where, factory, self._reactor, advice, self._certificates)
-        ports.setServiceParent(self)
-        return ports
+        tree, commands = self._fleet.tree(reactor), self._fleet.handlers()
+        self._ports = AllPorts(settings, reactor, _Nothing(), tree, commands)
+        self._ports.setServiceParent(self)
 
     def _write_access(self, line: bytes) -> None:
         if self._logs.access is not None:
@@ -125,11 +110,11 @@ class Parent(Process):
 
     def privilegedStartService(self) -> None:
         super().privilegedStartService()
-        self._ports.accept(False)
+        self._ports.clients.accept(False)
 
     def startService(self) -> None:
         super().startService()
-        self._ports.accept(False)
+        self._ports.clients.accept(False)
         self._take_hang_up()
         self._reactor.callWhenRunning(self._begin)
 
@@ -138,7 +123,8 @@ class Parent(Process):
         for warning in self._warnings:
             self._log.warn("{warning}", warning=str(warning))
         try:
-            plan = self._plan(self._settings, self._ports.listeners, self._admin_ports.listeners)
+            ports = self._ports
+            plan = self._plan(self._settings, ports.clients.listeners, ports.admin.listeners)
         except CannotServe as error:
             self._log.critical("{reason}", reason=str(error))
             self._reactor.stop()
@@ -168,37 +154,23 @@ class Parent(Process):
             raise CannotServe(f"aprp is {self._health.state}")
         settings = loaded.settings
         logs = self._log_opener.open(settings.log, self._logs)
-        wanted = (
-            (self._ports, settings.listen),
-            (self._admin_ports, admin_of(settings)),
-            (self._control_ports, socket_of(settings)),
-        )
         try:
-            certificates = self._certificates.load(settings.certificates)
-            admin = AdminRules.of(settings.admin)
-            changes = await open_all(wanted)
-        except BaseException as error:
+            change = await self._ports.open(settings)
+        except BaseException:
             logs.close()
-            if isinstance(error, CannotUse):
-                raise CannotServe(str(error)) from None
             raise
         try:
-            for listener in changes[0].opened:
+            for listener in change.opened_for_clients:
                 listener.accept(False)
-            plan = self._plan(settings, changes[0].after, changes[1].after)
-            await self._workers.change(plan)
+            await self._workers.change(self._plan(settings, change.for_clients, change.for_admin))
         except BaseException:
-            for (ports, _), change in zip(wanted, changes, strict=True):
-                await ports.undo(change)
+            await self._ports.undo(change)
             logs.close()
             raise
         self._adopt(settings)
-        self._admin.rules = admin
-        self._certificates.adopt(certificates)
         self._logs.adopt(logs)
-        for (ports, _), change in zip(wanted, changes, strict=True):
-            await ports.make(change)
-        self._ports.accept(False)
+        await self._ports.make(change)
+        self._ports.clients.accept(False)
 
     def _adopt(self, settings: Settings) -> None:
         self._settings = settings
@@ -220,7 +192,7 @@ class Parent(Process):
         notify(f"EXTEND_TIMEOUT_USEC={int((seconds + STOP_MARGIN) * 1e6)}")
         if self._signals is not None:
             self._signals.again.addBoth(lambda _: self._workers.cut())
-        await self._ports.stopService()
+        await self._ports.clients.stopService()
         self._bandwidths.stop()
         self._fleet.findings.stop()
         await self._workers.stop(seconds + LATE)

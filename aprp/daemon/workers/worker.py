@@ -23,10 +23,10 @@ from zope.interface import implementer
 
 from aprp.config import Loaded, Settings
 from aprp.core.sharing.findings import Findings
+from aprp.daemon.daemon import Daemon
 from aprp.daemon.listening import CannotServe
 from aprp.daemon.log_opener import LogOpener
 from aprp.daemon.reload import OWN_FAULT
-from aprp.daemon.service import Daemon
 from aprp.daemon.workers.common import Common
 from aprp.daemon.workers.memory import SharedMemory
 from aprp.daemon.workers.messages import DESCRIPTOR, Configuration, Lines
