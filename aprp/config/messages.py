@@ -7,57 +7,13 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from aprp.config.caching import CacheSettings, RouteCacheSettings
 from aprp.config.faults import listed, nearest
-from aprp.config.metalink import MetalinkSettings
-from aprp.config.routes import (
-    KINDS,
-    HealthSettings,
-    SecureLinkSettings,
-    SourceSettings,
-    TlsSettings,
-)
+from aprp.config.mappings import PLACES
+from aprp.config.routes import KINDS
 from aprp.config.scalars import EMPTY
-from aprp.config.settings import (
-    AdminSettings,
-    CertificateSettings,
-    LimitSettings,
-    LogSettings,
-    Settings,
-)
 from aprp.config.text import Entries, Items, Location, Problem, Text, Tree, locate
 
-_MODELS: dict[tuple[str, ...], type[BaseModel]] = {
-    (): Settings,
-    ("log",): LogSettings,
-    ("admin",): AdminSettings,
-    ("certificates",): CertificateSettings,
-    ("limits",): LimitSettings,
-    ("cache",): CacheSettings,
-    ("routes", "cache"): RouteCacheSettings,
-    ("routes", "tls"): TlsSettings,
-    ("routes", "health"): HealthSettings,
-    ("routes", "secure_link"): SecureLinkSettings,
-    ("routes", "sources"): SourceSettings,
-    ("routes", "metalink"): MetalinkSettings,
-}
-_HOMES = (
-    ("the top level", Settings),
-    ("log:", LogSettings),
-    ("tls:", TlsSettings),
-    ("secure_link:", SecureLinkSettings),
-    ("health:", HealthSettings),
-    ("an item of sources:", SourceSettings),
-    ("metalink:", MetalinkSettings),
-    ("an upstream: route", KINDS["upstream"]),
-    ("a sources: route", KINDS["sources"]),
-    ("a query: route", KINDS["query"]),
-    ("limits:", LimitSettings),
-    ("a route's cache:", RouteCacheSettings),
-    ("the cache: at the top level", CacheSettings),
-    ("admin:", AdminSettings),
-    ("an item of certificates:", CertificateSettings),
-)
+_MODELS = {place.keys: place.model for place in PLACES}
 _ONE_KIND = "a route has exactly one of upstream:, sources: and query:"
 
 
@@ -122,7 +78,7 @@ def _unknown_key(tree: Tree, location: tuple[str | int, ...], kind: str | None) 
             return Problem(place, path, message)
     known = _model(tuple(within), kind).model_fields
     meant = nearest(key, known)
-    homes = [home for home, model in _HOMES if key in model.model_fields]
+    homes = [each.called for each in PLACES if key in each.model.model_fields]
     if homes:
         hint = f"it belongs in {listed(homes)}"
     elif meant is not None:

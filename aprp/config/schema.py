@@ -10,39 +10,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from aprp.config.caching import CacheSettings, RouteCacheSettings
-from aprp.config.metalink import MetalinkSettings
-from aprp.config.routes import (
-    KINDS,
-    HealthSettings,
-    SecureLinkSettings,
-    SourceSettings,
-    TlsSettings,
-)
+from aprp.config.caching import CacheSettings
+from aprp.config.mappings import PLACES
 from aprp.config.scalars import Scalar
-from aprp.config.settings import (
-    AdminSettings,
-    CertificateSettings,
-    LimitSettings,
-    LogSettings,
-    Settings,
-)
+from aprp.config.settings import AdminSettings, Settings
 
-_MODELS: tuple[type[BaseModel], ...] = (
-    HealthSettings,
-    AdminSettings,
-    CertificateSettings,
-    CacheSettings,
-    LimitSettings,
-    LogSettings,
-    MetalinkSettings,
-    RouteCacheSettings,
-    SecureLinkSettings,
-    SourceSettings,
-    TlsSettings,
-    *KINDS.values(),
-)
-_PLACES: dict[type[BaseModel], str] = {AdminSettings: "admin.", CacheSettings: "cache."}
+_PREFIXES: dict[type[BaseModel], str] = {AdminSettings: "admin.", CacheSettings: "cache."}
 _EXAMPLES: dict[str, list[Any]] = {
     "access": ["access.log", "-"],
     "admin": ["tcp:8001", {"listen": "tcp:8001", "basic_auth": "users.htpasswd"}],
@@ -95,9 +68,9 @@ _EXAMPLES: dict[str, list[Any]] = {
 def json_schema() -> dict[str, Any]:
     """Return the schema as plain dicts and lists."""
     schema = Settings.model_json_schema()
-    for model in _MODELS:
-        _finish(model, schema["$defs"][model.__name__]["properties"])
-    _finish(Settings, schema["properties"])
+    for place in PLACES:
+        about = schema["$defs"][place.model.__name__] if place.keys else schema
+        _finish(place.model, about["properties"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,
@@ -114,6 +87,6 @@ def _finish(model: type[BaseModel], properties: dict[str, Any]) -> None:
         if scalar is not None and not field.is_required():
             default = scalar.write(field.default)
             about["default"] = default
-        full = f"{_PLACES.get(model, '')}{name}"
+        full = f"{_PREFIXES.get(model, '')}{name}"
         about["examples"] = _EXAMPLES.get(full, _EXAMPLES.get(name, [default]))
         about.pop("title", None)

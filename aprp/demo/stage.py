@@ -6,14 +6,11 @@ The page is behind aprp, like any upstream.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.resources import files
 from typing import Any, Protocol
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
-from twisted.web.pages import notFound
-from twisted.web.resource import IResource, Resource
-from twisted.web.server import Request
+from twisted.web.resource import Resource
 
 from aprp.demo.controls import Controls
 from aprp.demo.files import CLIP
@@ -29,28 +26,10 @@ EVERY = 0.25
 """Seconds between two snapshots."""
 NAMES = ("A", "B", "C")
 POLICY = f"{admin.POLICY}; media-src 'self'"
-HTML, CSS, SCRIPT = (f"text/{kind}; charset=utf-8" for kind in ("html", "css", "javascript"))
+CSS, SCRIPT = (f"text/{kind}; charset=utf-8" for kind in ("css", "javascript"))
 OWN = {"page.css": CSS, "mirrors.js": SCRIPT, "film.js": SCRIPT, "page.js": SCRIPT}
 SHARED = {"palette.css": CSS, "map.js": SCRIPT, "parts.js": SCRIPT}
 """Files that are also those of the admin page."""
-
-
-class _File(admin.ComputedPage):
-    """A file of the page."""
-
-    policy = POLICY
-
-    def __init__(self, package: str, name: str, content_type: str) -> None:
-        content = files(package).joinpath("page", name).read_bytes()
-        super().__init__(content_type, lambda request: content)
-
-
-class _Index(_File):
-    def __init__(self) -> None:
-        super().__init__("aprp.demo", "index.html", HTML)
-
-    def getChild(self, path: bytes, request: Request) -> IResource:
-        return self if path == b"" and not request.postpath else notFound()
 
 
 class StateSource(Protocol):
@@ -88,7 +67,7 @@ class Stage(Service):
     """Serves the page on a port of its own. Connections wait until the service starts."""
 
     def __init__(self, mirrors: Sequence[Mirror], reactor: Any) -> None:
-        self._root = _Index()
+        self._root = admin.Index("aprp.demo", POLICY)
         self._mirrors = mirrors
         self._reactor = reactor
         self._server = Server(self._root, reactor)
@@ -97,9 +76,9 @@ class Stage(Service):
     def show(self, overview: Overview) -> None:
         """Show this daemon on the page. Call it before the service starts."""
         below = Resource()
-        for package, names in (("aprp.demo", OWN), ("aprp.web.admin", SHARED)):
+        for package, names in (("aprp.demo", OWN), (admin.PACKAGE, SHARED)):
             for name, content_type in names.items():
-                below.putChild(name.encode(), _File(package, name, content_type))
+                below.putChild(name.encode(), admin.PageFile(package, name, content_type, POLICY))
         snapshots = DemoSnapshots(Snapshots(overview), self._mirrors)
         below.putChild(b"events", Events(snapshots, self._reactor, EVERY))
         below.putChild(b"mirrors", Controls(self._mirrors))

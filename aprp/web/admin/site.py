@@ -29,6 +29,8 @@ from aprp.web.admin.status import status_of
 from aprp.web.quiet import QuietSite
 
 IDLE_SECONDS = 60
+PACKAGE = "aprp.web.admin"
+"""The package that has the files of the page."""
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -94,21 +96,24 @@ class ComputedPage(_Page):
         return self._make(request)
 
 
-class _File(_Page):
-    """A file of the page, as it is in the package."""
+class PageFile(_Page):
+    """A file of a page, from the folder `page` of its package."""
 
-    def __init__(self, name: str, content_type: str) -> None:
+    def __init__(self, package: str, name: str, content_type: str, policy: str = POLICY) -> None:
         super().__init__()
         self.content_type = content_type
-        self._content = files("aprp.web.admin").joinpath("page", name).read_bytes()
+        self.policy = policy
+        self._content = files(package).joinpath("page", name).read_bytes()
 
     def body(self, request: Request) -> bytes:
         return self._content
 
 
-class _Index(_File):
-    def __init__(self) -> None:
-        super().__init__("index.html", "text/html; charset=utf-8")
+class Index(PageFile):
+    """The page itself, at the root."""
+
+    def __init__(self, package: str, policy: str = POLICY) -> None:
+        super().__init__(package, "index.html", "text/html; charset=utf-8", policy)
 
     def getChild(self, path: bytes, request: Request) -> IResource:
         return self if path == b"" and not request.postpath else notFound()
@@ -176,9 +181,9 @@ def admin_tree(overview: Overview, metrics: Metrics, handlers: Mapping[str, Hand
 
 def tree_of(pages: Mapping[bytes, Resource], handlers: Mapping[str, Handler]) -> Resource:
     """Return a tree of the page at its root, its files, these other pages, and the actions."""
-    root, page = _Index(), Resource()
+    root, page = Index(PACKAGE), Resource()
     for name, content_type in FILES.items():
-        page.putChild(name, _File(name.decode("ascii"), content_type))
+        page.putChild(name, PageFile(PACKAGE, name.decode("ascii"), content_type))
     root.putChild(b"page", page)
     for path, each in (dict(pages) | actions(handlers)).items():
         root.putChild(path, each)
