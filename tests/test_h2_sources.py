@@ -178,6 +178,13 @@ class RefusalTests(SourceCase):
         self.assertEqual((await self.answer_to(self.port, get())).status, 502)
         self.assertEqual(len(origin.requests), 3)
 
+    async def test_one_that_allows_no_streams_leaves_no_connections(self) -> None:
+        origin = await self.before(begin=settings(max_concurrent_streams=0))
+        for count in (1, 2):
+            self.assertEqual((await self.answer_to(self.port, get())).status, 200)
+            await self.soon(lambda: self.agent.connections == 0)
+            self.assertEqual(origin.connections, count)
+
     async def test_what_a_goaway_leaves_out_goes_elsewhere(self) -> None:
         def leaving(asked: Asked) -> Iterable[Step]:
             if asked.received.on == 1:

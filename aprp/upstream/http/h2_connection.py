@@ -200,11 +200,11 @@ class SharedConnection(Wire):
         self._retired = True
 
     def emptied(self) -> None:
-        """No request is under way any longer."""
-        if self._retired:
-            self.abandon()
-        elif self.room:
+        """No request is under way any longer. What takes no more, either, is closed."""
+        if self.room:
             self._released(self)
+        elif self._retired or not self._doubted:
+            self.abandon()
 
     def doubt(self) -> None:
         """Ask whether the source is there at all; until it answers, nobody else is to wait."""
@@ -226,7 +226,7 @@ class SharedConnection(Wire):
             self._doubted = False
             self._watchdog.rest()
             if not self._streams:
-                self._released(self)
+                self.emptied()
 
     def broken(self, code: int, text: str) -> None:
         """The source broke the rules: nothing that follows can be relied on."""
