@@ -132,7 +132,9 @@ class ClientCounts:
         return over
 
     def _began(self, key: str | None, limits: ClientLimits, same: int) -> Over | None:
-        if key is not None and 0 < limits.requests_per_address <= self._requests[key] + same:
+        if key is None:
+            return None
+        if 0 < limits.requests_per_address <= self._requests[key] + same:
             return Over.REQUESTS_PER_ADDRESS
         _add(self._requests, key, 1)
         return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import IO, Any, Protocol, runtime_checkable
+from typing import IO, Any, NamedTuple, Protocol, runtime_checkable
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer
@@ -133,8 +133,7 @@ ALONE = Sharing()
 """For a request that isn't part of a transfer."""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRequest:
+class SourceRequest(NamedTuple):
     """One request as it goes out. `target` and the fields' bytes are sent as they stand here.
 
     `body` is a file at its start, whose Content-Length is among the fields; or bytes that are
@@ -167,8 +166,7 @@ class SourceRequest:
         return safe and self.body is None and self.upgrade is None
 
 
-@dataclass(frozen=True, slots=True)
-class Timings:
+class Timings(NamedTuple):
     """The times of a request on the reactor's clock, in seconds: asked (the request was written),
     answered (the head came).
     """

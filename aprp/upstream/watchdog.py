@@ -19,14 +19,18 @@ class Watchdog:
         self._expired = expired
         self._deadline: float | None = None
         self._call: IDelayedCall | None = None
+        self._looks_at = 0.0
 
     def expect(self, seconds: float) -> None:
         """Call `expired` unless touched within `seconds` from now."""
-        self._deadline = self._clock.seconds() + seconds
+        deadline = self._deadline = self._clock.seconds() + seconds
         if self._call is None:
             self._call = self._clock.callLater(seconds, self._look)
-        elif self._call.getTime() > self._deadline:
+        elif self._looks_at > deadline:
             self._call.reset(seconds)
+        else:
+            return
+        self._looks_at = deadline
 
     def rest(self) -> None:
         """Wait for nothing."""
@@ -45,7 +49,7 @@ class Watchdog:
             return
         left = self._deadline - self._clock.seconds()
         if left > 0:
-            self._call = self._clock.callLater(left, self._look)
+            self._call, self._looks_at = self._clock.callLater(left, self._look), self._deadline
         else:
             self._deadline = None
             self._expired()

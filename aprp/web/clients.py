@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NoReturn
 
 from aprp.core.http.addresses import Network
 from aprp.core.http.client_address import client_address, limit_key, within
@@ -63,7 +64,9 @@ class Clients:
         A trusted proxy, or a peer that isn't known yet, is counted in the total alone.
         """
         key = None if peer is None or self.believes(peer) else limit_key(peer)
-        self._check(self._counts.opened(key, self.limits, self._most()))
+        over = self._counts.opened(key, self.limits, self._most())
+        if over is not None:
+            self._refuse(over)
         return partial(self._counts.closed, key)
 
     def _most(self) -> int:
@@ -78,14 +81,14 @@ class Clients:
     def begins(self, address: str) -> Release:
         """Count a request of the client with that address; raises Refusal."""
         if self.memory is not None and self.memory.short:
-            self._check(Over.MEMORY)
+            self._refuse(Over.MEMORY)
         key = limit_key(address)
-        self._check(self._counts.began(key, self.limits))
+        over = self._counts.began(key, self.limits)
+        if over is not None:
+            self._refuse(over)
         return partial(self._counts.ended, key)
 
-    def _check(self, over: Over | None) -> None:
-        if over is None:
-            return
+    def _refuse(self, over: Over) -> NoReturn:
         self.refused[over] += 1
         fields = ((b"Retry-After", b"%d" % RETRY_AFTER),)
         if over is Over.CONNECTIONS:

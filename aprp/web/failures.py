@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
 
 from aprp.core.http.fields import Fields
@@ -92,6 +93,7 @@ def _told(error: SourceError, by_name: bool) -> str:
     return error.reason.told((by_name and error.reason.source) or "the upstream")
 
 
+@cache
 def reason_phrase(status: int) -> str:
     try:
         return HTTPStatus(status).phrase

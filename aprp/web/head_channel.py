@@ -184,9 +184,12 @@ class HeadChannel(ClosingChannel):
     def checkPersistence(self, request: Any, version: bytes) -> bool:
         """Section 9.3: HTTP/1.0 keeps the connection where it asks to."""
         self._served += 1
+        if self.site.stopping or self._served >= self.limits.requests:
+            return False
+        if b"connection" not in request.fields.by_name:
+            return version == b"HTTP/1.1"
         options = request.fields.tokens(b"connection")
-        last = self.site.stopping or self._served >= self.limits.requests
-        if last or b"close" in options:
+        if b"close" in options:
             return False
         return version == b"HTTP/1.1" or b"keep-alive" in options
 

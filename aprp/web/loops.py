@@ -23,7 +23,8 @@ NAME = b"%s-%s" % (PSEUDONYM, INSTANCE.encode("ascii"))
 
 def refuse_loop(request: ProxyRequest) -> None:
     """Raise Refusal if this daemon sent the request."""
-    if NAME in (request.fields.get(b"via") or b"").lower():
+    hops = request.fields.by_name.get(b"via")
+    if hops is not None and NAME in hops.lower():
         raise Refusal(508, "the request came from this proxy itself", OwnListener.kind)
 
 

@@ -17,12 +17,19 @@ from aprp.web.range_request import RangeRequest
 from aprp.web.request import ProxyRequest
 
 _REPLACED = frozenset((b"host", b"content-length", b"expect", b"via"))
-_NOT_PASSED_ON = _REPLACED | claims(trusted=False)
-_NOT_FROM_TRUSTED = _REPLACED | claims(trusted=True)
 RANGED = frozenset((b"range", b"if-range"))
 """Fields that say which bytes are meant."""
 _CODINGS = frozenset((b"accept-encoding",))
+_RANGED_UNCODED = RANGED | _CODINGS
 _UNCODED = (b"Accept-Encoding", b"identity")
+_ALL: frozenset[bytes] = frozenset()
+_LEFT_OUT = {
+    (trusted, more): _REPLACED | claims(trusted=trusted) | more
+    for trusted in (False, True)
+    for more in (_ALL, RANGED, _RANGED_UNCODED)
+}
+"""The fields that aren't passed on, by whether the client is a trusted proxy, and what else the
+request leaves out."""
 
 Interim = Callable[[ResponseHead], None]
 
@@ -58,17 +65,16 @@ class Outgoing:
         of the file itself, not of a coding of it.
         """
         added: Pairs = ()
-        own = self._own
-        fields = fields.without(RANGED)
+        own, left_out = self._own, RANGED
         if wanted.asked.path is not None:
-            fields, added = fields.without(_CODINGS), (_UNCODED,)
+            left_out, added = _RANGED_UNCODED, (_UNCODED,)
             own = self._own_uncoded
         method = request.method
         if spec is not None:
             method, added = b"GET", (*added, (b"Range", spec.header()))
             if wanted.asked.path is None and wanted.if_range is not None:
                 added = (*added, (b"If-Range", wanted.if_range))
-        return self._request(request, method, wanted.path, fields, own, added, interim)
+        return self._request(request, method, wanted.path, fields, left_out, own, added, interim)
 
     def request(
         self, request: ProxyRequest, fields: Fields, path: bytes, interim: Interim
@@ -77,7 +83,7 @@ class Outgoing:
 
         `path` is relative to the route.
         """
-        return self._request(request, request.method, path, fields, self._own, (), interim)
+        return self._request(request, request.method, path, fields, _ALL, self._own, (), interim)
 
     def _request(
         self,
@@ -85,6 +91,7 @@ class Outgoing:
         method: bytes,
         path: bytes,
         fields: Fields,
+        left_out: frozenset[bytes],
         own: Pairs,
         added: Pairs,
         interim: Interim,
@@ -93,7 +100,7 @@ class Outgoing:
         peer = request.peer_host.encode("ascii")
         scheme = b"https" if request.isSecure() else b"http"
         lines = (
-            *fields.without(_NOT_FROM_TRUSTED if trusted else _NOT_PASSED_ON).pairs,
+            *fields.without(_LEFT_OUT[trusted, left_out]).pairs,
             *own_via(request),
             *forwarded(fields, peer, scheme, request.authority, trusted=trusted),
             *_framing_of(request),
@@ -116,11 +123,11 @@ class Outgoing:
 
 def _framing_of(request: ProxyRequest) -> Pairs:
     """The framing fields of a request's body: its length, or chunked if it is streamed."""
-    length = request.fields.get(b"content-length")
+    length = request.fields.by_name.get(b"content-length")
     if request.inflow is not None and length is None:
         return ((b"Transfer-Encoding", b"chunked"),)
     if request.inflow is not None and length is not None:
         return ((b"Content-Length", b"%d" % int(length)),)
-    if request.body_length or length is not None or b"transfer-encoding" in request.fields:
+    if request.body_length or length is not None or b"transfer-encoding" in request.fields.by_name:
         return ((b"Content-Length", b"%d" % request.body_length),)
     return ()

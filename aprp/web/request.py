@@ -7,6 +7,7 @@ connection so that the client can tell that the body is incomplete.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aprp.core.http.client_address import UNKNOWN
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
     from aprp.upstream.transfer.transfer import Transfer
 
 
-def _nothing() -> None:
-    """Do nothing."""
-
-
 class ProxyRequest(Response):
     """A request as the strict channel hands it on; `site` resources render it."""
 
@@ -32,32 +29,35 @@ class ProxyRequest(Response):
     authority: bytes = b""
     """Host, or the authority of an absolute-form target; empty where HTTP/1.0 gave none."""
 
+    route = "-"
+    names_sources = False
+    """Whether the client named the sources itself, so that responses may name them."""
+    upstream: str | None = None
+    resumes = 0
+    duplicates = 0
+    cache: str | None = None
+    """What the cache did: hit, partial, miss, revalidated, stale, bypass; None without one."""
+    cached = 0
+    """Bytes of the body that weren't fetched for this request."""
+    sources: tuple[tuple[str, int], ...] = ()
+    """The bytes that came from each source, once the request has ended."""
+    transfer: Transfer | None = None
+    """The transfer that fetches the file, on routes with several sources."""
+    longest_gap: float | None = None
+    """The longest time, in seconds, for which the client had to wait for more of the body."""
+    when_lost: Callable[[], object] | None = None
+    """Called if the client leaves before its response has ended."""
+    error: str | None = None
+    range: bytes | None = None
+    ended: str | None = None
+    _in_process = False
+    _client_host: str | None = None
+    _release: Release | None = None
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._in_process = False
-        self._client_host: str | None = None
-        self._release: Release | None = None
-        self.route = "-"
-        self.names_sources = False
-        """Whether the client named the sources itself, so that responses may name them."""
-        self.upstream: str | None = None
-        self.resumes = 0
-        self.duplicates = 0
-        self.cache: str | None = None
-        """What the cache did: hit, partial, miss, revalidated, stale, bypass; None without one."""
-        self.cached = 0
-        """Bytes of the body that weren't fetched for this request."""
-        self.sources: tuple[tuple[str, int], ...] = ()
-        """The bytes that came from each source, once the request has ended."""
-        self.transfer: Transfer | None = None
-        """The transfer that fetches the file, on routes with several sources."""
-        self.longest_gap: float | None = None
-        """The longest time, in seconds, for which the client had to wait for more of the body."""
-        self.when_lost: Callable[[], object] = _nothing
-        """Called if the client leaves before its response has ended."""
-        self.error: str | None = None
-        self.range: bytes | None = None
-        self.ended: str | None = None
+        self.peer_host = str(getattr(self.client, "host", None) or UNKNOWN)
+        """The address of the connection's peer."""
 
     def parseCookies(self) -> None:
         """Do nothing: cookies are for the upstream."""
@@ -66,11 +66,6 @@ class ProxyRequest(Response):
     def version(self) -> bytes:
         """The version of HTTP that the client speaks, as Via has it."""
         return self.clientproto.removeprefix(b"HTTP/")
-
-    @property
-    def peer_host(self) -> str:
-        """The address of the connection's peer."""
-        return str(getattr(self.getClientAddress(), "host", None) or UNKNOWN)
 
     @property
     def client_host(self) -> str:
@@ -95,9 +90,8 @@ class ProxyRequest(Response):
         self._in_process = True
         self.site = self.channel.site
         self.site.in_flight.add(self)
-        self.prepath, self.postpath = [], [self.target.path]
         client = self.client_host  # which is known while the connection is there
-        self.site.turns.take(lambda: self._begin(client))
+        self.site.turns.take(partial(self._begin, client))
 
     def _begin(self, client: str) -> None:
         """Have the request served, unless its client left while it waited for its turn."""
@@ -161,7 +155,8 @@ class ProxyRequest(Response):
     def connectionLost(self, reason: Any) -> None:
         self.ended = self.ended or "client left"
         super().connectionLost(reason)
-        self.when_lost()
+        if self.when_lost is not None:
+            self.when_lost()
         if self._in_process:
             self._record()
 
@@ -178,7 +173,7 @@ class ProxyRequest(Response):
             return
         self.ended = self.ended or "complete"
         self._record()  # before the next request on the connection is begun
-        self.when_lost = _nothing
+        self.when_lost = None
         super().finish()
 
     def _record(self) -> None:

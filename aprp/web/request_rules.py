@@ -106,23 +106,23 @@ def parse_request_line(line: bytes) -> RequestLine:
 
 def check_host_field(line: RequestLine, fields: Fields) -> bytes:
     """Return the requested authority. Raise `Refusal` (section 3.2)."""
-    hosts = fields.all(b"host")
-    if len(hosts) > 1:
-        raise Refusal(400, "the request has more than one Host field")
-    if not hosts:
+    host = fields.only(b"host")
+    if host is None:
+        if b"host" in fields.by_name:
+            raise Refusal(400, "the request has more than one Host field")
         if line.version == b"HTTP/1.1":
             raise Refusal(400, "HTTP/1.1 requires a Host field")
         return line.target.authority or b""
     try:
-        check_host(hosts[0])
+        check_host(host)
     except BadTarget as bad:
         raise Refusal(400, str(bad)) from None
-    return line.target.authority or hosts[0]
+    return line.target.authority or host
 
 
 def body_length(line: RequestLine, fields: Fields) -> int | None:
     """Return the body's length by Content-Length, None if chunked; raise `Refusal` (section 6)."""
-    if not fields.any_of(_FRAMING):
+    if _FRAMING.isdisjoint(fields.by_name):
         return 0
     lengths = fields.all(b"content-length")
     if b"transfer-encoding" in fields:
@@ -145,7 +145,7 @@ def body_length(line: RequestLine, fields: Fields) -> int | None:
 
 def wants_continue(line: RequestLine, fields: Fields) -> bool:
     """RFC 9110 section 10.1.1; raises `Refusal` for expectations that can't be met."""
-    if b"expect" not in fields or line.version == b"HTTP/1.0":
+    if b"expect" not in fields.by_name or line.version == b"HTTP/1.0":
         return False
     expected = fields.tokens(b"expect")
     if not expected:

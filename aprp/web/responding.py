@@ -62,8 +62,8 @@ def head_of(plan: Part | Whole, fields: Fields) -> tuple[int, Fields]:
     length = (b"Content-Length", b"%d" % bytes_of(plan).length)
     if isinstance(plan, Part):
         held = (b"Content-Range", plan.range.content_range(plan.complete))
-        return 206, fields.without(OF_THE_CONTENT).adding(ranges, held, length)
-    return 200, fields.without(REPLACED).adding(ranges, length)
+        return 206, fields.replacing(OF_THE_CONTENT, ranges, held, length)
+    return 200, fields.replacing(REPLACED, ranges, length)
 
 
 def _sliced(fields: Fields) -> Fields:

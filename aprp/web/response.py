@@ -35,33 +35,30 @@ class Response(SpooledRequest):
     fields: Fields
     """The request's fields as received."""
 
+    inflow: Inflow | None = None
+    """What the client is still sending: a streamed body, or the bytes after a 101."""
+    spliced = 0
+    """Bytes of the body that the kernel moved."""
+    first_byte: float | None = None
+    response_fields: Callable[[Fields, Fields], Fields] | None = None
+    """Returns the fields of a response as the route sends them, from those of request and
+    response; None: as they are.
+    """
+    _bodiless = False
+    _owed: int | None = None
+    _whole = b""
+    """The whole body, until it is sent with the head."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._arrived = time()
+        self.arrived = time()
+        """The time at which it arrived, in Unix time."""
         self._number = next(_numbers)
-        self._bodiless = False
-        self._owed: int | None = None
-        self._whole = b""
-        """The whole body, until it is sent with the head."""
-        self.response_fields: Callable[[Fields, Fields], Fields] = lambda request, fields: fields
-        """Returns the fields of a response as the route sends them, from those of request and
-        response.
-        """
-        self.inflow: Inflow | None = None
-        """What the client is still sending: a streamed body, or the bytes after a 101."""
-        self.spliced = 0
-        """Bytes of the body that the kernel moved."""
-        self.first_byte: float | None = None
 
     @property
     def id(self) -> str:
         """The request's id in logs and responses; no other process uses it."""
         return f"{_OURS}-{self._number:x}"
-
-    @property
-    def arrived(self) -> float:
-        """The time at which it arrived, in Unix time."""
-        return self._arrived
 
     @property
     def owed(self) -> int | None:
@@ -80,17 +77,23 @@ class Response(SpooledRequest):
         closes the connection is added here (RFC 9112 sections 6 and 9).
         """
         self.code, self.startedWriting = status, 1
-        fields = self.response_fields(self.fields, fields)
-        self.first_byte = time() - self._arrived
+        fields = self._as_sent(fields)
+        self.first_byte = time() - self.arrived
         if self.channel is None:
             return
         self._bodiless = self.method == b"HEAD" or status in NO_BODY_CODES
         self._owed = None if self._bodiless else declared_length(fields)
-        if b"date" not in fields:  # RFC 9110 section 6.6.1
+        if b"date" not in fields.by_name:  # RFC 9110 section 6.6.1
             fields = fields.adding((b"Date", format_date(int(time()))))
         if self.site.id_field:
             fields = fields.adding((self.site.id_field, self.id.encode()))
         self._send_head(status, fields, reason)
+
+    def _as_sent(self, fields: Fields) -> Fields:
+        """Return the fields of the response as the route sends them."""
+        if self.response_fields is None:
+            return fields
+        return self.response_fields(self.fields, fields)
 
     def respond(self, status: int, fields: Fields, body: bytes) -> None:
         """Send a response with a whole body, of the length that its fields say."""
@@ -171,9 +174,9 @@ class Response(SpooledRequest):
         """
         if self.site.id_field:
             fields = fields.adding((self.site.id_field, self.id.encode()))
-        self.interim(101, self.response_fields(self.fields, fields), b"")
+        self.interim(101, self._as_sent(fields), b"")
         self.code, self.startedWriting = 101, 1
-        self.first_byte = time() - self._arrived
+        self.first_byte = time() - self.arrived
         self.inflow = self.channel.switch_protocols()
         return self.inflow
 

@@ -26,10 +26,10 @@ from aprp.core.http.fields import Fields
 from aprp.core.http.forwarding import (
     end_to_end,
     hops_left,
+    passed_back,
     resolve_location,
     rewrite_location,
     with_range_in_path,
-    with_via,
     without_underscores,
 )
 from aprp.core.http.heads import ResponseHead, declared_length
@@ -75,6 +75,7 @@ class ReverseProxy(RouteResource):
         self.origins = frozenset(each.lower().encode("ascii") for each in calls)
         streamed = route.request_buffering is RequestBuffering.OFF
         self.body_limits = replace(self.body_limits, streamed=streamed)
+        self.keeps_underscores = route.underscore_fields is UnderscoreFields.PASS
         self.upgrades = tuple(each.encode("ascii") for each in route.upgrades)
 
     def render(self, request: ProxyRequest) -> int:
@@ -94,8 +95,7 @@ class Visit:
     def __init__(self, proxy: ReverseProxy, request: ProxyRequest) -> None:
         self._proxy = proxy
         self._request = request
-        keep = proxy.settings.underscore_fields is UnderscoreFields.PASS
-        self._fields = without_underscores(end_to_end(request.fields), keep)
+        self._fields = without_underscores(end_to_end(request.fields), proxy.keeps_underscores)
         self._made: Sink | None = None
         self._range_request: RangeRequest | None = None
         request.upstream = proxy.where
@@ -134,7 +134,7 @@ class Visit:
         proxy, request = self._proxy, self._request
         outgoing = self._unranged()
         fields = outgoing.fields.without(ONLY_HERE).adding(*offer.fields)
-        exchange = await proxy.agent.open(replace(outgoing, fields=fields, upgrade=offer))
+        exchange = await proxy.agent.open(outgoing._replace(fields=fields, upgrade=offer))
         try:
             if exchange.head.status != 101:
                 await self._relay(exchange)
@@ -194,7 +194,7 @@ class Visit:
     ) -> None:
         if isinstance(plan, Refuse):
             raise SourceLied(self._proxy.where, f"gave {plan.reason}")
-        if isinstance(plan, Relay) or plan == Whole(None):
+        if isinstance(plan, Relay) or (isinstance(plan, Whole) and plan.complete is None):
             await self._relay(exchange)
             return
         ranged = answer.content_range if answer.status == 206 else None
@@ -240,7 +240,8 @@ class Visit:
 
     def _incoming(self, head: ResponseHead) -> Fields:
         """Return the fields of a response as the client gets them."""
-        return self._relocated(with_via(end_to_end(head.fields), head.version))
+        fields = passed_back(head.fields, head.version)
+        return self._relocated(fields) if b"location" in head.fields.by_name else fields
 
     def _relocated(self, fields: Fields) -> Fields:
         """Return a response's fields with its Location as the client must request it."""

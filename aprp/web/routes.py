@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
@@ -25,6 +26,9 @@ UNUSED_BODY = 65536
 """Bytes of a body that is read and dropped, so that the connection can be reused."""
 OPTIONS_BODY = BodyLimits(most=UNUSED_BODY, seconds=60.0)
 """The limits for an OPTIONS request to the proxy itself, whose body is dropped."""
+
+KNOWN = 128
+"""Paths whose routes are remembered: a player requests the same one again and again."""
 
 RETRY_AFTER = 10
 """Seconds in the Retry-After of a route that has no source in service."""
@@ -82,8 +86,10 @@ class RouteTree(Resource):
         self.id_field = id_field.encode("ascii") if id_field else None
         """The response field that has the request's id."""
         self._routes = sorted(routes, key=lambda route: (-len(route.prefix), not route.hosts))
+        self.find: Callable[[bytes, bytes], RouteResource] = lru_cache(KNOWN)(self._find)
+        """Returns the route for a host and a path. Raises `Refusal` as `_find` does."""
 
-    def find(self, authority: bytes, path: bytes) -> RouteResource:
+    def _find(self, authority: bytes, path: bytes) -> RouteResource:
         """Return the route for the host with the longest prefix of `path`, by whole segments.
 
         Raises `Refusal` if there is none, or if the path may climb out of the route.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.task import deferLater
+from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from aprp.config import ListenHttp2, QueryRoute, Settings, SourcesRoute, UpstreamRoute
@@ -88,6 +89,10 @@ class ProxySite(Site):
         channel.callLater = self._reactor.callLater
         channel.timeOut = self._limits.idle_seconds
         return channel
+
+    def getResourceFor(self, request: ProxyRequest) -> Resource:
+        """Return the leaf of the request's route, by its path as it came."""
+        return self._tree.getChildWithDefault(b"", request)
 
     def observe(self, record: AccessRecord) -> None:
         """Count and log a request that has ended."""

@@ -50,7 +50,10 @@ class RequestedRange:
         What no file satisfies isn't sent, since many servers misread it: one byte will tell.
         """
         specs = (self.header or ()) if self.path is None else (self.path,)
-        return next((spec for spec in specs if spec != NOTHING), FromTo(0, 1)) if specs else None
+        for spec in specs:
+            if isinstance(spec, FromTo) or spec.length:
+                return spec
+        return FromTo(0, 1) if specs else None
 
     @property
     def hopeless(self) -> bool:
@@ -217,11 +220,12 @@ def _part_of_unknown(asked: RequestedRange, sent: Spec, held: Range) -> Plan:
 
 def _reachable(plan: Plan, held: Range, validators: Validators) -> bool:
     """Whether all bytes of the plan are available, here or by resuming the same version."""
-    if validators.strong() is not None or not isinstance(plan, Part | Parts):
+    if isinstance(plan, Part):
+        if held.start <= plan.range.start and plan.range.stop <= held.stop:
+            return True
+    elif not isinstance(plan, Parts):
         return True
-    return (
-        isinstance(plan, Part) and held.start <= plan.range.start and plan.range.stop <= held.stop
-    )
+    return validators.strong() is not None
 
 
 def _if_range_holds(asked: RequestedRange, answer: ResponseSummary) -> bool:

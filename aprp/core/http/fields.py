@@ -20,26 +20,37 @@ Pairs = tuple[tuple[bytes, bytes], ...]
 
 
 class Fields:
-    """The field lines of one message, in order."""
+    """The field lines of one message, in order.
 
-    __slots__ = ("_known", "pairs")
+    `by_name` has the combined value (RFC 9110 section 5.3) of each lower-case name, in the order
+    of their first lines. It is made when it is first asked for.
+    """
+
+    __slots__ = ("by_name", "pairs")
+
+    by_name: dict[bytes, bytes]
 
     def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self.pairs: Pairs = tuple(pairs)
-        self._known: dict[bytes, bytes] | None = None
 
-    def _learn(self) -> dict[bytes, bytes]:
-        """Find the last value of each lower-case name, when one is asked for."""
-        known = self._known = {name.lower(): value for name, value in self.pairs}
-        return known
+    def __getattr__(self, name: str) -> dict[bytes, bytes]:
+        if name != "by_name":
+            raise AttributeError(name)
+        found = {name.lower(): value for name, value in self.pairs}
+        if len(found) < len(self.pairs):
+            found = {name: b", ".join(self._values(name)) for name in found}
+        self.by_name = found
+        return found
+
+    def _values(self, name: bytes) -> list[bytes]:
+        return [value for each, value in self.pairs if each.lower() == name]
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         return iter(self.pairs)
 
     def __contains__(self, name: bytes) -> bool:
         """Whether a line of that lower-case name is there."""
-        known = self._known
-        return name in (self._learn() if known is None else known)
+        return name in self.by_name
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Fields) and self.pairs == other.pairs
@@ -52,50 +63,47 @@ class Fields:
 
     def any_of(self, names: frozenset[bytes]) -> bool:
         """Whether a line of one of these lower-case names is there."""
-        known = self._known
-        return not names.isdisjoint(self._learn() if known is None else known)
+        return not names.isdisjoint(self.by_name)
 
     def all(self, name: bytes) -> list[bytes]:
         """Return every value of that lower-case name, in order."""
-        values = self._known
-        if values is None:
-            values = self._learn()
-        if name not in values:
+        value = self.by_name.get(name)
+        if value is None:
             return []
-        if len(values) == len(self.pairs):
-            return [values[name]]
-        return [value for each, value in self.pairs if each.lower() == name]
+        return [value] if len(self.by_name) == len(self.pairs) else self._values(name)
 
     def only(self, name: bytes) -> bytes | None:
         """Return the value of that lower-case name, or None unless it has exactly one line."""
-        found = self.all(name)
-        return found[0] if len(found) == 1 else None
+        value = self.by_name.get(name)
+        if value is None or len(self.by_name) == len(self.pairs):
+            return value
+        return value if len(self._values(name)) == 1 else None
 
     def get(self, name: bytes) -> bytes | None:
-        """Return the combined value (RFC 9110 section 5.3) of that lower-case name, or None."""
-        values = self._known
-        if values is None:
-            values = self._learn()
-        value = values.get(name)
-        if value is None or len(values) == len(self.pairs):
-            return value
-        return b", ".join(self.all(name))
+        """Return the combined value of that lower-case name, or None."""
+        return self.by_name.get(name)
 
     def tokens(self, name: bytes) -> list[bytes]:
         """Return the members of a list-valued field in lower case, without empty ones."""
-        value = self.get(name)
+        value = self.by_name.get(name)
         return [] if value is None else [item.lower() for item in split_list(value)]
 
     def without(self, names: Iterable[bytes]) -> Fields:
         """Return the same lines without those that have one of these lower-case names."""
         gone = names if isinstance(names, frozenset) else frozenset(names)
-        if not self.any_of(gone):
-            return self
-        return Fields([pair for pair in self.pairs if pair[0].lower() not in gone])
+        return self if gone.isdisjoint(self.by_name) else self.replacing(gone)
 
     def adding(self, *pairs: tuple[bytes, bytes]) -> Fields:
         """Return the same lines followed by these."""
         return Fields(self.pairs + pairs)
+
+    def replacing(self, names: frozenset[bytes], *pairs: tuple[bytes, bytes]) -> Fields:
+        """Return the same lines without those of these lower-case names, followed by `pairs`."""
+        lower: Iterable[bytes] = self.by_name
+        if len(self.by_name) < len(self.pairs):
+            lower = [name.lower() for name, _ in self.pairs]
+        kept = [pair for name, pair in zip(lower, self.pairs, strict=True) if name not in names]
+        return Fields((*kept, *pairs))
 
 
 def split_list(value: bytes) -> list[bytes]:

@@ -29,6 +29,7 @@ NEVER_NOMINATED = frozenset(
 )
 """Fields that a Connection field can't take away: framing, meaning, routing and the trace."""
 _VIA = frozenset((b"via",))
+_NOT_PASSED_BACK = HOP_BY_HOP | _VIA
 _FORWARDED = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"))
 _CLAIMS = frozenset((b"forwarded", b"x-real-ip"))
 _UNTRUSTED = _FORWARDED | _CLAIMS
@@ -50,8 +51,23 @@ CONDITIONS = frozenset(
 
 def end_to_end(fields: Fields) -> Fields:
     """Return the fields without those for the next hop only, including nominated ones."""
-    nominated = frozenset(fields.tokens(b"connection")) - NEVER_NOMINATED
-    return fields.without(HOP_BY_HOP | nominated if nominated else HOP_BY_HOP)
+    return fields.without(_ends_here(fields))
+
+
+def _ends_here(fields: Fields) -> frozenset[bytes]:
+    """Return the names of the fields that are for the next hop only."""
+    if b"connection" not in fields.by_name:
+        return HOP_BY_HOP
+    return HOP_BY_HOP | (frozenset(fields.tokens(b"connection")) - NEVER_NOMINATED)
+
+
+def passed_back(fields: Fields, version: bytes) -> Fields:
+    """Return the fields of a response of that version as they are passed on, with this hop in
+    Via."""
+    gone = _NOT_PASSED_BACK
+    if b"connection" in fields.by_name:
+        gone |= _ends_here(fields)
+    return fields.replacing(gone, via(fields, version, PSEUDONYM))
 
 
 def without_underscores(fields: Fields, keep: bool = False) -> Fields:
@@ -60,7 +76,10 @@ def without_underscores(fields: Fields, keep: bool = False) -> Fields:
     CGI and its heirs read `X_Real_IP` as `X-Real-IP`. With `keep` only those go that would then
     pass for fields that a proxy writes or leaves out itself.
     """
-    if not any(b"_" in name for name, _ in fields):
+    for name, _ in fields.pairs:
+        if b"_" in name:
+            break
+    else:
         return fields
     return Fields(
         pair
@@ -72,13 +91,13 @@ def without_underscores(fields: Fields, keep: bool = False) -> Fields:
 
 def with_via(fields: Fields, version: bytes, name: bytes = PSEUDONYM) -> Fields:
     """Return the fields with this hop at the end of Via; `version` is that of the message."""
-    return fields.without(_VIA).adding(via(fields, version, name))
+    return fields.replacing(_VIA, via(fields, version, name))
 
 
 def via(fields: Fields, version: bytes, name: bytes) -> tuple[bytes, bytes]:
     """Return the Via field with this hop at its end."""
     hop = b"%s %s" % (version, name)
-    earlier = fields.get(b"via")
+    earlier = fields.by_name.get(b"via")
     return b"Via", hop if earlier is None else earlier + b", " + hop
 
 
@@ -91,7 +110,7 @@ def forwarded(
     host stays, and so do its Forwarded and X-Real-IP; from anyone else they are claims that nobody
     can check, and are dropped.
     """
-    earlier = fields.get(b"x-forwarded-for")
+    earlier = fields.by_name.get(b"x-forwarded-for")
     chain = peer if earlier is None else earlier + b", " + peer
     proto = fields.get(b"x-forwarded-proto") if trusted else None
     named = fields.get(b"x-forwarded-host") if trusted else None

@@ -7,16 +7,16 @@ folding, no white space before a colon, no control characters, one meaning of th
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from aprp.core.http.fields import TOKEN, VALUE, Fields
 from aprp.core.http.ranges import MAX, number
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-5][0-9]{2})(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?")
 _FIELD_LINE = re.compile(rb"(%s):(%s)" % (TOKEN.pattern, VALUE.pattern))
-KNOWN = 256
-"""Bytes; shorter lines are remembered once parsed."""
+KNOWN, MOST_KNOWN = 256, 1024
+"""Shorter lines, in bytes, are remembered once parsed: so many of them."""
 _STRAY = re.compile(rb"\r(?!\n|\Z)|(?<!\r)\n")
 
 
@@ -24,8 +24,7 @@ class MalformedMessage(Exception):
     """Raised for a message that isn't HTTP/1.x or is ambiguous; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseHead:
+class ResponseHead(NamedTuple):
     """Status line and fields. `minor` is the y of HTTP/1.y, 1 for what is later (RFC 9110 section
     2.5).
     """
@@ -50,12 +49,13 @@ class ResponseHead:
     @property
     def keeps_alive(self) -> bool:
         """Whether the sender means to keep the connection (section 9.3)."""
+        if b"connection" not in self.fields.by_name:
+            return self.minor == 1
         options = self.fields.tokens(b"connection")
         return b"close" not in options and (self.minor == 1 or b"keep-alive" in options)
 
 
-@dataclass(frozen=True, slots=True)
-class Framing:
+class Framing(NamedTuple):
     """How a body ends: after `length` bytes, with the last chunk, or with the connection."""
 
     length: int | None = None
@@ -68,18 +68,25 @@ class Framing:
 
 def parse_fields(lines: list[bytes]) -> Fields:
     """Parse field lines without their CRLF; raise `MalformedMessage` (RFC 9112 section 5)."""
-    return Fields([_known_line(each) if len(each) < KNOWN else _parse_line(each) for each in lines])
+    return Fields([_lines[each] for each in lines])
 
 
-def _parse_line(line: bytes) -> tuple[bytes, bytes]:
-    match = _FIELD_LINE.fullmatch(line)
-    if match is None:
-        raise MalformedMessage(_fault_of(line))
-    return match[1], match[2].strip(b" \t")
+class _Lines(dict[bytes, tuple[bytes, bytes]]):
+    """Field lines as they are parsed: most come again with the next message of the same peer."""
+
+    def __missing__(self, line: bytes) -> tuple[bytes, bytes]:
+        match = _FIELD_LINE.fullmatch(line)
+        if match is None:
+            raise MalformedMessage(_fault_of(line))
+        parsed = match[1], match[2].strip(b" \t")
+        if len(line) < KNOWN:
+            if len(self) == MOST_KNOWN:
+                self.clear()
+            self[line] = parsed
+        return parsed
 
 
-_known_line = lru_cache(maxsize=1024)(_parse_line)
-"""Most lines come again with the next message of the same peer."""
+_lines = _Lines()
 
 
 def _fault_of(line: bytes) -> str:
@@ -95,12 +102,16 @@ def _fault_of(line: bytes) -> str:
 
 def parse_response_head(head: bytes) -> ResponseHead:
     """Parse a head without the empty line that ends it; raise `MalformedMessage`."""
-    lines = head.split(b"\r\n")
-    match = _STATUS_LINE.fullmatch(lines[0])
+    first, *lines = head.split(b"\r\n")
+    return ResponseHead(*_parse_status_line(first), parse_fields(lines))
+
+
+@lru_cache(maxsize=16)
+def _parse_status_line(line: bytes) -> tuple[int, int, bytes]:
+    match = _STATUS_LINE.fullmatch(line)
     if match is None:
         raise MalformedMessage("the status line is not one of HTTP/1.x")
-    minor = min(int(match[1]), 1)
-    return ResponseHead(minor, int(match[2]), match[3] or b"", parse_fields(lines[1:]))
+    return min(int(match[1]), 1), int(match[2]), match[3] or b""
 
 
 def check_line_ends(data: bytes, checked: int = 0) -> None:
@@ -119,7 +130,7 @@ def response_framing(head: ResponseHead, method: bytes) -> Framing:
     """
     fields = head.fields
     codings, length = [], _content_length(fields)
-    if b"transfer-encoding" in fields:
+    if b"transfer-encoding" in fields.by_name:
         codings = fields.tokens(b"transfer-encoding")
         if length is not None:
             raise MalformedMessage("the request has both Content-Length and Transfer-Encoding")

@@ -59,7 +59,7 @@ def offer_of(
     Raises BadUpgrade for a WebSocket handshake without the one key that it needs. HTTP/1.0 knows
     no upgrades, and only a GET may ask for one here.
     """
-    if b"upgrade" not in fields or method != b"GET" or minor == 0:
+    if b"upgrade" not in fields.by_name or method != b"GET" or minor == 0:
         return None
     if b"upgrade" not in fields.tokens(b"connection"):
         return None

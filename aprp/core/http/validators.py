@@ -64,12 +64,8 @@ class Validators:
     @classmethod
     def of(cls, fields: Fields) -> Validators:
         """Return the validators of a response; malformed ones count as absent."""
-        etag = fields.only(b"etag")
-        return cls(
-            None if etag is None else parse_etag(etag),
-            _date_of(fields, b"last-modified"),
-            _date_of(fields, b"date"),
-        )
+        only = fields.only
+        return _validators(only(b"etag"), only(b"last-modified"), only(b"date"))
 
     @property
     def modified_is_strong(self) -> bool:
@@ -85,6 +81,15 @@ class Validators:
         if self.etag is None and self.modified_is_strong and self.last_modified is not None:
             return format_date(self.last_modified)
         return None
+
+
+@lru_cache(maxsize=64)
+def _validators(etag: bytes | None, modified: bytes | None, date: bytes | None) -> Validators:
+    return Validators(
+        None if etag is None else parse_etag(etag),
+        None if modified is None else parse_date(modified),
+        None if date is None else parse_date(date),
+    )
 
 
 def _date_of(fields: Fields, name: bytes) -> int | None:
@@ -147,7 +152,7 @@ def _any_matches(value: bytes, etag: ETag | None, strongly: bool) -> bool:
 
 def is_conditional(request: Fields) -> bool:
     """Whether a precondition field is there."""
-    return request.any_of(PRECONDITIONS)
+    return not PRECONDITIONS.isdisjoint(request.by_name)
 
 
 def precondition(request: Fields, current: Validators) -> int | None:

@@ -95,7 +95,7 @@ class Agent:
             self._there.make_room(request.origin)
             return await self._files.open(request)
         if request.upgrade is not None:  # there is none over HTTP/2
-            request = replace(request, origin=replace(request.origin, http2=Http2.OFF))
+            request = request._replace(origin=replace(request.origin, http2=Http2.OFF))
         for _ in range(MOST_REFUSED):
             try:
                 return await self._send(request)
@@ -105,7 +105,7 @@ class Agent:
             except NeedsHttp1:
                 if isinstance(request.body, Inflow) or request.origin.http2 is not Http2.AUTO:
                     raise
-                request = replace(request, origin=replace(request.origin, http2=Http2.OFF))
+                request = request._replace(origin=replace(request.origin, http2=Http2.OFF))
         return await self._send(request)
 
     async def _send(self, request: SourceRequest) -> Exchange:

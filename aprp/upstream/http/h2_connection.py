@@ -9,7 +9,6 @@ begun and takes no more; so does one that was silent for too long, until it answ
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from h2.exceptions import ProtocolError
 from twisted.internet.defer import Deferred, fail
@@ -152,7 +151,7 @@ class SharedConnection(Wire):
 
     def _send_body(self, stream: Stream, request: SourceRequest) -> None:
         outgoing = self._link.bodies.open(stream.number)
-        plain = replace(request, fields=request.fields.without((b"transfer-encoding",)))
+        plain = request._replace(fields=request.fields.without((b"transfer-encoding",)))
         sent = send_body(plain, outgoing, stream.await_source)
         sent.addCallbacks(lambda _: outgoing.end(), stream.client_failed)
 

@@ -7,7 +7,7 @@ rule of `aprp.core.recovery.resumption`; without a `Resumption` the stream ends 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.interfaces import IConsumer
@@ -42,7 +42,7 @@ def summary_of(head: ResponseHead, received: float) -> ResponseSummary:
 
 def with_conditions(request: SourceRequest, *conditions: tuple[bytes, bytes]) -> SourceRequest:
     """The same request with these conditions (Range, If-Range) in place of its own."""
-    return replace(request, fields=request.fields.without(CONDITIONS).adding(*conditions))
+    return request._replace(fields=request.fields.without(CONDITIONS).adding(*conditions))
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ class CachedAsking(CachedSending):
         if spec is None:
             return with_conditions(outgoing, *conditions)
         ranged = (b"Range", spec.header())
-        return with_conditions(replace(outgoing, method=b"GET"), ranged, *conditions)
+        return with_conditions(outgoing._replace(method=b"GET"), ranged, *conditions)
 
     def _confirm(self, entry: Entry, response: Response, outgoing: SourceRequest) -> Entry | None:
         """Return the entry as a 304 updates it; None if the 304 isn't about it."""
