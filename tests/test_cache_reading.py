@@ -8,6 +8,7 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from aprp.cache import cache
 from aprp.cache.cache import Cache
 from aprp.cache.cached_file import CachedFile
 from aprp.core.cache.extents import BLOCK
@@ -307,6 +308,19 @@ class OpenFilesTests(CacheCase):
         self.assertEqual(self.store.files[b"film"], [new.stored])
         self.assert_at_rest()
         assert self.file.stored is None
+
+    def test_a_file_that_is_fetched_for_nobody_stays_open(self) -> None:
+        self.run_for(0.1)
+        self.patch(cache, "OPEN", 0)
+        self.settings = {"rate": 1e6}
+        fetch = self.file.fetch(Range(0, MIB), self.origin())
+        self.assertEqual(self.cache.at_hand(b"film"), [self.file])
+        for name in (b"a", b"b"):
+            self.cache.create(name, META)
+            self.run_for(0.1)
+        self.assertFalse(fetch.ended)
+        self.assertEqual(self.cache.at_hand(b"film"), [self.file])
+        self.assert_at_rest()
 
     def test_closing_ends_all_fetches(self) -> None:
         self.view(0, SIZE, rate=1e6)

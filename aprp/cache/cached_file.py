@@ -149,6 +149,7 @@ class CachedFile:
 
         `owner` is who began it.
         """
+        unused = not self.in_use
         for each in tuple(self.fetches):
             if each.position <= wanted.start < each.stop:
                 each.limit(wanted.start)
@@ -164,6 +165,8 @@ class CachedFile:
             owner,
         )
         self.fetches.append(fetch)
+        if unused:
+            self._changed(self)
         if self.troubled:
             fetch.keep_nothing()
         elif self.stored is not None:
