@@ -25,6 +25,49 @@ class FailuresCase(SynchronousTestCase):
         self.failures = FailurePolicy([self.a, self.b], resume_for=30.0)
 
 
+class ReserveTests(SynchronousTestCase):
+    """Of four sources, two are used at the same time."""
+
+    def setUp(self) -> None:
+        ratings = Ratings()
+        self.sources = [SourceState(Source(n), ratings.of(n), i) for i, n in enumerate("abcd")]
+        self.failures = FailurePolicy(self.sources, 30.0, at_once=2)
+
+    def used(self) -> str:
+        return "".join(source.name for source in self.sources if not source.barred)
+
+    def test_the_first_ones_are_used(self) -> None:
+        self.assertEqual(self.used(), "ab")
+
+    def test_one_that_is_left_out_is_replaced_for_good(self) -> None:
+        a, _, c, _ = self.sources
+        self.failures.blame(a, Ended(1, End.ABSENT), 0.0)
+        self.assertEqual(self.used(), "bc")
+        self.failures.ban(c, reason("lied"))
+        self.assertEqual(self.used(), "bd")
+
+    def test_one_that_fails_is_replaced_until_it_delivers(self) -> None:
+        a, b, *_ = self.sources
+        self.failures.blame(b, BROKEN, 0.0)
+        self.assertEqual(self.used(), "abc")
+        self.failures.blame(a, Ended(2, End.UNREACHABLE), 0.0)
+        self.assertEqual(self.used(), "abcd")
+        self.failures.delivered(b)
+        self.assertEqual(self.used(), "abc")
+        self.failures.delivered(a)
+        self.assertEqual(self.used(), "ab")
+
+    def test_one_out_of_service_is_replaced(self) -> None:
+        self.failures.take_out({"a"})
+        self.assertEqual(self.used(), "bc")
+
+    def test_it_is_hopeless_only_once_the_reserve_has_failed(self) -> None:
+        for number, source in enumerate(self.sources):
+            self.assertFalse(self.failures.hopeless(0.0, in_flight=False))
+            self.failures.blame(source, Ended(number, End.ABSENT), 0.0)
+        self.assertTrue(self.failures.hopeless(0.0, in_flight=False))
+
+
 class TroubleTests(FailuresCase):
     def test_at_once_then_after_pauses_that_grow(self) -> None:
         pauses = []

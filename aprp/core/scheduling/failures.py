@@ -7,6 +7,8 @@ Rules:
 - one that lied or hasn't the file is left out, until no other is left;
 - one that is out of service is left out as well, until no other is in service;
 - one that sent wrong bytes of a piece is banned: it isn't used even if no other is left;
+- only the first ``at_once`` sources are used; the next of the others, in their order, takes the
+  place of one that is left out, or that fails until it delivers again;
 - to find who sends wrong bytes, one source at a time is asked, the fastest first; when that fails
   or falls silent, it is the next one's turn;
 - before the first good response head, a transfer fails when each source has failed twice, lied,
@@ -54,15 +56,20 @@ class FailurePolicy:
     Args:
         sources: its sources.
         resume_for: seconds.
+        at_once: how many sources to use at the same time; None: all.
     """
 
-    def __init__(self, sources: Sequence[SourceState], resume_for: float) -> None:
+    def __init__(
+        self, sources: Sequence[SourceState], resume_for: float, at_once: int | None = None
+    ) -> None:
         self._sources = sources
+        self._at_once = at_once
         self._patience = Patience(resume_for)
         self._waits = max(0.0, resume_for - _UNANSWERED)
         self._begun = False
         self._gained = 0
         self._single: SourceState | None = None
+        self._bar()
 
     def remember(self, now: float) -> None:
         """Wait for sources that parked the file in another transfer, unless all of them did."""
@@ -152,11 +159,22 @@ class FailurePolicy:
         for source in self._sources:
             needless = source.banned or (source.left_out and not all_left_out)
             source.excluded = needless or (source.out and bool(within))
+        self._hold_in_reserve()
         if self._single is not None and self._single.excluded:
             self._single = self._fastest(self._single)
         for source in self._sources:
             waits = self._single is not None and source is not self._single
             source.barred = source.excluded or waits
+
+    def _hold_in_reserve(self) -> None:
+        """Exclude those that come after enough sources without failures."""
+        if self._at_once is None:
+            return
+        well = 0
+        for source in self._sources:
+            if not source.excluded:
+                source.excluded = well >= self._at_once
+                well += not source.failures
 
     def _in_use(self) -> list[SourceState]:
         """Return the sources that may be requested from, now or after a pause.
@@ -171,8 +189,11 @@ class FailurePolicy:
 
     def delivered(self, source: SourceState) -> None:
         """Note that the source delivered new bytes: it no longer counts as failing."""
+        failed = source.failures > 0
         source.failures = source.silences = 0
         source.rating.delivered()
+        if failed and self._at_once is not None:
+            self._bar()
 
     def gained(self, count: int, whole: bool) -> None:
         """Note ``count`` new bytes; ``whole``: nothing is missing any longer."""

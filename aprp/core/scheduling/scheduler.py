@@ -129,10 +129,9 @@ class Scheduler:
         self._leave_late = settings.leave_late and by_count
         duplicate = DUPLICATES[settings.duplicate](settings)
         delay = DELAYS[settings.delay](settings)
-        self._read_ahead = ReadAhead(
-            settings.window, len(sources), piece or 0, sparing=settings.sparing
-        )
-        self._failures = FailurePolicy(self._sources, settings.resume_for)
+        used = min(len(sources), settings.at_once or len(sources))
+        self._read_ahead = ReadAhead(settings.window, used, piece or 0, sparing=settings.sparing)
+        self._failures = FailurePolicy(self._sources, settings.resume_for, settings.at_once)
         self._tracker = AttemptTracker(self._state, delay, duplicate, self._failures, length)
         self._planner = Planner(
             self._state, self._tracker, self._failures, self._read_ahead, delay, duplicate

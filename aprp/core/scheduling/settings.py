@@ -25,6 +25,8 @@ class SchedulingSettings:
         sparing: whether to read little ahead, as for a cache that others fetch into.
         initial_delay: for diff: blocks that a source begins further ahead, for each multiple of
             the least latency by which its own is longer.
+        at_once: sources used at the same time; the others are in reserve and take the place of
+            those that fail. None: all.
     """
 
     window: int = 32 * MIB
@@ -36,3 +38,4 @@ class SchedulingSettings:
     leave_late: bool = False
     initial_delay: int = 10
     sparing: bool = False
+    at_once: int | None = None

@@ -86,7 +86,8 @@ class Adaptive:
         others = [p for p in state.sources.values() if p is not source and p.usable(now)]
         size = max(self._opening, min(MOST_OPENING, int(GUESS * (source.rating.connect or 0.0))))
         if state.known:
-            size = min(size, blocks.edge_after((state.stop - state.start) / len(state.sources)))
+            used = sum(not each.excluded for each in state.sources.values())
+            size = min(size, blocks.edge_after((state.stop - state.start) / max(used, 1)))
         size = min(size, blocks.edge_before(state.window / (len(others) + 1)))
         size = max(size, min(_SMALLEST_OPENING, blocks.edge_before(state.window)))
         near = state.ready
