@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet import reactor as _reactor
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.cli import parsers
-from aprp.core.http.ranges import Range
-from aprp.get.checked import CheckedReader, NotAsListed
+from aprp.core.choices import Verify
+from aprp.core.http.ranges import FromTo
+from aprp.core.recovery.pieces import Proof
 from aprp.get.listing import listing_of
 from aprp.get.options import Misunderstood
-from aprp.get.senders import Senders
 from aprp.library.fetch_request import fetch_request
-from aprp.library.open_transfer import shared_by
+from aprp.library.open_transfer import TransferReader, shared_by
 from aprp.upstream.metalink.parsing import parse
 from aprp.upstream.transfer.failures import TransferFailed
 from tests.support.metalinks import metalink
@@ -46,125 +46,69 @@ def absent(_: Received) -> Reply:
     return status(404)
 
 
-class CheckedCase(MirroredCase):
+class ReservedCase(MirroredCase):
     """Reads BYTES, as a Metalink lists them, from mirrors that answer so."""
 
-    async def read(
-        self,
-        *answers: Any,
-        rates: Iterable[float | None] = (),
-        piece: int | None = PIECE,
-        size: int = SIZE,
-    ) -> bytes:
-        self.origins = await self.mirrors(*answers, rates=rates)
+    async def read(self, *answers: Any, at_once: int | None = None, size: int = SIZE) -> bytes:
+        self.origins = await self.mirrors(*answers)
         self.addCleanup(lambda: shared_by(reactor).agent.close())
         urls = [f"{origin.url}/film.mp4" for origin in self.origins]
-        (file,) = parse(metalink(("film.mp4", BYTES[:size], urls), piece=piece), "film.meta4")
-        same = fetch_request(urls, same="length")
-        self.said: list[str] = []
+        (file,) = parse(metalink(("film.mp4", BYTES[:size], urls), piece=PIECE), "film.meta4")
+        request = replace(
+            fetch_request(urls, same="length"),
+            complete=file.size,
+            at_once=at_once,
+            proof=Proof.of(file, Verify.PIECES),
+        )
         self.got = b""
-        request = type(same)(same.route, complete=file.size)
-        reader = CheckedReader(request, file, 0, reactor, lambda _: None, self.said.append)
-        async with reader:
-            async for data in reader:
+        async with TransferReader(request, FromTo(0), reactor) as reading:
+            async for data in reading:
                 self.got += data
+        self.assertTrue(self.got == BYTES[:size])
         return self.got
 
-    def named(self, *numbers: int) -> None:
-        """Exactly these mirrors, counted from 0, were left out for wrong bytes."""
-        found = {line.split()[2] for line in self.said if line.startswith("left out: ")}
-        self.assertEqual(found, {self.origins[number].url for number in numbers})
+    def left_out(self) -> set[int]:
+        """Return the numbers of the mirrors that were left out, counted from 0."""
+        found = {each.source for each in shared_by(reactor).left_out}
+        return {at for at, origin in enumerate(self.origins) if origin.url in found}
+
+    def asked(self) -> list[bool]:
+        """Return which mirrors were asked at all."""
+        return [bool(origin.requests) for origin in self.origins]
 
 
-class VerifyingTests(CheckedCase):
-    async def test_mirrors_that_agree(self) -> None:
-        self.assertTrue(await self.read(honest, honest) == BYTES)
-        self.assertEqual(self.said, [])
+class ReserveTests(ReservedCase):
+    async def test_the_reserve_rests_while_the_best_ones_work(self) -> None:
+        await self.read(honest, honest, honest, at_once=2)
+        self.assertEqual(self.asked(), [True, True, False])
 
-    async def test_another_file_of_the_same_length_and_date(self) -> None:
-        self.assertTrue(await self.read(serving(OTHER), honest) == BYTES)
-        self.named(0)
-        self.assertRegex(self.said[0], r"sent wrong bytes in piece \d+ \(bytes \d+-\d+\)")
-
-    async def test_one_flipped_bit_anywhere(self) -> None:
-        chance = random.Random(3)
-        for at in (0, SIZE - 1, chance.randrange(SIZE), chance.randrange(SIZE)):
-            slow = 200_000.0  # so that most of the file comes from the one with the flipped bit
-            got = await self.read(serving(flipped(at)), honest, rates=[None, slow])
-            self.assertTrue(got == BYTES, at)
-            self.assertNotIn(self.origins[1].url, " ".join(self.said))
+    async def test_the_next_one_takes_the_place_of_one_that_fails(self) -> None:
+        for fails in (absent, serving(BYTES[:-9]), serving(OTHER)):
+            await self.read(fails, honest, honest, honest, at_once=2)
+            self.assertEqual(self.asked(), [True, True, True, False])
+            self.assertEqual(self.left_out(), {0})
             for origin in self.origins:
                 await origin.stop()
 
-    async def test_liars_that_disagree_with_each_other(self) -> None:
-        got = await self.read(serving(OTHER), serving(Pattern(SIZE, seed=3)), honest)
-        self.assertTrue(got == BYTES)
-        self.assertNotIn(self.origins[2].url, " ".join(self.said))
+    async def test_the_last_of_many_has_the_file(self) -> None:
+        lies = [absent, serving(OTHER), serving(BYTES + b"padded")] * 4
+        await self.read(*lies, honest, at_once=2)
+        self.assertEqual(self.left_out(), set(range(12)))
 
-    async def test_nothing_wrong_is_returned_if_no_mirror_is_right(self) -> None:
+    async def test_no_mirror_is_right(self) -> None:
         at = 20 * PIECE + 5
-        with self.assertRaises(NotAsListed) as caught:
+        with self.assertRaises(TransferFailed) as caught:
             await self.read(serving(flipped(at)), serving(flipped(at)))
-        said = f"no mirror sent piece 21 (bytes {20 * PIECE}-{21 * PIECE - 1}) as listed"
+        said = f"sent wrong bytes in piece 21 (bytes {20 * PIECE}-{21 * PIECE - 1})"
         self.assertIn(said, str(caught.exception))
-        self.assertTrue(self.got == BYTES[: 20 * PIECE])
-        self.named(0, 1)
-
-    async def test_a_mirror_that_answers_first_with_another_length(self) -> None:
-        short, padded = serving(BYTES[:-9]), serving(BYTES + b"padded")
-        self.assertTrue(await self.read(short, padded, honest) == BYTES)
-        self.assertEqual(self.said, [])
+        self.assertLessEqual(len(self.got), 20 * PIECE)
+        self.assertTrue(BYTES.startswith(self.got))
 
     async def test_a_size_that_no_mirror_has(self) -> None:
         with self.assertRaises(TransferFailed) as caught:
             await self.read(honest, size=SIZE - 1)
         self.assertIn(f"has another file: {SIZE} bytes, not {SIZE - 1}", str(caught.exception))
         self.assertEqual(self.got, b"")
-
-    async def test_the_next_mirrors_take_over_when_the_best_ones_fail(self) -> None:
-        self.assertTrue(await self.read(*[absent] * 8, honest) == BYTES)
-        self.assertIn("trying 1 more mirrors", self.said[0])
-
-    async def test_the_right_piece_may_come_from_a_mirror_in_reserve(self) -> None:
-        lies = [serving(OTHER)] * 8
-        self.assertTrue(await self.read(*lies, honest, piece=1 << 20) == BYTES)
-        self.assertNotIn(self.origins[8].url, " ".join(self.said))
-
-    async def test_without_piece_hashes(self) -> None:
-        self.assertTrue(await self.read(honest, honest, piece=None) == BYTES)
-
-
-class SendersTests(SynchronousTestCase):
-    def senders(self, *came: tuple[str, int, int]) -> Senders:
-        class Observed:
-            observe: Any = None
-
-        senders, observed = Senders(), Observed()
-        senders.watch(observed)  # type: ignore[arg-type]
-        for source, start, stop in came:
-            observed.observe(source, 1, start, stop - start, stop - start)
-        return senders
-
-    def liars(self, came: Sequence[tuple[str, int, int]], *wrong: int) -> list[str]:
-        right = bytes(10)
-        sent = bytes(offset in wrong for offset in range(100, 110))
-        return list(self.senders(*came).liars(Range(100, 110), sent, right))
-
-    def test_who_sent_the_wrong_bytes(self) -> None:
-        came = (("a", 0, 105), ("b", 105, 200))
-        self.assertEqual(self.liars(came, 104), ["a"])
-        self.assertEqual(self.liars(came, 105), ["b"])
-        self.assertEqual(self.liars(came, 100, 109), ["a", "b"])
-
-    def test_nobody_is_blamed_for_what_two_sent(self) -> None:
-        came = (("a", 100, 106), ("b", 104, 110))
-        self.assertEqual(self.liars(came, 104, 105), [])
-        self.assertEqual(self.liars(came, 103), ["a"])
-
-    def test_what_is_forgotten(self) -> None:
-        senders = self.senders(("a", 0, 105), ("b", 105, 110))
-        senders.forget(105)
-        self.assertEqual(senders.of(Range(0, 110)), ["b"])
 
 
 class CommandTests(GetCase):

@@ -147,6 +147,14 @@ class UrlTests(ListedCase):
         port = self.route(f"{self.index.url}/" + "{path}.meta4", most_mirrors=3)
         self.same(await self.film(port))
 
+    async def test_mirrors_in_reserve_take_the_place_of_those_that_fail(self) -> None:
+        gone, lies = (lambda _: status(404)), serving(OTHER)
+        await self.listed(gone, lies, gone, serving(BYTES[:-1]), honest, honest, honest)
+        port = self.route(f"{self.index.url}/" + "{path}.meta4", most_mirrors=2)
+        self.same(await self.film(port))
+        asked = [bool(origin.requests) for origin in self.films]
+        self.assertEqual(asked, [True] * 6 + [False])
+
     async def test_addresses_that_are_not_public(self) -> None:
         port = await self.listed(honest)
         port = self.route(f"{self.index.url}/" + "{path}.meta4", allow_addresses=())

@@ -65,7 +65,7 @@ class MetalinkSettings(Model):
     locations: tuple[Annotated[str, CountryCode()], ...] = ()
     """The countries whose mirrors come first, such as de."""
     most_mirrors: Annotated[int, Count(1, 64)] = 8
-    """How many mirrors of a file to use, the best ones."""
+    """How many mirrors of a file to use at the same time, the best ones."""
     allow_addresses: tuple[Annotated[Network, NetworkBlock()], ...] = ()
     """Private networks that mirrors may be in."""
 

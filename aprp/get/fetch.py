@@ -15,10 +15,10 @@ from twisted.internet.task import LoopingCall, deferLater
 
 from aprp.core.http.ranges import FromTo, Range, Spec
 from aprp.core.rate_limit import RateLimit
-from aprp.get.checked import CheckedReader, good_part, right
 from aprp.get.checksum import Check
 from aprp.get.mirrors import with_duplicates
 from aprp.get.naming import CannotWrite, ReaderLeft, is_stream
+from aprp.get.on_disk import good_part, wrong_piece
 from aprp.get.options import Misunderstood, Options
 from aprp.get.partial import Partial, PartialVersion
 from aprp.get.progress import Display
@@ -29,8 +29,6 @@ from aprp.library.open_transfer import NotInFile, TransferReader
 OVERLAP = 65536
 """How many bytes of a partial file to fetch again and compare."""
 SAVE_SECONDS = 4.0
-
-Reading = TransferReader | CheckedReader
 
 
 class AnotherFile(Exception):
@@ -113,30 +111,23 @@ class Fetch:
         listed = self.options.listed
         if listed is None or listed.pieces is None or self._check.expected is not None:
             return
-        with path.open("rb") as file:
-            for number in range(len(listed.pieces.digests)):
-                piece = file.read(listed.pieces.length)
-                if not await right(piece, listed.pieces, number):
-                    raise AnotherFile(
-                        f"{path} isn't the file of the Metalink: piece {number + 1} differs; "
-                        "download it again without -c"
-                    )
+        number = await wrong_piece(path, listed.pieces)
+        if number is not None:
+            raise AnotherFile(
+                f"{path} isn't the file of the Metalink: piece {number + 1} differs; "
+                "download it again without -c"
+            )
 
-    def _reading(self, spec: Spec) -> Reading:
+    def _reading(self, spec: Spec) -> TransferReader:
         """Return what reads the file from its sources."""
-        request, listed = self.options.fetch_request, self.options.listed
-        if listed is None or not isinstance(spec, FromTo):
-            reading = TransferReader(request, spec, self._reactor)
-            self._tally.watch(reading.transfer)
-            return reading
-        return CheckedReader(
-            request, listed, spec.start, self._reactor, self._tally.watch, self._display.say
-        )
+        reading = TransferReader(self.options.fetch_request, spec, self._reactor)
+        self._tally.watch(reading.transfer)
+        return reading
 
-    async def _with_duplicates(self, spec: Spec) -> Reading:
+    async def _with_duplicates(self, spec: Spec) -> TransferReader:
         """Return what reads the file, from the mirrors that its only source names as well."""
         reading = self._reading(spec)
-        if isinstance(reading, CheckedReader) or len(self.options.urls) > 1:
+        if self.options.listed is not None or len(self.options.urls) > 1:
             return reading
         try:
             await reading.begin()
@@ -158,11 +149,12 @@ class Fetch:
     async def _begin(self, target: Target, partial: Partial | None) -> None:
         before = None if partial is None else partial.version
         listed = self.options.listed
-        verified = listed is not None and listed.pieces is not None
-        if partial is not None and listed is not None and verified:
-            partial.keep(await good_part(partial, listed))
+        pieces = None if listed is None else listed.pieces
+        if partial is not None and pieces is not None:
+            assert listed is not None and listed.size is not None
+            partial.keep(await good_part(partial, pieces, listed.size))
         here = 0 if partial is None else partial.written
-        again = 0 if verified else min(here, OVERLAP)
+        again = 0 if pieces is not None else min(here, OVERLAP)
         spec: Spec = self.options.spec or FromTo(0)
         if before is not None:
             spec = FromTo(before.start + here - again, before.stop)
@@ -184,7 +176,7 @@ class Fetch:
         self._judge(target)
         target.finish()
 
-    def _know(self, reading: Reading, before: PartialVersion | None) -> PartialVersion:
+    def _know(self, reading: TransferReader, before: PartialVersion | None) -> PartialVersion:
         facts = reading.facts
         wanted = (self.options.spec or FromTo(0)).resolve(facts.complete) or Range(0, 0)
         version = PartialVersion(facts.complete, facts.last_modified, wanted.start, wanted.stop)
@@ -195,7 +187,7 @@ class Fetch:
         outcome.last_modified = facts.last_modified
         return version
 
-    async def _move(self, reading: Reading, target: Target, known: bytes, at: int) -> None:
+    async def _move(self, reading: TransferReader, target: Target, known: bytes, at: int) -> None:
         """Copy from the sources to the target; the first bytes must equal `known`, up to `at`."""
         self.outcome.here = at - (self.outcome.range or Range(0, 0)).start
         saving: list[Deferred[None]] = []

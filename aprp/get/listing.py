@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from aprp.core.choices import Verify
 from aprp.core.http.ranges import FromTo
 from aprp.core.http.urls import Url
 from aprp.core.metalink import MOST_BYTES, BadMetalink, MetalinkFile, Mirror
+from aprp.core.recovery.pieces import Proof
 from aprp.get.checksum import Checksum
 from aprp.get.options import Misunderstood, Options, options_for, request_for
 from aprp.library.fetch_request import FetchRequest
@@ -21,6 +23,8 @@ from aprp.upstream.transfer.options import FileLocation
 SUFFIXES = (".meta4", ".metalink", ".torrent")
 MOST_MIRRORS = 64
 """Mirrors of one file that may be used, the best ones."""
+AT_ONCE = 8
+"""Mirrors that are used at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class Listing:
         proven = file.pieces is not None or file.checksum is not None
         same = parsed.same or ("length" if proven else "modified")
         request = request_for(parsed, urls[:MOST_MIRRORS], same)
+        request = replace(request, at_once=AT_ONCE, proof=Proof.of(file, Verify.PIECES))
         if self.request is not None:
             request = replace(request, listed_by=Url.parse(self.where))
         if same == "length":

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from aprp.config import SourceSettings, SourcesRoute, Url
 from aprp.config.arguments import check_names, explain_arguments
+from aprp.core.recovery.pieces import Proof
 from aprp.core.recovery.versions import Facts
 from aprp.upstream.http.guard import Guard, own_host_or
 from aprp.upstream.http.names import Names
@@ -22,8 +23,9 @@ from aprp.upstream.transfer.options import FileLocation, TransferOptions, locati
 class FetchRequest:
     """The file to fetch, and the settings for it; see `fetch_request`.
 
-    Of the sources, only those called `only` are used; None: all. `complete` is the length of the
-    file, if it is known; it needs `same: length`. With `listed_by`, the URL of a list that named
+    Of the sources, `at_once` are used at the same time, and the others take the place of those that
+    fail; None: all. `complete` is the length of the file, if it is known; it needs `same: length`.
+    With a `proof`, only verified pieces are read. With `listed_by`, the URL of a list that named
     the sources, only public addresses and that URL's own host and port are connected to, and only
     that host gets the route's headers.
     """
@@ -32,17 +34,17 @@ class FetchRequest:
     verify: bool = True
     leave_late: bool = False
     initial_delay: int = 10
-    only: frozenset[str] | None = None
+    at_once: int | None = None
     complete: int | None = None
     listed_by: Url | None = None
+    proof: Proof | None = None
 
     @property
     def locations(self) -> tuple[FileLocation, ...]:
         """The sources, and the URLs at which they have the file."""
         sources = self.route.sources
         names = names_by_origin([source.location for source in sources])
-        found = map(location, sources, names)
-        return tuple(each for each in found if self.only is None or each.source.name in self.only)
+        return tuple(map(location, sources, names))
 
     @property
     def known(self) -> Facts | None:
@@ -55,14 +57,19 @@ class FetchRequest:
         reach = own_host_or(Guard(names), trust, self.route.connect_timeout)
         options = TransferOptions.of(self.route, trust, reach)
         scheduling = replace(
-            options.scheduling, leave_late=self.leave_late, initial_delay=self.initial_delay
+            options.scheduling,
+            leave_late=self.leave_late,
+            initial_delay=self.initial_delay,
+            at_once=self.at_once,
         )
+        options = replace(options, scheduling=scheduling)
+        if self.proof is not None:
+            options = options.with_proof(self.proof)
         if self.listed_by is None:
-            return replace(options, scheduling=scheduling)
+            return options
         home = self.listed_by
         return replace(
             options,
-            scheduling=scheduling,
             reach=lambda url, own: reach(url, home),
             headers_to=(home.host,),
         )

@@ -38,6 +38,8 @@ from aprp.web.tallies import RouteTally
 
 CONNECTIONS = 4
 """To one mirror."""
+MOST = 64
+"""Mirrors of a file that are used or in reserve, the best ones."""
 
 
 class ListedSources(MultiSource):
@@ -82,7 +84,9 @@ class ListedSources(MultiSource):
         if not places:
             raise NoMetalink("the Metalink names no mirror")
         reach = _reach(options, own, self._listed, self._route.connect_timeout)
-        options = replace(options, reach=reach, headers_to=self._headers_to)
+        at_once = len(own) + self._settings.most_mirrors
+        scheduling = replace(options.scheduling, at_once=at_once)
+        options = replace(options, reach=reach, headers_to=self._headers_to, scheduling=scheduling)
         try:
             await self._send(request, range_request, places, options)
         except TransferFailed:
@@ -102,14 +106,17 @@ class ListedSources(MultiSource):
     def _mirrors(
         self, file: MetalinkFile, proof: Proof | None, own: tuple[FileLocation, ...]
     ) -> tuple[FileLocation, ...]:
-        """Return the best mirrors, in their order, without those that are known to lie."""
+        """Return the best mirrors, in their order, without those that are known to lie.
+
+        More than are used at the same time: the others are in reserve.
+        """
         used = {each.url for each in own}
         urls = [each.url for each in file.ordered(self._settings.locations) if each.url not in used]
         urls = list(dict.fromkeys(urls))
         if proof is not None:
             lied = {name for name, _ in self._shared.liars.among(proof, {str(u): u for u in urls})}
             urls = [url for url in urls if str(url) not in lied]
-        urls = urls[: self._settings.most_mirrors]
+        urls = urls[:MOST]
         taken = {each.source.name for each in own}
         names = [
             without_query(url) if name in taken else name
