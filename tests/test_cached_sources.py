@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -296,6 +297,19 @@ class VersionTests(CachedCase):
         self.assertEqual(
             (got.status, got.whole, got.body == new.content[0:SIZE]), (200, True, True)
         )
+
+    async def test_a_file_without_a_length_is_found_while_a_stale_one_is_sent(self) -> None:
+        stale = (b"Cache-Control", b"max-age=0, stale-while-revalidate=60")
+        origins = await self.mirrors(lambda received: honest(received).having(stale))
+        port = self.cached(origins)
+        await self.ask(port, "/f")
+        asked = self.requests(origins)
+        origins[0].answer = lambda _: Reply(200, (stale,), (b"other",), "chunked")
+        got = await self.ask(port, "/f", {"Range": "bytes=0-9"})
+        self.assertEqual((got.status, got.body), (206, BYTES[:10]))
+        await self.soon(lambda: self.requests(origins) > asked)
+        await self.soon(lambda: origins[0].serving == 0)
+        gc.collect()
 
     async def test_what_may_not_be_kept_is_not(self) -> None:
         weak = File(FILM, b'W/"a"', None)

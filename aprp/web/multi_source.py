@@ -7,7 +7,7 @@ fresh) or a range counts from the end, a source is asked for the head alone.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -151,17 +151,19 @@ async def serve(
     transfer: Transfer,
     same: Same,
     sink: Sink,
-    begun: Awaitable[Facts] | None = None,
+    begun: Facts | LengthUnknown | None = None,
 ) -> None:
     """Answer the request with what it asks of the transfer's file, known here as `name`.
 
-    `begun` gives what the transfer's `begin` did, if that was called already.
+    `begun` is what the transfer's `begin` returned or raised, if it was called already.
     """
     request.range = range_request.text
     asked = range_request.asked
     request.transfer = transfer
     try:
-        facts = await (begun or transfer.begin(first_range(asked)))
+        if isinstance(begun, LengthUnknown):
+            raise begun
+        facts = await transfer.begin(first_range(asked)) if begun is None else begun
         plan, current = plan_of(asked, name, facts, same, transfer.one_source, transfer.identity)
         for _ in range(MOST_TRIES):
             before, facts = facts, await transfer.prepare(() if asked.head else ranges_of(plan))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from aprp.cache.cached_file import CachedFile
@@ -42,8 +42,9 @@ class Finding:
         self.supply = supply
         self.status = CacheStatus()
         self.begun: Transfer | None = None
-        """A transfer of a file that may not be kept, and what it has shown."""
-        self.facts: Deferred[Facts] | None = None
+        """A transfer of a file that may not be kept."""
+        self.shown: Facts | LengthUnknown | None = None
+        """What that transfer has shown."""
         self._route = route
         self._visit = visit
         self._key = route.label.encode("utf-8", "surrogateescape") + b"\n" + visit.name
@@ -125,11 +126,11 @@ class Finding:
         try:
             facts = await transfer.begin(spec)
         except LengthUnknown as unknown:
-            self.facts = fail(unknown)
+            self.shown = unknown
             return None
         meta = meta_of(facts, requested_at, time(), route.policy)
         if not may_keep(facts, meta, visit.same, route.policy):
-            self.facts = succeed(facts)
+            self.shown = facts
             return None
         if stale is not None and unchanged(known_of_file(stale).facts, facts, visit.same):
             known = known_of_file(stale).facts

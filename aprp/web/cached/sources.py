@@ -91,7 +91,7 @@ class CachedVisit:
             transfer or visit.transfer(None),
             visit.same,
             visit.sink,
-            finding.facts,
+            finding.shown,
         )
 
     async def _answer(self, file: CachedFile, use: Use | None) -> None:
