@@ -13,8 +13,8 @@ from aprp.core.choices import Compare, Duplicate
 from aprp.upstream.splice import piped
 from aprp.upstream.splice.piped import Piped, Use, receive
 from aprp.upstream.splice.pipes import MOST_WAITING, Pipe, Pipes
-from aprp.upstream.transfer.driver import Chunk
 from aprp.upstream.transfer.store import Store
+from aprp.upstream.transfer.turns import Chunk
 from tests import test_transfer
 from tests.support.eventually import eventually
 from tests.support.mirrored_case import BYTES, SIZE, MirroredCase, honest

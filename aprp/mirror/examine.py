@@ -27,8 +27,9 @@ from aprp.upstream.errors import BodyBroken, SourceError
 from aprp.upstream.transfer.body import discard
 from aprp.upstream.transfer.collector import Collector
 from aprp.upstream.transfer.options import FileLocation
+from aprp.upstream.transfer.requests import SourceAnswer
 from aprp.upstream.transfer.shared import SharedResources
-from aprp.upstream.transfer.source import SourceAnswer, TransferSource
+from aprp.upstream.transfer.source import TransferSource
 from aprp.upstream.wall_clock import time
 
 AT_ONCE = 4
@@ -131,7 +132,7 @@ class _Mirror:
             self.error,
             self.facts,
             self._ranges,
-            source.spoken,
+            source.requests.spoken,
             self._connect,
             self._latency,
             self._rate,
@@ -171,12 +172,12 @@ class _Mirror:
         source = self._source
         answer = await source.get(wanted)
         summary, fields = answer.summary(), answer.fields
-        version = source.version_at(answer.place)
+        version = source.requests.version_at(answer.place)
         verdict = judge(summary, fields, wanted, Same.LENGTH, self.facts, version, int(time()))
         if isinstance(verdict, Accepted):
             latency = answer.exchange.timings.latency
             self._latency = latency if self._latency is None else min(latency, self._latency)
-            source.showed(answer.place, verdict.version)
+            source.requests.showed(answer.place, verdict.version)
             return answer, verdict
         if self.facts is None and verdict.length == 0:
             empty = facts_of(summary, fields, 0)

@@ -9,7 +9,7 @@ from aprp.upstream.metalink.errors import NoMetalink
 from aprp.upstream.metalink.parsing import parse_listing
 from aprp.upstream.transfer.body import discard
 from aprp.upstream.transfer.collector import Collector
-from aprp.upstream.transfer.source import SourceAnswer
+from aprp.upstream.transfer.requests import SourceAnswer
 
 
 async def content(answer: SourceAnswer, name: str, most: int) -> bytes:

@@ -25,8 +25,9 @@ from aprp.upstream.errors import OWN_FAULT, BodyBroken, NotPermitted, SourceErro
 from aprp.upstream.http.guard import AddressRefused, OwnListener
 from aprp.upstream.splice.piped import Piece, Use, as_bytes
 from aprp.upstream.transfer.body import SKIPPED, Body, discard
+from aprp.upstream.transfer.requests import NotFollowed, SourceAnswer
 from aprp.upstream.transfer.sample import Sample
-from aprp.upstream.transfer.source import NotFollowed, SourceAnswer, TransferSource
+from aprp.upstream.transfer.source import TransferSource
 from aprp.upstream.wall_clock import time
 
 
@@ -149,7 +150,7 @@ class Attempt:
             self._asked,
             self._same,
             self._observer.facts or self.source.vouched,
-            self.source.version_at(answer.place),
+            self.source.requests.version_at(answer.place),
             int(time()),
         )
         if isinstance(verdict, Rejected):
@@ -215,7 +216,7 @@ class Attempt:
             if self.start > SKIPPED:
                 self._refuse(answer, Rejected(End.LIED, reason("ignores ranges")))
                 return
-        self.source.showed(answer.place, good.version)
+        self.source.requests.showed(answer.place, good.version)
         self.connection = exchange.connection
         body = self._body = Body(exchange, good.body, self._clock)
         if self._observer is not None:

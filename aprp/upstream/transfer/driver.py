@@ -1,17 +1,13 @@
 """One scheduler on real sockets: its actions done, its events told.
 
-Events wait in a queue and are handled one after the other, never from within the doing of an
-action. `aprp.upstream.transfer.slots` sees to slots. Bytes leave by
-`aprp.upstream.transfer.delivery`, those of the head as they come in; what comes ahead of them
-waits in the store, and so does a piece that `aprp.upstream.transfer.verifier` has to verify first.
-One timer serves the scheduler's deadline.
+`aprp.upstream.transfer.turns` handles the events, `aprp.upstream.transfer.slots` sees to slots.
+Bytes leave by `aprp.upstream.transfer.delivery`, those of the head as they come in; what comes
+ahead of them waits in `aprp.upstream.transfer.held`, and so does a piece that has to be verified.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from twisted.internet.defer import Deferred
@@ -20,47 +16,32 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from aprp.core.http.ranges import Range
-from aprp.core.reasons import Reason
 from aprp.core.recovery.same_file import Accepted
 from aprp.core.recovery.versions import Facts
 from aprp.core.scheduling import messages as m
 from aprp.core.scheduling.scheduler import Scheduler
 from aprp.core.scheduling.state import ENDLESS
-from aprp.upstream.errors import BodyBroken, Exhausted, SourceError
-from aprp.upstream.splice.piped import Piece, Use, as_bytes
+from aprp.upstream.errors import BodyBroken, Exhausted
+from aprp.upstream.splice.piped import Piece, Use
 from aprp.upstream.transfer.attempt import Attempt
+from aprp.upstream.transfer.blame import Blame
 from aprp.upstream.transfer.delivery import Delivery
 from aprp.upstream.transfer.fetched_range import fetched_range
+from aprp.upstream.transfer.held import HeldBytes
 from aprp.upstream.transfer.observer import TransferObserver
 from aprp.upstream.transfer.options import TransferOptions
 from aprp.upstream.transfer.sample import Sample
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.slots import Slots
 from aprp.upstream.transfer.source import TransferSource
-from aprp.upstream.transfer.store import Store
-from aprp.upstream.transfer.verifier import Verifier
-from aprp.upstream.watchdog import Watchdog
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """The bytes of one delivery by an attempt, from the offset `at` on."""
-
-    attempt: Attempt
-    at: int
-    data: Piece
-
-    def part(self, start: int, stop: int) -> Piece:
-        """Return [start, stop) of the file, without a copy if that is all of it."""
-        if start == self.at and stop - start == len(self.data):
-            return self.data
-        return as_bytes(self.data)[start - self.at : stop - self.at]
+from aprp.upstream.transfer.turns import Chunk, Turns
 
 
 class Driver:
     """The delivery of the bytes [start, stop), or to the end of the file where `stop` is None.
 
-    The sources called `waiting` aren't asked before another said what the file is.
+    `start` is the beginning of the range. The sources called `waiting` aren't asked before another
+    said what the file is.
     """
 
     _log = Logger()
@@ -79,23 +60,17 @@ class Driver:
         self._shared = shared
         self._waiting = waiting
         self._sample = sample
-        self._start = start
+        self.start = start
         self._stop = stop
         self._options = options
         self._sources = {source.name: source for source in sources}
         self._watcher = watcher
-        self._store = Store()
         fetched = fetched_range(options, start, stop)
         self._expected, self._scheduling = fetched.facts, fetched.scheduling
-        self._verifier: Verifier | None = None
-        if fetched.pieces is not None:
-            self._verifier = Verifier(fetched, self._store, self._feed, self._lied, self._failed)
         facts = self.facts
         length = None if facts is None else facts.complete
-        specs = [source.spec for source in sources]
-        self._slots = Slots(shared, self, self._sources, self._feed, self._unreachable)
         self._scheduler = Scheduler(
-            specs,
+            [source.spec for source in sources],
             fetched.start,
             fetched.stop,
             shared.ratings,
@@ -103,29 +78,24 @@ class Driver:
             length,
             fetched.piece,
         )
+        self._turns = Turns(self._scheduler, shared.clock, self._act, self._hand_on, self._failed)
+        self._blame = Blame(self._sources, options.proof, shared.liars, watcher)
+        self._held = HeldBytes(fetched, self._turns.feed, self._blame.lied, self._failed)
+        self._slots = Slots(shared, self, self._sources, self._turns.feed, self._blame.unreachable)
         for source in sources:
-            source.lanes = partial(self._lanes, source.name)
+            source.requests.lanes = partial(self._lanes, source.name)
         self._attempts: dict[int, Attempt] = {}
-        self._queue: deque[tuple[m.Event, Chunk | None]] = deque()
-        self._busy = False
         self._over = False
         self._failure: Exception | None = None
-        self._alarm = Watchdog(shared.clock, lambda: self._feed(m.TimePassed()))
-        self._now = 0.0
         self._window = self._scheduling.window
-        wanted = Range(self._start, ENDLESS if self._stop is None else self._stop)
-        self._delivery = Delivery(self._store, wanted, self._work, self.abort)
+        wanted = Range(self.start, ENDLESS if self._stop is None else self._stop)
+        self._delivery = Delivery(self._held.store, wanted, self._turns.work, self.abort)
         self._on_end: Callable[[], None] = lambda: None
 
     @property
     def position(self) -> int:
         """The offset of the next byte that the consumer gets."""
-        return max(self._start, self._scheduler.taken)
-
-    @property
-    def start(self) -> int:
-        """The beginning of the range."""
-        return self._start
+        return max(self.start, self._scheduler.taken)
 
     @property
     def stop(self) -> int | None:
@@ -151,7 +121,7 @@ class Driver:
     @property
     def held(self) -> int:
         """The number of bytes in memory."""
-        return self._store.size + (0 if self._verifier is None else self._verifier.held)
+        return self._held.size
 
     def begin(self, on_end: Callable[[], None]) -> None:
         """Start fetching. `on_end` is called when all was delivered or the transfer failed."""
@@ -159,11 +129,9 @@ class Driver:
         self._shared.join(self, self._scheduling.window)
         if out := self._shared.in_service.out | self._waiting:
             self.take_out(out)
-        if self._options.proof is not None:
-            urls = {name: source.url for name, source in self._sources.items()}
-            for name, why in self._shared.liars.among(self._options.proof, urls):
-                self._feed(m.Banned(name, why))
-        self._feed(m.Started())
+        for name, why in self._blame.known():
+            self._turns.feed(m.Banned(name, why))
+        self._turns.feed(m.Started())
 
     def deliver(self, sink: IConsumer) -> Deferred[None]:
         """Write all bytes into `sink`, paced by it; fails with `Exhausted`.
@@ -174,7 +142,7 @@ class Driver:
 
     def end_at(self, stop: int) -> None:
         """End the range at `stop`, if it ends later now."""
-        self._feed(m.EndChanged(stop))
+        self._turns.feed(m.EndChanged(stop))
 
     def leads_to(self, wanted: Range, complete: int) -> bool:
         """Return whether exactly those bytes, of a file of `complete`, are yet to be delivered."""
@@ -215,10 +183,10 @@ class Driver:
         window = most if window is None else min(window, most)
         if window != self._window:
             self._window = window
-            self._feed(m.WindowChanged(window))
+            self._turns.feed(m.WindowChanged(window))
 
     def take_out(self, sources: frozenset[str]) -> None:
-        self._feed(m.OutOfService(sources | self._waiting))
+        self._turns.feed(m.OutOfService(sources | self._waiting))
 
     # Called by attempts.
 
@@ -230,20 +198,19 @@ class Driver:
         self._watcher.learned(attempt.source, good.facts)
         complete = good.facts.complete
         number, start = attempt.number, attempt.start
-        self._feed(m.HeadCame(number, start, stop, complete, connect, attempt.connection))
+        self._turns.feed(m.HeadCame(number, start, stop, complete, connect, attempt.connection))
         if self._waiting:
             self._waiting = frozenset()
             self.take_out(self._shared.in_service.out)
 
     def piped_use(self, at: int, n: int) -> Use:
-        if self._verifier is not None or not self._delivery.takes_piped(n):
+        if self._held.verified or not self._delivery.takes_piped(n):
             return Use.COPY
         next_owed = at == self._scheduler.ready == self._scheduler.taken
         return Use.PASS if next_owed and not self._delivery.paused else Use.KEEP
 
     def bytes_came(self, attempt: Attempt, at: int, data: Piece) -> None:
-        self._queue.append((m.BytesCame(attempt.number, len(data)), Chunk(attempt, at, data)))
-        self._work()
+        self._turns.feed(m.BytesCame(attempt.number, len(data)), Chunk(attempt, at, data))
 
     def ended(self, attempt: Attempt, event: m.Ended) -> None:
         if self._attempts.pop(attempt.number, None) is None:
@@ -254,17 +221,6 @@ class Driver:
 
     def _lanes(self, source: str) -> int:
         return self._scheduler.lanes(source, self._shared.clock.seconds())
-
-    def _unreachable(self, source: TransferSource, reason: Reason) -> None:
-        self._watcher.failed(source, m.End.UNREACHABLE, reason)
-
-    def _lied(self, name: str, why: Reason) -> None:
-        """Note that a source sent a wrong piece."""
-        source = self._sources[name]
-        source.error = SourceError.by(why, name)
-        if self._options.proof is not None:
-            self._shared.liars.note(self._options.proof, source.url, why)
-        self._watcher.failed(source, m.End.LIED, why)
 
     def _failed(self, failure: Failure) -> None:
         """End the transfer by a fault of its own."""
@@ -279,46 +235,23 @@ class Driver:
 
     # The scheduler's side
 
-    def _feed(self, event: m.Event) -> None:
-        self._queue.append((event, None))
-        self._work()
-
-    def _work(self) -> None:
-        """Handle every event, and hand on what that made ready."""
-        if self._busy:
-            return
-        self._busy = True
-        try:
-            self._hand_on()
-            while self._queue and not self._over:
-                self._handle(*self._queue.popleft())
-                if not self._queue:
-                    self._hand_on()
-        except Exception:
-            self._failed(Failure())
-        finally:
-            self._busy = False
-        self._arm()
-
     def _hand_on(self) -> None:
         """Write what is ready to the consumer, as far as it accepts it."""
         taken = self._scheduler.taken
         at = self._delivery.hand_on(taken, self._scheduler.deliverable)
         if at > taken and not self._over:
-            self._queue.append((m.ClientTook(at - taken), None))
+            self._turns.add(m.ClientTook(at - taken))
 
-    def _handle(self, event: m.Event, chunk: Chunk | None) -> None:
-        self._now = max(self._now, self._shared.clock.seconds())
+    def _act(self, actions: list[m.Action], chunk: Chunk | None) -> None:
+        """Do what the scheduler decided on an event, which the bytes of `chunk` caused."""
         kept = 0
-        for action in self._scheduler.handle(self._now, event):
+        for action in actions:
             if self._over:  # a watcher stopped it
                 return
             match action:
                 case m.Keep(_, start, stop) if chunk is not None:
-                    self._store.write(start, chunk.part(start, stop))
+                    self._held.write(chunk, start, stop)
                     kept += stop - start
-                    if self._verifier is not None:
-                        self._verifier.kept(chunk.attempt.source.name, start, stop)
                 case m.Fetch():
                     self._fetch(action)
                 case m.Abandon(number):
@@ -330,9 +263,7 @@ class Driver:
                 case m.ReleaseSlot(name):
                     self._slots.release(name)
                 case m.Forget(start, stop):
-                    self._store.forget(start, stop)
-                    if self._verifier is not None:
-                        self._verifier.forgot(start, stop)
+                    self._held.forget(start, stop)
                 case m.Done():
                     self._finish()
                 case m.Fail(reasons):
@@ -343,9 +274,9 @@ class Driver:
 
     def _fetch(self, fetch: m.Fetch) -> None:
         source = self._sources[fetch.source]
-        asked = Range(fetch.start, fetch.stop)
+        asked, same = Range(fetch.start, fetch.stop), self._options.same
         attempt = Attempt(
-            fetch.attempt, source, asked, self._options.same, self._shared.clock, self, self._sample
+            fetch.attempt, source, asked, same, self._shared.clock, self, self._sample
         )
         self._attempts[fetch.attempt] = attempt
         self._watcher.asked(attempt)
@@ -358,24 +289,13 @@ class Driver:
             attempt.abandon()
             self._slots.release(attempt.source.name)
 
-    def _arm(self) -> None:
-        """Have the scheduler called no later than at its deadline."""
-        deadline = None if self._over else self._scheduler.next_deadline()
-        if deadline is None:
-            self._alarm.rest()
-        else:
-            self._alarm.expect(max(0.0, deadline - self._shared.clock.seconds()))
-
     def _finish(self) -> None:
         """Abandon what is in flight and drop what is held."""
         self._over = True
-        self._alarm.close()
-        self._queue.clear()
+        self._turns.close()
         for number in list(self._attempts):
             self._attempts.pop(number).abandon()
-        self._store.clear()
-        if self._verifier is not None:
-            self._verifier.close()
+        self._held.close()
         self._slots.close()
         self._delivery.close(self._failure)
         self._on_end()

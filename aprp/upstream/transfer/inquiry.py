@@ -135,7 +135,7 @@ async def ask_facts(
         facts = facts_of(answer, fields, answer.length)
         if (missing := disagreement(facts, known, same)) is not None:
             return reason(missing)
-        source.showed(head.place, answer.validators)
+        source.requests.showed(head.place, answer.validators)
         source.alone = not combinable(facts, same)
         return facts
     if answer.status == 200 or answer.status in NO_HEAD:
@@ -152,9 +152,11 @@ async def _ask_first_byte(
     got = await source.get(asked)
     answer, fields = got.summary(), got.fields
     discard(got.exchange)
-    verdict = judge(answer, fields, asked, same, known, source.version_at(got.place), int(time()))
+    verdict = judge(
+        answer, fields, asked, same, known, source.requests.version_at(got.place), int(time())
+    )
     if not isinstance(verdict, Rejected):
-        source.showed(got.place, verdict.version)
+        source.requests.showed(got.place, verdict.version)
         return verdict.facts
     if verdict.length == 0:
         return facts_of(answer, fields, 0)

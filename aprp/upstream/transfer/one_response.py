@@ -20,8 +20,9 @@ from aprp.core.recovery.same_file import Rejected, StandsAlone, judge_alone
 from aprp.core.recovery.versions import Facts, Representation
 from aprp.upstream.errors import SourceError
 from aprp.upstream.transfer.body import discard
+from aprp.upstream.transfer.requests import SourceAnswer
 from aprp.upstream.transfer.resumed_body import ResumedBody
-from aprp.upstream.transfer.source import SourceAnswer, TransferSource
+from aprp.upstream.transfer.source import TransferSource
 from aprp.upstream.wall_clock import time
 
 Arrived = Callable[[TransferSource, int, int], None]

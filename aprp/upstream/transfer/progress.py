@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 
 from aprp.upstream.transfer.attempt import Attempt
 from aprp.upstream.transfer.source import TransferSource
@@ -16,13 +16,38 @@ AskedObserver = Callable[[str, int, int, int], None]
 class TransferProgress:
     """The progress of one transfer. `received` has the bytes of each source, by its name."""
 
-    def __init__(self) -> None:
+    def __init__(self, sources: Sequence[TransferSource]) -> None:
+        self._sources = sources
         self.resumes = 0
         self.received: Counter[str] = Counter()
         self.wasted = 0
         self.observe: Observer | None = None
         self.observe_asked: AskedObserver | None = None
         self.trail = Trail()
+
+    @property
+    def one_source(self) -> bool:
+        """Whether all bytes come from one source, so that its entity tag is the file's."""
+        return len(self._sources) == 1
+
+    @property
+    def contributors(self) -> tuple[str, ...]:
+        """The sources that bytes came from, in the order of the route."""
+        return tuple(each.name for each in self._sources if self.received[each.name])
+
+    @property
+    def spoken(self) -> dict[str, str]:
+        """The version of HTTP that each source spoke last, as far as it has answered."""
+        return {
+            each.name: spoken
+            for each in self._sources
+            if (spoken := each.requests.spoken) is not None
+        }
+
+    @property
+    def source_names(self) -> list[str]:
+        """The names of the sources, in the order of the route."""
+        return [source.name for source in self._sources]
 
     def note_asked(self, attempt: Attempt, running: Container[int]) -> None:
         """Note a range that was requested, while the attempts `running` were under way."""

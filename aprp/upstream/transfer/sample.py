@@ -91,7 +91,7 @@ class Sample:
         await self._wait_for_sample()
         held = Range(self.start, self.start + len(self._data))
         answer = await source.get(held)
-        exchange, version = answer.exchange, source.version_at(answer.place)
+        exchange, version = answer.exchange, source.requests.version_at(answer.place)
         good = judge(answer.summary(), answer.fields, held, same, known, version, int(time()))
         if isinstance(good, Rejected):
             discard(exchange)
@@ -102,7 +102,7 @@ class Sample:
             return Rejected(
                 End.LIED, reason("ignores ranges, so that `compare: sample` can't compare it")
             )
-        source.showed(answer.place, good.version)
+        source.requests.showed(answer.place, good.version)
         wanted = min(held.stop, good.body.stop) - good.body.start
         collector = Collector(wanted)
         if good.body.stop <= held.stop:
@@ -188,7 +188,7 @@ async def _block(
 ) -> bytes | Rejected:
     """Return a block of the file, or why the source doesn't give it. Raise SourceError."""
     answer = await source.get(block)
-    exchange, version = answer.exchange, source.version_at(answer.place)
+    exchange, version = answer.exchange, source.requests.version_at(answer.place)
     good = judge(answer.summary(), answer.fields, block, same, facts, version, int(time()))
     if isinstance(good, Rejected):
         discard(exchange)

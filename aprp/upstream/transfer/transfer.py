@@ -47,8 +47,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IConsumer, IDelayedCall
+from twisted.internet.interfaces import IConsumer
 
 from aprp.core.choices import Compare
 from aprp.core.http.ranges import FromTo, Range, Spec, Suffix
@@ -57,16 +56,16 @@ from aprp.core.recovery.ends import End
 from aprp.core.recovery.pieces import Proof
 from aprp.core.recovery.same_file import NOT_COMBINABLE
 from aprp.core.recovery.versions import Facts, combinable
-from aprp.upstream.errors import Exhausted, SourceError
+from aprp.upstream.errors import Exhausted
 from aprp.upstream.transfer.attempt import Attempt
 from aprp.upstream.transfer.driver import Driver
-from aprp.upstream.transfer.failures import LengthUnknown, SourceFailures, TransferFailed
+from aprp.upstream.transfer.failures import SourceFailures, TransferFailed
 from aprp.upstream.transfer.inquiry import inquire
-from aprp.upstream.transfer.one_response import OneResponse, open_one
 from aprp.upstream.transfer.options import FileLocation, TransferOptions
 from aprp.upstream.transfer.progress import TransferProgress
 from aprp.upstream.transfer.sample import Sample
 from aprp.upstream.transfer.shared import SharedResources
+from aprp.upstream.transfer.single import SingleReader
 from aprp.upstream.transfer.source import TransferSource
 from aprp.upstream.transfer.vouching import (
     SERVERS_ANSWER_WITHIN,
@@ -74,6 +73,7 @@ from aprp.upstream.transfer.vouching import (
     directories_may_answer,
     waiting_directories,
 )
+from aprp.upstream.transfer.waiting import FactsWait
 from aprp.upstream.transfer.whole import whole_file
 
 OTHERS_ANSWER_WITHIN = 1.0
@@ -90,28 +90,20 @@ class Transfer(TransferProgress):
         options: TransferOptions,
         known: Facts | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__([TransferSource(shared, each, options) for each in sources])
         self.facts = known
         self._shared = shared
         self._options = options
-        self._sources = [TransferSource(shared, location, options) for location in sources]
         self._sample: Sample | None = None
         if options.compare is Compare.SAMPLE:
             self._sample = Sample(shared.clock, shared.compared, options.samples)
         self._driver: Driver | None = None
-        self._facts_wanted: Deferred[None] | None = None
+        self._wait = FactsWait(shared.clock, self._stop_waiting, self.abort)
         self._failures = SourceFailures(shared, sources, options.transfer_id)
-        self._one: OneResponse | None = None
-        self._one_used = False
+        self._single = SingleReader(options.same, shared.clock)
         self._agreement = Agreement(shared.vouched)
-        self._wait_timer: IDelayedCall | None = None
         proof = options.proof
         self._pieces_of: Proof | None = proof if proof is not None and proof.pieces else None
-
-    @property
-    def one_source(self) -> bool:
-        """Whether all bytes come from one source, so that its entity tag is the file's."""
-        return len(self._sources) == 1
 
     @property
     def identity(self) -> str | None:
@@ -119,24 +111,9 @@ class Transfer(TransferProgress):
         return None if self._pieces_of is None else self._pieces_of.identity
 
     @property
-    def contributors(self) -> tuple[str, ...]:
-        """The sources that bytes came from, in the order of the route."""
-        return tuple(each.name for each in self._sources if self.received[each.name])
-
-    @property
     def id(self) -> str:
         """The transfer's id in log lines."""
         return self._options.transfer_id
-
-    @property
-    def spoken(self) -> dict[str, str]:
-        """The version of HTTP that each source spoke last, as far as it has answered."""
-        return {each.name: each.spoken for each in self._sources if each.spoken is not None}
-
-    @property
-    def source_names(self) -> list[str]:
-        """The names of the sources, in the order of the route."""
-        return [source.name for source in self._sources]
 
     @property
     def driver(self) -> Driver | None:
@@ -172,19 +149,19 @@ class Transfer(TransferProgress):
 
         The sources named in `waiting` aren't asked before another has given the facts.
         """
-        self._facts_wanted = Deferred(lambda _: self._cancelled())
+        known = self._wait.begin()
         self._drive(spec.start, spec.stop, waiting)
         if waiting:
-            self._wait_at_most(SERVERS_ANSWER_WITHIN)
+            self._wait.limit(SERVERS_ANSWER_WITHIN)
         self._answer_if_known()
-        await self._facts_wanted
+        await known
 
     async def prepare(self, ranges: Sequence[Range]) -> Facts:
         facts = self.facts
         assert facts is not None, "begin comes first"
         if not ranges or combinable(facts, self._options.same):
             return facts
-        if self._one is not None and self._one.leads_to(Range(ranges[0].start, ranges[-1].stop)):
+        if self._single.leads_to(Range(ranges[0].start, ranges[-1].stop)):
             return facts
         only = ranges[0]
         whole = len(ranges) > 1 or only == Range(0, facts.complete)
@@ -202,7 +179,7 @@ class Transfer(TransferProgress):
 
     async def _send(self, wanted: Range, sink: IConsumer) -> None:
         if await self._has_one_for(wanted):
-            await self._send_one(wanted, sink)
+            await self._single.send(wanted, sink, self.arrived)
             return
         driver = self._driver
         complete = wanted.stop if self.facts is None else self.facts.complete
@@ -216,9 +193,8 @@ class Transfer(TransferProgress):
             raise self._failed(failure) from None
 
     def abort(self) -> None:
-        self._wait_at_most(None)
-        if self._one is not None:
-            self._one.abort()
+        self._wait.limit(None)
+        self._single.abort()
         if self._driver is not None:
             self._driver.abort()
         for source in self._sources:
@@ -226,55 +202,21 @@ class Transfer(TransferProgress):
 
     async def _has_one_for(self, wanted: Range) -> bool:
         """Whether the range has to be sent from one response, which is opened if it isn't yet."""
-        if self._one is not None and self._one.leads_to(wanted):
+        if self._single.leads_to(wanted):
             return True
         facts = self.facts
         if facts is None or combinable(facts, self._options.same):
             return False
         names = self.source_names
-        if self._one_used:
+        if self._single.used:
             raise TransferFailed([(name, NOT_COMBINABLE) for name in names], self._sources)
         if not facts.same_version(await self.prepare((wanted,))):
             raise TransferFailed([(name, reason("has changed its file")) for name in names], ())
         return True
 
-    async def _send_one(self, wanted: Range, sink: IConsumer) -> None:
-        one = self._one
-        assert one is not None
-        self._one_used = True
-        try:
-            await one.send(wanted, sink, self.arrived)
-        except SourceError as error:
-            one.source.error = error
-            raise TransferFailed(((one.source.name, error.reason),), (one.source,)) from None
-
     async def _open_one(self, spec: Spec | None) -> Facts:
-        """Read the file from one response that holds the range; None: the whole."""
-        if self._one is not None:
-            self._one.abort()
-        ready = sorted(
-            self._in_service(), key=lambda each: (each.on_disk, each.spare is None, not each.alone)
-        )
-        found = await open_one(ready, spec, self._options.same, self._shared.clock)
-        if isinstance(found, list):
-            raise TransferFailed(found, self._sources)
-        self._one = found
-        if found.facts is None:
-            raise LengthUnknown(found)
-        self.facts = found.facts
-        return found.facts
-
-    def _wait_at_most(self, seconds: float | None) -> None:
-        """Stop waiting for other sources after these seconds, unless that is due sooner already.
-
-        None removes the limit.
-        """
-        timer, clock = self._wait_timer, self._shared.clock
-        if timer is not None and timer.active():
-            if seconds is not None and timer.getTime() <= clock.seconds() + seconds:
-                return
-            timer.cancel()
-        self._wait_timer = None if seconds is None else clock.callLater(seconds, self._stop_waiting)
+        self.facts = await self._single.open(self._in_service(), spec)
+        return self.facts
 
     def _stop_waiting(self) -> None:
         if self.facts is None and self._driver is not None:
@@ -288,20 +230,12 @@ class Transfer(TransferProgress):
         driver.begin(self._answer_if_known)
         return driver
 
-    def _cancelled(self) -> None:
-        self._facts_wanted = None
-        self.abort()
-
     def _answer_if_known(self) -> None:
         """Resume `begin` if the facts are known, or the driver has failed to get them."""
-        over = self._driver is not None and self._driver.over
-        if self._facts_wanted is not None and (self.facts is not None or over):
-            self._wait_at_most(None)
-            wanted = self._facts_wanted
-            if not wanted.called:
-                wanted.callback(None)
+        if self.facts is not None or (self._driver is not None and self._driver.over):
+            self._wait.end()
 
-    def _in_service(self) -> list[TransferSource]:
+    def _in_service(self) -> Sequence[TransferSource]:
         """Return the sources in service, or all of them if none is."""
         out = self._shared.in_service.out
         return [source for source in self._sources if source.name not in out] or self._sources
@@ -352,6 +286,6 @@ class Transfer(TransferProgress):
             source.no_longer_vouched()
         if source.alone and self.facts is None:
             self._failures.log(source, why)
-            self._wait_at_most(OTHERS_ANSWER_WITHIN)
+            self._wait.limit(OTHERS_ANSWER_WITHIN)
         else:
             self._failures.note(source, end, why, self.facts is not None)
