@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from aprp.core.scheduling import blocks
 from aprp.core.scheduling.attempt_state import AttemptState
+from aprp.core.scheduling.outlook import Outlook
 from aprp.core.scheduling.source_state import SourceState
 from aprp.core.scheduling.state import TransferState
 
@@ -37,9 +38,9 @@ _WORTH_ALONE, _WORTH_BESIDE = 2.0, 4.0
 
 def lane_rate(state: TransferState, source: SourceState) -> float:
     """Return the bytes per second that one connection to the source gets, or is assumed to get."""
-    rate = source.rating.lane_rate
+    rate = source.rating.rate
     if rate is not None:
-        return max(rate, 1.0)
+        return max(rate / source.rating.lanes, 1.0)
     known = sorted(
         other.rating.lane_rate
         for other in state.sources.values()
@@ -50,11 +51,25 @@ def lane_rate(state: TransferState, source: SourceState) -> float:
 
 def all_rates(state: TransferState, now: float) -> float:
     """The total rate, in bytes per second, of all sources that are measured and usable."""
-    return sum(source.rating.rate or 0.0 for source in state.sources.values() if source.usable(now))
+    kept = state.outlooks
+    if kept is not None and kept.rates is not None:
+        return kept.rates
+    total = 0.0
+    for source in state.sources.values():
+        rate = source.rating.rate
+        if rate and source.usable(now):
+            total += rate
+    if kept is not None:
+        kept.found_rates(total)
+    return total
 
 
 def first_byte(state: TransferState, source: SourceState, now: float) -> float:
     """Return the seconds from a request wanted now to its first byte."""
+    return _outlook(state, source, now).first
+
+
+def _first_byte(state: TransferState, source: SourceState, now: float) -> float:
     shares = source.shared and source.shared >= spread(source, now)
     warm = source.slot.connected or source.rating.warm > 0 or bool(shares)
     measured = source.rating.first_byte(warm)
@@ -101,35 +116,50 @@ def begins(state: TransferState, source: SourceState, attempt: AttemptState, now
         return now
     measured = source.rating.first_byte(attempt.warm)
     return max(
-        now, attempt.since + (first_byte(state, source, now) if measured is None else measured)
+        now, attempt.since + (_first_byte(state, source, now) if measured is None else measured)
     )
 
 
 def finishes(state: TransferState, source: SourceState, now: float) -> dict[int, float]:
     """Return when each of the source's attempts will be complete."""
-    return _schedule(state, source, now)[0]
+    return _outlook(state, source, now).ends
 
 
 def lanes_free(state: TransferState, source: SourceState, now: float) -> list[float]:
     """Return when the first byte of another block could come on each of the source's lanes."""
-    soonest = now + first_byte(state, source, now)
-    return [max(soonest, end) for end in _schedule(state, source, now)[1]]
+    return _outlook(state, source, now).frees
 
 
-def _schedule(
-    state: TransferState, source: SourceState, now: float
-) -> tuple[dict[int, float], list[float]]:
-    """Return when each attempt will be complete, and when each lane will be free."""
-    rate = lane_rate(state, source)
+def _outlook(state: TransferState, source: SourceState, now: float) -> Outlook:
+    """Return what is expected of the source."""
+    kept = state.outlooks
+    if kept is None:
+        return _look(state, source, now)
+    found = kept.sources.get(source.order)
+    if found is None:
+        found = kept.sources[source.order] = _look(state, source, now)
+    return found
+
+
+def _look(state: TransferState, source: SourceState, now: float) -> Outlook:
+    first, rate = _first_byte(state, source, now), lane_rate(state, source)
     lanes = [now] * source.lanes
     ends: dict[int, float] = {}
-    for attempt in sorted(source.attempts, key=lambda a: (a.began is None, a.since)):
+    for attempt in _in_order(source.attempts):
         if attempt.doubted:
             continue
-        lane = min(range(len(lanes)), key=lanes.__getitem__)
+        lane = 0 if len(lanes) == 1 else min(range(len(lanes)), key=lanes.__getitem__)
         start = max(lanes[lane], begins(state, source, attempt, now))
         lanes[lane] = ends[attempt.number] = start + left(attempt, rate, now) / rate
-    return ends, lanes
+    soonest = now + first
+    return Outlook(first, ends, lanes, [end if end > soonest else soonest for end in lanes])
+
+
+def _in_order(attempts: list[AttemptState]) -> list[AttemptState]:
+    """Return attempts in the order in which they are served."""
+    if len(attempts) < 2:
+        return attempts
+    return sorted(attempts, key=lambda a: (a.began is None, a.since))
 
 
 def _is_late(state: TransferState, source: SourceState, now: float) -> bool:
@@ -146,11 +176,6 @@ def _is_late(state: TransferState, source: SourceState, now: float) -> bool:
     return False
 
 
-def lane_free(state: TransferState, source: SourceState, now: float) -> float:
-    """Return when the source has a lane with nothing left to do; ``now`` if it has one."""
-    return min(_schedule(state, source, now)[1])
-
-
 def free_at(state: TransferState, source: SourceState, now: float) -> float:
     """Return when the first byte of another block could come from the source."""
     return min(lanes_free(state, source, now))
@@ -162,31 +187,49 @@ def due(state: TransferState, source: SourceState, now: float) -> float | None:
     None: not before something arrives (the source was never measured, is late, or has all its
     connections in use).
     """
-    live = sum(not attempt.doubted for attempt in source.attempts)
-    if len(source.attempts) >= source.spec.connections:
+    kept = state.outlooks
+    if kept is None:
+        return _due(state, source, now)
+    if source.order not in kept.dues:
+        kept.dues[source.order] = _due(state, source, now)
+    return kept.dues[source.order]
+
+
+def _due(state: TransferState, source: SourceState, now: float) -> float | None:
+    live = len(source.attempts)
+    if live >= source.spec.connections:
         return None
+    if live:
+        live = sum([not attempt.doubted for attempt in source.attempts])
     if not live:
         return now
     if source.rating.rate is None:
         return None
-    if live < _lanes_to_try(state, source, now):
+    if live < _lanes_to_try(state, source, live, now):
         return now
     if live >= source.lanes + _DEPTH:
         return None
-    when = lane_free(state, source, now) - lead(state, source, now)
+    lanes = _outlook(state, source, now).lanes
+    when = min(lanes) - lead(state, source, now)
     return None if when > now and _is_late(state, source, now) else when
 
 
-def _lanes_to_try(state: TransferState, source: SourceState, now: float) -> int:
-    """Return how many requests the source should serve at once to learn from it. While that is
-    tried, its blocks come more slowly, so it isn't done near the end, nor early beside other
-    sources.
+def _lanes_to_try(state: TransferState, source: SourceState, live: int, now: float) -> int:
+    """Return how many requests the source should serve at once to learn from it, if those are more
+    than the ``live`` ones. While that is tried, its blocks come more slowly, so it isn't done near
+    the end, nor early beside other sources.
     """
-    lanes, rates = source.lanes, all_rates(state, now)
-    alone = not any(p is not source and p.usable(now) for p in state.sources.values())
-    if state.unrequested.size < (_WORTH_ALONE if alone else _WORTH_BESIDE) * rates:
+    lanes, most = source.lanes, source.spec.connections
+    if source.rating.lanes_to_try(most, now, at_once=True) <= live:
         return lanes
-    return source.rating.lanes_to_try(source.spec.connections, now, at_once=alone)
+    alone = True
+    for other in state.sources.values():
+        if other is not source and other.usable(now):
+            alone = False
+            break
+    if state.unrequested.size < (_WORTH_ALONE if alone else _WORTH_BESIDE) * all_rates(state, now):
+        return lanes
+    return source.rating.lanes_to_try(most, now, at_once=alone)
 
 
 def spread(source: SourceState, now: float) -> int:

@@ -59,20 +59,25 @@ class Planner:
         """Find how far ahead to request, and which attempts can't be relied on."""
         state = self._state
         self._drop_read_ahead(now)
+        state.keep_outlooks(True)
         self._look_ahead(now)
         for attempt in self._duplicate.doubtful(state, now):
             state.doubt(attempt)
             self._failures.doubted(state.sources[attempt.source], now)
-        for attempt, stop in self._duplicate.overlong(state, now):
+            state.look_anew()
+        overlong = self._duplicate.overlong(state, now)
+        state.keep_outlooks(False)
+        for attempt, stop in overlong:
             self._tracker.cut(attempt, stop, now)
 
     def plan(self, now: float) -> None:
         """Want slots for what is worth requesting, and find when to look again."""
         state = self._state
+        state.keep_outlooks(True)
         self._planned = now
         room = state.unrequested.count(state.ready, state.edge)
         for source in sorted(self._sources, key=self._preference):
-            assignment = None if source is self._declined else self.assign(source, now)
+            assignment = None if source is self._declined else self._assign(source, now)
             if assignment is not None and (room > 0 or assignment.relieved is not None):
                 head = assignment.start <= state.ready
                 self._want(source, m.Urgency.HEAD if head else m.Urgency.AHEAD, now)
@@ -83,6 +88,7 @@ class Planner:
             else:
                 self._withdraw(source)
         self._set_wake(now)
+        state.keep_outlooks(False)
 
     def decline(self, source: SourceState | None) -> None:
         """Note which source's granted slot was given back; None: no source's."""
@@ -105,6 +111,7 @@ class Planner:
         if source.slot.urgency is not None:
             source.slot.settle()
             self._tracker.actions.append(m.WithdrawWant(source.name))
+            self._state.look_anew()  # it may be of use again
 
     def _opens_ahead(self, source: SourceState, now: float) -> bool:
         """Whether a connection is wanted though there's nothing to fetch on it yet."""
@@ -134,7 +141,13 @@ class Planner:
             self._tracker.actions.append(m.WantSlot(source.name, urgency))
 
     def assign(self, source: SourceState, now: float) -> Assignment | None:
-        """Return what to request from the source, given a slot."""
+        """Return what to request from the source, which has been granted a slot."""
+        self._state.keep_outlooks(True)
+        assignment = self._assign(source, now)
+        self._state.keep_outlooks(False)
+        return assignment
+
+    def _assign(self, source: SourceState, now: float) -> Assignment | None:
         if len(source.attempts) >= source.spec.connections or not self._may_ask(source, now):
             return None
         second = self._duplicate.choose(self._state, source, now)

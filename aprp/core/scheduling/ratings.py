@@ -38,15 +38,16 @@ _AGAIN = 10.0  # seconds until another connection is tried again; doubles with e
 
 
 class Meter:
-    """Decayed bytes over decayed time."""
+    """Decayed bytes over decayed time; ``rate`` is bytes a second, None if nothing was measured."""
 
-    __slots__ = ("_bytes", "_decay", "_seconds", "total")
+    __slots__ = ("_bytes", "_decay", "_seconds", "rate", "total")
 
     def __init__(self, decay: float = DECAY) -> None:
         self._decay = decay
         self._bytes = 0.0
         self._seconds = 0.0
         self.total = 0.0
+        self.rate: float | None = None
 
     def add(self, count: int, seconds: float) -> None:
         """Record that ``count`` bytes arrived within ``seconds``."""
@@ -54,15 +55,15 @@ class Meter:
         self._bytes = self._bytes * keep + count
         self._seconds = self._seconds * keep + seconds
         self.total += seconds
+        self._rate()
 
     def set(self, rate: float, seconds: float) -> None:
         """Reset the measurement to ``rate`` over a number of seconds."""
         self._bytes, self._seconds = rate * seconds, seconds
+        self._rate()
 
-    @property
-    def rate(self) -> float | None:
-        """The rate in bytes per second, or None if nothing was measured."""
-        return self._bytes / self._seconds if self._seconds > 0 else None
+    def _rate(self) -> None:
+        self.rate = self._bytes / self._seconds if self._seconds > 0 else None
 
 
 @dataclass(frozen=True, slots=True)

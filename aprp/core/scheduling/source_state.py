@@ -69,9 +69,15 @@ class SourceState:
     @property
     def carrying(self) -> int:
         """The number of connections on which those are; attempts that share one count once."""
-        began = [attempt for attempt in self.attempts if attempt.began is not None]
-        shared = {each.connection for each in began if each.connection is not None}
-        return len(shared) + sum(each.connection is None for each in began)
+        own, shared = 0, set()
+        for attempt in self.attempts:
+            if attempt.began is None:
+                continue
+            if attempt.connection is None:
+                own += 1
+            else:
+                shared.add(attempt.connection)
+        return own + len(shared)
 
     @property
     def shared(self) -> int:
@@ -80,6 +86,7 @@ class SourceState:
 
     def usable(self, now: float) -> bool:
         """Return whether it may be asked now, and be relied on by plans for others."""
-        if self.slot.urgency is not None and now >= self.slot.claim_until:
+        slot = self.slot
+        if slot.urgency is not None and now >= slot.claim_until:
             return False
-        return self.retry_at <= now and not self.silent and not self.barred
+        return self.retry_at <= now and not self.barred and not (self.attempts and self.silent)

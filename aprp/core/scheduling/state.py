@@ -16,6 +16,7 @@ from aprp.core.http.ranges import MAX
 from aprp.core.scheduling.attempt_state import AttemptState
 from aprp.core.scheduling.blocks import edge_before
 from aprp.core.scheduling.messages import KIB
+from aprp.core.scheduling.outlook import Outlooks
 from aprp.core.scheduling.source_state import SourceState
 from aprp.core.spans import Spans
 
@@ -35,7 +36,8 @@ class TransferState:
     ``piece`` is the length of the file's pieces, None if it has none, and ``verified`` where the
     verified ones end.
     ``returned`` counts how often bytes were put back, ``wasted`` the bytes that came and weren't
-    needed, or were on their way when their attempt was abandoned.
+    needed, or were on their way when their attempt was abandoned. While a plan is made,
+    ``outlooks`` is there: then forecasts are worked out once, until something changes.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class TransferState:
         self.attempts: dict[int, AttemptState] = {}
         self.returned = 0
         self.wasted = 0.0
+        self.outlooks: Outlooks | None = None
         self._numbers = 0
 
     @property
@@ -93,6 +96,15 @@ class TransferState:
         """The number of missing bytes that attempts cover."""
         spans = Spans(*((a.at, a.stop) for a in self.attempts.values()))
         return sum(self.missing.count(start, stop) for start, stop in spans)
+
+    def keep_outlooks(self, on: bool) -> None:
+        """Keep the forecasts that are made from now on, or no longer: those of before are void."""
+        self.outlooks = Outlooks() if on else None
+
+    def look_anew(self) -> None:
+        """Make new forecasts: something has changed."""
+        if self.outlooks is not None:
+            self.outlooks = Outlooks()
 
     def begin(
         self,

@@ -34,8 +34,8 @@ from aprp.upstream.metalink.signatures import (
 )
 from aprp.upstream.transfer.body import discard
 from aprp.upstream.transfer.options import FileLocation, TransferOptions, without_query
-from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.requests import SourceAnswer
+from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.source import TransferSource
 from aprp.upstream.wall_clock import time
 

@@ -18,6 +18,8 @@ Rules:
 
 from __future__ import annotations
 
+from math import inf
+
 from aprp.core.scheduling import blocks, forecast
 from aprp.core.scheduling.bound import water_level
 from aprp.core.scheduling.messages import KIB, MIB
@@ -36,6 +38,8 @@ GUESS = 12e6
 more work until its next request can reach it."""
 
 _SMALLEST_OPENING = 256 * KIB
+_FAR = 3
+"""Blocks that a source could deliver until all are done, from which on the end is ignored."""
 _PROVING_DISTANCE = MIB
 
 
@@ -130,7 +134,7 @@ class Adaptive:
         span = state.unrequested.first(near, state.edge)
         while span is not None:
             block = min(size, span[1] - span[0])
-            sooner = min(others, key=lambda o: o.free + block / o.rate, default=None)
+            sooner = _soonest(others, block)
             if sooner is None or sooner.finish(block) + patience >= free + block / rate:
                 break
             span = state.unrequested.first(span[0] + sooner.take(span[1] - span[0]), state.edge)
@@ -159,6 +163,8 @@ class Adaptive:
         others: list[_Other],
     ) -> int:
         rate, free = forecast.lane_rate(state, source), min(frees)
+        if _is_far(state, rate, frees, size, others):
+            return size
         lanes = [(rate, time) for time in frees]
         lanes += ((other.rate, time) for other in others for time in other.frees)
         share = rate * (water_level(state.unrequested.size, lanes) - free)
@@ -186,7 +192,8 @@ class _Other:
         self.lanes = source.lanes
         self.frees = forecast.lanes_free(state, source, now)
         self.began = self.free = min(self.frees)
-        self._size = forecast.block_size(state, source, self.rate * self.lanes)
+        self._state = state
+        self._source = source
 
     def finish(self, size: int) -> float:
         """Return when it would have a block of ``size``."""
@@ -194,9 +201,34 @@ class _Other:
 
     def take(self, room: int) -> int:
         """Leave it its next block; return the size of that."""
-        size = min(self._size, room)
+        whole = forecast.block_size(self._state, self._source, self.rate * self.lanes)
+        size = min(whole, room)
         self.free += size / (self.rate * self.lanes)
         return size
+
+
+def _soonest(others: list[_Other], block: int) -> _Other | None:
+    """Return the one that would have a block soonest."""
+    best, least = None, inf
+    for other in others:
+        finish = other.free + block / other.rate
+        if finish < least:
+            best, least = other, finish
+    return best
+
+
+def _is_far(
+    state: TransferState, rate: float, frees: list[float], size: int, others: list[_Other]
+) -> bool:
+    """Return whether the end of the file is certainly too far away to matter for a block: if all
+    lanes were free with the first of them, a lane's share would still be several blocks."""
+    began = free = min(frees)
+    total = rate * len(frees)
+    for other in others:
+        total += other.rate * len(other.frees)
+        began = min(began, other.began)
+    share = rate * (began - free + state.unrequested.size / total)
+    return share > _FAR * size
 
 
 def _roomy(state: TransferState, near: int, size: int) -> tuple[int, int] | None:

@@ -93,9 +93,13 @@ class AdaptiveRescue:
 
     def overlong(self, state: TransferState, now: float) -> list[tuple[AttemptState, int]]:
         """Return the attempts to cut back, and to where."""
+        cuts: list[tuple[AttemptState, int]] = []
+        if all(a.left < _OVERLONG * blocks.EDGE for a in state.attempts.values()):
+            return cuts
         rates = forecast.all_rates(state, now)
-        cuts = []
         for source in state.sources.values():
+            if not source.attempts:
+                continue
             others = any(o is not source and o.usable(now) for o in state.sources.values())
             if source.rating.rate is None or not others:
                 continue
