@@ -109,6 +109,18 @@ class UrlTests(ListedCase):
         self.same(await self.film(port))
         self.same(await self.film(port))
 
+    async def test_wrong_bytes_are_counted_and_the_liar_is_shown(self) -> None:
+        port = await self.listed(serving(OTHER), honest)
+        self.same(await self.film(port))
+        tally = self.site.tallies.of("/m/")
+        self.assertEqual(tally.sources["-"].errors["corrupt"], 1)
+        self.assertEqual(tally.sources["-"].errors["mismatch"], 0)
+        (problem,) = tally.problems
+        self.assertEqual(problem.kind, "corrupt")
+        url = self.films[0].url
+        self.assertRegex(problem.text, rf"^{url} sent wrong bytes in piece .*: {url}/film.mp4$")
+        self.assertIn("replace it", problem.advice)
+
     async def test_all_lie(self) -> None:
         port = await self.listed(serving(OTHER), serving(flipped(7)))
         got = await self.film(port)

@@ -93,6 +93,12 @@ class SourceLied(SourceError):
     kind = "http_protocol_error"
 
 
+class WrongBytes(SourceError):
+    """The source sent bytes that don't have their hash."""
+
+    kind = "http_protocol_error"
+
+
 class HeadTooLarge(SourceError):
     """The answer's head doesn't end within the bounds."""
 

@@ -11,10 +11,21 @@ from collections.abc import Callable
 
 from aprp.upstream.errors import SourceError
 
-KINDS = ("connect", "tls", "timeout", "broken", "protocol", "status", "mismatch", "missing")
+MISMATCH, MISSING, CORRUPT = "mismatch", "missing", "corrupt"
+KINDS = (
+    "connect",
+    "tls",
+    "timeout",
+    "broken",
+    "protocol",
+    "status",
+    MISMATCH,
+    MISSING,
+    CORRUPT,
+)
 """How a source fails: no connection; TLS; silence; a connection that ended early; an answer that
 isn't what was requested; a status of 500 or more; another file than the other sources have, or
-none."""
+none; bytes that don't have their hash."""
 
 _KINDS = {
     "connection_refused": "connect",
@@ -115,12 +126,13 @@ class SourceTally:
         """Count a request or a connection that failed."""
         self._count(kind_of(error), error.kind, str(error), now)
 
-    def differs(self, reason: str, missing: bool) -> None:
-        """Count a source that works but has another file, or none; `reason` follows its name."""
-        kind = "missing" if missing else "mismatch"
+    def differs(self, kind: str, text: str) -> None:
+        """Count a source that works but has another file (`MISMATCH`), none (`MISSING`), or wrong
+        bytes (`CORRUPT`).
+        """
         self.errors[kind] += 1
         if self.told is not None:
-            self.told(self, kind, f"{self.name} {reason}")
+            self.told(self, kind, text)
 
     def _count(self, kind: str, error_type: str, text: str, now: float) -> None:
         self.errors[kind] += 1

@@ -30,6 +30,7 @@ ADVICE = {
     "status": "The server has an internal error; its log says which.",
     "mismatch": "Make the files identical, or remove the source from the route.",
     "missing": "Copy the file to this source; until then the other sources serve it.",
+    "corrupt": "Its copy is damaged or was altered: replace it, or remove the source.",
     "no_source": "Every source failed; the log and Proxy-Status have each source's reason.",
 }
 """Advice by RFC 9209 error type, or by one of our own kinds."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from aprp.core.reasons import Reason
 from aprp.core.recovery.ends import End
 from aprp.core.recovery.pieces import Proof
-from aprp.upstream.errors import SourceError
+from aprp.upstream.errors import WrongBytes
 from aprp.upstream.transfer.liars import Liars
 from aprp.upstream.transfer.observer import TransferObserver
 from aprp.upstream.transfer.source import TransferSource
@@ -38,7 +38,7 @@ class Blame:
     def lied(self, name: str, why: Reason) -> None:
         """Note that a source sent a wrong piece."""
         source = self._sources[name]
-        source.error = SourceError.by(why, name)
+        source.error = WrongBytes.by(why, name)
         if self._proof is not None:
             self._liars.note(self._proof, source.url, why)
         self._watcher.failed(source, End.LIED, why)

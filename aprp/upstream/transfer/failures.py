@@ -9,7 +9,9 @@ from twisted.logger import Logger
 from aprp.core.reasons import Name, Reason, reason
 from aprp.core.recovery.ends import End
 from aprp.core.recovery.pieces import Proof
-from aprp.upstream.errors import SourceError, SourceLied
+from aprp.upstream.errors import SourceError, SourceLied, WrongBytes
+from aprp.upstream.tally import CORRUPT, MISMATCH
+from aprp.upstream.tally import MISSING as NONE
 from aprp.upstream.transfer.one_response import OneResponse
 from aprp.upstream.transfer.options import FileLocation, without_query
 from aprp.upstream.transfer.shared import SharedResources
@@ -85,7 +87,7 @@ class SourceFailures:
         if len(senders) > 1:
             why = reason("sent a part of a file that doesn't have its hash", kind=why.kind)
         for source in senders:
-            source.error = SourceError.by(why, source.name)
+            source.error = WrongBytes.by(why, source.name)
             self.note(source, End.LIED, why, True)
             if len(senders) == 1:
                 self._shared.liars.note(proof, source.url, why)
@@ -105,8 +107,12 @@ class SourceFailures:
 
     def _warn(self, source: TransferSource, why: Reason, known: bool) -> None:
         """Log a warning, once for each reason and file."""
-        if not isinstance(source.error, SourceLied):  # which was counted where it was met
-            source.tally.differs(str(why), why.status in MISSING)
+        text = str(why.of(source.name))
+        if isinstance(source.error, WrongBytes):
+            text += f": {self._files[source.name]}"
+            source.tally.differs(CORRUPT, text)
+        elif not isinstance(source.error, SourceLied):  # which was counted where it was met
+            source.tally.differs(NONE if why.status in MISSING else MISMATCH, text)
         of = self._files[source.name] if known else ""
         if self._shared.log_throttle.should_log(
             (source.name, of, str(why)), self._shared.clock.seconds()
@@ -115,6 +121,6 @@ class SourceFailures:
             self._log.warn(
                 "left out: {reason}",
                 source=source.name,
-                reason=str(why.of(source.name)),
+                reason=text,
                 transfer=self._transfer_id,
             )
