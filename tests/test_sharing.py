@@ -16,7 +16,16 @@ from aprp.core.scheduling.arbiter import Arbiter, Grant
 from aprp.core.scheduling.messages import Source, Urgency
 from aprp.core.sharing import board
 from aprp.core.sharing.board import NONE, ROW_BYTES, Board, key_of
-from aprp.core.sharing.slots import PATIENCE, TENURE, Stake, Verdict, decide, order_of, since_of
+from aprp.core.sharing.slots import (
+    PATIENCE,
+    TENURE,
+    Stake,
+    Verdict,
+    decide,
+    has_room,
+    order_of,
+    since_of,
+)
 from aprp.daemon.workers.common import Common
 from aprp.daemon.workers.slots import SharedSlots
 
@@ -100,6 +109,18 @@ class DecideTests(SynchronousTestCase):
             self.assertIs(decide(Stake(), [other], 2, order, impatient=True), Verdict.TAKE)
         self.assertIs(decide(Stake(), [Stake(2)], 2, order, impatient=True), Verdict.FULL)
 
+    @given(st.lists(st.integers(0, 3), max_size=60), st.integers(1, 20))
+    def test_room_over_all_hosts(self, takers: list[int], most: int) -> None:
+        """Whoever comes, the most are never exceeded, and each worker gets its part of half."""
+        used = [0] * 4
+        for taker in takers:
+            others = [each for number, each in enumerate(used) if number != taker]
+            used[taker] += has_room(used[taker], others, most)
+        self.assertLessEqual(sum(used), most)
+        for each in range(4):
+            wanted = min(takers.count(each), most // 8)
+            self.assertGreaterEqual(used[each], wanted)
+
 
 class FakeWorker:
     """A worker's arbiter; `heard` has what it was granted, `closed` what it closed."""
@@ -108,7 +129,7 @@ class FakeWorker:
         self.heard: list[Any] = []
         self.closed: list[str] = []
         self.common = common
-        self.slots = SharedSlots(common, clock, self.closed.append, self._review)
+        self.slots = SharedSlots(common, clock, self.closed.append, self._review, most=8)
         self.arbiter = Arbiter(ledger=self.slots)
 
     def _review(self) -> None:
@@ -117,8 +138,10 @@ class FakeWorker:
     def hear(self, grants: list[Grant]) -> None:
         self.heard += [grant.transfer for grant in grants]
 
-    def want(self, transfer: int, urgency: Urgency = AHEAD, most: int = 2) -> None:
-        self.hear(self.arbiter.want(transfer, Source("s", HOST, most), urgency))
+    def want(
+        self, transfer: int, urgency: Urgency = AHEAD, most: int = 2, host: str = HOST
+    ) -> None:
+        self.hear(self.arbiter.want(transfer, Source("s", host, most), urgency))
 
     def release(self, transfer: int) -> None:
         self.hear(self.arbiter.release(transfer, "s"))
@@ -237,6 +260,20 @@ class SlotsTests(SynchronousTestCase):
         self.one.release(2)
         self.run_bells()
         self.assertEqual(self.two.heard, [4, 3])
+
+    def test_as_many_at_all_hosts_as_allowed(self) -> None:
+        for transfer in range(8):
+            self.one.want(transfer, host=f"{transfer}.example")
+        self.assertEqual(self.one.heard, list(range(6)))  # 2 of 8 are sure for the other
+        for transfer in range(10, 13):
+            self.two.want(transfer, host=f"{transfer}.example")
+        self.assertEqual(self.two.heard, [10, 11])
+        self.one.release(0)
+        self.assertEqual(self.one.heard[6:], [6])
+        self.parent.forget(0)
+        self.run_bells(self.two)
+        self.clock.advance(PATIENCE)
+        self.assertEqual(self.two.heard, [10, 11, 12])
 
     def test_the_lock_of_a_process_that_stopped_is_passed_over(self) -> None:
         reader, writer = os.pipe()

@@ -7,7 +7,9 @@ Rules:
 - what a worker wants is announced with its place in the order of the arbiter, which holds over all
   workers: whoever is first takes what is free, and the others wait;
 - among equals, a worker keeps a slot for `TENURE`, since another would have to open a connection;
-- a worker that is waited for but doesn't react is passed over after `PATIENCE`.
+- a worker that is waited for but doesn't react is passed over after `PATIENCE`;
+- never more slots in use at all hosts together than a fixed number, half of which is divided
+  among the workers beforehand, so that each of them always has some.
 """
 
 from __future__ import annotations
@@ -89,6 +91,15 @@ def decide(
     if own.spare or used + sum(each.spare for each in others) < most:
         return Verdict.TAKE
     return Verdict.SPARED
+
+
+def has_room(own: int, others: Sequence[int], most: int) -> bool:
+    """Return whether a worker may use one more slot, at whichever host.
+
+    It uses `own`, and each of the others so many, of at most `most`.
+    """
+    sure = most // (2 * (1 + len(others)))
+    return own < sure or sum(max(each, sure) for each in (own, *others)) < most
 
 
 def wanting(own: Stake, others: Mapping[int, Stake]) -> list[int]:

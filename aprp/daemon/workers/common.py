@@ -39,6 +39,8 @@ class Common:
         self._bells = bells
         self.number = own
         """The number of this worker, from 0."""
+        self.workers = len(bells)
+        """The number of workers."""
         self._stuck = False
         self._board = Board(memoryview(mmap(memory, 0)), own)
 

@@ -18,20 +18,24 @@ from aprp.core.sharing.slots import (
     Stake,
     Verdict,
     decide,
+    has_room,
     order_of,
     since_of,
     wanting,
 )
 from aprp.daemon.workers.common import Common
+from aprp.upstream.transfer.shared import MOST_CONNECTIONS
 
 KIND = "slots"
+IN_USE = "slots in use"
+"""The kind of the count over all hosts."""
 
 
 class SharedSlots:
     """What this worker has and wants, by host.
 
-    `close_idle` closes the idle connections to a host; `review` has the arbiter look again for
-    slots that it may take.
+    All workers together have `most` slots in use at once. `close_idle` closes the idle connections
+    to a host; `review` has the arbiter look again for slots that it may take.
     """
 
     def __init__(
@@ -40,11 +44,14 @@ class SharedSlots:
         clock: Any,
         close_idle: Callable[[str], object],
         review: Callable[[], object],
+        most: int = MOST_CONNECTIONS,
     ) -> None:
         self._common = common
         self._clock = clock
         self._close_idle = close_idle
         self._review = review
+        self._most = most
+        self._in_use = 0
         self._own: dict[str, Stake] = {}
         self._since: dict[str, float] = {}  # when it last got a slot that it hadn't
         self._waiting: dict[str, float] = {}  # for another worker, since when
@@ -64,8 +71,13 @@ class SharedSlots:
             keeps = own.spare > 0 and now - self._since.get(host, 0.0) < TENURE
             stakes = list(others.values())
             verdict = decide(own, stakes, most, order, impatient=impatient, keeps=keeps)
-            if verdict is Verdict.TAKE:
+            if not self._has_room():
+                verdict = Verdict.FULL
+                self._note(host, Stake(own.used, own.spare))
+                self._look_later()
+            elif verdict is Verdict.TAKE:
                 self._note(host, Stake(own.used + 1, max(0, own.spare - 1)))
+                self._count(1)
             else:
                 self._note(host, Stake(own.used, own.spare, order, most))
         if verdict is Verdict.TAKE and not own.spare:
@@ -90,6 +102,7 @@ class SharedSlots:
             own, others = self._stakes(host)
             own = replace(own, used=own.used - 1, spare=own.spare + 1)
             self._note(host, own)
+            self._count(-1)
         if wanting(own, self._reacting(host, others)):
             self._clock.callLater(0, self._give_spare)  # its connection is idle by then
 
@@ -118,6 +131,16 @@ class SharedSlots:
             with self._common:
                 self._note(host, replace(own, spare=0))
             self._common.ring(waiting)
+
+    def _has_room(self) -> bool:
+        """Return whether this worker may use one more slot at all."""
+        found = [values[0] for _, values in self._common.elsewhere(IN_USE, "")]
+        idle = self._common.workers - 1 - len(found)
+        return has_room(self._in_use, [*found, *[0] * idle], self._most)
+
+    def _count(self, change: int) -> None:
+        self._in_use += change
+        self._common.note(IN_USE, "", self._in_use)
 
     def _stakes(self, host: str) -> tuple[Stake, dict[int, Stake]]:
         """Return what this worker has at the host, and what the others have, by their numbers."""
