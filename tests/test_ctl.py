@@ -143,6 +143,20 @@ class DaemonControlTests(ControlCase):
         self.assertIn(f"{self.path}:1:9: listen: needs at least one item", said)
         self.assertEqual(get(self.address, "/one/x")[0], 200)
 
+    def test_an_invalid_configuration_is_not_in_the_way(self) -> None:
+        """It is while the file has faults that one asks the daemon what it does."""
+        valid = self.path.read_text()
+        self.path.write_text(valid + "nonsense: 1\n")
+        self.assertEqual(self.answer("status")["state"], "serving")
+        status, said = self.ctl("reload")
+        self.assertEqual(status, 1)
+        self.assertIn("the reload was refused, and nothing has changed:", said)
+        self.path.write_text(valid + "]")
+        status, said = self.ctl("status")
+        self.assertEqual(status, 1)
+        self.assertIn("the configuration has faults; name the socket", said)
+        self.assertIn(f"{self.path}:", said)
+
     def test_what_cannot_be_done(self) -> None:
         for words, said in (
             (("drain", "127.0.0.1"), "may be http"),

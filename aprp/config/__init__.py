@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from aprp.config.faults import Fault as Fault
     from aprp.config.faults import Position as Position
     from aprp.config.loading import Loaded as Loaded
+    from aprp.config.loading import control_in as control_in
     from aprp.config.loading import find as find
     from aprp.config.loading import load as load
     from aprp.config.loading import load_text as load_text
@@ -88,6 +89,7 @@ _HOMES = {
     "UnderscoreFields": "aprp.config.choices",
     "UpstreamRoute": "aprp.config.routes",
     "Url": "aprp.core.http.urls",
+    "control_in": "aprp.config.loading",
     "find": "aprp.config.loading",
     "for_sources": "aprp.config.quick",
     "for_upstream": "aprp.config.quick",

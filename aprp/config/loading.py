@@ -78,6 +78,17 @@ def load_text(text: str, path: Path) -> Loaded:
     return Loaded(path, settings, tuple(_named(path, said)))
 
 
+def control_in(path: Path) -> Path | None:
+    """Return the control socket that a file names, whatever else is wrong in the file."""
+    try:
+        tree, _ = parse(_read(path))
+    except Unreadable:
+        return None
+    found = plain(Environment(os.environ).expand(tree))
+    name = found.get("control") if isinstance(found, dict) else None
+    return Path(path.absolute().parent, name) if name and isinstance(name, str) else None
+
+
 def _read(path: Path) -> str:
     try:
         with path.open("rb") as file:

@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from aprp.config import ConfigFaults, find, load
+from aprp.config import ConfigFaults, control_in, find, load
 from aprp.ctl.client import ControlFailed, request
 from aprp.ctl.text import text_of
 
@@ -68,8 +68,8 @@ def run(parsed: argparse.Namespace) -> int:
     try:
         path = parsed.socket or _configured(parsed.config)
         result = request(path, command, [] if argument is None else [argument])
-    except (ControlFailed, ConfigFaults) as error:
-        print(f"aprp ctl: {error}" if isinstance(error, ControlFailed) else error, file=sys.stderr)
+    except ControlFailed as error:
+        print(f"aprp ctl: {error}", file=sys.stderr)
         return 1
     print(json.dumps(result, indent=1) if parsed.json else text_of(command, result))
     return 0
@@ -78,15 +78,24 @@ def run(parsed: argparse.Namespace) -> int:
 def _configured(config: Path | None) -> Path:
     """Return the path of the control socket.
 
-    An invalid default configuration is ignored: it may be why the operator asks the daemon.
+    Faults of the configuration are ignored: they may be why the operator asks the daemon.
     """
     try:
         control = load(config or find()).settings.control
-    except ConfigFaults:
-        if config is not None:
-            raise
-        control = None
+    except ConfigFaults as faults:
+        control = _named_anyway(config)
+        if config is not None and control is None:
+            advice = "name the socket of the daemon with --socket"
+            raise ControlFailed(f"the configuration has faults; {advice}\n{faults}") from None
     if control is not None:
         return control
     directory = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
     return Path(directory, "ctl.sock") if directory else DEFAULT
+
+
+def _named_anyway(config: Path | None) -> Path | None:
+    """Return the control socket that an invalid configuration names."""
+    try:
+        return control_in(config or find())
+    except ConfigFaults:
+        return None
