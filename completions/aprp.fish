@@ -39,7 +39,7 @@ complete -c aprp -n '__fish_seen_subcommand_from get' -s c -l continue -d 'resum
 complete -c aprp -n '__fish_seen_subcommand_from get' -l range -x -d 'only these bytes, such as 0-499, 500- or -500'
 complete -c aprp -n '__fish_seen_subcommand_from get' -l limit-rate -x -d 'maximum bytes per second, such as 500KiB'
 complete -c aprp -n '__fish_seen_subcommand_from get' -l header -x -d 'add a request field'
-complete -c aprp -n '__fish_seen_subcommand_from get' -l checksum -x -d 'verify the checksum: sha-256, sha-512, sha-384, sha-1, md5'
+complete -c aprp -n '__fish_seen_subcommand_from get' -l checksum -x -d 'verify the checksum: sha-256, sha-512, sha-384, sha-1, md5; with a LENGTH, as in sha-256/1MiB=@FILE, each piece by the checksums in FILE, one a line'
 complete -c aprp -n '__fish_seen_subcommand_from get' -l same -x -a 'modified length' -d 'recognise one file by length and Last-Modified (the default), or by length (the default where a Metalink has hashes)'
 complete -c aprp -n '__fish_seen_subcommand_from get' -l ca -r -F -d 'a PEM file of CA certificates to trust'
 complete -c aprp -n '__fish_seen_subcommand_from get' -l json -d 'print a summary as JSON to standard output'

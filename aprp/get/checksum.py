@@ -1,11 +1,15 @@
-"""Verify a file's checksum while it is downloaded."""
+"""The checksums that a user gives, of a file or of its pieces; a file's, while it is downloaded."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
+
+from aprp.config.scalars import Size
+from aprp.core.metalink import LONGEST_PIECE, MOST_BYTES, Pieces
 
 ALGORITHMS = {
     "sha-256": "sha256",
@@ -28,16 +32,62 @@ class Checksum:
     def parse(cls, text: str) -> Self:
         """Parse ``sha-256=HEX``. Raise ValueError if it is invalid."""
         name, equals, digest = text.partition("=")
-        name = name.strip().lower()
         if not equals:
             raise ValueError("write a checksum as sha-256=HEX")
-        algorithm = next((a for a, b in ALGORITHMS.items() if name in (a, b)), None)
-        if algorithm is None:
-            raise ValueError(f"the algorithm {name!a} isn't one of {', '.join(ALGORITHMS)}")
-        digits = hashlib.new(ALGORITHMS[algorithm]).digest_size * 2
-        if not _HEX.fullmatch(digest) or len(digest) != digits:
-            raise ValueError(f"a {algorithm} checksum has {digits} hexadecimal digits")
-        return cls(algorithm, digest.lower())
+        algorithm = _algorithm(name)
+        return cls(algorithm, _digest(algorithm, digest))
+
+
+def parse_pieces(text: str) -> Pieces:
+    """Parse ``sha-256/1MiB=HEX,HEX`` or ``sha-256/1MiB=@FILE``; FILE has a checksum on each line.
+
+    What follows a checksum on its line is ignored, as are empty lines and those that begin with #.
+    Raise ValueError if it is invalid, or FILE can't be read.
+    """
+    name, _, rest = text.partition("/")
+    length_text, equals, given = rest.partition("=")
+    if not equals:
+        raise ValueError("write checksums of pieces as sha-256/1MiB=@FILE")
+    algorithm, length = _algorithm(name), Size().read(length_text)
+    Size(1, LONGEST_PIECE).bound(length)
+    if not given.startswith("@"):
+        found = [_digest(algorithm, each.strip()) for each in given.split(",")]
+        return Pieces(algorithm, length, tuple(found))
+    found = []
+    for number, line in enumerate(_lines(Path(given[1:])), 1):
+        words = line.split()
+        if words and not words[0].startswith("#"):
+            try:
+                found.append(_digest(algorithm, words[0]))
+            except ValueError as error:
+                raise ValueError(f"{given[1:]}:{number}: {error}") from None
+    return Pieces(algorithm, length, tuple(found))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise ValueError(f"{path} can't be read: {error.strerror}") from None
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"{path} has more than {MOST_BYTES} bytes, the most that are read")
+    return data.decode("utf-8", "replace").splitlines()
+
+
+def _algorithm(name: str) -> str:
+    name = name.strip().lower()
+    algorithm = next((a for a, b in ALGORITHMS.items() if name in (a, b)), None)
+    if algorithm is None:
+        raise ValueError(f"the algorithm {name!a} isn't one of {', '.join(ALGORITHMS)}")
+    return algorithm
+
+
+def _digest(algorithm: str, digest: str) -> str:
+    digits = hashlib.new(ALGORITHMS[algorithm]).digest_size * 2
+    if not _HEX.fullmatch(digest) or len(digest) != digits:
+        raise ValueError(f"a {algorithm} checksum has {digits} hexadecimal digits")
+    return digest.lower()
 
 
 class Check:

@@ -16,6 +16,7 @@ from twisted.internet.task import LoopingCall, deferLater
 from aprp.core.http.ranges import FromTo, Range, Spec
 from aprp.core.rate_limit import RateLimit
 from aprp.get.checksum import Check
+from aprp.get.lengths import AnotherLength, with_length
 from aprp.get.mirrors import with_duplicates
 from aprp.get.naming import CannotWrite, ReaderLeft, is_stream
 from aprp.get.on_disk import good_part, wrong_piece
@@ -69,7 +70,12 @@ class Fetch:
 
     async def run(self) -> None:
         """Download it. Raise CannotWrite, ReaderLeft, AnotherFile, WrongChecksum or SourceError."""
-        path = self.path
+        path, pieces = self.path, self.options.pieces
+        if pieces is not None and self.options.fetch_request.proof is None:
+            try:
+                self._use(await with_length(self.options, pieces, self._reactor))
+            except AnotherLength as error:
+                raise WrongChecksum(f"{self._title()}: {error}") from None
         if path is None or is_stream(path):
             await self._begin(ToStream(path), None)
             return
@@ -107,14 +113,14 @@ class Fetch:
         self._display.say(f"{path} is already complete")
 
     async def _compare_pieces(self, path: Path) -> None:
-        """Verify the pieces of an existing file that a Metalink describes."""
-        listed = self.options.listed
-        if listed is None or listed.pieces is None or self._check.expected is not None:
+        """Verify the pieces of an existing file."""
+        pieces = self.options.pieces
+        if pieces is None or self._check.expected is not None:
             return
-        number = await wrong_piece(path, listed.pieces)
+        number = await wrong_piece(path, pieces)
         if number is not None:
             raise AnotherFile(
-                f"{path} isn't the file of the Metalink: piece {number + 1} differs; "
+                f"{path} isn't the file of the checksums: piece {number + 1} differs; "
                 "download it again without -c"
             )
 
@@ -127,7 +133,8 @@ class Fetch:
     async def _with_duplicates(self, spec: Spec) -> TransferReader:
         """Return what reads the file, from the mirrors that its only source names as well."""
         reading = self._reading(spec)
-        if self.options.listed is not None or len(self.options.urls) > 1:
+        verified = self.options.listed is not None or self.options.pieces is not None
+        if verified or len(self.options.urls) > 1:
             return reading
         try:
             await reading.begin()
@@ -138,23 +145,26 @@ class Fetch:
         if options is None:
             return reading
         reading.abort()
-        self.options, self._check = options, Check(options.checksum)
-        names = [location.source.name for location in options.fetch_request.locations]
-        self._tally.use(names)
-        self._display.say(
-            f"{options.urls[0]} names mirrors: {', '.join(map(str, options.urls[1:]))}"
-        )
+        self._use(options)
         return self._reading(spec)
+
+    def _use(self, options: Options) -> None:
+        """Use other options, maybe with mirrors that the only source named."""
+        more = options.urls[len(self.options.urls) :]
+        self.options, self._check = options, Check(options.checksum)
+        self._tally.use([location.source.name for location in options.fetch_request.locations])
+        if more:
+            self._display.say(f"{options.urls[0]} names mirrors: {', '.join(map(str, more))}")
 
     async def _begin(self, target: Target, partial: Partial | None) -> None:
         before = None if partial is None else partial.version
-        listed = self.options.listed
-        pieces = None if listed is None else listed.pieces
-        if partial is not None and pieces is not None:
-            assert listed is not None and listed.size is not None
-            partial.keep(await good_part(partial, pieces, listed.size))
+        proof = self.options.fetch_request.proof
+        verified = proof is not None and self.options.spec is None
+        if partial is not None and verified:
+            assert proof is not None and proof.pieces is not None
+            partial.keep(await good_part(partial, proof.pieces, proof.size))
         here = 0 if partial is None else partial.written
-        again = 0 if pieces is not None else min(here, OVERLAP)
+        again = 0 if verified else min(here, OVERLAP)
         spec: Spec = self.options.spec or FromTo(0)
         if before is not None:
             spec = FromTo(before.start + here - again, before.stop)

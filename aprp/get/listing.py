@@ -94,6 +94,7 @@ class Listing:
         return replace(
             options_for(parsed, request),
             listed=file,
+            pieces=file.pieces,
             checksum=None if checksum is None else Checksum(checksum.algorithm, checksum.digest),
         )
 

@@ -11,10 +11,10 @@ from aprp.config.network import FieldName, FieldValue
 from aprp.config.scalars import Size
 from aprp.core.http.ranges import Spec, Suffix, parse_range
 from aprp.core.http.urls import Url
-from aprp.core.metalink import MetalinkFile
+from aprp.core.metalink import MetalinkFile, Pieces
 from aprp.core.scheduling.messages import MIB
 from aprp.core.scheduling.read_ahead import SMALLEST_WINDOW
-from aprp.get.checksum import ALGORITHMS, Checksum
+from aprp.get.checksum import ALGORITHMS, Checksum, parse_pieces
 from aprp.library.fetch_request import FetchRequest, fetch_request
 
 WINDOW = 32 * MIB
@@ -54,6 +54,8 @@ class Options:
     quiet: bool
     listed: MetalinkFile | None = None
     """What a Metalink says of the file."""
+    pieces: Pieces | None = None
+    """What its pieces are verified by; `fetch_request.proof` has it once the length is known."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,7 +88,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--header", action="append", default=[], metavar="'NAME: VALUE'", help="add a request field"
     )
     algorithms = ", ".join(ALGORITHMS)
-    add("--checksum", metavar="ALGORITHM=HEX", help=f"verify the checksum: {algorithms}")
+    add(
+        "--checksum",
+        action="append",
+        metavar="ALGORITHM[/LENGTH]=HEX|@FILE",
+        help=f"verify the checksum: {algorithms}; with a LENGTH, as in sha-256/1MiB=@FILE, each "
+        "piece by the checksums in FILE, one a line",
+    )
     add(
         "--same",
         choices=("modified", "length"),
@@ -107,7 +115,9 @@ def read(parsed: argparse.Namespace) -> Options:
         raise Misunderstood("give the URLs of the file, or a Metalink")
     if parsed.location is not None:
         raise Misunderstood("--location is for the mirrors of a Metalink")
-    return options_for(parsed, request_for(parsed, parsed.urls, parsed.same or "modified"))
+    pieces = _checksums(parsed)[1]
+    same = parsed.same or ("modified" if pieces is None else "length")
+    return options_for(parsed, request_for(parsed, parsed.urls, same))
 
 
 def request_for(parsed: argparse.Namespace, urls: Iterable[str], same: str) -> FetchRequest:
@@ -131,6 +141,7 @@ def options_for(parsed: argparse.Namespace, told: FetchRequest) -> Options:
     """Return the options of the download that a request is for. Raise Misunderstood."""
     if parsed.output == "-" and (parsed.go_on or parsed.output_dir):
         raise Misunderstood("-o - can't be used with -c or --output-dir")
+    checksum, pieces = _checksums(parsed)
     return Options(
         tuple(location.url for location in told.locations),
         told,
@@ -139,10 +150,11 @@ def options_for(parsed: argparse.Namespace, told: FetchRequest) -> Options:
         parsed.go_on,
         None if parsed.range is None else _range(parsed.range),
         _limit(parsed),
-        None if parsed.checksum is None else _checksum(parsed.checksum),
+        checksum,
         parsed.plot,
         parsed.json,
         parsed.quiet,
+        pieces=pieces,
     )
 
 
@@ -179,8 +191,20 @@ def _rate(text: str) -> int:
     return rate
 
 
-def _checksum(text: str) -> Checksum:
-    try:
-        return Checksum.parse(text)
-    except ValueError as error:
-        raise Misunderstood(f"--checksum {text}: {error}") from None
+def _checksums(parsed: argparse.Namespace) -> tuple[Checksum | None, Pieces | None]:
+    """Return the checksum of the file and those of its pieces, as far as they are given."""
+    whole: list[Checksum] = []
+    pieces: list[Pieces] = []
+    for text in parsed.checksum or ():
+        shown = text if len(text) <= 100 else text[:100] + "..."
+        try:
+            if "/" in text.partition("=")[0]:
+                pieces.append(parse_pieces(text))
+            else:
+                whole.append(Checksum.parse(text))
+        except ValueError as error:
+            raise Misunderstood(f"--checksum {shown}: {error}") from None
+    for found, what in ((whole, "file"), (pieces, "pieces")):
+        if len(found) > 1:
+            raise Misunderstood(f"--checksum is given twice for the {what}")
+    return whole[0] if whole else None, pieces[0] if pieces else None
