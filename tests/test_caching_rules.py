@@ -372,6 +372,14 @@ class RevalidatingTests(SynchronousTestCase):
         self.assertIs(choose([found], request), found)
         self.assertIsNone(choose([found], NOTHING))
 
+    def test_a_weak_entity_tag_never_becomes_strong(self) -> None:
+        stored = control("max-age=1", ("ETag", 'W/"a"'))
+        for status in (200, 304):
+            answer = Response(status, fields(ETAG), NOW + 9, NOW + 10)
+            self.assertIs(confirmed([stored], answer.fields), stored)
+            found = updated(stored, answer, NOTHING, Policy())
+            self.assertEqual(found.fields.all(b"etag"), [b'W/"a"'])
+
     def test_section_4_3_5_head(self) -> None:
         stored = response(ETAG, ("Last-Modified", date(-5)))
         cases = (

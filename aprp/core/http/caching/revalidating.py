@@ -18,8 +18,10 @@ from aprp.core.http.validators import ETag, Validators
 MOST_TAGS = 16
 """Entity tags in one conditional request."""
 
-NOT_UPDATED = frozenset((b"content-encoding", b"content-length", b"content-range"))
-"""Fields of the stored bytes themselves, which a response without them can't change."""
+NOT_UPDATED = frozenset((b"content-encoding", b"content-length", b"content-range", b"etag"))
+"""Fields of the stored bytes themselves, which a response without them can't change. A strong
+entity tag that matches a weak one is that of bytes that may differ from those stored.
+"""
 
 
 def conditional(stored: Sequence[Response]) -> Pairs:
