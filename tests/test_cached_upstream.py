@@ -379,6 +379,38 @@ class RevalidationTests(CachedCase):
             await self.wait(0.05)
         self.assertEqual(bodies, [b"1", b"1", b"2"])
 
+    async def test_a_background_response_to_a_route_that_signs_in_is_kept(self) -> None:
+        fields = (b"Cache-Control", b"max-age=0, stale-while-revalidate=60")
+        origin, port = await self.serve(
+            lambda each: Reply(200, (fields,), (b"%d" % each.number,)),
+            cache=RouteCacheSettings(),
+            headers=(("Authorization", "Basic eDp5"),),
+        )
+        bodies = []
+        for count in (1, 2):
+            bodies.append((await self.ask(port, "/a")).body)
+            await self.asked(origin, count)
+            await self.wait(0.05)
+        self.assertEqual(bodies, [b"1", b"1"])
+        self.assertEqual(self.status(await self.ask(port, "/a")), "hit")
+
+    async def test_a_head_for_a_stale_response_leaves_its_body(self) -> None:
+        stale = (b"Cache-Control", b"max-age=0, stale-while-revalidate=60")
+
+        def answer(received: Received) -> Reply:
+            body = b"%d" % received.number
+            head = received.method == b"HEAD"
+            return Reply(200, (stale, (b"ETag", b'"%b"' % body)), (body,), head_only=head)
+
+        origin, port = await self.cached(answer)
+        self.assertEqual((await self.ask(port, "/a")).body, b"1")
+        self.assertEqual((await self.ask(port, "/a", method="HEAD")).status, 200)
+        await self.asked(origin, 2)
+        await self.wait(0.05)
+        got = await self.ask(port, "/a")
+        self.assertEqual((got.status, got.body), (200, b"2"))
+        self.assertEqual({each.method for each in origin.requests}, {b"GET"})
+
     async def test_head_updates_or_forgets(self) -> None:
         stale = (b"Cache-Control", b"max-age=0")
         origin, port = await self.cached(lambda _: Reply(200, (stale, ETAG), (b"hello",)))

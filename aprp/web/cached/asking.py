@@ -22,7 +22,6 @@ from aprp.core.http.caching.cache_status import CacheStatus
 from aprp.core.http.caching.response import Response
 from aprp.core.http.caching.reuse import ERRORS, usable
 from aprp.core.http.caching.revalidating import conditional, confirmed, updated
-from aprp.core.http.caching.storing import Verdict, storable
 from aprp.core.http.fields import Fields, Pairs
 from aprp.core.http.heads import ResponseHead
 from aprp.core.http.ranges import FromTo, Range, Spec
@@ -165,7 +164,7 @@ class CachedAsking(CachedSending):
         outgoing: SourceRequest,
     ) -> Sending:
         """Begin to store a response of the upstream, if it may be; return what sends it."""
-        verdict = self._storable(response, outgoing)
+        verdict = self._cached.storable(outgoing, response)
         if not verdict:
             if verdict.for_all:
                 self._cached.went_alone(self._key)
@@ -222,10 +221,6 @@ class CachedAsking(CachedSending):
         use = usable(response, Fields(), time(), self._cached.policy)
         self._request.cache = "miss"
         self._status = replace(self._status, ttl=use.ttl, stored=True)
-
-    def _storable(self, response: Response, outgoing: SourceRequest) -> Verdict:
-        theirs = outgoing.fields.without(name.lower() for name, _ in self._proxy.outgoing.fixed)
-        return storable(outgoing.method, theirs, response, self._cached.policy)
 
     def _fetch(
         self, file: CachedFile, hole: Range, stream: ResumedBody, outgoing: SourceRequest

@@ -9,7 +9,6 @@ from twisted.logger import Logger
 
 from aprp.core.http.caching.reuse import ERRORS
 from aprp.core.http.caching.revalidating import conditional, confirmed, updated
-from aprp.core.http.caching.storing import storable
 from aprp.core.http.ranges import FromTo
 from aprp.upstream.errors import SourceError
 from aprp.upstream.exchange import Exchange, SourceRequest
@@ -29,7 +28,9 @@ _log = Logger()
 def refresh_later(
     agent: Agent, cached: RouteCache, key: bytes, entry: Entry, outgoing: SourceRequest
 ) -> None:
-    """Revalidate an entry, unless that is under way. `outgoing` is a request that it answers."""
+    """Revalidate an entry, unless that is under way. `outgoing` is a request that it answers, a GET
+    or a HEAD.
+    """
     if key in cached.refreshing:
         return
     cached.refreshing.add(key)
@@ -50,7 +51,8 @@ async def _refresh(
     if entry.file.complete > MOST:
         conditions = ((b"Range", FromTo(0, 1).header()), *conditions)
     asked_at = time()
-    exchange = await agent.open(with_conditions(outgoing, *conditions))
+    outgoing = with_conditions(outgoing._replace(method=b"GET"), *conditions)
+    exchange = await agent.open(outgoing)
     try:
         await _take(cached, key, entry, outgoing, exchange, asked_at)
     finally:
@@ -80,7 +82,7 @@ async def _take(
             cached.cache.forget(entry.file)
         return
     sink = Collector(keep=MOST + 1)
-    if not storable(b"GET", outgoing.fields, response, policy) or exchange.length is None:
+    if not cached.storable(outgoing, response) or exchange.length is None:
         cached.cache.forget(entry.file)
         return
     moved = await exchange.pump(sink, MOST + 1)

@@ -15,8 +15,11 @@ from aprp.config import RouteCacheSettings
 from aprp.core.cache.meta import Meta
 from aprp.core.http.caching.keys import Realm, key_of
 from aprp.core.http.caching.policy import Policy
+from aprp.core.http.caching.response import Response
+from aprp.core.http.caching.storing import Verdict, storable
 from aprp.core.http.fields import Fields
 from aprp.core.http.ranges import Range
+from aprp.upstream.exchange import SourceRequest
 from aprp.upstream.wall_clock import time
 from aprp.web.cached.supply import HeldOrigin
 
@@ -55,6 +58,13 @@ class RouteCache:
         """Return the key of a resource; `sent` are the fields that the upstream gets."""
         scheme = sent.get(b"x-forwarded-proto") or b""
         return key_of(self._realm, target, scheme, sent.get(b"x-forwarded-host") or b"")
+
+    def storable(self, outgoing: SourceRequest, response: Response) -> Verdict:
+        """Return whether the response to a request may be stored. The fields that the route gives
+        each request don't count, since they are in the key.
+        """
+        theirs = outgoing.fields.without(name.lower() for name, _ in self._realm.own)
+        return storable(outgoing.method, theirs, response, self.policy)
 
     async def find(self, key: bytes) -> Sequence[CachedFile]:
         """Return the variants under a key; none if the index doesn't answer in time."""
