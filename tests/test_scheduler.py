@@ -215,6 +215,32 @@ class RescueTests(SynchronousTestCase):
         self.assertTrue(world.done)
         self.assertLess(world.now, 1)
 
+    def test_a_short_range_on_its_way_is_left_alone(self) -> None:
+        world = World([A, B], stop=EDGE, ratings=rated(a=4, b=4), known=True)
+        world.begin()
+        world.grant("a")
+        world.now = 0.02
+        plans: list[float] = []
+        self.patch(world.scheduler._planner, "plan", plans.append)
+        world.head(1)
+        world.bytes(1, EDGE - 1)
+        self.assertEqual(plans, [])
+        world.bytes(1, 1)
+        world.take(EDGE)
+        self.assertTrue(world.done)
+
+    def test_until_it_is_late(self) -> None:
+        """A source that trickles is never silent."""
+        world = World([A, B], stop=EDGE, ratings=rated(a=4, b=4), known=True)
+        world.begin()
+        world.grant("a")
+        world.now = 0.02
+        world.head(1)
+        while not world.wants and world.now < 1:
+            world.now += 0.02
+            world.bytes(1, 100)
+        self.assertEqual(set(world.wants), {"b"})
+
 
 class FailureTests(SynchronousTestCase):
     def test_only_the_missing_suffix_is_asked_again_at_once(self) -> None:

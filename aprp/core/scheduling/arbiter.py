@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from aprp.core.scheduling.messages import Source, Urgency
@@ -89,7 +89,9 @@ class Arbiter:
             self._turn += 1
             self._wants[key] = _Want(transfer, source, urgency, self._turn)
         else:
-            self._wants[key] = replace(waiting, urgency=urgency)
+            self._wants[key] = _Want(transfer, source, urgency, waiting.turn)
+        if self._by_host[source.counted_by] >= source.connections:
+            return []
         return self._grant()
 
     def withdraw(self, transfer: Hashable, source: str) -> None:

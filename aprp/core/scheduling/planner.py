@@ -6,7 +6,8 @@ Rules:
   it is granted, since much may have changed by then;
 - what will be requested from a source isn't assigned to others, unless it's slow to connect;
 - a slot that was given back isn't wanted again at the same time;
-- plans are made after every event; where only bytes came, every few milliseconds.
+- plans are made after every event; where only bytes came, every few milliseconds;
+- a short range that is all requested in one attempt is left alone while it is on time.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from aprp.core.scheduling import forecast
 from aprp.core.scheduling import messages as m
 from aprp.core.scheduling.assignment import Assignment
 from aprp.core.scheduling.attempts import AttemptTracker
-from aprp.core.scheduling.blocks import EDGE
+from aprp.core.scheduling.blocks import EDGE, HORIZON
 from aprp.core.scheduling.failures import FailurePolicy
 from aprp.core.scheduling.policies.registry import DelayPolicy, DuplicatePolicy
 from aprp.core.scheduling.read_ahead import KEPT, ReadAhead
@@ -30,6 +31,10 @@ _STEP = 0.001
 
 _CLAIM = 0.25
 """Seconds that a source may take to connect before its block is offered to others."""
+
+
+_SHORT = 4 * EDGE
+"""Bytes of a range that is too short to be worth dividing, as long as it comes in time."""
 
 
 class Planner:
@@ -89,6 +94,20 @@ class Planner:
                 self._withdraw(source)
         self._set_wake(now)
         state.keep_outlooks(False)
+
+    def rests(self, now: float) -> bool:
+        """Return whether no plan is needed, and find when one is: all of a short range is on its
+        way in one attempt."""
+        state = self._state
+        if state.stop - state.start > _SHORT or state.unrequested or len(state.attempts) != 1:
+            return False
+        (attempt,) = state.attempts.values()
+        late = attempt.since + HORIZON
+        if now >= late or any(source.slot.urgency is not None for source in self._sources):
+            return False
+        silent = self._duplicate.wake(state, now)
+        self.wake = late if silent is None else min(late, silent)
+        return self.wake > now
 
     def decline(self, source: SourceState | None) -> None:
         """Note which source's granted slot was given back; None: no source's."""

@@ -147,7 +147,7 @@ class Scheduler:
         worth_it = self._take(now, event)
         if self._tracker.beyond and not self._over:
             self._finish(m.Fail(tuple((source.name, _BEYOND) for source in self._sources)))
-        if worth_it and not self._over:
+        if worth_it and not self._over and not self._planner.rests(now):
             self._plan(now)
         return self._tracker.actions
 
@@ -252,7 +252,7 @@ class Scheduler:
         source = self._state.sources[event.source]
         if event.connect is not None:
             source.rating.connected(event.connect)
-        wanted = source.slot.granted(event.ready)
+        wanted = source.slot.granted(event.ready, now, event.connect or 0.0)
         assignment = self._planner.assign(source, now) if wanted else None
         source.slot.settle()
         if assignment is None:
