@@ -44,6 +44,14 @@ class Origin:
     """The Unix socket to connect to, in place of the host and port."""
     directory: str | None = None
     """The directory on disk to read, in place of the host and port."""
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        where = (self.scheme, self.host, self.port, self.addresses, self.socket, self.directory)
+        object.__setattr__(self, "_hash", hash((where, self.trust, self.http2)))
+
+    def __hash__(self) -> int:
+        return self._hash  # each request looks for its connections by it
 
     @classmethod
     def of(cls, url: Url, trust: Any = None, http2: Http2 = Http2.AUTO) -> Origin:

@@ -252,7 +252,7 @@ def _never_fresh(asked: RequestedRange) -> RequestedRange:
     """Return the request without its conditions: without validators, no copy of the client's is
     fresh.
     """
-    return replace(asked, fields=asked.fields.without(FRESHNESS))
+    return asked._replace(fields=asked.fields.without(FRESHNESS))
 
 
 def locations_of(route: SourcesRoute, path: bytes, query: bytes) -> tuple[FileLocation, ...]:

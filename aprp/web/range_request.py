@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from aprp.config import PathRanges
 from aprp.core.http.answer_plan import RequestedRange
@@ -12,8 +12,7 @@ from aprp.core.http.targets import PathMeaning, split_path_range
 from aprp.core.http.validators import IfRange
 
 
-@dataclass(frozen=True, slots=True)
-class RangeRequest:
+class RangeRequest(NamedTuple):
     """The range that a client requests of the file at `path`, from which a range in it was
     removed.
 

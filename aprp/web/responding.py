@@ -8,7 +8,7 @@ from typing import Protocol
 from twisted.internet.interfaces import IConsumer
 
 from aprp.core.http.answer_plan import Conditional, Part, Parts, Plan, Unsatisfiable, Whole
-from aprp.core.http.fields import Fields
+from aprp.core.http.fields import Fields, Pairs
 from aprp.core.http.ranges import Range
 from aprp.web.failures import Failure
 from aprp.web.multipart import Multipart
@@ -19,6 +19,7 @@ OF_THE_CONTENT = frozenset(
 )
 """Fields that describe the content of one response, not the representation."""
 REPLACED = frozenset((b"accept-ranges", b"content-length", b"content-range"))
+_RANGES = (b"Accept-Ranges", b"bytes")
 
 
 class Supply(Protocol):
@@ -58,16 +59,23 @@ def bytes_of(plan: Part | Whole) -> Range:
 
 def head_of(plan: Part | Whole, fields: Fields) -> tuple[int, Fields]:
     """Return the status and the fields of a response with one range, or with the whole file."""
-    ranges = (b"Accept-Ranges", b"bytes")
-    length = (b"Content-Length", b"%d" % bytes_of(plan).length)
+    status, replaced, added = content_of(plan)
+    return status, fields.replacing(replaced, *added)
+
+
+def content_of(plan: Part | Whole) -> tuple[int, frozenset[bytes], Pairs]:
+    """Return the status of a response with one range, or with the whole file; the names of the
+    representation's fields that it doesn't have; and those that it has in their place.
+    """
     if isinstance(plan, Part):
+        start, stop = plan.range
         held = (b"Content-Range", plan.range.content_range(plan.complete))
-        return 206, fields.replacing(OF_THE_CONTENT, ranges, held, length)
-    return 200, fields.replacing(REPLACED, ranges, length)
+        return 206, OF_THE_CONTENT, (_RANGES, held, (b"Content-Length", b"%d" % (stop - start)))
+    return 200, REPLACED, (_RANGES, (b"Content-Length", b"%d" % (plan.complete or 0)))
 
 
 def _sliced(fields: Fields) -> Fields:
-    return fields.without(OF_THE_CONTENT).adding((b"Accept-Ranges", b"bytes"))
+    return fields.without(OF_THE_CONTENT).adding(_RANGES)
 
 
 def _empty(fields: Fields) -> Fields:

@@ -22,8 +22,9 @@ from aprp.core.http.answer_plan import (
     Whole,
     decide,
 )
-from aprp.core.http.fields import Fields
+from aprp.core.http.fields import Fields, Pairs
 from aprp.core.http.forwarding import (
+    NONE,
     end_to_end,
     hops_left,
     passed_back,
@@ -48,7 +49,7 @@ from aprp.web.held_sink import Sink
 from aprp.web.outgoing import Outgoing
 from aprp.web.range_request import RangeRequest, read_range_request
 from aprp.web.request import ProxyRequest
-from aprp.web.responding import bytes_of, head_of, send
+from aprp.web.responding import REPLACED, bytes_of, content_of, send
 from aprp.web.routes import Capabilities, RouteResource
 from aprp.web.sinks import sink_for
 from aprp.web.tallies import RouteTally
@@ -204,7 +205,9 @@ class Visit:
         if isinstance(plan, Part | Whole) and bytes_of(plan) == carries and self._unpaced:
             body = exchange.take(carries.length)
             if body is not None:
-                self._request.respond(*head_of(plan, self._incoming(exchange.head)), body)
+                status, replaced, added = content_of(plan)
+                fields = self._incoming(exchange.head, replaced, added)
+                self._request.respond(status, fields, body)
                 return
         proxy, resumption = self._proxy, None
         if complete is not None:
@@ -238,9 +241,12 @@ class Visit:
         if self._request.method != b"HEAD":
             await exchange.pump(sink or self._sink)
 
-    def _incoming(self, head: ResponseHead) -> Fields:
-        """Return the fields of a response as the client gets them."""
-        fields = passed_back(head.fields, head.version)
+    def _incoming(
+        self, head: ResponseHead, replaced: frozenset[bytes] = NONE, added: Pairs = ()
+    ) -> Fields:
+        """Return the fields of a response as the client gets them, with `added` in place of those
+        that are called so."""
+        fields = passed_back(head.fields, head.version, replaced, added)
         return self._relocated(fields) if b"location" in head.fields.by_name else fields
 
     def _relocated(self, fields: Fields) -> Fields:

@@ -8,7 +8,8 @@ complete length that the answer gives.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from aprp.core.http.fields import Fields
 from aprp.core.http.ranges import (
@@ -23,8 +24,7 @@ from aprp.core.http.ranges import (
 from aprp.core.http.validators import IfRange, Validators, is_conditional, precondition
 
 
-@dataclass(frozen=True, slots=True)
-class RequestedRange:
+class RequestedRange(NamedTuple):
     """A GET or HEAD, as far as it says which bytes are meant.
 
     `header` holds the specs of a Range that is to be obeyed, None where there is none or it is
@@ -63,8 +63,7 @@ class RequestedRange:
         return self.header is not None and all(spec == NOTHING for spec in self.header)
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseSummary:
+class ResponseSummary(NamedTuple):
     """What the plan needs of an upstream's response. `length` is its Content-Length."""
 
     status: int
@@ -85,8 +84,7 @@ class Whole:
     complete: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """Respond 206 with one range. `complete` is None if the upstream doesn't know it."""
 
     range: Range
@@ -155,7 +153,7 @@ def plan_for(asked: RequestedRange, complete: int, current: Validators) -> Plan:
     if conditional is not None:
         return conditional
     if not _if_range_holds(asked, answer):
-        asked = replace(asked, header=None)
+        asked = asked._replace(header=None)
     if asked.header is None and asked.path is None:
         return Whole(complete)
     return _resolve(asked, complete)
@@ -200,7 +198,7 @@ def _after_part(asked: RequestedRange, sent: Spec | None, answer: ResponseSummar
     if not _if_range_holds(asked, answer):
         if asked.path is None:
             return AskAgain(None)
-        asked = replace(asked, header=None)
+        asked = asked._replace(header=None)
     complete = answer.content_range.complete if answer.content_range else None
     if complete is None:
         return _part_of_unknown(asked, sent, held)
@@ -243,7 +241,7 @@ def _after_whole(asked: RequestedRange, sent: Spec | None, answer: ResponseSumma
     if answer.length is None:
         return _whole_of_unknown(asked, sent)
     if not ranged:
-        asked = replace(asked, header=None)
+        asked = asked._replace(header=None)
     return as_one_pass(_resolve(asked, answer.length))
 
 

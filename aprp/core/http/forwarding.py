@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container
+from functools import lru_cache
 from urllib.parse import urljoin
 
-from aprp.core.http.fields import Fields
+from aprp.core.http.fields import Fields, Pairs, split_list
 from aprp.core.http.ranges import number
 from aprp.core.http.targets import under
 
@@ -28,8 +29,8 @@ NEVER_NOMINATED = frozenset(
     (b"content-encoding", b"content-length", b"content-range", b"content-type", b"host", b"via")
 )
 """Fields that a Connection field can't take away: framing, meaning, routing and the trace."""
-_VIA = frozenset((b"via",))
-_NOT_PASSED_BACK = HOP_BY_HOP | _VIA
+VIA = frozenset((b"via",))
+NONE: frozenset[bytes] = frozenset()
 _FORWARDED = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"))
 _CLAIMS = frozenset((b"forwarded", b"x-real-ip"))
 _UNTRUSTED = _FORWARDED | _CLAIMS
@@ -51,23 +52,25 @@ CONDITIONS = frozenset(
 
 def end_to_end(fields: Fields) -> Fields:
     """Return the fields without those for the next hop only, including nominated ones."""
-    return fields.without(_ends_here(fields))
+    return fields.without(_ends_here(fields.by_name.get(b"connection")))
 
 
-def _ends_here(fields: Fields) -> frozenset[bytes]:
-    """Return the names of the fields that are for the next hop only."""
-    if b"connection" not in fields.by_name:
-        return HOP_BY_HOP
-    return HOP_BY_HOP | (frozenset(fields.tokens(b"connection")) - NEVER_NOMINATED)
+def passed_back(
+    fields: Fields, version: bytes, replaced: frozenset[bytes] = NONE, added: Pairs = ()
+) -> Fields:
+    """Return the fields of a response of that version as they are passed on.
+
+    They have this hop in Via, and `added` in place of those called `replaced`.
+    """
+    gone = _ends_here(fields.by_name.get(b"connection"), VIA, replaced)
+    return fields.replacing(gone, via(fields, version, PSEUDONYM), *added)
 
 
-def passed_back(fields: Fields, version: bytes) -> Fields:
-    """Return the fields of a response of that version as they are passed on, with this hop in
-    Via."""
-    gone = _NOT_PASSED_BACK
-    if b"connection" in fields.by_name:
-        gone |= _ends_here(fields)
-    return fields.replacing(gone, via(fields, version, PSEUDONYM))
+@lru_cache(maxsize=64)
+def _ends_here(connection: bytes | None, *others: frozenset[bytes]) -> frozenset[bytes]:
+    """Return the names of the fields that are for the next hop only, and `others`."""
+    named = frozenset(each.lower() for each in split_list(connection or b""))
+    return HOP_BY_HOP.union(named - NEVER_NOMINATED, *others)
 
 
 def without_underscores(fields: Fields, keep: bool = False) -> Fields:
@@ -91,7 +94,7 @@ def without_underscores(fields: Fields, keep: bool = False) -> Fields:
 
 def with_via(fields: Fields, version: bytes, name: bytes = PSEUDONYM) -> Fields:
     """Return the fields with this hop at the end of Via; `version` is that of the message."""
-    return fields.replacing(_VIA, via(fields, version, name))
+    return fields.replacing(VIA, via(fields, version, name))
 
 
 def via(fields: Fields, version: bytes, name: bytes) -> tuple[bytes, bytes]:

@@ -10,6 +10,7 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from aprp.core.http.fields import split_list
 
@@ -20,8 +21,7 @@ _INT_RANGE = re.compile(rb"([0-9]*)-([0-9]*)")
 _CONTENT_RANGE = re.compile(rb"bytes +(?:([0-9]+)-([0-9]+)/([0-9]+|\*)|\*/([0-9]+))", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(NamedTuple):
     """The bytes [start, stop) of a representation; never empty when resolved from a spec."""
 
     start: int
@@ -39,8 +39,7 @@ class Range:
         return b"bytes %d-%d/%s" % (self.start, self.stop - 1, size)
 
 
-@dataclass(frozen=True, slots=True)
-class FromTo:
+class FromTo(NamedTuple):
     """An int-range: the bytes from `start` to `stop`, or to the end if it is None."""
 
     start: int
@@ -50,7 +49,8 @@ class FromTo:
         """Return the range of a file of `complete` bytes, or None if it can't be satisfied."""
         if self.start >= complete:
             return None
-        return Range(self.start, complete if self.stop is None else min(self.stop, complete))
+        stop = self.stop
+        return Range(self.start, complete if stop is None or stop > complete else stop)
 
     def header(self) -> bytes:
         last = b"" if self.stop is None or self.stop > MAX else b"%d" % (self.stop - 1)
@@ -82,6 +82,11 @@ def number(digits: bytes) -> int | None:
     """Return the value of ASCII digits; huge ones saturate at `MAX`. None for anything else."""
     if not digits.isdigit():
         return None
+    return _value(digits)
+
+
+def _value(digits: bytes) -> int:
+    """Return the value of what is known to be ASCII digits."""
     if len(digits) < 19:
         return int(digits)
     significant = digits.lstrip(b"0")
@@ -111,16 +116,17 @@ def _parse_spec(item: bytes) -> Spec | None:
 
 
 def _spec_of(first_pos: bytes, last_pos: bytes) -> Spec | None:
-    first, last = number(first_pos), number(last_pos)
-    if first is None:
-        return None if last is None else Suffix(last)
-    if last is None:
+    """Return the spec of the digits on both sides of the hyphen; either may be empty."""
+    if not first_pos:
+        return Suffix(_value(last_pos)) if last_pos else None
+    first = _value(first_pos)
+    if not last_pos:
         return FromTo(first)
+    last = _value(last_pos)
     return None if last < first else FromTo(first, last + 1)
 
 
-@dataclass(frozen=True, slots=True)
-class ContentRange:
+class ContentRange(NamedTuple):
     """A Content-Range value: `range` is None in the form of a 416 (`bytes */length`)."""
 
     range: Range | None
@@ -134,11 +140,11 @@ def parse_content_range(value: bytes) -> ContentRange | None:
     match = _CONTENT_RANGE.fullmatch(value)
     if match is None:
         return None
-    if match[4] is not None:
-        return ContentRange(None, number(match[4]))
-    first, last = number(match[1]), number(match[2])
-    assert first is not None and last is not None
-    complete = None if match[3] == b"*" else number(match[3])
+    first_pos, last_pos, size, alone = match.groups()
+    if alone is not None:
+        return ContentRange(None, _value(alone))
+    first, last = _value(first_pos), _value(last_pos)
+    complete = None if size == b"*" else _value(size)
     if last < first or (complete is not None and last >= complete):
         return None
     return ContentRange(Range(first, last + 1), complete)

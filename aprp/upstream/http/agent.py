@@ -109,8 +109,12 @@ class Agent:
         return await self._send(request)
 
     async def _send(self, request: SourceRequest) -> Exchange:
-        kept = await self._there.take(request)
+        kept = self._there.take(request)
+        if isinstance(kept, Deferred):
+            await kept
+            kept = self._there.take(request, wait=False)
         if kept is not None:
+            assert not isinstance(kept, Deferred)
             try:
                 return await kept.ask(request)
             except (StreamRefused, NeedsHttp1):

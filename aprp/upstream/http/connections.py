@@ -25,7 +25,6 @@ from aprp.upstream.splice.pipes import Pipes
 
 IDLE_SECONDS = 55.0
 """Shorter than the 60 s or more after which common servers close a kept connection."""
-IDLE_PER_ORIGIN = 64
 
 AnyKind = TypeVar("AnyKind", Connection, SharedConnection)
 
@@ -67,16 +66,22 @@ class Connections:
 
     # Taken and kept
 
-    async def take(self, request: SourceRequest) -> AnyConnection | None:
-        """Return an open connection for the request, if there is one."""
+    def take(
+        self, request: SourceRequest, wait: bool = True
+    ) -> AnyConnection | Deferred[None] | None:
+        """Return an open connection for the request, if there is one.
+
+        If the request may `wait` and will share the one that is being opened, return what fires
+        when that is there, or has failed.
+        """
         origin = request.origin
-        shared = self.shared.take(origin, request.sharing.lanes, request.repeatable)
-        if shared is None and (waiting := self.shared.wait(origin)) is not None:
-            await waiting
+        if self.shared:
             shared = self.shared.take(origin, request.sharing.lanes, request.repeatable)
-        if shared is not None:
-            self._idle.discard(shared)
-            return shared
+            if shared is not None:
+                self._idle.discard(shared)
+                return shared
+            if wait and (opening := self.shared.wait(origin)) is not None:
+                return opening
         return self._idle.take(origin) if request.repeatable else None
 
     def ready(self, origin: Origin, lanes: int) -> bool:
@@ -87,12 +92,12 @@ class Connections:
 
     def keep(self, origin: Origin, connection: AnyConnection) -> None:
         """Keep a connection for later requests."""
-        if self._idle.at(origin) >= IDLE_PER_ORIGIN:
+        if not self._idle.add(origin, connection):
             connection.abandon()
             return
-        self._idle.add(origin, connection)
         connection.rest(IDLE_SECONDS)
-        self._close_idle(len(self._idle) - self._descriptors.most_idle)
+        if len(self._idle) > self._descriptors.least_idle:
+            self._close_idle(len(self._idle) - self._descriptors.most_idle)
 
     # Opened
 

@@ -36,6 +36,8 @@ class Descriptors:
         self.clients: Callable[[], int] = int
         self.sources: Callable[[], int] = int
         self.reached = {"clients": 0, "sources": 0}
+        self.least_idle = most_idle(least_for_each(self.limit))
+        """How many connections to sources may be idle, whatever clients have."""
         self._clock = clock
         self._said: dict[str, float] = {}
 

@@ -7,6 +7,7 @@ from aprp.upstream.http.connection import Connection
 from aprp.upstream.http.h2_connection import SharedConnection
 
 AnyConnection = Connection | SharedConnection
+PER_ORIGIN = 64
 
 
 class IdleConnections:
@@ -23,24 +24,27 @@ class IdleConnections:
     def __len__(self) -> int:
         return len(self._order)
 
-    def at(self, origin: Origin) -> int:
-        """Return how many wait for requests to that origin, with any that are being closed."""
-        return len(self._origins.get(origin, ()))
-
     def ready(self, origin: Origin) -> bool:
         """Return whether one can take a request to that origin now."""
         return any(connection.idle for connection in self._origins.get(origin, ()))
 
-    def add(self, origin: Origin, connection: AnyConnection) -> None:
-        self._origins.setdefault(origin, {})[connection] = None
+    def add(self, origin: Origin, connection: AnyConnection) -> bool:
+        """Keep a connection; return whether there was room for it."""
+        there = self._origins.setdefault(origin, {})
+        if len(there) >= PER_ORIGIN:
+            return False
+        there[connection] = None
         self._order[connection] = origin
+        return True
 
     def take(self, origin: Origin) -> AnyConnection | None:
         """Remove and return the one that came last, or None if there is none."""
         there = self._origins.get(origin)
         while there:
-            connection = next(reversed(there))
-            self.discard(connection)
+            connection, _ = there.popitem()
+            del self._order[connection]
+            if not there:
+                del self._origins[origin]
             if connection.idle:
                 return connection
         return None

@@ -45,6 +45,16 @@ class Served(Protocol):
 class ReceivedExchange:
     """The answer to one request; see `aprp.upstream.exchange.Exchange`."""
 
+    moved = 0
+    _ended = False
+    _error: Exception | None = None
+    _sink: IConsumer | None = None
+    _goal: int | None = None
+    _start = 0
+    _pumped: Deferred[int] | None = None
+    _paused = False
+    _pipe_sink: PipeSink | None = None
+
     def __init__(
         self,
         connection: Served,
@@ -58,18 +68,9 @@ class ReceivedExchange:
         self.timings = timings
         self.reused = connection.kept
         self.connection = connection.shared
-        self.moved = 0
         self._tally = tally
         self._connection: Served | None = connection
         self._held: deque[Piece] = deque()
-        self._ended = False
-        self._error: Exception | None = None
-        self._sink: IConsumer | None = None
-        self._goal: int | None = None
-        self._start = 0
-        self._pumped: Deferred[int] | None = None
-        self._paused = False
-        self._pipe_sink: PipeSink | None = None
 
     def pump(self, sink: IConsumer, n: int | None = None) -> Deferred[int]:
         assert self._pumped is None, "one pump at a time"

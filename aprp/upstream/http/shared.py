@@ -24,6 +24,10 @@ class SharedConnections:
         self._known: OrderedDict[Origin, None] = OrderedDict()
         self._dialling: dict[Origin, list[Deferred[None]]] = {}
 
+    def __bool__(self) -> bool:
+        """Whether there are any, or any connection is being opened."""
+        return bool(self._origins or self._dialling)
+
     def add(self, origin: Origin, connection: SharedConnection) -> None:
         """A connection is open."""
         self._origins.setdefault(origin, {})[connection] = None

@@ -12,7 +12,8 @@ from aprp.core.http.answer_plan import Part, Plan, Whole, plan_for, ranges_of
 from aprp.core.http.caching.cache_status import CacheStatus
 from aprp.core.http.caching.freshness import generated_at
 from aprp.core.http.caching.reuse import Use, usable
-from aprp.core.http.fields import Fields
+from aprp.core.http.fields import Fields, Pairs
+from aprp.core.http.forwarding import NONE
 from aprp.core.http.heads import ResponseHead
 from aprp.core.http.ranges import Range
 from aprp.core.recovery.resumption import FileVersion
@@ -187,8 +188,10 @@ class CachedSending(Visit):
         """Revalidate the file before it is used again: the upstream seems to have another."""
         file.doubted = True
 
-    def _incoming(self, head: ResponseHead) -> Fields:
-        return self._marked(super()._incoming(head))
+    def _incoming(
+        self, head: ResponseHead, replaced: frozenset[bytes] = NONE, added: Pairs = ()
+    ) -> Fields:
+        return self._marked(super()._incoming(head, replaced, added))
 
     def _marked(self, fields: Fields) -> Fields:
         return fields.adding((b"Cache-Status", bytes(self._status)))
