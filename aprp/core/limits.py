@@ -136,7 +136,7 @@ class ClientCounts:
             return None
         if 0 < limits.requests_per_address <= self._requests[key] + same:
             return Over.REQUESTS_PER_ADDRESS
-        _add(self._requests, key, 1)
+        self._requests[key] += 1
         return None
 
     def ended(self, key: str | None) -> None:

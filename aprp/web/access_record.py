@@ -78,6 +78,7 @@ class AccessRecord(NamedTuple):
 
 def record_of(request: ProxyRequest, now: float) -> AccessRecord:
     """Return the record of a request that ends now, in Unix time."""
+    named = request.fields.by_name
     return AccessRecord(
         client=request.client_host,
         method=request.method.decode("latin-1"),
@@ -88,15 +89,15 @@ def record_of(request: ProxyRequest, now: float) -> AccessRecord:
         bytes_received=request.body_length,
         started_at=request.arrived,
         seconds=now - request.arrived,
-        host=_text(request.authority),
-        range=_text(request.range),
+        host=request.authority.decode("latin-1") if request.authority else None,
+        range=request.range.decode("latin-1") if request.range else None,
         route=request.route,
         upstream=request.upstream,
         ended=request.ended or "complete",
         error=request.error,
         resumes=request.resumes,
-        referer=_text(request.fields.get(b"referer")),
-        user_agent=_text(request.fields.get(b"user-agent")),
+        referer=_text(named.get(b"referer")),
+        user_agent=_text(named.get(b"user-agent")),
         id=request.id,
         first_byte=request.first_byte,
         longest_gap=request.longest_gap,

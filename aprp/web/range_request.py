@@ -35,14 +35,14 @@ def read_range_request(
 ) -> RangeRequest:
     """Read a GET or HEAD; `path` is relative to its route, which may be that of `one_file`."""
     in_path, text = None, None
-    if meaning != PathRanges.OFF:
+    if meaning is not PathRanges.OFF:
         second: PathMeaning = "end" if meaning == PathRanges.END else "length"
         split = split_path_range(path, second, nameless=one_file)
         if split is not None:
             text, path = path[len(split.name) + 1 :], split.name
             in_path = split.spec or NOTHING
     header = None if head and in_path is None else _specs(fields, max_ranges)
-    if_range = fields.get(b"if-range") if header is not None else None
+    if_range = fields.by_name.get(b"if-range") if header is not None else None
     condition = None if if_range is None else IfRange.parse(if_range)
     if condition is not None and condition.hopeless:
         header, if_range, condition = None, None, None

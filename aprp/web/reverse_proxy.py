@@ -49,7 +49,7 @@ from aprp.web.held_sink import Sink
 from aprp.web.outgoing import Outgoing
 from aprp.web.range_request import RangeRequest, read_range_request
 from aprp.web.request import ProxyRequest
-from aprp.web.responding import REPLACED, bytes_of, content_of, send
+from aprp.web.responding import bytes_of, content_of, send
 from aprp.web.routes import Capabilities, RouteResource
 from aprp.web.sinks import sink_for
 from aprp.web.tallies import RouteTally

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 """RFC 9110 section 5.6.2."""
@@ -16,6 +17,7 @@ VALUE = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*")
 """field-value with obs-text; RFC 9110 section 5.5 forbids CR, LF and NUL, and we take no other
 control character but HTAB."""
 
+_NO_NAMES: frozenset[bytes] = frozenset()
 Pairs = tuple[tuple[bytes, bytes], ...]
 
 
@@ -23,24 +25,33 @@ class Fields:
     """The field lines of one message, in order.
 
     `by_name` has the combined value (RFC 9110 section 5.3) of each lower-case name, in the order
-    of their first lines. It is made when it is first asked for.
+    of their first lines; `repeated` are the names that have several. Both are made when they are
+    first asked for.
     """
 
-    __slots__ = ("by_name", "pairs")
+    __slots__ = ("by_name", "pairs", "repeated")
 
     by_name: dict[bytes, bytes]
+    repeated: frozenset[bytes]
 
     def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self.pairs: Pairs = tuple(pairs)
 
-    def __getattr__(self, name: str) -> dict[bytes, bytes]:
-        if name != "by_name":
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("by_name", "repeated"):
             raise AttributeError(name)
-        found = {name.lower(): value for name, value in self.pairs}
-        if len(found) < len(self.pairs):
-            found = {name: b", ".join(self._values(name)) for name in found}
-        self.by_name = found
-        return found
+        self.by_name = {name.lower(): value for name, value in self.pairs}
+        self.repeated = _NO_NAMES
+        if len(self.by_name) < len(self.pairs):
+            self._combine()
+        return self.by_name if name == "by_name" else self.repeated
+
+    def _combine(self) -> None:
+        values: dict[bytes, list[bytes]] = {}
+        for name, value in self.pairs:
+            values.setdefault(name.lower(), []).append(value)
+        self.by_name = {name: b", ".join(each) for name, each in values.items()}
+        self.repeated = frozenset(name for name, each in values.items() if len(each) > 1)
 
     def _values(self, name: bytes) -> list[bytes]:
         return [value for each, value in self.pairs if each.lower() == name]
@@ -70,14 +81,12 @@ class Fields:
         value = self.by_name.get(name)
         if value is None:
             return []
-        return [value] if len(self.by_name) == len(self.pairs) else self._values(name)
+        return self._values(name) if name in self.repeated else [value]
 
     def only(self, name: bytes) -> bytes | None:
         """Return the value of that lower-case name, or None unless it has exactly one line."""
         value = self.by_name.get(name)
-        if value is None or len(self.by_name) == len(self.pairs):
-            return value
-        return value if len(self._values(name)) == 1 else None
+        return None if name in self.repeated else value
 
     def get(self, name: bytes) -> bytes | None:
         """Return the combined value of that lower-case name, or None."""
@@ -100,7 +109,7 @@ class Fields:
     def replacing(self, names: frozenset[bytes], *pairs: tuple[bytes, bytes]) -> Fields:
         """Return the same lines without those of these lower-case names, followed by `pairs`."""
         lower: Iterable[bytes] = self.by_name
-        if len(self.by_name) < len(self.pairs):
+        if self.repeated:
             lower = [name.lower() for name, _ in self.pairs]
         kept = [pair for name, pair in zip(lower, self.pairs, strict=True) if name not in names]
         return Fields((*kept, *pairs))

@@ -164,10 +164,10 @@ def declared_length(fields: Fields) -> int | None:
 
 def _content_length(fields: Fields) -> int | None:
     """Return Content-Length; repeated equal values are one (RFC 9110 section 8.6)."""
-    value = fields.get(b"content-length")
+    value = fields.by_name.get(b"content-length")
     if value is None:
         return None
-    if value.isdigit() and len(value) < 19:
+    if len(value) < 19 and value.isdigit():
         return int(value)
     numbers = {number(item.strip(b" \t")) for item in value.split(b",")}
     length = numbers.pop()

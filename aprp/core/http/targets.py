@@ -22,8 +22,6 @@ _HOST = re.compile(
 )
 _TWO_NUMBERS = re.compile(rb"(|.*[^/])/([0-9]+)/([0-9]*)", re.DOTALL)
 _ONE_NUMBER = re.compile(rb"(|.*[^/])/([0-9]+)", re.DOTALL)
-_ENDS = frozenset(b"%c" % each for each in b"0123456789/")
-"""What a path with a range at its end ends with."""
 _SEPARATORS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (rb"/", rb"/|%2f", rb"/|\\|%5c", rb"/|\\|%2f|%5c")
@@ -141,7 +139,8 @@ def split_path_range(path: bytes, meaning: PathMeaning, nameless: bool = False) 
     `end` reads the second number as the last position, `length` as a count of bytes. Only where
     it may be `nameless` can the range be all of the path.
     """
-    if path[-1:] not in _ENDS:
+    last = path[path.rfind(b"/") + 1 :]
+    if last and not last.isdigit():
         return None
     matches = (pattern.fullmatch(path) for pattern in (_TWO_NUMBERS, _ONE_NUMBER))
     match = next((found for found in matches if found and (found[1] or nameless)), None)

@@ -160,7 +160,7 @@ def precondition(request: Fields, current: Validators) -> int | None:
 
     The order is that of section 13.2.2; a date that can't be parsed is ignored.
     """
-    if not is_conditional(request):
+    if PRECONDITIONS.isdisjoint(request.by_name):
         return None
     if (if_match := request.get(b"if-match")) is not None:
         if not _any_matches(if_match, current.etag, strongly=True):

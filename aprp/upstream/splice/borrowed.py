@@ -61,11 +61,14 @@ class DirectWriter:
         if len(data) >= PLENTY and self._sealer is not None and self._sealer.ready:
             self._sealer.write(data)
             return
-        sent = self._send(data)
-        if sent == 0:
-            self._transport.write(data)
-        elif sent < len(data):
-            self._transport.write(data[sent:])
+        sent, handle = 0, self._ready()
+        if handle is not None:
+            try:
+                sent = handle.send(data)
+            except OSError:
+                sent = 0
+        if sent < len(data):
+            self._transport.write(data[sent:] if sent else data)
 
     def write_pieces(self, pieces: Sequence[bytes | memoryview]) -> None:
         """Send these bytes, a few of which are a piece each, without joining them.
@@ -86,16 +89,6 @@ class DirectWriter:
                 self._transport.write(rest)
                 return
             sent -= len(piece)
-
-    def _send(self, data: bytes) -> int:
-        """Send what the kernel takes at once; return how many bytes that were."""
-        handle = self._ready()
-        if handle is None:
-            return 0
-        try:
-            return handle.send(data)
-        except OSError:
-            return 0
 
     def _ready(self) -> socket.socket | None:
         """Return the socket if bytes may be written to it now."""
