@@ -14,8 +14,8 @@ import socket
 from dataclasses import dataclass, field
 
 FILMS = 20
-LENGTH = 8 << 20
-RATE = 128 << 10
+LENGTH = 32 << 20
+RATE = 512 << 10
 """Bytes per second of a film."""
 PIECE = 16 << 10
 BUFFER = 2.0

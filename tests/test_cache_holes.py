@@ -6,7 +6,16 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.core.cache.extents import BLOCK
 from aprp.core.cache.holes import Running, blocks_of, hole_at, joins
-from aprp.core.cache.pace import LEAST_AHEAD, MOST_AHEAD, Speed, ahead_of, may_run, may_run_alone
+from aprp.core.cache.pace import (
+    LEAST_AHEAD,
+    MOST_AHEAD,
+    Speed,
+    ahead_of,
+    held_for,
+    may_run,
+    may_run_alone,
+    taking,
+)
 from aprp.core.http.ranges import FromTo, Range
 
 SIZE = 100 * BLOCK + 7
@@ -50,11 +59,24 @@ class JoinTests(SynchronousTestCase):
 
 
 class PaceTests(SynchronousTestCase):
-    def test_a_fetch_is_ahead_by_what_its_reader_takes_in_half_a_second(self) -> None:
+    def test_a_fetch_is_ahead_by_what_its_reader_takes_in_a_quarter_of_a_second(self) -> None:
         self.assertEqual(ahead_of(None), LEAST_AHEAD)
         self.assertEqual(ahead_of(1000.0), LEAST_AHEAD)
-        self.assertEqual(ahead_of(1e6), 500_000)
+        self.assertEqual(ahead_of(1e6), 250_000)
         self.assertEqual(ahead_of(1e9), MOST_AHEAD)
+
+    def test_what_fills_the_buffers_of_a_reader_does_not_count_as_its_rate(self) -> None:
+        speed = taking(0.0)
+        speed.count(256_000, 0.02)
+        self.assertEqual(ahead_of(speed.rate), LEAST_AHEAD)
+        for tenth in range(1, 20):
+            speed.count(1_000_000, tenth / 10)
+        self.assertGreater(ahead_of(speed.rate), 1_500_000)
+
+    def test_the_kernel_may_hold_a_power_of_2(self) -> None:
+        self.assertEqual(held_for(None), LEAST_AHEAD)
+        self.assertEqual(held_for(1e6), 128 * 1024)
+        self.assertEqual(held_for(1e9), MOST_AHEAD)
 
     def test_it_resumes_when_half_was_taken(self) -> None:
         self.assertTrue(may_run(99, 0, 100, running=True))

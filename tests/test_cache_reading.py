@@ -13,6 +13,7 @@ from aprp.cache.cache import Cache
 from aprp.cache.cached_file import CachedFile
 from aprp.core.cache.extents import BLOCK
 from aprp.core.cache.meta import Meta
+from aprp.core.cache.pace import LEAST_AHEAD
 from aprp.core.http.fields import Fields
 from aprp.core.http.ranges import Range
 from aprp.upstream.errors import BodyBroken
@@ -154,6 +155,24 @@ class SharingTests(CacheCase):
         self.assert_served(early, late)
         self.assertEqual((len(self.origins), self.sent), (1, SIZE))
         self.assert_at_rest()
+
+
+class BufferTests(CacheCase):
+    def test_the_kernel_holds_what_a_viewer_takes_in_a_moment(self) -> None:
+        slow, fast = self.view(0, SIZE, rate=1e5), self.view(0, SIZE, rate=4e6)
+        self.run_for(3)
+        self.assertEqual(slow.bounds[0], LEAST_AHEAD)
+        self.assertEqual(fast.bounds[-1], 512 * 1024)
+        self.assertNotIn(MIB, fast.bounds)
+
+    def test_it_may_hold_any_number_of_stored_bytes(self) -> None:
+        self.view(0, 4 * MIB)
+        self.run_for(2)
+        late = self.view(0, SIZE, rate=4e6)
+        self.run_for(0.5)
+        self.assertEqual(late.bounds, [])
+        self.run_for(2)
+        self.assertIn(512 * 1024, late.bounds)
 
 
 class HoleTests(CacheCase):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import socket
+from itertools import pairwise
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -247,6 +249,87 @@ class SharingTests(CachedCase):
         await self.end(client)
         got = await waiting
         self.assertEqual((got.status, got.body == BYTES), (200, True))
+
+
+class LittleViewedTests(CachedCase):
+    """Viewers of a long film who see little of it; the mirror counts what it has sent."""
+
+    LENGTH = 32 << 20
+
+    async def begun(self) -> tuple[list[Origin], int]:
+        self.viewers: list[socket.socket] = []
+        film = File(Pattern(self.LENGTH))
+        origins = await self.mirrors(film.reply)
+        port = self.cached(origins)
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.all_leave()))
+        return origins, port
+
+    async def all_leave(self) -> None:
+        for viewer in self.viewers:
+            viewer.close()
+        await self.recorded(len(self.viewers))
+        self.cache.close()
+        await self.wait(0.1)
+
+    async def viewer(self, port: int, start: int = 0) -> socket.socket:
+        """A viewer who has requested the film from `start` on, and has read nothing."""
+        client = socket.socket()
+        self.viewers.append(client)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BLOCK)
+        client.connect(("127.0.0.1", port))
+        client.setblocking(False)
+        client.sendall(b"GET /f HTTP/1.1\r\nHost: x\r\nRange: bytes=%d-\r\n\r\n" % start)
+        return client
+
+    async def take(self, count: int, *clients: socket.socket) -> None:
+        """Have viewers read so many bytes each."""
+        for client in clients:
+            left = count
+            while left:
+                try:
+                    left -= len(client.recv(left))
+                except BlockingIOError:
+                    await self.wait(0.001)
+
+    async def at_rest(self, origins: list[Origin]) -> int:
+        """Return what was sent, once nothing is."""
+        sent = -1
+        while sent != self.sent(origins):
+            sent = self.sent(origins)
+            await self.wait(0.3)
+        return sent
+
+    def assert_nothing_twice(self, origins: list[Origin]) -> None:
+        asked = sorted(each.range or (0, None) for each in origins[0].requests)
+        self.assertGreater(len(asked), 1)
+        for one, other in pairwise(asked):
+            self.assertEqual(one[1], other[0])
+
+    async def test_the_kernel_holds_little_for_one_who_stops(self) -> None:
+        origins, port = await self.begun()
+        await self.take(BLOCK, await self.viewer(port))
+        self.assertLess(await self.at_rest(origins), 2 << 20)
+
+    async def test_two_at_one_place_cost_what_one_costs(self) -> None:
+        origins, port = await self.begun()
+        viewers = [await self.viewer(port), await self.viewer(port)]
+        for _ in range(16):
+            await self.take(BLOCK, *viewers)
+        await self.at_rest(origins)
+        self.assert_nothing_twice(origins)
+
+    async def test_nothing_is_sent_twice_to_those_who_seek_and_leave(self) -> None:
+        origins, port = await self.begun()
+        first, second = await self.viewer(port), await self.viewer(port)
+        await self.take(1 << 20, first, second)
+        second.close()
+        third = await self.viewer(port, 512 << 10)
+        await self.take(1 << 20, third)
+        first.close()
+        third.close()
+        await self.take(1 << 20, await self.viewer(port, 256 << 10))
+        await self.at_rest(origins)
+        self.assert_nothing_twice(origins)
 
 
 class VersionTests(CachedCase):

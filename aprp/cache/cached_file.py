@@ -55,6 +55,7 @@ class CachedFile:
         self.fetches: list[SharedFetch] = []
         """Those that are under way."""
         self.hot = shared.hot
+        self.clock = shared.clock
         self._users = 0
         self._failures = 0
         self._shared = shared

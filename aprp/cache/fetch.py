@@ -21,7 +21,7 @@ from aprp.cache.origin import Origin
 from aprp.cache.store.store import StoredFile
 from aprp.cache.tail import Tail
 from aprp.core.cache.holes import Running
-from aprp.core.cache.pace import GRACE, Speed, ahead_of, may_run, may_run_alone
+from aprp.core.cache.pace import GRACE, Speed, ahead_of, may_run, may_run_alone, taking
 from aprp.core.http.ranges import Range
 from aprp.core.scheduling.messages import KIB, MIB
 from aprp.upstream.errors import BodyBroken, SourceError
@@ -94,7 +94,7 @@ class SharedFetch:
         self._began = clock.seconds()
         self._latency: float | None = None
         self._speed = Speed(self._began)
-        self._taken = Speed(self._began)
+        self._taken = taking(self._began)
         self._furthest = self._left_at = wanted.start
         self._grace = Watchdog(clock, self.abandon)
         self._work: Deferred[None] | None = None

@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IConsumer, IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from aprp.cache.buffered import Buffered
 from aprp.cache.cached_file import CachedFile
 from aprp.cache.fetch import SharedFetch
 from aprp.cache.origin import Origin
@@ -51,6 +52,7 @@ class Reader:
         self._own = False
         self._excused = False
         self._stored: StoredBytes | None = None
+        self._buffered = Buffered(sink, file.clock, wanted.start)
         self._done: Deferred[None] = Deferred(lambda _: self._close())
 
     def begin(self) -> Deferred[None]:
@@ -117,6 +119,7 @@ class Reader:
         if fetch is not self._fetch:
             self._leave()
             self._fetch, self._own = fetch, fetch.owner is self._supply
+            self._buffered.bound(True)
             fetch.follow(self)
 
     def _leave(self) -> None:
@@ -160,6 +163,7 @@ class Reader:
 
     def _read(self, stop: int) -> None:
         assert self._file.stored is not None
+        self._buffered.bound(False)
         self._stored = StoredBytes(self._file, self._sink, self._taken, self._read_on)
         self._stored.begin(self.at, stop)
 
@@ -181,6 +185,7 @@ class Reader:
 
     def resumeProducing(self) -> None:
         self._paused = False
+        self._buffered.resumed(self.at)
         if self._stored is not None:
             self._stored.resume()
         self._go()

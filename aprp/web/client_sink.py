@@ -17,7 +17,7 @@ from aprp.upstream.splice.outlet import Outlet, outlet_to
 from aprp.upstream.splice.piped import Piece, Piped, Use
 from aprp.upstream.watchdog import Watchdog
 from aprp.web.request import ProxyRequest
-from aprp.web.sockets import unacknowledged
+from aprp.web.sockets import unacknowledged, unsent_at_most
 
 
 @implementer(IConsumer, IPushProducer)
@@ -31,6 +31,7 @@ class ClientSink:
         self._producer: Any = None
         self._outlet: Outlet | None = None
         self._unsent: int | None = None
+        self._bound: int | None = None
         self._clock = clock
         self._longest_gap = 0.0
         self._waiting_since: float | None = None
@@ -39,6 +40,7 @@ class ClientSink:
         """Stop: nothing more will be written."""
         self._end_outlet()
         self._watchdog.close()
+        self.unsent_at_most(None)
         if self._waiting_since is not None:
             gap = self._clock.seconds() - self._waiting_since
             self._request.longest_gap = max(self._longest_gap, gap)
@@ -62,6 +64,15 @@ class ClientSink:
         """Count bytes that the kernel moved."""
         self._note_gap()
         self._request.passed(n)
+
+    def unsent_at_most(self, count: int | None) -> None:
+        """Have the kernel hold little for the client beside what is on its way; None: any number.
+
+        What it holds has been fetched, and is lost if the client leaves.
+        """
+        if count != self._bound:
+            self._bound = count
+            unsent_at_most(self._request.transport, count)
 
     def piped_use(self, n: int) -> Use:
         """Return whether the kernel may move the next bytes, at most `n`, to the client."""

@@ -30,6 +30,10 @@ class HeldSink:
     def write(self, data: bytes) -> None:
         self._sink.write(data)
 
+    def unsent_at_most(self, count: int | None) -> None:
+        """Have the kernel hold little for the client."""
+        self._sink.unsent_at_most(count)
+
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         self._producer, self._full = producer, False
         self._sink.registerProducer(self, True)

@@ -6,6 +6,7 @@ import fcntl
 import socket
 import struct
 import termios
+from contextlib import suppress
 from typing import Any
 
 from twisted.internet.interfaces import ISSLTransport
@@ -16,7 +17,10 @@ def socket_of(transport: Any) -> socket.socket | None:
     """The open socket that a transport writes to, through TLS too; None for other transports."""
     if ISSLTransport.providedBy(transport):
         transport = getattr(transport, "transport", None)  # TLS runs over the connection
-    handle = getattr(transport, "getHandle", lambda: None)()
+    try:
+        handle = getattr(transport, "getHandle", lambda: None)()
+    except AttributeError:  # the connection is closed
+        return None
     if not isinstance(handle, socket.socket) or handle.fileno() < 0:
         return None
     return handle
@@ -35,6 +39,14 @@ def unacknowledged(transport: Any) -> int | None:
     if handle is None:
         return None
     return int(struct.unpack("i", fcntl.ioctl(handle, termios.TIOCOUTQ, b"\0\0\0\0"))[0])
+
+
+def unsent_at_most(transport: Any, count: int | None) -> None:
+    """Bound the bytes in the kernel's buffer that are not on their way yet; None: as it likes."""
+    handle = socket_of(transport)
+    if handle is not None:
+        with suppress(OSError):  # no TCP: a Unix socket holds little
+            handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, count or 0)
 
 
 def reset_on_close(transport: Any, on: bool) -> None:

@@ -116,6 +116,8 @@ class Viewer:
         self.error: Any = None
         self.cached = 0
         self.producer: Any = None
+        self.bounds: list[int | None] = []
+        """What the kernel could have held for it, in turn."""
         self._clock = clock
         self._rate = rate
         self._free_at = clock.seconds()
@@ -148,6 +150,10 @@ class Viewer:
     def _emptied(self) -> None:
         if self.producer is not None and self._clock.seconds() >= self._free_at - 1e-9:
             self.producer.resumeProducing()
+
+    def unsent_at_most(self, count: int | None) -> None:
+        if [count] != self.bounds[-1:]:
+            self.bounds.append(count)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         self.producer = producer

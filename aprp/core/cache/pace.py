@@ -11,26 +11,31 @@ from __future__ import annotations
 
 from math import exp
 
-from aprp.core.cache.extents import around
-from aprp.core.scheduling.messages import KIB, MIB
+from aprp.core.cache.extents import BLOCK, around
+from aprp.core.scheduling.messages import MIB
 
-AHEAD = 0.5
+AHEAD = 0.25
 """Seconds."""
-LEAST_AHEAD = 128 * KIB
+LEAST_AHEAD = BLOCK
 MOST_AHEAD = 4 * MIB
 GRACE = 5.0
 """Seconds."""
 _DECAY = 2.0
+_FILLING = 1.0
+"""Seconds over which the first bytes that a reader takes are spread."""
 
 
 class Speed:
-    """The rate of something that is counted in bytes now and then, over the last seconds."""
+    """The rate of something that is counted in bytes now and then, over the last seconds.
+
+    `idle` seconds without a byte count as having passed before the first.
+    """
 
     __slots__ = ("_bytes", "_seconds", "_since")
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, idle: float = 0.0) -> None:
         self._bytes = 0.0
-        self._seconds = 0.0
+        self._seconds = idle
         self._since = now
 
     def count(self, count: int, now: float) -> None:
@@ -51,11 +56,21 @@ class Speed:
         return self._bytes / self._seconds if self._seconds > 0.01 else None
 
 
+def taking(now: float) -> Speed:
+    """Return the rate of a reader that begins: what first fills its buffers says little of it."""
+    return Speed(now, _FILLING)
+
+
 def ahead_of(rate: float | None) -> int:
     """Return how many bytes a fetch may be ahead of a reader that takes `rate` bytes a second."""
     if rate is None:
         return LEAST_AHEAD
     return int(min(MOST_AHEAD, max(LEAST_AHEAD, rate * AHEAD)))
+
+
+def held_for(rate: float | None) -> int:
+    """Return how many bytes may wait in the kernel for a reader that takes `rate` a second."""
+    return 1 << ahead_of(rate).bit_length() - 1  # a power of 2, so that it seldom changes
 
 
 def may_run_alone(position: int, left_at: int) -> bool:
