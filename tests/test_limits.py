@@ -181,7 +181,7 @@ class GroupTests(SynchronousTestCase):
 
 class SiteTests(SynchronousTestCase):
     def setUp(self) -> None:
-        clock = MemoryReactorClock()
+        clock = self.clock = MemoryReactorClock()
         route = UpstreamRoute(path="/", upstream=Url.parse("http://192.0.2.9"))
         settings = Settings(listen=("tcp:0",), routes=(route,))
         self.site = make_site(settings, Agent(clock), lambda record: None, clock)
@@ -233,3 +233,24 @@ class SiteTests(SynchronousTestCase):
         self.assertEqual(self.site.clients.refused[Over.REQUESTS_PER_ADDRESS], 2)
         first.channel.connectionLost(Failure(ConnectionDone()))
         self.assertIn(b" 204 ", second.ask(b"OPTIONS *"))
+
+    def test_requests_count_while_their_bodies_are_spooled(self) -> None:
+        self.site.clients.limits = ClientLimits(requests_per_address=1)
+        post = b"POST /a HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\n"
+        for ended in (
+            lambda client: client.channel.connectionLost(Failure(ConnectionDone())),
+            self.too_slow,
+        ):
+            first, second = self.connect(), self.connect()
+            first.channel.dataReceived(post + b"1234")
+            self.assertTrue(second.ask(b"GET /b").startswith(b"HTTP/1.1 429 "))
+            third = self.connect()
+            third.channel.dataReceived(post)
+            self.assertTrue(third.value().startswith(b"HTTP/1.1 429 "), third.value())
+            ended(first)
+            self.assertIn(b" 204 ", second.ask(b"OPTIONS *"))
+
+    def too_slow(self, client: Client) -> None:
+        """Let the time for a request's body pass."""
+        self.clock.pump([10] * 7)
+        self.assertIn(b"HTTP/1.1 408 ", client.value())

@@ -79,6 +79,18 @@ class ProxyRequest(Response):
         """Whether the peer is a trusted proxy."""
         return bool(self.site.clients.believes(self.peer_host))
 
+    def gotLength(self, length: int | None) -> None:
+        """Prepare for a body. One that is spooled costs from now on, so the request counts; raises
+        Refusal.
+        """
+        if length != 0:
+            self._release = self.channel.site.clients.begins(self.client_host)
+        super().gotLength(length)
+
+    def discard(self) -> None:
+        super().discard()
+        self._count_no_more()
+
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """Begin to serve the request. Neither its target nor its body is read here."""
         self.method, self.uri, self.clientproto = command, path, version
@@ -98,7 +110,8 @@ class ProxyRequest(Response):
         if self._disconnected:
             return
         try:
-            self._release = self.site.clients.begins(client)
+            if self._release is None:
+                self._release = self.site.clients.begins(client)
             self.site.getResourceFor(self).render(self)
         except Refusal as refusal:
             self.fail(refusal)
@@ -159,6 +172,7 @@ class ProxyRequest(Response):
             self.when_lost()
         if self._in_process:
             self._record()
+        self._count_no_more()
 
     def finish(self) -> None:
         if self._disconnected:
@@ -178,7 +192,10 @@ class ProxyRequest(Response):
 
     def _record(self) -> None:
         self.site.in_flight.discard(self)
+        self._count_no_more()
+        self.site.observe(record_of(self, time()))
+
+    def _count_no_more(self) -> None:
         release, self._release = self._release, None
         if release is not None:
             release()
-        self.site.observe(record_of(self, time()))
