@@ -40,8 +40,8 @@ MODIFIED = 1_700_000_000
 """When the film was changed; the same for all mirrors."""
 TAKEN = 1 << 17
 """Bytes that each client is sent at once."""
-SETTLE = 5.0
-"""Seconds after which the transfers have begun."""
+SETTLE = 60.0
+"""Seconds, at most, until transfers that have begun cost no less than before."""
 VIEWERS = (1, 16)
 CONFIG = """\
 listen: ["tcp:{port}:interface=127.0.0.1"]
@@ -123,6 +123,13 @@ def used(pid: int, seconds: float) -> float:
     return (cpu_seconds(pid) - before) / seconds * 1000
 
 
+def settle(pid: int) -> None:
+    """Wait until what the transfers cost by themselves falls no more."""
+    deadline, before = time.monotonic() + SETTLE, inf
+    while (cost := used(pid, 3.0)) < 0.9 * before and time.monotonic() < deadline:
+        before = cost
+
+
 def measured(
     transfers: int, urls: Sequence[str], workers: int, folder: Path, seconds: float
 ) -> float:
@@ -130,7 +137,7 @@ def measured(
     with ExitStack() as stack:
         pid, port, admin = started(folder, urls, workers, stack)
         begun(port, transfers, stack)
-        time.sleep(SETTLE)
+        settle(pid)
         idle, worst = used(pid, seconds), 0.0
         for count in VIEWERS:
             viewers = [Viewer(admin) for _ in range(count)]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.simulation.answers import Answer, Malformed, Reader
+from tests.simulation.besetting import BALANCER, hello
 from tests.simulation.clock import SimulatedClock
 from tests.simulation.network import End, Network
 from tests.simulation.scenario import EPOCH, Ask, Client
@@ -65,6 +66,9 @@ class HttpClient:
         self.connections: list[tuple[float, float]] = []
         """From when to when it had each of its connections."""
         self._host = f"10.0.0.{self.address + 1}"
+        self._from, self._hello = self._host, b""
+        if spec.proxy:
+            self._from, self._hello = BALANCER, hello(spec.proxy, self._host, where)
         self._since = 0.0
         self._next = 0
         self._waiting: list[Asked] = []
@@ -107,11 +111,15 @@ class HttpClient:
         self._to_send += data
         self._patience = self._clock.callLater(PATIENCE * len(asks), self._gave_up)
         if self._end is None:
-            self._since = self._clock.rightNow
-            self._network.connect(self._host, self._where, self._connected, self.spec.link)
+            self._connect()
         else:
             self._expect()
             self._send()
+
+    def _connect(self) -> None:
+        self._since = self._clock.rightNow
+        self._to_send = self._hello + self._to_send
+        self._network.connect(self._from, self._where, self._connected, self.spec.link)
 
     def _connected(self, end: End | None) -> None:
         if end is None:

@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
+from tests.simulation.besetting import beset
 from tests.simulation.faults import BREAKS, FRAMES, LIES, REFUSALS, SILENT
 from tests.simulation.operated import OPERATED, profile_of
 from tests.simulation.parts import (
@@ -61,6 +62,8 @@ def scenario_of(seed: int, profile: str | None = None) -> Scenario:
         name = profile
     cut_after = CUT_AFTER[seed // 8 % len(CUT_AFTER)]
     world = PROFILES[name](rng, plain_world(rng))
+    if name == "limited":
+        world = beset(random.Random(f"beset {seed}"), world)
     return replace(world, seed=seed, name=name, cut_after=cut_after)
 
 

@@ -63,8 +63,7 @@ class Http2Client(HttpClient):
             self._stream += 2
         self._patience = self._clock.callLater(PATIENCE * len(asks), self._gave_up)
         if self._end is None:
-            self._since = self._clock.rightNow
-            self._network.connect(self._host, self._where, self._connected, self.spec.link)
+            self._connect()
         else:
             self._send()
 

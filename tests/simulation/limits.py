@@ -8,7 +8,7 @@ from typing import Any
 from tests.simulation.answers import Answer
 from tests.simulation.clients import Asked
 from tests.simulation.operator import Era
-from tests.simulation.scenario import Limits, Route
+from tests.simulation.scenario import EPOCH, Limits, Route, Scenario
 
 LINGERING = 80.0
 """Seconds that the daemon may take to notice that a client has left: `send_timeout` and more."""
@@ -16,18 +16,27 @@ BURST = 256 << 10
 """Bytes that may be ahead of `limit_rate`: what is written at once, and buffers on the way."""
 
 
+LOOKS = 0.3
+"""Seconds after which the daemon must have seen that memory is short, or no longer is."""
+_SHORT = "short of memory"
+
+
 def turned_away(answer: Answer) -> bool:
     """Whether this is what clients over a limit get."""
     told = answer.fields.get("proxy-status", "")
     if answer.status == 429:
         return "http_request_denied" in told
-    return answer.status == 503 and "connection_limit_reached" in told
+    return answer.status == 503 and ("connection_limit_reached" in told or _SHORT in told)
 
 
 def judge(asked: Asked, eras: Sequence[Era], clients: Sequence[Any]) -> str | None:
     """Why it was wrong to turn the client away."""
     if not asked.answer.fields.get("retry-after", "").isdigit():
         return "who is turned away isn't told when to come again"
+    if _SHORT in asked.answer.fields["proxy-status"]:
+        if any(_may_be_short(asked, era.scenario) for era in eras):
+            return None
+        return "a client is turned away though there is memory"
     if any(_may_be_over(asked, era.scenario.limits, clients) for era in eras):
         return None
     return "a client is turned away that is within all limits"
@@ -44,6 +53,25 @@ def _may_be_over(asked: Asked, limits: Limits, clients: Sequence[Any]) -> bool:
         return 0 < limits.connections < sum(near.values())
     most = (limits.connections_per_address, limits.requests_per_address)
     return any(0 < limit < of_address for limit in most)
+
+
+def _may_be_short(asked: Asked, scenario: Scenario) -> bool:
+    """Whether memory may have been short as the daemon sees it, which looks now and then."""
+    return scenario.limits.memory > 0 and any(
+        EPOCH + each.since <= asked.over and asked.began <= EPOCH + each.until + LOOKS
+        for each in scenario.shortages
+    )
+
+
+def in_spite(asked: Asked, scenario: Scenario) -> str | None:
+    """Why a request should not have been served."""
+    answer = asked.answer
+    if scenario.limits.memory and answer.status in (200, 206):
+        headed = answer.headed or asked.over
+        for each in scenario.shortages:
+            if EPOCH + each.since + LOOKS < asked.began and headed < EPOCH + each.until:
+                return "a request is served while memory is short"
+    return None
 
 
 def _connections(client: Any, asked: Asked) -> int:

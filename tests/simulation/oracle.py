@@ -80,7 +80,8 @@ class Oracle:
         if asked.error:
             raise Wrong(asked.error)
         answer, route = asked.answer, self._scenario.routes[asked.ask.route]
-        if "internal_error" in answer.fields.get("proxy-status", ""):
+        turned_away = limits.turned_away(answer)
+        if "internal_error" in answer.fields.get("proxy-status", "") and not turned_away:
             raise Wrong("a fault of the proxy's own: 500")
         if answer.status == 500 and route.kind != "upstream":
             raise Wrong("a 500")
@@ -88,13 +89,12 @@ class Oracle:
             raise Wrong("the client waits for ever")
         if asked.refused and (stopped is None or asked.over < stopped):
             raise Wrong("a connection is refused")
-        turned_away = limits.turned_away(answer)
         if turned_away:
             reason = limits.judge(asked, self._eras, self._clients)
         elif asked.ask.upload >= 0:
             reason = uploads.judge(asked, self._scenario, self._origins, stopped)
         else:
-            reason = limits.too_fast(asked, route)
+            reason = limits.too_fast(asked, route) or limits.in_spite(asked, self._scenario)
         if reason is not None:
             raise Wrong(reason)
         if turned_away or asked.ask.upload >= 0:

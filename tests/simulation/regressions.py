@@ -17,7 +17,7 @@ from unittest import mock
 from aprp.cache.store import chunk_io
 from aprp.core.http import redirects
 from aprp.core.http.validators import ETag, Validators
-from aprp.core.limits import ClientCounts
+from aprp.core.limits import ClientCounts, memory_is_short
 from aprp.core.recovery import client_validators, parking, statuses, versions
 from aprp.core.scheduling import scheduler, state
 from aprp.core.scheduling.failures import FailurePolicy
@@ -28,7 +28,7 @@ from aprp.library.open_transfer import TransferReader
 from aprp.upstream.exchange import SourceRequest
 from aprp.upstream.http import names
 from aprp.upstream.transfer.shared import SharedResources
-from aprp.web import loops, sinks, sockets
+from aprp.web import closing, loops, sinks, sockets
 from aprp.web.client_sink import ClientSink
 from aprp.web.closing import ClosingChannel
 from aprp.web.routes import RouteTree
@@ -246,3 +246,15 @@ def sent_twice() -> Patches:
 def unverified() -> Patches:
     """Blocks of the cache aren't compared with their checksums."""
     yield mock.patch.object(chunk_io, "_check", lambda *_: None)
+
+
+@_found_by(497, "a request is served while memory is short")
+def memory_unlimited() -> Patches:
+    """Nothing is refused while the process has more memory than it may."""
+    yield from _for(memory_is_short, lambda *_: False)
+
+
+@_found_by(1057, "a client is turned away that is within all limits")
+def balancer_counted() -> Patches:
+    """Clients behind a balancer are counted as one."""
+    yield mock.patch.object(closing, "by_proxy_protocol", lambda transport: False)

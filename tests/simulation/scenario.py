@@ -205,6 +205,8 @@ class Client:
     address: int = ANY
     """Whose address it has: that of the client with this number, or one of its own."""
     http2: bool = False
+    proxy: int = 0
+    """The version of the PROXY protocol by which a balancer tells of it; 0: it comes by itself."""
 
 
 @dataclass(frozen=True)
@@ -214,6 +216,16 @@ class Limits:
     connections: int = 10_000
     connections_per_address: int = 64
     requests_per_address: int = 32
+    memory: int = 0
+    """Bytes of the process; 0: no limit."""
+
+
+@dataclass(frozen=True)
+class Shortage:
+    """From when to when, in seconds from EPOCH, the process has more memory than any limit."""
+
+    since: float
+    until: float
 
 
 @dataclass(frozen=True)
@@ -263,6 +275,7 @@ class Scenario:
     limits: Limits = Limits()
     operations: tuple[Operation, ...] = ()
     disk: Disk = Disk()
+    shortages: tuple[Shortage, ...] = ()
     note: str = field(default="", compare=False)
     """In the corpus: what it found."""
 

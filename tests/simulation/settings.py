@@ -13,6 +13,8 @@ from tests.simulation.scenario import Route, Scenario
 HOST = "20.0.0.1"
 NAME = "self.sim"
 """Where the daemon is."""
+BALANCED = 9000
+"""The port there for a balancer, by the PROXY protocol."""
 OCCUPIED = 8080
 """A port there that something else holds."""
 
@@ -22,7 +24,10 @@ def settings_of(scenario: Scenario, ports: int = 0, occupied: bool = False) -> S
 
     It listens on so many ports besides its first, and on the one that is `occupied`.
     """
-    listen = [*range(PORT, PORT + 1 + ports), *([OCCUPIED] if occupied else [])]
+    numbers = [*range(PORT, PORT + 1 + ports), *([OCCUPIED] if occupied else [])]
+    listen = [f"tcp:{number}:interface={HOST}" for number in numbers]
+    if any(client.proxy for client in scenario.clients):
+        listen.append(f"haproxy:tcp:{BALANCED}:interface={HOST}")
     numbered = enumerate(scenario.routes)
     routes: Any = [route_of(number, route) for number, route in numbered if route.kind != "none"]
     disk = scenario.disk
@@ -30,7 +35,7 @@ def settings_of(scenario: Scenario, ports: int = 0, occupied: bool = False) -> S
     cleartext = any(client.http2 for client in scenario.clients)
     limits: Any = dataclasses.asdict(scenario.limits)
     return Settings(
-        listen=tuple(f"tcp:{port}:interface={HOST}" for port in listen),
+        listen=tuple(listen),
         memory=scenario.memory,
         cache=cache,
         stop_timeout=scenario.stop_timeout,

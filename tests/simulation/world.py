@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,7 @@ from tests.simulation.programs import LibraryClient
 from tests.simulation.progress import watched_progress
 from tests.simulation.reactor import SimulatedReactor
 from tests.simulation.scenario import EPOCH, Ask, Scenario
-from tests.simulation.settings import HOST, NAME, OCCUPIED, settings_of, transfer_settings
+from tests.simulation.settings import BALANCED, HOST, NAME, OCCUPIED, settings_of, transfer_settings
 from tests.simulation.uploads import ASK, uploaded
 
 HORIZON = 20_000.0
@@ -92,6 +92,14 @@ class _NoLogs:
         return {}
 
 
+class _Daemon(Daemon):
+    """The daemon, whose memory is as the world says."""
+
+    def __init__(self, resident: Callable[[], int], *args: Any, **kwargs: Any) -> None:
+        self.resident = resident
+        super().__init__(*args, **kwargs)
+
+
 class World:
     def __init__(self, scenario: Scenario, disk: SimulatedDisk | None = None) -> None:
         self.scenario = scenario
@@ -123,7 +131,8 @@ class World:
         scenario = self.scenario
         logs: Any = _NoLogs()
         self.network.listen((HOST, OCCUPIED), lambda end: end.close())
-        self.daemon = Daemon(settings_of(scenario), self.reactor, logs, path=FILE)
+        settings = settings_of(scenario)
+        self.daemon = _Daemon(self._resident, settings, self.reactor, logs, path=FILE)
         self.operator.begin(self.daemon, lambda: self.stopped is not None)
         self.daemon.privilegedStartService()
         self.daemon.startService()
@@ -162,9 +171,15 @@ class World:
         spec = self.scenario.clients[number]
         if spec.kind == "library":
             return LibraryClient(number, spec, self.clock, self._open, self._told)
-        where = (HOST, PORT)
+        where = (HOST, BALANCED if spec.proxy else PORT)
         kind = Http2Client if spec.http2 else HttpClient
         return kind(number, spec, self.network, where, self._write, self._told)
+
+    def _resident(self) -> int:
+        """Return the memory of the process."""
+        now = self.clock.rightNow - EPOCH
+        short = any(each.since <= now < each.until for each in self.scenario.shortages)
+        return 1 << 40 if short else 100 << 20
 
     def _open(self, ask: Ask) -> Any:
         route = self.scenario.routes[ask.route]
