@@ -11,6 +11,7 @@ from aprp.core.scheduling.messages import MIB, Source
 from aprp.core.scheduling.ratings import Ratings
 from aprp.core.scheduling.scheduler import Scheduler
 from aprp.core.scheduling.source_state import SourceState
+from aprp.core.scheduling.state import TransferState
 from tests.support.h2_mirror import H2Mirror
 from tests.support.mirrored_case import MirroredCase
 from tests.support.replies import File, Pattern
@@ -42,7 +43,7 @@ class LearningTests(SynchronousTestCase):
         source = Source("a", connections=4)
         scheduler = Scheduler([source], 0, 64 * MIB, ratings, length=64 * MIB)
         rating = ratings.of("a")
-        rating.answered(0.01, None)
+        rating.answered(0.01, None, shared=first is not None)
         for at in range(1, 40):
             rating.came(40_000, 0.01, 1, at * 0.01)
         scheduler.handle(1.0, m.Started())
@@ -51,7 +52,7 @@ class LearningTests(SynchronousTestCase):
             fetch = next(each for each in actions if isinstance(each, m.Fetch))
             head = m.HeadCame(number, fetch.start, fetch.stop, 64 * MIB, None, connection)
             scheduler.handle(1.01, head)
-        for at in range(1, 12):
+        for at in range(1, 30):
             for number in (1, 2):
                 scheduler.handle(1.01 + at * 0.01, m.BytesCame(number, 20_000))
         before = scheduler.lanes("a", 5.0)
@@ -91,4 +92,13 @@ class SpreadTests(SynchronousTestCase):
         for lanes, most, spread in table:
             source = SourceState(Source("a", connections=most), Ratings().of("a"), 0)
             source.rating.lanes = lanes
-            self.assertEqual(forecast.spread(source, 0.0), spread, (lanes, most))
+            state = TransferState([source], 0, 64 * MIB)
+            self.assertEqual(forecast.spread(state, source, 0.0), spread, (lanes, most))
+
+    def test_no_further_one_is_tried_near_the_end(self) -> None:
+        for left, spread in ((64 * MIB, 2), (4 * MIB, 1)):
+            source = SourceState(Source("a", connections=4), Ratings().of("a"), 0)
+            for at in range(40):
+                source.rating.came(40_000, 0.01, 1, at * 0.01)
+            state = TransferState([source], 0, left)
+            self.assertEqual(forecast.spread(state, source, 1.0), spread, left)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.core.scheduling.ratings import REMEMBERED, Meter, Rating, Ratings
+from aprp.core.scheduling.meter import Meter
+from aprp.core.scheduling.ratings import REMEMBERED, Rating, Ratings
 
 
 def stream(rating: Rating, rate: float, seconds: float, streams: int = 1, now: float = 0) -> float:

@@ -35,9 +35,9 @@ HARD = {
     "10 5 1, slow start": 1.15,
     # the bound knows no file that is over before the rate is found, nor the time to learn
     "20@50, 3 MB, HTTP/1.1": 1.65,
-    "20@50, 3 MB, HTTP/2": 1.53,
+    "20@50, 3 MB, HTTP/2": 1.13,
     "20@30, 1% loss, HTTP/1.1": 1.09,
-    "20@30, 1% loss, HTTP/2": 1.09,
+    "20@30, 1% loss, HTTP/2": 1.18,
 }
 
 

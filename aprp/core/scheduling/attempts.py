@@ -95,7 +95,8 @@ class AttemptTracker:
         if not busy:
             self._flows[source.name].idle()
         attempt.answered(event.stop, now, event.connection)
-        source.rating.answered(now - attempt.since, event.connect, busy=busy)
+        shared = event.connection is not None
+        source.rating.answered(now - attempt.since, event.connect, busy=busy, shared=shared)
         if event.connect is not None and attempt.warm:
             source.rating.pool_was_empty()
         self._failures.answered()

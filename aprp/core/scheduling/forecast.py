@@ -70,7 +70,7 @@ def first_byte(state: TransferState, source: SourceState, now: float) -> float:
 
 
 def _first_byte(state: TransferState, source: SourceState, now: float) -> float:
-    shares = source.shared and source.shared >= spread(source, now)
+    shares = source.shared and source.shared >= spread(state, source, now)
     warm = source.slot.connected or source.rating.warm > 0 or bool(shares)
     measured = source.rating.first_byte(warm)
     if measured is not None:
@@ -223,25 +223,33 @@ def _lanes_to_try(state: TransferState, source: SourceState, live: int, now: flo
     lanes, most = source.lanes, source.spec.connections
     if source.rating.lanes_to_try(most, now, at_once=True) <= live:
         return lanes
-    alone = True
-    for other in state.sources.values():
-        if other is not source and other.usable(now):
-            alone = False
-            break
-    if state.unrequested.size < (_WORTH_ALONE if alone else _WORTH_BESIDE) * all_rates(state, now):
+    alone = _is_alone(state, source, now)
+    if not _pays_to_try(state, alone, now):
         return lanes
     return source.rating.lanes_to_try(most, now, at_once=alone)
 
 
-def spread(source: SourceState, now: float) -> int:
+def _is_alone(state: TransferState, source: SourceState, now: float) -> bool:
+    return not any(each is not source and each.usable(now) for each in state.sources.values())
+
+
+def _pays_to_try(state: TransferState, alone: bool, now: float) -> bool:
+    """Return whether enough is left for a trial of more connections to pay."""
+    seconds = _WORTH_ALONE if alone else _WORTH_BESIDE
+    return state.unrequested.size >= seconds * all_rates(state, now)
+
+
+def spread(state: TransferState, source: SourceState, now: float) -> int:
     """Return over how many connections requests to the source are spread, where they may share one.
 
     Those that make it faster, and as many as are to be tried: a request that is sent early may as
     well show whether a further connection does. Where several do, one more is always watched.
     """
-    most = source.spec.connections
-    lanes = source.rating.lanes_to_try(most, now, at_once=True)
-    return min(most, max(lanes, source.lanes + 1) if source.lanes > 1 else lanes)
+    lanes, most = source.lanes, source.spec.connections
+    tried = source.rating.lanes_to_try(most, now, at_once=True)
+    if tried > lanes and not _pays_to_try(state, _is_alone(state, source, now), now):
+        tried = lanes
+    return min(most, max(tried, lanes + 1) if lanes > 1 else tried)
 
 
 def under_way(state: TransferState, attempt: AttemptState) -> float:

@@ -9,7 +9,8 @@ Rules:
 - a head that came late while the source was busy with us says nothing about its latency: that
   queue is our own;
 - how many connections a source is worth is learned: a further one counts only if the source as a
-  whole became faster while it was streaming;
+  whole became faster while it was streaming; where requests can share one, numbers are compared
+  only when their connections are through slow start (`growth.py`);
 - every method takes ``now`` or a duration; times are seconds, sizes bytes, rates bytes a second.
 """
 
@@ -17,12 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import exp
 
 from aprp.core.recovery.parking import Parking
-
-DECAY = 0.25
-"""Seconds of busy time after which a measurement weighs 1/e."""
+from aprp.core.scheduling.growth import Growth
+from aprp.core.scheduling.meter import Meter
 
 _QUICK = 0.04  # seconds: time constant of a second measurement, which notices sudden changes
 _SUDDEN = 1.8  # how many times more or less it must be to be believed at once
@@ -33,37 +32,9 @@ _LEARN = 0.06  # seconds of streaming needed before two numbers of connections a
 _LONGEST_GUESS = 0.5  # seconds of latency guessed from the time to connect, at most
 _SETTLED = 1.0  # the same where there's no hurry
 _WORTH = 0.5  # of a connection's share: what a further one must add to be used
+_WORTH_STEADY = 0.35  # the same where rates are compared over many round trips
 _FULL = 0.65  # of its share: what it must add for the next try to leap further
 _AGAIN = 10.0  # seconds until another connection is tried again; doubles with each failure
-
-
-class Meter:
-    """Decayed bytes over decayed time; ``rate`` is bytes a second, None if nothing was measured."""
-
-    __slots__ = ("_bytes", "_decay", "_seconds", "rate", "total")
-
-    def __init__(self, decay: float = DECAY) -> None:
-        self._decay = decay
-        self._bytes = 0.0
-        self._seconds = 0.0
-        self.total = 0.0
-        self.rate: float | None = None
-
-    def add(self, count: int, seconds: float) -> None:
-        """Record that ``count`` bytes arrived within ``seconds``."""
-        keep = exp(-seconds / self._decay)
-        self._bytes = self._bytes * keep + count
-        self._seconds = self._seconds * keep + seconds
-        self.total += seconds
-        self._rate()
-
-    def set(self, rate: float, seconds: float) -> None:
-        """Reset the measurement to ``rate`` over a number of seconds."""
-        self._bytes, self._seconds = rate * seconds, seconds
-        self._rate()
-
-    def _rate(self) -> None:
-        self.rate = self._bytes / self._seconds if self._seconds > 0 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +61,8 @@ class Rating:
     connection, ``connect`` the additional seconds on a cold one; ``warm`` counts the connections
     believed idle in the pool; ``failures`` those in a row; ``parking`` says for which files it is
     left alone; ``lanes`` is how many connections at once make it faster; ``swing`` is the part by
-    which the rate deviates, on average, within a few hundredths of a second.
+    which the rate deviates, on average, within a few hundredths of a second; ``shares`` says
+    whether requests to it share connections.
     """
 
     def __init__(self) -> None:
@@ -105,7 +77,9 @@ class Rating:
         self._meter = Meter()
         self._quick = Meter(_QUICK)
         self._held = 0
+        self.shares = False
         self._levels: dict[int, Meter] = {}
+        self._growth: dict[int, Growth] = {}
         self._try_more_at = 0.0
         self._tries = 0
         self._leap = 2
@@ -134,16 +108,23 @@ class Rating:
         self._meter.add(count, busy)
         self._quick.add(count, busy)
         self._notice(busy)
+        if self.shares:
+            growth = self._growth.setdefault(connections, Growth())
+            growth.add(count, seconds, self._round_trip)
         if connections > self.lanes:
             self._compare(connections, now)
         elif connections == self.lanes > 1:
             self._reconsider()
 
-    def answered(self, seconds: float, connect: float | None, *, busy: bool = False) -> None:
+    def answered(
+        self, seconds: float, connect: float | None, *, busy: bool = False, shared: bool = False
+    ) -> None:
         """Record a response head that came ``seconds`` after its request, ``connect`` of which
         were spent on connecting (None: the connection was reused); ``busy`` says whether the
-        source was sending another body meanwhile, behind which the head may have waited.
+        source was sending another body meanwhile, behind which the head may have waited,
+        ``shared`` whether requests can share its connection.
         """
+        self.shares = shared
         if connect is not None:
             self.connected(connect)
         self.failures = 0
@@ -210,6 +191,7 @@ class Rating:
         if learnt.lanes != self.lanes:
             self.lanes = learnt.lanes
             self._levels.clear()
+            self._growth.clear()
         if learnt.rate is not None:
             self._meter.set(learnt.rate, _QUICK)
             self._quick.set(learnt.rate, _QUICK)
@@ -236,7 +218,20 @@ class Rating:
         enough = _LEARN if at_once else _SETTLED
         if level is None or level.total < enough or now < self._try_more_at:
             return self.lanes
+        if not self._settled(self.lanes):
+            return self.lanes
         return min(self._leap * self.lanes, max(most, self.lanes))
+
+    @property
+    def _round_trip(self) -> float:
+        """Seconds, at most: a head may have been thought about, a handshake may take several."""
+        known = [each for each in (self.latency, self.connect) if each is not None]
+        return min(known, default=0.0)
+
+    def _settled(self, connections: int) -> bool:
+        """Return whether so many connections have shown all that they can bring."""
+        growth = self._growth.get(connections)
+        return not self.shares or (growth is not None and growth.steady > 0)
 
     def _notice(self, seconds: float) -> None:
         """Record how far the last moment was from the usual; take a sudden change of rate over at
@@ -254,9 +249,14 @@ class Rating:
         more, these = self._levels.get(connections), self._levels.get(self.lanes)
         if more is None or these is None or min(more.total, these.total) < _LEARN:
             return
-        before, after = these.rate or 1.0, more.rate or 0.0
+        if not self._settled(connections):
+            return
+        before, after, worth = these.rate or 1.0, more.rate or 0.0, _WORTH
+        if self.shares:
+            before, after = self._growth[self.lanes].steady, self._growth[connections].steady
+            worth = _WORTH_STEADY
         gain, added = after / before, connections - self.lanes
-        if gain > 1 + _WORTH * added / self.lanes:
+        if gain > 1 + worth * added / self.lanes:
             before_lanes = self.lanes
             self.lanes = min(connections, max(self.lanes + 1, round(gain * self.lanes)))
             self._meter.set(after, _QUICK)
@@ -267,6 +267,7 @@ class Rating:
             self._tries += 1
             self._try_more_at = now + _AGAIN * 2 ** min(self._tries, 6)
             del self._levels[connections]
+            self._growth.pop(connections, None)
 
     def _reconsider(self) -> None:
         """Lower ``lanes`` if the source was as fast with fewer; overlapping requests show that."""
@@ -275,6 +276,7 @@ class Rating:
             return
         if (these.rate or 0.0) < (fewer.rate or 0.0) * (1 + _WORTH / 2 / (self.lanes - 1)):
             del self._levels[self.lanes]
+            self._growth.pop(self.lanes, None)
             self.lanes -= 1
 
 

@@ -158,7 +158,7 @@ class Scheduler:
     def lanes(self, source: str, now: float) -> int:
         """Return how many connections the next request to the source may be spread over, where
         requests share connections: as many as make it faster, or as are being tried."""
-        return forecast.spread(self._state.sources[source], now)
+        return forecast.spread(self._state, self._state.sources[source], now)
 
     @property
     def taken(self) -> int:
