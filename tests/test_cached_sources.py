@@ -418,6 +418,23 @@ class VersionTests(CachedCase):
         self.assertEqual((got.status, got.body == BYTES), (200, True))
         self.assertEqual(self.records[-1].cache, "stale")
 
+    async def test_no_mirror_is_in_service(self) -> None:
+        origins = await self.mirrors(honest)
+        port = self.cached(origins, cache=ALWAYS)
+        await self.ask(port, "/f", {"Range": f"bytes=0-{BLOCK - 1}"})
+        asked = self.requests(origins)
+        tree: Any = self.site.resource
+        tree._in_service.drain(*tree.find(b"", b"/").sources)
+        for asking, status in (
+            ({"Range": "bytes=5-9"}, 206),
+            ({"Range": f"bytes={BLOCK - 1}-{BLOCK}"}, 503),
+            ({}, 503),
+        ):
+            got = await self.ask(port, "/f", asking)
+            self.assertEqual(got.status, status, asking)
+        self.assertEqual((await self.ask(port, "/g")).status, 503)
+        self.assertEqual(self.requests(origins), asked)
+
     async def test_a_mirror_dies_in_mid_film(self) -> None:
         origins = await self.mirrors(honest, honest, rates=(3e6, 3e6))
         port = self.cached(origins)

@@ -362,6 +362,24 @@ class RevalidationTests(CachedCase):
         self.assertEqual((got.status, got.body), (200, b"hello"))
         self.assertIn("detail=stale-if-error", got.fields["Cache-Status"])
 
+    async def test_what_is_stored_needs_no_upstream_in_service(self) -> None:
+        def answer(received: Received) -> Reply:
+            stale = (b"Cache-Control", b"max-age=0")
+            return small() if received.target == b"/fresh" else Reply(200, (stale, ETAG), (b"old",))
+
+        origin, port = await self.cached(answer)
+        for path in ("/fresh", "/stale"):
+            await self.ask(port, path)
+        tree: Any = self.proxy_site.resource
+        tree._in_service.drain(*tree.find(b"", b"/").sources)
+        self.assertEqual((await self.ask(port, "/fresh")).body, b"hello")
+        self.assertEqual((await self.ask(port, "/stale")).body, b"old")
+        self.assertEqual((await self.ask(port, "/fresh", method="HEAD")).status, 200)
+        for path, method in (("/new", "GET"), ("/new", "HEAD"), ("/fresh", "POST")):
+            self.assertEqual((await self.ask(port, path, method=method)).status, 503)
+        self.assertEqual((await self.ask(port, "/fresh", {"X-Original-URL": "/x"})).status, 503)
+        self.assertEqual(len(origin.requests), 2)
+
     async def test_what_must_be_revalidated_is_never_sent_stale(self) -> None:
         fields = ((b"Cache-Control", b"max-age=0, must-revalidate"), ETAG)
         origin, port = await self.cached(lambda _: Reply(200, fields, (b"hello",)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
@@ -38,6 +38,8 @@ class RouteResource(Resource):
     """A leaf for everything under the path of its route."""
 
     isLeaf = True
+    answers_without_source = False
+    """Whether it is asked though no source is in service, because it may not need one."""
 
     def __init__(self, route: Route) -> None:
         super().__init__()
@@ -48,6 +50,8 @@ class RouteResource(Resource):
         self.hosts = route.hosts
         self.sources = names_of(route)
         self.gate = Gate(route)
+        self.has_source: Callable[[], bool] = lambda: True
+        """Whether any of its sources is in service."""
         self.bandwidth: Bandwidth | None = None
         """The limit that its responses share, or None."""
         most = route.max_body if isinstance(route, UpstreamRoute) else UNUSED_BODY
@@ -86,6 +90,8 @@ class RouteTree(Resource):
         self.id_field = id_field.encode("ascii") if id_field else None
         """The response field that has the request's id."""
         self._routes = sorted(routes, key=lambda route: (-len(route.prefix), not route.hosts))
+        for route in routes:
+            route.has_source = partial(self._serves, route)
         self.find: Callable[[bytes, bytes], RouteResource] = lru_cache(KNOWN)(self._find)
         """Returns the route for a host and a path. Raises `Refusal` as `_find` does."""
 
@@ -116,7 +122,8 @@ class RouteTree(Resource):
             refuse_loop(request)
         except Refusal as refusal:
             return Refused(refusal)
-        leaf = route if self._serves(route) else Refused(_no_source())
+        served = route.answers_without_source or route.has_source()
+        leaf = route if served else Refused(no_source())
         return leaf if route.gate.open else Gated(route.gate, leaf)
 
     def _serves(self, route: RouteResource) -> bool:
@@ -125,7 +132,7 @@ class RouteTree(Resource):
         return not out or not route.sources or any(name not in out for name in route.sources)
 
 
-def _no_source() -> Refusal:
+def no_source() -> Refusal:
     """Return the refusal of a request when no source of the route is in service (RFC 9209 section
     2.3.5).
     """

@@ -8,6 +8,7 @@ wait for the first of them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ from aprp.web.cached.sources_supply import SourcesSupply
 from aprp.web.cached.stored_facts import known_of_file, may_keep, meta_of, unchanged
 from aprp.web.failures import Refusal
 from aprp.web.multi_source import FileVisit, first_range
+from aprp.web.routes import no_source
 
 if TYPE_CHECKING:
     from aprp.web.cached.sources import CachedMultiSource
@@ -55,6 +57,8 @@ class Finding:
         files = route.cache.at_hand(self._key)
         if files is None:
             files = await route.cache.find(self._key)
+        if not route.has_source():
+            return self._without_source(files)
         cached_only = b"only-if-cached" in request_directives(request.fields)
         if not files:
             if cached_only:
@@ -78,6 +82,20 @@ class Finding:
             raise Refusal(504, "the file is in the cache, but has to be revalidated")
         request.cache = "revalidated"
         return await self._revalidate(file, use)
+
+    def _without_source(self, files: Sequence[CachedFile]) -> Use:
+        """Use the stored file, though no source is in service; raise Refusal if that won't do."""
+        request = self._visit.request
+        for file in files[:1]:
+            known = known_of_file(file)
+            use = usable(known.response, request.fields, time(), self._route.policy)
+            if use.fresh or use.if_error:
+                self.supply.use(file)
+                request.cache = "hit" if use.fresh else "stale"
+                detail = None if use.fresh else "stale-if-error"
+                self.status = CacheStatus(ttl=use.ttl, detail=detail)
+                return use
+        raise no_source()
 
     async def _revalidate(self, stale: CachedFile | None, use: Use | None) -> Use | None:
         """Learn from the sources what the file is now; one request does it for all that wait."""

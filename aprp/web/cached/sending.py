@@ -47,11 +47,16 @@ class Lookup:
     hole: Range | None = None
 
     @property
-    def stands_in(self) -> bool:
-        """Whether the entry may be sent in place of an error."""
-        if self.entry is None or self.use is None or self.plan is None or not self.use.if_error:
+    def is_stored(self) -> bool:
+        """Whether all bytes of the response are there."""
+        if self.entry is None or self.plan is None:
             return False
         return all(self.entry.has(each) for each in ranges_of(self.plan))
+
+    @property
+    def stands_in(self) -> bool:
+        """Whether the entry may be sent in place of an error."""
+        return self.use is not None and self.use.if_error and self.is_stored
 
 
 class CachedSending(Visit):

@@ -26,10 +26,13 @@ from aprp.web.cached.stored_facts import known_of_file, policy_of
 from aprp.web.failures import Refusal, failure_of
 from aprp.web.multi_source import FileVisit, MultiSource, plan_of, representation, serve
 from aprp.web.responding import send
+from aprp.web.routes import no_source
 
 
 class CachedMultiSource(MultiSource):
     """The leaf of a `sources:` route whose files are cached."""
+
+    answers_without_source = True
 
     def __init__(self, route: SourcesRoute, cache: Cache, *arguments: Any) -> None:
         super().__init__(route, *arguments)
@@ -44,6 +47,8 @@ class CachedMultiSource(MultiSource):
     def serve(self, visit: FileVisit) -> Coroutine[Deferred[Any], Any, None]:
         request = visit.request
         if not cacheable_request(request.method, request.fields, False):
+            if not self.has_source():
+                raise no_source()
             request.cache = "bypass"
             return super().serve(visit)
         return CachedVisit(self, visit).serve()
@@ -103,7 +108,10 @@ class CachedVisit:
         fields = representation(known.facts.shown, current).without((b"age",))
         if use is not None:
             fields = fields.adding((b"Age", b"%d" % use.age))
-        if status.forwarded is None and not all(file.has(each) for each in ranges_of(plan)):
+        stored = all(file.has(each) for each in ranges_of(plan))
+        if not stored and not self._route.has_source():
+            raise no_source()
+        if status.forwarded is None and not stored:
             request.cache = "partial" if request.cache == "hit" else request.cache
             status = replace(status, forwarded="partial")
         fields = fields.adding((b"Cache-Status", bytes(status)))

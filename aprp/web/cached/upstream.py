@@ -28,6 +28,7 @@ from aprp.core.http.caching.revalidating import same_as_head, updated
 from aprp.core.http.caching.storing import cacheable_request
 from aprp.core.http.fields import Fields
 from aprp.core.http.ranges import Range
+from aprp.core.http.upgrading import Offer
 from aprp.upstream.errors import SourceError
 from aprp.upstream.exchange import Exchange, SourceRequest
 from aprp.upstream.http.agent import Agent
@@ -40,11 +41,14 @@ from aprp.web.failures import Refusal
 from aprp.web.range_request import RangeRequest
 from aprp.web.request import ProxyRequest
 from aprp.web.reverse_proxy import ReverseProxy, Visit
+from aprp.web.routes import no_source
 from aprp.web.tallies import RouteTally
 
 
 class CachedReverseProxy(ReverseProxy):
     """The leaf of an `upstream:` route whose responses are cached."""
+
+    answers_without_source = True
 
     def __init__(
         self, route: UpstreamRoute, agent: Agent, clock: Any, tally: RouteTally, cache: Cache
@@ -68,13 +72,16 @@ class CachedVisit(CachedAsking):
         )
         why = cacheable_request(self._request.method, self._fields, outgoing.body is not None).why
         if why is not None:
+            self._need_source()
             self._request.cache = "bypass"
             self._status = CacheStatus("bypass", detail=why)
             await self._forward(wanted)
             return
         self._key = self._cached.key(outgoing.target, outgoing.fields)
         lookup = await self._look(outgoing)
-        if lookup.forwarded is None:
+        if not self._proxy.has_source():
+            await self._without_source(lookup, outgoing)
+        elif lookup.forwarded is None:
             await self._hit(lookup, outgoing)
         elif b"only-if-cached" in request_directives(self._fields):
             raise Refusal(504, "the response is not in the cache")
@@ -84,6 +91,22 @@ class CachedVisit(CachedAsking):
             await (await self._ask(lookup, outgoing))()
         else:
             await self._take_turn(lookup, outgoing)
+
+    def _need_source(self) -> None:
+        """Raise Refusal if the upstream isn't in service."""
+        if not self._proxy.has_source():
+            raise no_source()
+
+    async def _without_source(self, lookup: Lookup, outgoing: SourceRequest) -> None:
+        """Send what is stored, though the upstream isn't in service; raise Refusal if that won't
+        do.
+        """
+        if lookup.use is not None and lookup.use.fresh and lookup.is_stored:
+            await self._hit(lookup, outgoing)
+        elif lookup.stands_in:
+            await self._stale(lookup, outgoing, None)
+        else:
+            raise no_source()
 
     async def _take_turn(self, lookup: Lookup, outgoing: SourceRequest) -> None:
         """Ask the upstream, or wait for another request that does, and look again."""
@@ -164,7 +187,12 @@ class CachedVisit(CachedAsking):
         fresh = replace(fresh, vary={**fresh.vary, **sent})
         self._cached.cache.refresh(entry.file, refreshed(entry.file.meta, fresh))
 
+    async def _upgrade(self, offer: Offer) -> None:
+        self._need_source()
+        await super()._upgrade(offer)
+
     async def _pass_on(self, outgoing: SourceRequest) -> None:
+        self._need_source()
         self._request.cache = "bypass"
         exchange = await self._proxy.agent.open(outgoing)
         try:
