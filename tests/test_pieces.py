@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from unittest import mock
+
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule, run_state_machine_as_test
@@ -22,6 +25,7 @@ from aprp.core.recovery.pieces import (
     differing,
 )
 from aprp.core.scheduling import messages as m
+from aprp.core.scheduling.planner import Planner
 from aprp.core.scheduling.settings import SchedulingSettings
 from tests.support.piece_world import PieceWorld
 from tests.test_scheduler_machine import Machine
@@ -215,6 +219,36 @@ class MachineTests(SynchronousTestCase):
                 world.finish()
                 self.assertTrue(world.done)
                 self.assertNotIn("d", world.ledger.liars)
+
+    def test_who_sent_the_wrong_bytes_of_a_piece_is_always_found(self) -> None:
+        for seed in range(60):
+            chance = random.Random(seed)
+            size = 3 * m.MIB
+            world = PieceWorld(
+                [m.Source(name) for name in "abcd"[: chance.randrange(2, 5)]],
+                size,
+                chance.choice((65_536, 100_000, 300_000, m.MIB)),
+                {"a": [chance.randrange(size)]},
+                SchedulingSettings(window=chance.choice((256 * m.KIB, m.MIB, 32 * m.MIB))),
+            )
+            world.begin()
+            world.finish(chunk=chance.choice((16, 64, 256)) * m.KIB)
+            self.assertTrue(world.done)
+            self.assertEqual(world.ledger.liars, world.judged_wrong, seed)
+
+    def test_a_verified_piece_waits_for_the_next_plan(self) -> None:
+        world = PieceWorld([m.Source("a")], 4 * m.MIB, 100_000, {}, SchedulingSettings())
+        world.begin()
+        world.grant("a", ready=True)
+        (number,) = world.attempts
+        world.head(number)
+        world.now += 1
+        world.bytes(number, 300_000)
+        with mock.patch.object(Planner, "plan") as plan:
+            while world.waiting:
+                world.judge()
+        self.assertEqual(world.scheduler.deliverable, 300_000)
+        plan.assert_not_called()
 
     def test_all_lie(self) -> None:
         world = PieceWorld(

@@ -40,6 +40,7 @@ class PieceWorld(World):
         self.ledger = PieceLedger(pieces, length, 0)
         self.waiting: deque[Whole] = deque()
         self.sent: list[Sent] = []
+        self.judged_wrong: set[str] = set()  # sources of the wrong bytes in copies that were hashed
         self.window = self.most = max(settings.window, piece + EDGE)
 
     def _keep(self, event: m.Event, keep: m.Keep) -> None:
@@ -76,9 +77,11 @@ class PieceWorld(World):
             whole = self.waiting.popleft()
             if not self.ledger.is_current(whole):
                 continue
-            if not self.lied(self._copy(whole)):
+            lied = self.lied(self._copy(whole))
+            if not lied:
                 self._right(whole)
                 return
+            self.judged_wrong |= lied
             ruling = self.ledger.wrong(whole)
             if ruling.keep_copy:
                 self.send(m.OneByOne(True))

@@ -223,6 +223,7 @@ class Scheduler:
             case m.Verified(stop):
                 self._state.verify(stop)
                 self._offer(now)
+                return self._planner.is_time(now)
             case m.Lost(start, stop):
                 self._tracker.lose(start, stop)
             case m.Banned(name, why):
