@@ -52,7 +52,7 @@ class Blocks:
         return bool(self.bits >> block & 1)
 
     def __iter__(self) -> Iterator[int]:
-        return (block for block in range(PER_CHUNK) if block in self)
+        return (block for first, stop in self._spans() for block in range(first, stop))
 
     def sum_of(self, block: int) -> int:
         """Return the checksum of a block that is there."""
@@ -70,17 +70,26 @@ class Blocks:
 
     def merge(self, other: Blocks) -> None:
         """Add the other's blocks, with the other's checksums."""
-        for block in other:
-            self.add(block, other.sum_of(block))
+        for first, stop in other._spans():
+            self.sums[first * _SUM.size : stop * _SUM.size] = other.sums[
+                first * _SUM.size : stop * _SUM.size
+            ]
+        self.bits |= other.bits
 
     def runs(self, chunk: int, complete: int | None) -> Iterator[tuple[int, int]]:
         """Yield the runs of bytes that are there, as offsets in the file."""
-        base, first = chunk * CHUNK, None
-        for block in range(PER_CHUNK + 1):
-            there = block < PER_CHUNK and block in self
-            if there and first is None:
-                first = block
-            elif not there and first is not None:
-                stop = base + block * BLOCK
-                yield base + first * BLOCK, stop if complete is None else min(stop, complete)
-                first = None
+        base = chunk * CHUNK
+        for first, last in self._spans():
+            stop = base + last * BLOCK
+            yield base + first * BLOCK, stop if complete is None else min(stop, complete)
+
+    def _spans(self) -> Iterator[tuple[int, int]]:
+        """Yield the runs of blocks that are there, each with the number after its last."""
+        bits, at = self.bits, 0
+        while bits:
+            missing = (bits & -bits).bit_length() - 1
+            bits >>= missing
+            there = (~bits & bits + 1).bit_length() - 1
+            bits >>= there
+            yield at + missing, at + missing + there
+            at += missing + there
