@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import xxhash
 
 from aprp.cache.store.disk import Disk
 from aprp.core.cache.extents import BLOCK
+from aprp.core.cache.layout import CHUNK, Blocks
 
 TRUSTED_FOR = 60.0
 """Seconds for which a block that was right isn't looked at again, while its file is unchanged."""
@@ -49,6 +50,17 @@ class Expected:
     @property
     def offset(self) -> int:
         return self.block * BLOCK
+
+
+def expected(
+    blocks: Blocks, chunk: int, complete: int | None, numbers: Iterable[int]
+) -> list[Expected]:
+    """Return what these blocks of a chunk have to be, of a file of `complete` bytes."""
+    found = []
+    for block in numbers:
+        left = BLOCK if complete is None else complete - chunk * CHUNK - block * BLOCK
+        found.append(Expected(block, min(BLOCK, left), blocks.sum_of(block)))
+    return found
 
 
 def checksum_of(data: memoryview | bytes, file: int, chunk: int, block: int) -> int:

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import Deferred, TimeoutError
 from twisted.python.failure import Failure
 
-from aprp.cache.store.chunk_io import BlocksLost, Expected, open_chunk, verify
+from aprp.cache.store.chunk_io import BlocksLost, Expected, expected, open_chunk, verify
 from aprp.cache.store.index import Index
-from aprp.core.cache.extents import BLOCK
-from aprp.core.cache.layout import CHUNK, Blocks
 from aprp.core.cache.naming import named_by, names
 
 if TYPE_CHECKING:
@@ -117,7 +115,7 @@ class Contents:
             stored = functools.partial(Index.stored, number=number)
             complete, chunks = await self._store.run(stored, None)
             for chunk, blocks in chunks.items():
-                wanted = _expected(chunk, blocks, complete)
+                wanted = expected(blocks, chunk, complete, blocks)
                 checked.blocks += len(wanted)
                 checked.lost += await self._check(number, chunk, wanted)
 
@@ -149,12 +147,3 @@ class Contents:
             rest = [each for each in wanted if each.block not in lost]
             return len(lost) + await self._check(file, chunk, rest)
         return 0
-
-
-def _expected(chunk: int, blocks: Blocks, complete: int | None) -> list[Expected]:
-    found = []
-    for block in blocks:
-        offset = chunk * CHUNK + block * BLOCK
-        length = BLOCK if complete is None else min(BLOCK, complete - offset)
-        found.append(Expected(block, length, blocks.sum_of(block)))
-    return found

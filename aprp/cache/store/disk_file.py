@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, fail, succeed
 
-from aprp.cache.store.chunk_io import Expected, Trust
+from aprp.cache.store.chunk_io import Trust
 from aprp.cache.store.index import Row
 from aprp.cache.store.store import CacheTrouble, Verified
 from aprp.core.cache.extents import BLOCK, Extents
-from aprp.core.cache.layout import CHUNK, PER_CHUNK, Blocks, pieces
+from aprp.core.cache.layout import CHUNK, Blocks, pieces
 from aprp.core.cache.meta import Meta
 
 if TYPE_CHECKING:
@@ -91,15 +91,3 @@ class DiskFile:
             mine.discard(block)
             start = chunk * CHUNK + block * BLOCK
             self.present.remove(start, start + BLOCK)
-
-    def expected(self, start: int, stop: int) -> list[Expected]:
-        """Return the blocks that have the bytes [start, stop), which lie in one chunk."""
-        chunk = start // CHUNK
-        base, complete = chunk * CHUNK, self.meta.complete
-        blocks = self.chunks[chunk]
-        wanted = []
-        for block in range((start - base) // BLOCK, min(PER_CHUNK, -(-(stop - base) // BLOCK))):
-            offset = base + block * BLOCK
-            length = BLOCK if complete is None else min(BLOCK, complete - offset)
-            wanted.append(Expected(block, length, blocks.sum_of(block)))
-        return wanted

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from twisted.internet.defer import Deferred, fail
@@ -12,8 +12,8 @@ from twisted.python.failure import Failure
 from aprp.cache.store.chunk_io import (
     TRUSTED_FOR,
     BlocksLost,
-    Expected,
     Trust,
+    expected,
     open_chunk,
     read_verified,
     verify,
@@ -22,7 +22,7 @@ from aprp.cache.store.disk_file import DiskFile
 from aprp.cache.store.store import CacheTrouble, Verified
 from aprp.cache.store.tools import Tools
 from aprp.core.cache.extents import BLOCK
-from aprp.core.cache.layout import CHUNK
+from aprp.core.cache.layout import CHUNK, Blocks, numbers_of
 
 IN_MEMORY = 262144
 """The most bytes that one read returns in memory."""
@@ -73,11 +73,11 @@ class Reader:
             stop = min(stop, start + IN_MEMORY)
         elif not _seen(file.trusted.get(chunk), start, stop):
             stop = min(stop, start + UNSEEN)
-        wanted = file.expected(start, stop)
+        blocks = Blocks(bytes(file.chunks[chunk]))  # as they are now: a thread looks at them
         read = self._into_memory if into_memory else self._open
 
         def job() -> VerifiedBytes:
-            return read(file, chunk, start, stop, wanted)
+            return read(file, chunk, start, stop, blocks)
 
         done = self._threads.read(job, self._unwanted)
         return done.addCallbacks(self._came, self._not_read, errbackArgs=(file, chunk))
@@ -108,9 +108,11 @@ class Reader:
     # In threads
 
     def _into_memory(
-        self, file: DiskFile, chunk: int, start: int, stop: int, wanted: Sequence[Expected]
+        self, file: DiskFile, chunk: int, start: int, stop: int, blocks: Blocks
     ) -> VerifiedBytes:
         disk = self._folder.disk
+        numbers = range(start % CHUNK // BLOCK, (stop - 1) % CHUNK // BLOCK + 1)
+        wanted = expected(blocks, chunk, file.meta.complete, numbers)
         descriptor, _ = open_chunk(disk, self._folder.chunk(file.id, chunk))
         try:
             buffer = read_verified(disk, descriptor, file.id, chunk, wanted)
@@ -121,7 +123,7 @@ class Reader:
         return VerifiedBytes(start, stop, data, -1, 0, self._close)
 
     def _open(
-        self, file: DiskFile, chunk: int, start: int, stop: int, wanted: Sequence[Expected]
+        self, file: DiskFile, chunk: int, start: int, stop: int, blocks: Blocks
     ) -> VerifiedBytes:
         disk = self._folder.disk
         descriptor, stamp = open_chunk(disk, self._folder.chunk(file.id, chunk))
@@ -130,10 +132,15 @@ class Reader:
             trust = file.trusted.get(chunk)
             if trust is None or trust.stamp != stamp or not 0 <= now - trust.since < TRUSTED_FOR:
                 trust = Trust(stamp, now)
-            unseen = [each for each in wanted if not trust.bits >> each.block & 1]
-            verify(disk, descriptor, file.id, chunk, unseen)
-            for each in unseen:
-                trust.bits |= 1 << each.block
+            unseen = numbers_of(_wanted(start, stop) & ~trust.bits)
+            verify(
+                disk,
+                descriptor,
+                file.id,
+                chunk,
+                expected(blocks, chunk, file.meta.complete, unseen),
+            )
+            trust.bits |= _wanted(start, stop)
             file.trusted[chunk] = trust
         except BaseException:
             disk.close(descriptor)
@@ -151,8 +158,12 @@ class Reader:
         self._threads.later(lambda: self._folder.disk.close(descriptor))
 
 
+def _wanted(start: int, stop: int) -> int:
+    """Return the blocks of [start, stop), which lie in a chunk, as bits."""
+    first, last = start % CHUNK // BLOCK, (stop - 1) % CHUNK // BLOCK
+    return (1 << last + 1) - (1 << first)
+
+
 def _seen(trust: Trust | None, start: int, stop: int) -> bool:
     """Return whether all blocks of [start, stop), which lie in a chunk, have been looked at."""
-    first, last = start % CHUNK // BLOCK, (stop - 1) % CHUNK // BLOCK
-    wanted = (1 << last + 1) - (1 << first)
-    return trust is not None and trust.bits & wanted == wanted
+    return trust is not None and not _wanted(start, stop) & ~trust.bits

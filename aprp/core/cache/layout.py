@@ -52,7 +52,7 @@ class Blocks:
         return bool(self.bits >> block & 1)
 
     def __iter__(self) -> Iterator[int]:
-        return (block for first, stop in self._spans() for block in range(first, stop))
+        return numbers_of(self.bits)
 
     def sum_of(self, block: int) -> int:
         """Return the checksum of a block that is there."""
@@ -70,7 +70,7 @@ class Blocks:
 
     def merge(self, other: Blocks) -> None:
         """Add the other's blocks, with the other's checksums."""
-        for first, stop in other._spans():
+        for first, stop in _spans(other.bits):
             self.sums[first * _SUM.size : stop * _SUM.size] = other.sums[
                 first * _SUM.size : stop * _SUM.size
             ]
@@ -79,17 +79,23 @@ class Blocks:
     def runs(self, chunk: int, complete: int | None) -> Iterator[tuple[int, int]]:
         """Yield the runs of bytes that are there, as offsets in the file."""
         base = chunk * CHUNK
-        for first, last in self._spans():
+        for first, last in _spans(self.bits):
             stop = base + last * BLOCK
             yield base + first * BLOCK, stop if complete is None else min(stop, complete)
 
-    def _spans(self) -> Iterator[tuple[int, int]]:
-        """Yield the runs of blocks that are there, each with the number after its last."""
-        bits, at = self.bits, 0
-        while bits:
-            missing = (bits & -bits).bit_length() - 1
-            bits >>= missing
-            there = (~bits & bits + 1).bit_length() - 1
-            bits >>= there
-            yield at + missing, at + missing + there
-            at += missing + there
+
+def numbers_of(bits: int) -> Iterator[int]:
+    """Yield the numbers of the bits that are set."""
+    return (number for first, stop in _spans(bits) for number in range(first, stop))
+
+
+def _spans(bits: int) -> Iterator[tuple[int, int]]:
+    """Yield the runs of bits that are set, each with the number after its last."""
+    at = 0
+    while bits:
+        missing = (bits & -bits).bit_length() - 1
+        bits >>= missing
+        there = (~bits & bits + 1).bit_length() - 1
+        bits >>= there
+        yield at + missing, at + missing + there
+        at += missing + there
