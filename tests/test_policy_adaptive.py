@@ -48,6 +48,13 @@ class AdaptiveTests(SynchronousTestCase):
         on.begin(on.sources["a"], 2 * MIB, 2 * MIB + 4_000, 0.0, warm=True)
         self.assertIsNone(self.policy.choose(on, on.sources["a"], 0.0))
 
+    def test_a_range_of_one_block_goes_to_who_has_it_first(self) -> None:
+        on = state(EDGE, slow=0.5, fast=4)
+        self.assertIsNone(self.policy.choose(on, on.sources["slow"], 0.0))
+        self.assertEqual(self.policy.choose(on, on.sources["fast"], 0.0), (0, EDGE))
+        on.sources["fast"].failures = 1
+        self.assertEqual(self.policy.choose(on, on.sources["slow"], 0.0), (0, EDGE))
+
     def test_longer_blocks_where_no_connection_is_spare(self) -> None:
         on = state(a=2)
         on.sources["a"].rating.lanes = on.sources["a"].spec.connections

@@ -15,6 +15,10 @@ class Spans:
         self._starts: list[int] = []
         self._stops: list[int] = []
         self.size = 0
+        if len(spans) == 1 and spans[0][0] < spans[0][1]:
+            start, stop = spans[0]
+            self._starts, self._stops, self.size = [start], [stop], stop - start
+            return
         for start, stop in spans:
             self.add(start, stop)
 
@@ -62,7 +66,10 @@ class Spans:
 
     def first(self, start: int, stop: int) -> tuple[int, int] | None:
         """The first part of the set in ``[start, stop)``."""
-        return next(self.within(start, stop), None)
+        index = bisect_right(self._stops, start)
+        if start >= stop or index == len(self._starts) or self._starts[index] >= stop:
+            return None
+        return max(start, self._starts[index]), min(stop, self._stops[index])
 
     def last(self, start: int, stop: int) -> tuple[int, int] | None:
         """The last part of the set in ``[start, stop)``."""
@@ -78,9 +85,16 @@ class Spans:
 
     def count(self, start: int, stop: int) -> int:
         """Return how many offsets of ``[start, stop)`` are in the set."""
+        if not self.size:
+            return 0
         return sum(high - low for low, high in self.within(start, stop))
 
     def _replace(self, first: int, last: int, spans: list[tuple[int, int]]) -> None:
+        if len(spans) == 1 == last - first:
+            ((start, stop),) = spans
+            self.size += stop - start - (self._stops[first] - self._starts[first])
+            self._starts[first], self._stops[first] = start, stop
+            return
         gone = sum(self._stops[first:last]) - sum(self._starts[first:last])
         self._starts[first:last] = [start for start, _ in spans]
         self._stops[first:last] = [stop for _, stop in spans]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -128,6 +129,7 @@ def host_allowed(host: str, globs: Sequence[str]) -> bool:
     return any(_pattern(glob).fullmatch(host) for glob in globs)
 
 
+@lru_cache(maxsize=1024)
 def _pattern(glob: str) -> re.Pattern[str]:
     return re.compile(".*".join(re.escape(part) for part in glob.lower().split("*")), re.DOTALL)
 

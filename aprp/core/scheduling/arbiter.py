@@ -78,6 +78,7 @@ class Arbiter:
         self._hosts: dict[tuple[Hashable, str], str] = {}
         self._held: Counter[Hashable] = Counter()  # by (transfer, source)
         self._by_host: Counter[Hashable] = Counter()
+        self._in_use = 0
         self._by_both: Counter[Hashable] = Counter()  # by (transfer, host)
 
     def want(self, transfer: Hashable, source: Source, urgency: Urgency) -> list[Grant]:
@@ -166,7 +167,7 @@ class Arbiter:
             self._ledger.withdraw(host)
 
     def _open_wants(self, full: Mapping[str, int]) -> Iterable[_Want]:
-        if self._total is not None and self._by_host.total() >= self._total:
+        if self._total is not None and self._in_use >= self._total:
             return
         for want in self._wants.values():
             host, most = want.source.counted_by, want.source.connections
@@ -181,6 +182,7 @@ class Arbiter:
         if self._ledger is not None:
             for _ in range(-change):
                 self._ledger.release(host)
+        self._in_use += change
         for counter, item in (
             (self._held, key),
             (self._by_host, host),

@@ -58,6 +58,7 @@ class Planner:
         self._duplicate = duplicate
         self._planned = -1.0
         self.wake: float | None = None
+        self._rests_until = -1.0
         self._declined: SourceState | None = None
 
     def look(self, now: float) -> None:
@@ -99,15 +100,18 @@ class Planner:
         """Return whether no plan is needed, and find when one is: all of a short range is on its
         way in one attempt."""
         state = self._state
-        if state.stop - state.start > _SHORT or state.unrequested or len(state.attempts) != 1:
+        short = state.stop - state.start <= _SHORT
+        if not short or state.unrequested.size or len(state.attempts) != 1:
             return False
-        (attempt,) = state.attempts.values()
-        late = attempt.since + HORIZON
-        if now >= late or any(source.slot.urgency is not None for source in self._sources):
-            return False
-        silent = self._duplicate.wake(state, now)
-        self.wake = late if silent is None else min(late, silent)
-        return self.wake > now
+        for source in self._sources:
+            if source.slot.urgency is not None:
+                return False
+        if now >= self._rests_until:
+            (attempt,) = state.attempts.values()
+            late, silent = attempt.since + HORIZON, self._duplicate.wake(state, now)
+            self._rests_until = late if silent is None else min(late, silent)
+        self.wake = self._rests_until
+        return now < self._rests_until
 
     def decline(self, source: SourceState | None) -> None:
         """Note which source's granted slot was given back; None: no source's."""

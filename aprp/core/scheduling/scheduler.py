@@ -203,6 +203,13 @@ class Scheduler:
     def _take(self, now: float, event: Event) -> bool:
         """Take in what happened; return whether to plan again."""
         match event:
+            case m.BytesCame():
+                urgent = self._tracker.bytes_came(event, now)
+                self._offer(now)
+                return self._planner.is_time(now) or urgent
+            case m.ClientTook(count):
+                self._client_took(count, now)
+                return self._planner.is_time(now)
             case m.Granted():
                 self._granted(event, now)
             case m.ConnectFailed(name, why):
@@ -211,15 +218,10 @@ class Scheduler:
                 self._failures.blame(source, m.Ended(0, m.End.UNREACHABLE, why), now)
             case m.HeadCame():
                 self._tracker.head_came(event, now)
-            case m.BytesCame():
-                urgent = self._tracker.bytes_came(event, now)
-                self._offer(now)
-                return self._planner.is_time(now) or urgent
             case m.Ended():
                 self._tracker.ended(event, now)
-            case m.ClientTook(count):
-                self._client_took(count, now)
-                return self._planner.is_time(now)
+            case m.Started():
+                self._failures.remember(now)
             case m.Verified(stop):
                 self._state.verify(stop)
                 self._offer(now)
@@ -238,8 +240,6 @@ class Scheduler:
                 self._failures.take_out(names)
             case m.Stopped():
                 self._finish(None)
-            case m.Started():
-                self._failures.remember(now)
             case m.TimePassed():
                 pass
         return True

@@ -18,7 +18,7 @@ from zope.interface import implementer
 from aprp.core.http.heads import Framing, ResponseHead
 from aprp.upstream.errors import BodyBroken
 from aprp.upstream.exchange import Inflow, Timings
-from aprp.upstream.splice.piped import Piece, PipeSink, Use, as_bytes
+from aprp.upstream.splice.piped import Piece, PipeSink, Use, as_bytes, pipe_sink
 from aprp.upstream.tally import SourceTally
 
 WORTH_PIPING = 131072
@@ -78,8 +78,8 @@ class ReceivedExchange:
         self._sink, self._paused, self._pumped = sink, False, pumped
         self._start = self.moved
         self._goal = None if n is None else self.moved + n
-        if self.left >= WORTH_PIPING and isinstance(sink, PipeSink):
-            self._pipe_sink = sink
+        if self.left >= WORTH_PIPING:
+            self._pipe_sink = pipe_sink(sink)
         sink.registerProducer(self, True)
         self._flush()
         self._read_on()

@@ -23,7 +23,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IAgent, IResponse
 from zope.interface import implementer
 
-from aprp.core.http.fields import Fields, Pairs
+from aprp.core.http.fields import Fields
 from aprp.core.http.urls import Url
 from aprp.upstream.exchange import ALONE, Exchange, Origin, Sharing, SourceRequest, Timeouts
 from aprp.upstream.http.agent import Agent
@@ -41,9 +41,26 @@ class _AnyUrl(EncodedURL):
         """Return itself: it is a URI already."""
         return self
 
+    def to_text(self, with_password: bool = False) -> str:
+        """Return what it was made from."""
+        return _ANYWHERE
 
-_ANY_URL = _AnyUrl.from_text("http://localhost/")
-_NO_COOKIES = IndexableCookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+
+class _NoCookies(IndexableCookieJar):
+    """A cookie jar that stays empty."""
+
+    def add_cookie_header(self, request: Any) -> None:
+        """Add nothing to a request."""
+
+    def extract_cookies(self, response: Any, request: Any) -> None:
+        """Keep nothing of a response."""
+
+
+_ANYWHERE = "http://localhost/"
+_ANY_URL = _AnyUrl.from_text(_ANYWHERE)
+_IDENTITY = (b"Accept-Encoding", b"identity")
+_OWN = frozenset((b"host", b"accept-encoding"))
+_NO_COOKIES = _NoCookies(policy=DefaultCookiePolicy(allowed_domains=[]))
 
 
 @implementer(IConsumer)
@@ -98,9 +115,9 @@ class SourceResponse:
 
 @implementer(IAgent)
 class SourceAgent:
-    """Sends requests for one URL to one origin.
+    """Sends requests with certain fields for one URL to one origin.
 
-    What treq says of Host, of codings and of the URL is not heeded.
+    What treq says of the URL and of fields is not heeded.
     """
 
     def __init__(
@@ -108,6 +125,7 @@ class SourceAgent:
         agent: Agent,
         origin: Origin,
         url: Url,
+        fields: Fields,
         timeouts: Timeouts,
         host: str | None = None,
         tally: SourceTally = UNCOUNTED,
@@ -117,7 +135,9 @@ class SourceAgent:
         self._agent = agent
         self._origin = origin
         self._target = url.target.encode("ascii")
-        self._host = (host or url.authority).encode("ascii")
+        host_field = (b"Host", (host or url.authority).encode("ascii"))
+        own = [pair for pair in fields.pairs if pair[0].lower() not in _OWN]
+        self._fields = Fields((host_field, _IDENTITY, *own))
         self._timeouts = timeouts
         self._tally = tally
 
@@ -128,21 +148,14 @@ class SourceAgent:
         headers: Headers | None = None,
         bodyProducer: Any = None,
     ) -> Deferred[IResponse]:
-        lines: Pairs = tuple(
-            (name, value)
-            for name, values in (headers or Headers()).getAllRawHeaders()
-            for value in values
-        )
-        fields = Fields(lines).without((b"host", b"accept-encoding"))
-        return Deferred.fromCoroutine(self._open(method, fields))
+        return Deferred.fromCoroutine(self._open(method))
 
-    async def _open(self, method: bytes, fields: Fields) -> IResponse:
-        first = Fields(((b"Host", self._host), (b"Accept-Encoding", b"identity")))
+    async def _open(self, method: bytes) -> IResponse:
         request = SourceRequest(
             method,
             self._origin,
             self._target,
-            first.adding(*fields.pairs),
+            self._fields,
             self._timeouts,
             gather=GATHER,
             tally=self._tally,
@@ -151,17 +164,14 @@ class SourceAgent:
         return SourceResponse(await self._agent.open(request))
 
 
-async def ask(face: SourceAgent, method: str, fields: Fields) -> SourceResponse:
+async def ask(face: SourceAgent, method: str) -> SourceResponse:
     """Make one request through treq; the body of the response waits in its exchange.
 
     Cancelling the coroutine's Deferred before it fires closes the connection.
     """
-    headers = Headers()
-    for name, value in fields:
-        headers.addRawHeader(name, value)
     client = HTTPClient(face, cookiejar=_NO_COOKIES)
     asked: Any = client.request(
-        method, _ANY_URL, headers=headers, unbuffered=True, allow_redirects=False
+        method, _ANY_URL, cookies=_NO_COOKIES, unbuffered=True, allow_redirects=False
     )
     response = await asked
     while not isinstance(response, SourceResponse):

@@ -11,7 +11,7 @@ import os
 import struct
 import termios
 from enum import Enum, auto
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast
 
 from aprp.upstream.splice.pipes import WANTED, Pipe, Pipes
 
@@ -74,7 +74,6 @@ Piece = bytes | Piped
 """A piece of a body."""
 
 
-@runtime_checkable
 class PipeSink(Protocol):
     """A consumer that takes pieces in pipes, too."""
 
@@ -83,6 +82,11 @@ class PipeSink(Protocol):
         ...
 
     def write(self, data: Piece) -> None: ...
+
+
+def pipe_sink(consumer: object) -> PipeSink | None:
+    """Return the consumer if it takes pieces in pipes."""
+    return cast(PipeSink, consumer) if hasattr(consumer, "piped_use") else None
 
 
 def as_bytes(piece: Piece) -> bytes:

@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IConsumer, IPushProducer
 from zope.interface import implementer
 
 from aprp.core.http.ranges import Range
-from aprp.upstream.splice.piped import Piece, PipeSink, Use, as_bytes
+from aprp.upstream.splice.piped import Piece, PipeSink, Use, as_bytes, pipe_sink
 from aprp.upstream.transfer.store import Store
 
 
@@ -48,7 +48,7 @@ class Delivery:
             self._settle()
         else:
             self._sink, self.paused = sink, False
-            self._pipe_sink = sink if isinstance(sink, PipeSink) else None
+            self._pipe_sink = pipe_sink(sink)
             sink.registerProducer(self, True)
             self._more()
         return delivered

@@ -252,6 +252,8 @@ class Driver:
                 case m.Keep(_, start, stop) if chunk is not None:
                     self._held.write(chunk, start, stop)
                     kept += stop - start
+                case m.Done():
+                    self._finish()
                 case m.Fetch():
                     self._fetch(action)
                 case m.Abandon(number):
@@ -264,8 +266,6 @@ class Driver:
                     self._slots.release(name)
                 case m.Forget(start, stop):
                     self._held.forget(start, stop)
-                case m.Done():
-                    self._finish()
                 case m.Fail(reasons):
                     self._failure = Exhausted(reasons)
                     self._finish()

@@ -191,17 +191,8 @@ class SourceRequests:
         self, method: str, url: Url, spec: Spec | None, conditional: bool
     ) -> SourceAnswer:
         options = self._options
-        at_home = url.origin == self._url.origin and host_allowed(url.host, options.headers_to)
+        at_home = self._is_home(url) and host_allowed(url.host, options.headers_to)
         origin, timeouts = await self._origin(url)
-        agent = SourceAgent(
-            self._shared.agent,
-            origin,
-            url,
-            timeouts,
-            options.host if at_home else None,
-            self._tally,
-            self._sharing(spec),
-        )
         lines: Pairs = ((b"User-Agent", USER_AGENT), (b"Accept", b"*/*"))
         if spec is not None:
             lines += ((b"Range", spec.header()),)
@@ -212,8 +203,19 @@ class SourceRequests:
         if options.same is Same.DIGEST:
             lines += WANT_DIGESTS
         own = (*(options.headers if at_home else ()), *options.marks)
-        fields = Fields(lines).without(name.lower() for name, _ in own).adding(*own)
-        answer = SourceAnswer(await ask(agent, method, fields), url)
+        names = {name.lower() for name, _ in own}
+        fields = Fields((*(line for line in lines if line[0].lower() not in names), *own))
+        agent = SourceAgent(
+            self._shared.agent,
+            origin,
+            url,
+            fields,
+            timeouts,
+            options.host if at_home else None,
+            self._tally,
+            self._sharing(spec),
+        )
+        answer = SourceAnswer(await ask(agent, method), url)
         self.spoken = answer.exchange.head.protocol
         return answer
 
@@ -225,10 +227,15 @@ class SourceRequests:
         clock, timeouts = self._shared.clock, self._options.timeouts
         began = clock.seconds()
         origin = await self._reach(url)
-        if self._http2 is not Http2.PRIOR_KNOWLEDGE or url.origin == self._url.origin:
-            origin = replace(origin, http2=self._http2)
-        left = timeouts.connect - origin.waited - (clock.seconds() - began)
-        return origin, replace(timeouts, connect=max(0.0, left))
+        http2 = self._http2
+        if origin.http2 is not http2 and (http2 is not Http2.PRIOR_KNOWLEDGE or self._is_home(url)):
+            origin = replace(origin, http2=http2)
+        left = max(0.0, timeouts.connect - origin.waited - (clock.seconds() - began))
+        return origin, Timeouts(left, timeouts.first_byte, timeouts.between_bytes)
+
+    def _is_home(self, url: Url) -> bool:
+        """Return whether the URL is at the source's own origin."""
+        return url is self._url or url.origin == self._url.origin
 
     async def _reach(self, url: Url) -> Origin:
         if self._options.reach is not None:

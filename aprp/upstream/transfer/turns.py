@@ -66,19 +66,24 @@ class Turns:
         if self._closed:
             return
         self._queue.append((event, chunk))
-        self.work()
+        self._run()
 
     def add(self, event: m.Event) -> None:
         """Have an event handled in the turn that runs now."""
         self._queue.append((event, None))
 
     def work(self) -> None:
+        """Hand on what is ready, since the client takes more."""
+        self._run(hand_on=True)
+
+    def _run(self, *, hand_on: bool = False) -> None:
         """Handle every event, and hand on what that made ready."""
         if self._busy:
             return
         self._busy = True
         try:
-            self._hand_on()
+            if hand_on:
+                self._hand_on()
             while self._queue:
                 self._handle(*self._queue.popleft())
                 if not self._queue and not self._closed:

@@ -60,6 +60,8 @@ class Adaptive:
             return None
         if source.rating.rate is None:
             return self._open(state, source, now)
+        if state.stop - state.start <= blocks.EDGE and not state.attempts and state.known:
+            return self._whole(state, source, now)
         return self._place_block(state, source, now)
 
     def due(self, state: TransferState, source: SourceState, now: float) -> float | None:
@@ -109,6 +111,24 @@ class Adaptive:
         finish = forecast.free_at(state, other, now)
         finish += _SMALLEST_OPENING / forecast.lane_rate(state, other)
         return finish < now + forecast.first_byte(state, source, now) + blocks.HORIZON
+
+    def _whole(
+        self, state: TransferState, source: SourceState, now: float
+    ) -> tuple[int, int] | None:
+        """Return the first gap of a range of one block, unless another source has it sooner."""
+        size = state.unrequested.size
+        mine = forecast.first_byte(state, source, now) + size / forecast.lane_rate(state, source)
+        for other in state.sources.values():
+            if (
+                other is not source
+                and other.rating.rate is not None
+                and other.usable(now)
+                and not other.failures
+                and forecast.first_byte(state, other, now) + size / forecast.lane_rate(state, other)
+                < mine
+            ):
+                return None
+        return state.unrequested.first(state.ready, state.edge)
 
     def _place_block(
         self, state: TransferState, source: SourceState, now: float

@@ -64,7 +64,7 @@ class AdaptiveRescue:
             rescue = self._split(state, source, head, now, late=True)
             if rescue is not None and self._is_best(state, source, head, now):
                 return rescue
-        if state.known and not state.unrequested:
+        if state.known and not state.unrequested.size:
             return self._end_game(state, source, now)
         return None
 
