@@ -47,11 +47,10 @@ def nowhere() -> Iterable[tuple[str, int]]:
 
 
 class Guard:
-    """Turns URLs into origins that may be connected to. `allow` are networks that may be reached
-    though they aren't public; `listening` says where this process listens now.
+    """Turns URLs into origins that may be connected to.
 
-    `allow` are networks that are open though they aren't public; `listening` says where this
-    process listens at the time.
+    `allow` are networks that may be reached though they aren't public; `listening` says where this
+    process listens now.
     """
 
     def __init__(

@@ -38,8 +38,9 @@ class Wire(Protocol):
         self.served = 0
         """Requests that were sent."""
         self.kept = False
-        self.shared: object | None = None
         """Whether it was open, and idle, before the last request."""
+        self.shared: object | None = None
+        """None: no other request shares it."""
         self._where = where
         self._asked = self._rested = 0.0
         self._tls = False

@@ -1,8 +1,8 @@
 """Where a transfer's bytes leave it: from the store to a consumer, in order, and paced by it.
 
 What is ready is written as far as the consumer wants it; bytes that were only fetched to verify
-others are dropped. A consumer that had enough says so by
-pausing, and by resuming that it wants more; one that stops ends the transfer.
+others are dropped. A consumer that pauses gets nothing more until it resumes; one that stops ends
+the transfer.
 """
 
 from __future__ import annotations

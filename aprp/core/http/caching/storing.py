@@ -105,8 +105,8 @@ def storable(method: bytes, request: Fields, response: Response, policy: Policy)
     """Return whether the response to a request may be stored (section 3).
 
     `request` has the client's fields as the origin received them, without those that the route
-    adds. A 206 may be stored only if its bytes can be
-    combined with others (section 3.3): see `combinable`.
+    adds. A 206 may be stored only if its bytes can be combined with others (section 3.3): see
+    `combinable`.
     """
     if method != b"GET":
         return Verdict("method")
