@@ -52,6 +52,10 @@ _aprp() {
     'get --location')
       :
       return ;;
+    'get --keys')
+      compopt -o filenames 2>/dev/null
+      mapfile -t COMPREPLY < <(compgen -f -- "$current")
+      return ;;
     'get -o'|'get --output')
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -f -- "$current")
@@ -139,7 +143,7 @@ _aprp() {
       words="-h --help --upstream --source --sample --listen --admin -o --output"
       ;;
     get)
-      words="-h --help --metalink --location -o --output --output-dir -c --continue --range --limit-rate --header --checksum --same --ca --json --plot -q --quiet"
+      words="-h --help --metalink --location --keys -o --output --output-dir -c --continue --range --limit-rate --header --checksum --same --ca --json --plot -q --quiet"
       ;;
     mirror)
       words="check -h --help --samples --header --ca"

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import subprocess
-import tempfile
 from base64 import b64encode
 from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
-from unittest import SkipTest, mock
+from unittest import mock
 
 from twisted.internet.defer import DeferredList
 
@@ -27,6 +23,7 @@ from tests.support.mirrored_case import BYTES, SIZE, MirroredCase, honest, react
 from tests.support.origin import Origin
 from tests.support.replies import File, Pattern, Received, Reply, status
 from tests.support.responses import Response
+from tests.support.signing import signing_key
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 OTHER = Pattern(SIZE, seed=2)
@@ -325,33 +322,8 @@ class DirectoryTests(ListedCase):
 
 
 class SignatureTests(ListedCase):
-    def keys(self) -> tuple[Path, Callable[[bytes], bytes]]:
-        """A file with a key, and what signs with it."""
-        home = Path(tempfile.mkdtemp())  # the path of gpg's socket would be too long elsewhere
-        self.addCleanup(shutil.rmtree, home, ignore_errors=True)
-
-        def gpg(*arguments: str, data: bytes = b"") -> bytes:
-            command = ["gpg", "--homedir", str(home), "--batch", "--yes", "--passphrase", ""]
-            try:
-                done = subprocess.run(
-                    [*command, *arguments], input=data, capture_output=True, check=True
-                )
-            except FileNotFoundError:
-                if os.environ.get("CI"):
-                    raise
-                raise SkipTest("gpg isn't installed") from None
-            return done.stdout
-
-        gpg("--quick-generate-key", "tests@a.example", "ed25519", "sign", "never")
-        self.addCleanup(
-            subprocess.run, ["gpgconf", "--homedir", str(home), "--kill", "all"], check=False
-        )
-        keys = home / "keys.asc"
-        keys.write_bytes(gpg("--armor", "--export"))
-        return keys, lambda data: gpg("--armor", "--detach-sign", data=data)
-
     async def test_only_what_is_signed_is_believed(self) -> None:
-        keys, sign = self.keys()
+        keys, sign = signing_key(self)
         await self.listed(honest)
         signatures: dict[str, bytes] = {}
 

@@ -84,13 +84,17 @@ class Mirror:
 
 @dataclass(frozen=True, slots=True)
 class MetalinkFile:
-    """One file of a Metalink. `hashes` are of the whole file; `name` is a relative path."""
+    """One file of a Metalink. `hashes` are of the whole file; `name` is a relative path.
+
+    `signature` is an OpenPGP signature of the file itself, with its armor (section 4.2.13).
+    """
 
     name: str
     mirrors: tuple[Mirror, ...]
     size: int | None = None
     hashes: tuple[Hash, ...] = ()
     pieces: Pieces | None = None
+    signature: str | None = None
 
     @property
     def checksum(self) -> Hash | None:

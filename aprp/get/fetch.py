@@ -26,6 +26,7 @@ from aprp.get.progress import Display
 from aprp.get.tally import Tally
 from aprp.get.target import Target, ToPartial, ToStream
 from aprp.library.open_transfer import NotInFile, TransferReader
+from aprp.upstream.metalink.signatures import BadSignature
 
 OVERLAP = 65536
 """How many bytes of a partial file to fetch again and compare."""
@@ -71,6 +72,11 @@ class Fetch:
     async def run(self) -> None:
         """Download it. Raise CannotWrite, ReaderLeft, AnotherFile, WrongChecksum or SourceError."""
         path, pieces = self.path, self.options.pieces
+        if self.options.signature is not None and (path is None or is_stream(path)):
+            raise CannotWrite(
+                "a signature in a Metalink is verified at the end of the file, so it can't be "
+                "written to a pipe; name a file with -o"
+            )
         if pieces is not None and self.options.fetch_request.proof is None:
             try:
                 self._use(await with_length(self.options, pieces, self._reactor))
@@ -110,6 +116,7 @@ class Fetch:
                 self._check.update(piece)
         self._judge()
         await self._compare_pieces(path)
+        await self._check_signature(path, None)
         self._display.say(f"{path} is already complete")
 
     async def _compare_pieces(self, path: Path) -> None:
@@ -184,6 +191,8 @@ class Fetch:
                 raise AnotherFile(f"the file is shorter now: {error}") from None
             raise
         self._judge(target)
+        if partial is not None:
+            await self._check_signature(partial.part, target)
         target.finish()
 
     def _know(self, reading: TransferReader, before: PartialVersion | None) -> PartialVersion:
@@ -254,6 +263,17 @@ class Fetch:
         senders = [source for source, count in self._tally.written.items() if count]
         came = f"; its bytes came from {', '.join(senders)}" if senders else ""
         raise WrongChecksum(f"{self._title()}: {said}{came}")
+
+    async def _check_signature(self, path: Path, target: Target | None) -> None:
+        """Raise WrongChecksum, and discard the target, if the file isn't what was signed."""
+        if self.options.signature is None:
+            return
+        try:
+            await self.options.signature.check(path)
+        except BadSignature as error:
+            if target is not None:
+                target.discard()
+            raise WrongChecksum(f"{self._title()}: its signature isn't good: {error}") from None
 
     @property
     def name(self) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,11 @@ from aprp.core.metalink import MOST_BYTES, BadMetalink, MetalinkFile, Mirror
 from aprp.core.recovery.pieces import Proof
 from aprp.get.checksum import Checksum
 from aprp.get.options import Misunderstood, Options, options_for, request_for
+from aprp.get.signed import is_signed, signature_inside
 from aprp.library.fetch_request import FetchRequest
 from aprp.library.open_transfer import TransferReader
 from aprp.upstream.transfer.collector import Collector
-from aprp.upstream.transfer.failures import LengthUnknown
+from aprp.upstream.transfer.failures import LengthUnknown, TransferFailed
 from aprp.upstream.transfer.options import FileLocation
 
 SUFFIXES = (".meta4", ".metalink", ".torrent")
@@ -48,6 +51,11 @@ class Listing:
             data = await _fetched(self.request, reactor)
         from aprp.upstream.metalink.parsing import parse_listing  # its XML takes a while to load
 
+        keys: Path | None = self.parsed.keys
+        if keys is not None and await is_signed(
+            data, self.where, keys, lambda suffix: self._beside(suffix, reactor)
+        ):
+            keys = None  # all that it says is proven
         files = self._with_urls(parse_listing(data, self.where))
         many = len(files) > 1
         parsed = self.parsed
@@ -61,7 +69,7 @@ class Listing:
             parsed = argparse.Namespace(**vars(parsed))
             parsed.output_dir = (parsed.output_dir or Path()) / parsed.output
             parsed.output = None
-        return tuple(self._options(parsed, file) for file in files)
+        return tuple(self._options(parsed, file, keys) for file in files)
 
     def _with_urls(self, files: tuple[MetalinkFile, ...]) -> tuple[MetalinkFile, ...]:
         """Return the files with the URLs of the command line as their first mirrors."""
@@ -79,7 +87,29 @@ class Listing:
         except OSError as error:
             raise BadMetalink(f"{self.where} can't be read: {error.strerror}") from None
 
-    def _options(self, parsed: argparse.Namespace, file: MetalinkFile) -> Options:
+    async def _beside(self, suffix: str, reactor: Any) -> bytes | None:
+        """Return what is at the Metalink's name with a suffix, or None if there is nothing."""
+        if self.request is None:
+            try:
+                return Path(self.where + suffix).read_bytes()
+            except FileNotFoundError:
+                return None
+            except OSError as error:
+                raise BadMetalink(
+                    f"{self.where + suffix} can't be read: {error.strerror}"
+                ) from None
+        url = Url.parse(self.where)
+        place = str(replace(url, path=url.path + suffix))
+        try:
+            return await _fetched(request_for(self.parsed, [place], "modified"), reactor)
+        except TransferFailed as error:
+            if error.missing:
+                return None
+            raise
+
+    def _options(
+        self, parsed: argparse.Namespace, file: MetalinkFile, keys: Path | None
+    ) -> Options:
         locations = (parsed.location or "").split(",")
         urls = [str(mirror.url) for mirror in file.ordered(filter(None, locations))]
         proven = file.pieces is not None or file.checksum is not None
@@ -95,6 +125,7 @@ class Listing:
             options_for(parsed, request),
             listed=file,
             pieces=file.pieces,
+            signature=None if keys is None else signature_inside(file, self.where, keys),
             checksum=None if checksum is None else Checksum(checksum.algorithm, checksum.digest),
         )
 
@@ -109,6 +140,10 @@ def listing_of(parsed: argparse.Namespace) -> Listing | None:
     if others and not _ends_in(where, (".torrent",)):
         raise Misunderstood(f"{where} lists the URLs of its files; give no others with it")
     urls = request_for(parsed, others, "length").locations if others else ()
+    if parsed.keys is not None and not os.access(parsed.keys, os.R_OK):
+        raise Misunderstood(f"--keys {parsed.keys} can't be read")
+    if parsed.keys is not None and shutil.which("gpgv") is None:
+        raise Misunderstood("--keys needs the program gpgv, which isn't installed")
     for name in ("range", "checksum"):
         if getattr(parsed, name) is not None:
             raise Misunderstood(f"--{name} can't be used with a Metalink")

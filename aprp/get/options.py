@@ -15,6 +15,7 @@ from aprp.core.metalink import MetalinkFile, Pieces
 from aprp.core.scheduling.messages import MIB
 from aprp.core.scheduling.read_ahead import SMALLEST_WINDOW
 from aprp.get.checksum import ALGORITHMS, Checksum, parse_pieces
+from aprp.get.signed import FileSignature
 from aprp.library.fetch_request import FetchRequest, fetch_request
 
 WINDOW = 32 * MIB
@@ -22,11 +23,11 @@ WINDOW = 32 * MIB
 
 EXIT_CODES = """\
 exit status:
-  0    the file is complete and has the requested checksum, and that of its Metalink
+  0    the file is complete and has the requested checksum, and those of its Metalink
   1    no source could send the rest; -c can resume
   2    the command line is invalid
   3    the destination can't be written
-  4    the checksum differs; the download was deleted
+  4    the checksum differs, or the signature isn't good; the download was deleted
   5    -c can't resume: the partial download isn't of the sources' current file
   130  interrupted (Control-C), 143 terminated; -c can resume
   141  the reader of standard output closed it
@@ -56,6 +57,7 @@ class Options:
     """What a Metalink says of the file."""
     pieces: Pieces | None = None
     """What its pieces are verified by; `fetch_request.proof` has it once the length is known."""
+    signature: FileSignature | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,6 +76,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--location",
         metavar="CODES",
         help="use the Metalink's mirrors in these countries first, such as de,at",
+    )
+    add(
+        "--keys",
+        type=Path,
+        metavar="FILE",
+        help="a file of OpenPGP keys, one of which must have signed the Metalink or its files",
     )
     add("-o", "--output", metavar="FILE", help="the file to write; - is standard output")
     add("--output-dir", type=Path, metavar="DIR", help="the folder to write the file to")
@@ -115,6 +123,8 @@ def read(parsed: argparse.Namespace) -> Options:
         raise Misunderstood("give the URLs of the file, or a Metalink")
     if parsed.location is not None:
         raise Misunderstood("--location is for the mirrors of a Metalink")
+    if parsed.keys is not None:
+        raise Misunderstood("--keys is for the signatures of Metalinks")
     pieces = _checksums(parsed)[1]
     same = parsed.same or ("modified" if pieces is None else "length")
     return options_for(parsed, request_for(parsed, parsed.urls, same))

@@ -12,16 +12,20 @@ def metalink(
     piece: int | None = None,
     whole: bool = True,
     size: int | None = None,
+    signature: bytes | None = None,
 ) -> bytes:
     """A Metalink of files by their name, content and mirrors, in the order of priority.
 
     With `piece`, there are SHA-256 hashes of pieces of that length; `size` is what it says of the
-    length in place of the truth.
+    length in place of the truth, and `signature` an armored one of each file.
     """
     lines = ['<metalink xmlns="urn:ietf:params:xml:ns:metalink">']
     for name, content, urls in files:
         said = len(content) if size is None else size
         lines += [f"<file name={quoteattr(name)}>", f"<size>{said}</size>"]
+        if signature is not None:
+            text = signature.decode()
+            lines.append(f'<signature mediatype="application/pgp-signature">{text}</signature>')
         if whole:
             lines.append(f'<hash type="sha-256">{_digest(content)}</hash>')
         if piece is not None:

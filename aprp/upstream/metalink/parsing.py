@@ -195,7 +195,17 @@ def _file(element: _Element, source: str) -> MetalinkFile:
     mirrors = tuple(_mirrors(element, source))
     if not mirrors:
         _refuse(source, element.line, f"lists no http or https mirror of {name!a}")
-    return MetalinkFile(name, mirrors, size, tuple(_hashes(element, source)), pieces)
+    hashes = tuple(_hashes(element, source))
+    return MetalinkFile(name, mirrors, size, hashes, pieces, _signature(element))
+
+
+def _signature(element: _Element) -> str | None:
+    """Return the first OpenPGP signature of the file; version 3 calls the kind pgp."""
+    for each in element.all("signature"):
+        kind = each.attributes.get("mediatype") or each.attributes.get("type", "")
+        if kind.lower() in ("application/pgp-signature", "pgp"):
+            return each.text
+    return None
 
 
 def _mirrors(element: _Element, source: str) -> Iterator[Mirror]:

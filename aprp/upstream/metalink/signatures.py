@@ -14,12 +14,17 @@ from tempfile import TemporaryDirectory
 from twisted.internet.threads import deferToThread
 
 SECONDS = 10
-"""That gpgv may take."""
+"""That gpgv may take, besides the time for reading the file."""
+LEAST_RATE = 10e6
+"""Bytes per second that it reads at least."""
 MOST_BYTES = 64 << 10
 """The largest signature."""
 SUFFIXES = (".asc", ".sig")
 """What the name of a signature has after that of the signed file."""
-UNSIGNED = f"there is none beside it, with {' or '.join(SUFFIXES)} after its name"
+UNSIGNED = (
+    f"there is none beside it, with {' or '.join(SUFFIXES)} after its name; a <signature> in it is "
+    "of the file, and doesn't prove the pieces and mirrors that it lists"
+)
 
 
 class BadSignature(Exception):
@@ -31,14 +36,17 @@ def not_signed(name: str, why: str) -> str:
     return f"{name}: the signature isn't good: {why}"
 
 
-async def check_signature(data: bytes, signature: bytes, keys: Path) -> None:
-    """Raise BadSignature unless `signature`, a detached one, is of one of the keys."""
-    await deferToThread(_check, data, signature, keys)
+async def check_signature(signed: bytes | Path, signature: bytes, keys: Path) -> None:
+    """Raise BadSignature unless `signature`, a detached one, is of one of the keys.
+
+    `signed` is the data, or the file that has it.
+    """
+    await deferToThread(_check, signed, signature, keys)
 
 
-def _check(data: bytes, signature: bytes, keys: Path) -> None:
+def _check(signed: bytes | Path, signature: bytes, keys: Path) -> None:
     with TemporaryDirectory(prefix="aprp-") as folder:
-        ring, sent, signed = (Path(folder, name) for name in ("keys", "signature", "signed"))
+        ring, sent = Path(folder, "keys"), Path(folder, "signature")
         try:
             ring.write_bytes(_binary(keys.read_bytes()))
         except OSError as error:
@@ -46,13 +54,17 @@ def _check(data: bytes, signature: bytes, keys: Path) -> None:
         except (ValueError, binascii.Error):
             raise BadSignature(f"{keys} doesn't hold OpenPGP keys") from None
         sent.write_bytes(signature)
-        signed.write_bytes(data)
-        _run(["gpgv", "--homedir", folder, "--keyring", str(ring), str(sent), str(signed)])
+        if isinstance(signed, bytes):
+            Path(folder, "signed").write_bytes(signed)
+            signed = Path(folder, "signed")
+        seconds = SECONDS + signed.stat().st_size / LEAST_RATE
+        command = ["gpgv", "--homedir", folder, "--keyring", str(ring), str(sent), str(signed)]
+        _run(command, seconds)
 
 
-def _run(command: list[str]) -> None:
+def _run(command: list[str], seconds: float) -> None:
     try:
-        done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=seconds, check=False)
     except FileNotFoundError:
         raise BadSignature("gpgv isn't installed, which checks signatures") from None
     except (OSError, subprocess.TimeoutExpired) as error:
