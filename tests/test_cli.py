@@ -13,6 +13,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp import __version__, cli
+from aprp.daemon.options import Options
 
 ROOT = Path(__file__).parent.parent
 GOOD = "listen: [tcp:0]\nroutes:\n  - {path: /, upstream: 'http://a/'}\n"
@@ -122,6 +123,10 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(status, 0)
         for name in ("serve", "check", "init", "get", "simulate"):
             self.assertIn(f"    {name} ", out)
+
+    def test_serve_is_called_as_it_was(self) -> None:
+        self.patch(Options, "program", Options.program)
+        self.assertTrue(run("serve", "--help")[1].startswith("Usage: aprp serve [--config FILE"))
 
     def test_get_tells_its_exit_status(self) -> None:
         self.assertIn("exit status:", run("get", "--help")[1])

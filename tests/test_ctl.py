@@ -239,6 +239,23 @@ class TextTests(SynchronousTestCase):
     def test_nothing_to_show(self) -> None:
         self.assertEqual(text_of("transfers", []), "no requests are being answered")
 
+    def test_workers(self) -> None:
+        status = {
+            "version": "1",
+            "pid": 4,
+            "state": "serving",
+            "addresses": ["127.0.0.1:8000"],
+            "requests": 0,
+            "clients": 0,
+            "connections": 0,
+            "memory": {"held": 0, "limit": 1},
+            "out_of_service": [],
+            "reload": None,
+        }
+        self.assertNotIn("workers", text_of("status", status))
+        status |= {"workers": [{"state": "serving"}, {"state": "starting"}], "worker_restarts": 1}
+        self.assertIn("workers: 1 of 2 serving; restarts: 1", text_of("status", status))
+
 
 class SettingTests(ConfigCase):
     def test_the_path_of_a_socket(self) -> None:

@@ -11,6 +11,7 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.config import SourceSettings, SourcesRoute, Url
+from aprp.daemon.workers.merging import BRIEF
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.web.admin.events import MOST_VIEWERS
@@ -133,5 +134,6 @@ class SnapshotTests(EventsCase):
         self.assertEqual(len(told["running"]), MOST_IN_FULL)
         self.assertEqual(told["running"][0]["id"], "r-0")
         self.assertEqual(len(told["brief"]), MOST_IN_BRIEF)
+        self.assertEqual(set(told["brief"][0]), set(BRIEF))  # what several workers show
         self.assertEqual(told["others"], 500 - MOST_IN_FULL - MOST_IN_BRIEF)
         self.assertLess(len(made), 60_000)

@@ -72,6 +72,10 @@ def _status(status: Any) -> str:
         f"{status['connections']} to sources",
         f"{size(memory['held'])} of {size(memory['limit'])} held in memory",
     ]
+    if workers := status.get("workers"):
+        serving = sum(each["state"] == "serving" for each in workers)
+        restarts = status["worker_restarts"]
+        lines.append(f"workers: {serving} of {len(workers)} serving; restarts: {restarts}")
     if status["out_of_service"]:
         lines.append(f"out of service: {', '.join(status['out_of_service'])}")
     if reload is not None:

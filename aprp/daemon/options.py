@@ -15,6 +15,7 @@ from aprp.config import Settings, for_sources, for_upstream
 from aprp.config.faults import nearest
 
 DEFAULT_PORT = 8000
+TWISTD = "twistd aprp"
 
 EXCLUSIVE = ("config", "upstream", "source", "demo")
 """The options that say what to serve; at most one may be given."""
@@ -41,7 +42,7 @@ class Options(TwistedOptions):
         ["port", "p", None, f"Without a file: the port to listen on (default {DEFAULT_PORT})."],
     ]
 
-    program: ClassVar = "twistd aprp"
+    program: ClassVar = TWISTD
     """The command name in error messages."""
 
     def __init__(self) -> None:
@@ -52,6 +53,12 @@ class Options(TwistedOptions):
     def opt_source(self, url: str) -> None:
         """Without a file: fetch from this URL or directory; may be repeated, to use several."""
         self["source"].append(url)
+
+    def getSynopsis(self) -> str:
+        """Return the first line of the help."""
+        if self.program == TWISTD:
+            return str(super().getSynopsis())
+        return f"Usage: {self.program} {self.synopsis}"
 
     def opt_version(self) -> NoReturn:
         """Print the version and exit."""

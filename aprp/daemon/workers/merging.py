@@ -17,7 +17,7 @@ from aprp.web.admin.wellness import worst
 Json = dict[str, Any]
 
 _WORKER_COUNTS = ("requests", "transfers", "clients", "connections")
-_BRIEF = (
+BRIEF = (
     "id",
     "route",
     "client",
@@ -26,6 +26,7 @@ _BRIEF = (
     "status",
     "seconds",
     "sent",
+    "spliced",
     "total",
     "bytes_per_second",
 )
@@ -48,7 +49,7 @@ def status(answers: Sequence[Json]) -> Json:
 def page(answers: Sequence[Json]) -> Json:
     """Merge what the page shows of one second; at least one of them."""
     full = sorted(_all(answers, "running"), key=lambda each: -each["seconds"])
-    brief = [{key: each[key] for key in _BRIEF} for each in full[MOST_IN_FULL:]]
+    brief = [{key: each[key] for key in BRIEF} for each in full[MOST_IN_FULL:]]
     brief += _all(answers, "brief")
     return answers[0] | {
         **_summary(answers),
