@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from base64 import b64encode
 from collections.abc import Callable
 from ipaddress import ip_network
@@ -135,6 +136,50 @@ class UrlTests(ListedCase):
         self.same(await self.film(port))
         self.assertTrue(own.requests)
 
+    async def test_sources_that_disagree_with_the_metalink(self) -> None:
+        """What the Metalink says of the length counts, whichever source answers first."""
+        for own in (BYTES[:-9], BYTES + b"padded", OTHER[0 : SIZE // 2]):
+            await self.listed(honest)
+            (source,) = await self.mirrors_at(20, serving(own))
+            port = self.route(f"{self.index.url}/" + "{path}.meta4", (f"{source.url}/",))
+            self.same(await self.film(port))
+            tail = await self.film(port, {"Range": "bytes=-5"})
+            self.assertEqual((tail.status, tail.body), (206, BYTES[-5:]))
+            await source.stop()
+
+    async def test_mirrors_that_disagree_and_no_size(self) -> None:
+        """Without hashes and size, the mirrors are compared by `same` alone."""
+        await self.listed(serving(BYTES), serving(BYTES + b"1"), piece=None, whole=False)
+        self.text = re.sub(b"<size>.*</size>", b"", self.text)
+        port = self.route(f"{self.index.url}/" + "{path}.meta4")
+        got = await self.film(port)
+        self.assertIn(got.body, (BYTES, BYTES + b"1"))
+
+    async def test_all_change_in_mid_film(self) -> None:
+        """A response never has bytes of two versions; the next one is of the new version."""
+        new = OTHER[0:SIZE]
+        content: list[Any] = [BYTES]
+        served = 0
+
+        def film(received: Received) -> Reply:
+            nonlocal served
+            served += received.range is not None
+            if served == 4:
+                content[0] = new
+                urls = [f"{each.url}/film.mp4" for each in self.films]
+                self.text = metalink(("film.mp4", new, urls), piece=PIECE)
+            return File(content[0]).reply(received)
+
+        port = await self.listed(film, film)
+        got = await self.film(port)
+        self.assertEqual((got.status, got.whole), (200, False))
+        self.assertTrue(BYTES.startswith(got.body))
+        tag = got.fields["ETag"]
+        for fields in ({}, {"Range": f"bytes={len(got.body)}-", "If-Range": tag}):
+            again = await self.film(port, fields)
+            self.assertEqual(again.status, 200)
+            self.assertTrue(again.body == new)
+
     async def test_a_file_without_a_metalink(self) -> None:
         port = await self.listed(honest)
         got = await self.ask(port, "/m/another.mp4")
@@ -151,10 +196,12 @@ class UrlTests(ListedCase):
 
     async def test_a_thousand_mirrors(self) -> None:
         self.index, film = await self.mirrors(self.answer_index, honest)
-        urls = [f"{film.url}/film.mp4", *(f"http://127.0.9.{n % 250}:9/{n}" for n in range(1000))]
-        self.text = metalink(("film.mp4", BYTES, urls), piece=PIECE)
-        port = self.route(f"{self.index.url}/" + "{path}.meta4", most_mirrors=3)
-        self.same(await self.film(port))
+        dead = [f"http://127.0.9.{n % 250}:9/{n}" for n in range(1000)]
+        for before in (0, 50):
+            urls = [*dead[:before], f"{film.url}/film.mp4", *dead[before:]]
+            self.text = metalink(("film.mp4", BYTES, urls), piece=PIECE)
+            port = self.route(f"{self.index.url}/" + "{path}.meta4", most_mirrors=3)
+            self.same(await self.film(port))
 
     async def test_mirrors_in_reserve_take_the_place_of_those_that_fail(self) -> None:
         gone, lies = (lambda _: status(404)), serving(OTHER)
