@@ -170,6 +170,20 @@ class FilmTests(CachedCase):
                 self.assertEqual((got.status, got.whole), (200, True))
                 self.assertEqual((got.fields["ETag"], got.body == other[:]), ('"two"', True))
 
+    async def test_an_upstream_that_hides_the_length_sends_a_part(self) -> None:
+        def hiding(received: Received) -> Reply:
+            reply = fresh(FILM)(received)
+            size = b"/%d" % SIZE
+            fields = tuple((name, value.replace(size, b"/*")) for name, value in reply.fields)
+            return replace(reply, fields=fields)
+
+        origin, port = await self.serve(hiding, cache=RouteCacheSettings(), path_ranges="end")
+        for path, fields in (("/film/10/19", {}), ("/other", {"Range": "bytes=10-19"})):
+            got = await self.ask(port, path, fields)
+            self.assertEqual((got.status, got.body), (206, BYTES[10:20]))
+            self.assertEqual(got.fields["Content-Range"], "bytes 10-19/*")
+        self.assertLess(origin.bytes_sent, SIZE)
+
     async def test_several_ranges_and_a_range_in_the_path(self) -> None:
         origin, port = await self.serve(fresh(FILM), cache=RouteCacheSettings(), path_ranges="end")
         got = await self.ask(port, "/film/10/19")

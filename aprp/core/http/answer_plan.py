@@ -209,11 +209,16 @@ def _after_part(asked: RequestedRange, sent: Spec | None, answer: ResponseSummar
 
 
 def _part_of_unknown(asked: RequestedRange, sent: Spec, held: Range) -> Plan:
-    """Plan the response to a 206 without a complete length: only what was requested can be sent."""
-    meant = asked.header if asked.path is None else (asked.path,)
+    """Plan the response to a 206 without a complete length: only what was requested can be sent.
+
+    A cache may have requested more than the client's range.
+    """
+    meant = (asked.header or ()) if asked.path is None else (asked.path,)
     if asked.hopeless or (asked.path is not None and asked.header not in (None, meant)):
         return Unsatisfiable(None, None if asked.hopeless else _conflict(asked))
-    return Part(held, None) if meant == (sent,) else AskAgain(None)
+    if meant == (sent,):
+        return Part(held, None)
+    return AskAgain(meant[0] if len(meant) == 1 else None)
 
 
 def _reachable(plan: Plan, held: Range, validators: Validators) -> bool:
