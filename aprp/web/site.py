@@ -27,10 +27,7 @@ from aprp.web.channel import StrictChannel
 from aprp.web.clients import Clients
 from aprp.web.closing import ClosingChannel
 from aprp.web.h2_channel import H2Channel
-from aprp.web.listed_sources import ListedSources
 from aprp.web.memory_watch import MemoryWatch, allowed_by_group, resident
-from aprp.web.multi_source import MultiSource
-from aprp.web.query_proxy import QuerySources
 from aprp.web.request import ProxyRequest
 from aprp.web.request_rules import BodyLimits, Limits
 from aprp.web.reverse_proxy import ReverseProxy
@@ -244,24 +241,37 @@ def make_tree(
         tally = tallies.add(route)
         if isinstance(route, UpstreamRoute):
             routes.append(_reverse_proxy(route, cache, shared.agent, reactor, tally))
-        elif isinstance(route, SourcesRoute) and route.metalink is not None:
-            routes.append(ListedSources(route, shared, reactor, tally, listening))
-        elif isinstance(route, SourcesRoute):
-            guard = Guard(shared.agent.names, (), listening)
-            routes.append(_multi_source(route, cache, shared, reactor, guard, tally))
-        elif isinstance(route, QueryRoute):
-            routes.append(QuerySources(route, shared, reactor, tally, listening))
+        else:
+            routes.append(_of_sources(route, cache, shared, reactor, tally, listening))
         routes[-1].bandwidth = bandwidths.of(route)
     return RouteTree(routes, shared.in_service, settings.log.request_id)
 
 
-def _multi_source(route: SourcesRoute, cache: Cache | None, *arguments: Any) -> MultiSource:
-    """Return the leaf of a `sources:` route."""
+def _of_sources(
+    route: SourcesRoute | QueryRoute,
+    cache: Cache | None,
+    shared: SharedResources,
+    reactor: Any,
+    tally: RouteTally,
+    listening: Listening,
+) -> RouteResource:
+    """Return the leaf of a `sources:` or `query:` route. Only those load what transfers need."""
+    if isinstance(route, QueryRoute):
+        from aprp.web.query_proxy import QuerySources
+
+        return QuerySources(route, shared, reactor, tally, listening)
+    if route.metalink is not None:
+        from aprp.web.listed_sources import ListedSources
+
+        return ListedSources(route, shared, reactor, tally, listening)
+    guard = Guard(shared.agent.names, (), listening)
     if cache is None or route.cache is None:
-        return MultiSource(route, *arguments)
+        from aprp.web.multi_source import MultiSource
+
+        return MultiSource(route, shared, reactor, guard, tally)
     from aprp.web.cached.sources import CachedMultiSource  # nothing of it is needed without a cache
 
-    return CachedMultiSource(route, cache, *arguments)
+    return CachedMultiSource(route, cache, shared, reactor, guard, tally)
 
 
 def _reverse_proxy(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 
@@ -12,10 +13,12 @@ from aprp.core.recovery.pieces import Proof
 from aprp.upstream.errors import SourceError, SourceLied, WrongBytes
 from aprp.upstream.tally import CORRUPT, MISMATCH
 from aprp.upstream.tally import MISSING as NONE
-from aprp.upstream.transfer.one_response import OneResponse
 from aprp.upstream.transfer.options import FileLocation, without_query
-from aprp.upstream.transfer.shared import SharedResources
-from aprp.upstream.transfer.source import TransferSource
+
+if TYPE_CHECKING:
+    from aprp.upstream.transfer.one_response import OneResponse
+    from aprp.upstream.transfer.shared import SharedResources
+    from aprp.upstream.transfer.source import TransferSource
 
 MISSING = frozenset((404, 410))
 """Statuses of a source that hasn't the file."""

@@ -10,14 +10,16 @@ import json
 from collections import deque
 from itertools import islice
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aprp.upstream.transfer.transfer import Transfer
 from aprp.upstream.wall_clock import time
 from aprp.web.admin.overview import Overview
 from aprp.web.admin.picture import DELIVERED, Cells, Picture
 from aprp.web.admin.status import problems_of, routes_of, summary_of
 from aprp.web.request import ProxyRequest
+
+if TYPE_CHECKING:
+    from aprp.upstream.transfer.transfer import Transfer
 
 MOST_IN_FULL = 24
 MOST_IN_BRIEF = 100
