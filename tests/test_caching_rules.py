@@ -14,7 +14,7 @@ from aprp.core.http.caching.response import Response
 from aprp.core.http.caching.reuse import Use, usable
 from aprp.core.http.caching.revalidating import conditional, confirmed, same_as_head, updated
 from aprp.core.http.caching.storing import cacheable_request, storable, stored_fields
-from aprp.core.http.caching.vary import choose, vary_key
+from aprp.core.http.caching.vary import choose, selected, vary_key
 from aprp.core.http.fields import Fields
 from tests.test_caching_freshness import CDN, NOW, date, response
 
@@ -235,6 +235,16 @@ class VaryTests(SynchronousTestCase):
         self.assertIs(choose([older, newer], NOTHING), newer)
         self.assertIs(choose([newer, older], NOTHING), newer)
         self.assertIsNone(choose([], NOTHING))
+
+    def test_secrets_are_not_stored(self) -> None:
+        vary = fields(("Vary", "Cookie, Authorization"))
+        request = fields(("Cookie", "a=secret"), ("Authorization", "Basic secret"))
+        key = dict(vary_key(vary, request) or ())
+        self.assertEqual(set(key), {b"cookie", b"authorization"})
+        self.assertNotIn(b"secret", b"".join(value or b"" for value in key.values()))
+        self.assertTrue(selected(request, key))
+        self.assertFalse(selected(fields(("Cookie", "a=other")), key))
+        self.assertEqual(dict(vary_key(vary, NOTHING) or ()), dict.fromkeys(key))
 
     def test_a_vary_whose_fields_were_not_kept_matches_nothing(self) -> None:
         self.assertIsNone(choose([control("max-age=9", ("Vary", "Foo"))], NOTHING))

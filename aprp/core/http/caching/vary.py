@@ -2,12 +2,14 @@
 
 A field's value is normalised before it is compared: lines are combined, white space around
 commas is made one space. Codings and media types are compared without case and, since their order
-means nothing, in any order; languages without case.
+means nothing, in any order; languages without case. Of fields that hold secrets there is a digest,
+since these values are stored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 
 from aprp.core.http.caching.freshness import generated_at
 from aprp.core.http.caching.response import Response
@@ -18,10 +20,10 @@ MOST_FIELDS = 16
 
 _UNORDERED = frozenset((b"accept", b"accept-charset", b"accept-encoding"))
 _CASELESS = _UNORDERED | {b"accept-language"}
-_SINGLE = frozenset(
-    (b"authorization", b"cookie", b"from", b"host", b"origin", b"referer", b"user-agent")
-)
+_SINGLE = frozenset((b"from", b"host", b"origin", b"referer", b"user-agent"))
 """Fields that aren't lists; a comma in them means nothing."""
+_SECRET = frozenset((b"authorization", b"cookie"))
+"""The same, and they say who the client is."""
 
 VaryKey = tuple[tuple[bytes, bytes | None], ...]
 
@@ -53,6 +55,8 @@ def normalised(request: Fields, name: bytes) -> bytes | None:
     value = request.get(name)
     if value is None or name in _SINGLE:
         return value
+    if name in _SECRET:
+        return sha256(value).hexdigest().encode()
     members = split_list(value)
     if name in _CASELESS:
         members = [b"".join(member.lower().split()) for member in members]
