@@ -347,3 +347,11 @@ class OpenFilesTests(CacheCase):
         self.cache.close()
         self.run_for(0.1)
         self.assertTrue(self.origins[0].aborted)
+
+    def test_closing_ends_the_fetches_of_files_that_were_replaced(self) -> None:
+        self.view(0, SIZE, rate=1e6)
+        self.run_for(0.5)
+        self.cache.create(b"film", META)
+        self.cache.close()
+        self.run_for(0.1)
+        self.assertTrue(self.origins[0].aborted)

@@ -6,6 +6,7 @@ import os
 from unittest import mock
 
 from aprp.cache.store.disk_store import POLL, DiskStore
+from aprp.cache.store.opening import SETTLED
 from aprp.cache.store.store import CacheTrouble
 from aprp.cache.store.threads import REST
 from aprp.cache.store.upkeep import FULL_FOR, SOON
@@ -78,6 +79,30 @@ class SharedTests(StoreCase):
                 await store.upkeep.now()
             self.clock.advance(FULL_FOR)
         self.assertGreater(first.figures.evicted + second.figures.evicted, 2)
+
+    async def test_a_first_worker_that_restarts_deletes_nothing_that_others_wrote(self) -> None:
+        first, second = await self.both()
+        (await self.film(first, b"/a", body_of(1, MIB))).close()
+        body = body_of(2, 6 * MIB)
+        file = await self.film(second, b"/b", body)
+        await first.close()
+        orphan = self.folder / "data" / "00" / f"{77 * 256:016x}-0"
+        orphan.write_bytes(bytes(MIB))
+        third = self.store(clock=self.clock, shared=True)
+        await third.opened
+        for _ in range(300):
+            await third.run(lambda index: None)
+        self.assertTrue(orphan.exists())
+        await second.upkeep.now()
+        self.clock.advance(SETTLED)
+        for _ in range(300):
+            await third.run(lambda index: None)
+        self.assertFalse(orphan.exists())
+        self.assertEqual(await self.content(file), body)
+        (seen,) = await third.find(b"/b")
+        self.assertEqual(await self.content(seen), body)
+        for each in (file, seen):
+            each.close()
 
     async def test_one_waits_for_the_other_to_open_the_folder(self) -> None:
         second = self.store(clock=self.clock, shared=True, keeper=False, process=1)

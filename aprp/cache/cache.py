@@ -42,6 +42,7 @@ class Cache:
         self._known: dict[bytes, _Known] = {}
         self._keys: dict[CachedFile, bytes] = {}
         self._idle: OrderedDict[CachedFile, None] = OrderedDict()
+        self._used: set[CachedFile] = set()
         self._closing = False
 
     async def find(self, key: bytes) -> list[CachedFile]:
@@ -106,7 +107,7 @@ class Cache:
     def close(self) -> Deferred[None]:
         """End all fetches, and close the store."""
         self._closing = True
-        for file in tuple(self._keys):
+        for file in tuple(self._used):
             file.stop()
         for file in tuple(self._idle):
             self._close(file)
@@ -156,7 +157,10 @@ class Cache:
         """Take note that a file is used, or isn't used any more."""
         if file.in_use:
             self._idle.pop(file, None)
-        elif file in self._keys and not self._closing:
+            self._used.add(file)
+            return
+        self._used.discard(file)
+        if file in self._keys and not self._closing:
             self._idle[file] = None
             self._trim()
         else:

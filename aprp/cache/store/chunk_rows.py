@@ -137,6 +137,14 @@ class ChunkRows(Rows):
         self.connection.execute("INSERT OR REPLACE INTO reserved VALUES (?, ?)", (process, count))
         return self._one("SELECT coalesce(sum(bytes), 0) FROM reserved WHERE process != ?", process)
 
+    def leave_reserved(self) -> None:
+        """Keep what the first process had reserved before it died, until `forget_reserved`."""
+        self.connection.execute("UPDATE OR REPLACE reserved SET process = -1 WHERE process = 0")
+
+    def forget_reserved(self) -> None:
+        """Take note that what the process that died had written was deleted, or is known."""
+        self.connection.execute("DELETE FROM reserved WHERE process = -1")
+
     def recount(self) -> None:
         """Make the sums of the queues what their chunks say, and forget what was reserved."""
         self.connection.execute("DELETE FROM reserved")

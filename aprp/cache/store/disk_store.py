@@ -62,7 +62,13 @@ class DiskStore:
         tools = Tools(self.folder, self.threads, reactor, self.figures)
         self.upkeep = Upkeep(tools, size, process)
         self._opening = Opening(
-            tools, self.upkeep, draw or random.SystemRandom(), keeper, self._opened, self._lost
+            tools,
+            self.upkeep,
+            draw or random.SystemRandom(),
+            keeper,
+            shared,
+            self._opened,
+            self._lost,
         )
         self.files = Files(self, tools, self.upkeep, self._opening, shared)
         self.contents = Contents(self)

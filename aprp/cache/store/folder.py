@@ -14,7 +14,7 @@ import os
 import random
 import re
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import suppress
 
 from aprp.cache.store.disk import Disk
@@ -32,8 +32,11 @@ class NotReady(Exception):
 
 
 def _family() -> bytes:
-    """Return what the processes of one daemon have in common: their parent's number."""
-    return b"%20d\n" % os.getppid()
+    """Return what the processes of one daemon have in common: their parent, and when it began."""
+    parent, began = os.getppid(), 0
+    with suppress(OSError, ValueError, IndexError), open(f"/proc/{parent}/stat", "rb") as stat:
+        began = int(stat.read().rpartition(b")")[2].split()[19])
+    return b"%20d %20d\n" % (parent, began)
 
 
 class Folder:
@@ -43,6 +46,8 @@ class Folder:
         self.path = path
         self.disk = disk
         self.index = os.path.join(path, "index.sqlite")
+        self.resumed = False
+        """Whether the same daemon had claimed it before: other workers may be using it."""
 
     def group(self, low: int) -> str:
         """Return the directory of files whose numbers end in this byte."""
@@ -76,6 +81,7 @@ class Folder:
         try:
             descriptor = self.disk.open(os.path.join(self.path, "lock"), os.O_RDWR | os.O_CREAT)
             self.disk.lock(descriptor)
+            self.resumed = self._family_in(descriptor) == _family()
             self.disk.write(descriptor, memoryview(_family()), 0)
         except BlockingIOError:
             self.disk.close(descriptor)
@@ -100,9 +106,7 @@ class Folder:
         except OSError:
             raise NotReady from None
         try:
-            family = bytearray(len(_family()))
-            with memoryview(family) as view:
-                self.disk.read_into(descriptor, view, 0)
+            family = self._family_in(descriptor)
             with suppress(BlockingIOError):
                 self.disk.lock(descriptor)
                 raise NotReady
@@ -110,6 +114,13 @@ class Folder:
             self.disk.close(descriptor)
         if family != _family():
             raise self._taken()
+
+    def _family_in(self, descriptor: int) -> bytes:
+        """Return which daemon has claimed the directory last."""
+        family = bytearray(len(_family()))
+        with memoryview(family) as view:
+            self.disk.read_into(descriptor, view, 0)
+        return bytes(family)
 
     def _taken(self) -> CacheTrouble:
         return CacheTrouble(f"{self.path} is used by another daemon; give each its own directory")
@@ -143,10 +154,17 @@ class Folder:
         configure(connection)
         return Index(connection, draw)
 
-    def recover(self, draw: random.Random, say: Say) -> Index:
-        """Open the index, or begin a new one if it's corrupt or of another version."""
+    def recover(self, draw: random.Random, say: Say, resumes: bool = False) -> Index:
+        """Open the index, or begin a new one if it's corrupt or of another version.
+
+        `resumes`: other workers are using it, and have written what it doesn't have yet.
+        """
         try:
             index = self._checked(draw)
+            if resumes:
+                with index.changing():
+                    index.chunks.leave_reserved()
+                return index
         except (sqlite3.DatabaseError, WrongVersion, ValueError) as error:
             if _is_passing(error):
                 raise
@@ -176,8 +194,16 @@ class Folder:
                 self.disk.unlink(self.index + ending)
         self.disk.rename(self.index, self.index + ".bad")
 
-    def sweep(self, low: int, index: Index) -> int:
+    def unknown(self, low: int, index: Index) -> set[str]:
+        """Return the names of the data files in one group that the index doesn't have."""
+        stored = index.chunks.stored_in(low)
+        names = self.disk.names(self.group(low))
+        return {name for name in names if (place := _place_of(name)) and place not in stored}
+
+    def sweep(self, low: int, index: Index, only: Set[str] | None = None) -> int:
         """Delete the data files in one group that the index doesn't have; return how many.
+
+        `only`: of these names.
 
         What the others take on disk is corrected in the index: a process that died may have written
         more than it said.
@@ -186,19 +212,25 @@ class Folder:
         removed = 0
         with index.changing():
             for name in self.disk.names(self.group(low)):
-                found = _NAME.fullmatch(name)
-                if found is None:
+                place = _place_of(name)
+                if place is None:
                     continue
-                file, chunk = int(found[1], 16), int(found[2], 16)
                 path = os.path.join(self.group(low), name)
-                allocated = stored.pop((file, chunk), None)
+                allocated = stored.pop(place, None)
                 if allocated is None:
-                    self.disk.unlink(path)
-                    removed += 1
+                    if only is None or name in only:
+                        self.disk.unlink(path)
+                        removed += 1
                 elif (size := self.disk.stat(path).st_blocks * 512) != allocated:
-                    index.chunks.resize(file, chunk, size)
+                    index.chunks.resize(*place, size)
             index.chunks.drop(list(stored))
         return removed
+
+
+def _place_of(name: str) -> tuple[int, int] | None:
+    """Return file and chunk of the name of a data file; None: it isn't one."""
+    found = _NAME.fullmatch(name)
+    return None if found is None else (int(found[1], 16), int(found[2], 16))
 
 
 def _is_passing(error: Exception) -> bool:

@@ -7,7 +7,8 @@ import random
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from aprp.cache.store.folder import NotReady
@@ -19,9 +20,13 @@ from aprp.cache.store.upkeep import SOON, Upkeep
 
 T = TypeVar("T")
 
+SETTLED = 10.0
+"""Seconds after which the index has what a process wrote, unless that process has died."""
+
 
 class Opening:
     """Opens the index. The process that is `keeper` locks the directory and puts it right.
+    `shared`: there are others.
 
     `on_opened` is called when it has opened, `on_lost` when it can't be used any more.
     """
@@ -34,6 +39,7 @@ class Opening:
         upkeep: Upkeep,
         draw: random.Random,
         keeper: bool,
+        shared: bool,
         on_opened: Callable[[], object],
         on_lost: Callable[[], object],
     ) -> None:
@@ -41,12 +47,14 @@ class Opening:
         self._tools = tools
         self._upkeep = upkeep
         self._draw = draw
+        self._shared = shared
         self._on_opened = on_opened
         self._on_lost = on_lost
         self._index: Index | None = None
         self._lock = -1
         self._closed = False
         self._reopening: Any = None
+        self._settling: Deferred[None] | None = None
         tools.threads.on_broken = self._broken
 
     @property
@@ -83,7 +91,8 @@ class Opening:
                 folder.disk.close(self._lock)
                 self._lock = -1
             self._lock = folder.claim()
-            self._index = folder.recover(self._draw, said.append)
+            resumes = self._shared and folder.resumed
+            self._index = folder.recover(self._draw, said.append, resumes)
         else:
             self._index = folder.open_index(self._draw)
         self._upkeep.index = self._index
@@ -108,14 +117,35 @@ class Opening:
         self._broken()
 
     async def _sweep(self) -> None:
-        """Delete the data files that the index doesn't have, then allow writing."""
+        """Delete the data files that the index doesn't have, then allow writing.
+
+        What other workers have just written isn't in the index yet: they are given time.
+        """
+        folder, only = self._tools.folder, None
+        if await self.run(lambda index: index.counter("swept")):
+            only = set[str]()
+            for low in range(256):
+                only |= await self.run(functools.partial(folder.unknown, low), None)
+            if not await self._settled():
+                return
         removed = 0
         for low in range(256):
-            removed += await self.run(functools.partial(self._tools.folder.sweep, low), None)
-        await self.run(lambda index: index.set_counter("swept", 1))
+            removed += await self.run(functools.partial(folder.sweep, low, only=only), None)
+        await self.run(_swept)
         if removed:
             self._log.info("cache: {n} data files without an entry were deleted", n=removed)
         self._upkeep.now()
+
+    async def _settled(self) -> bool:
+        """Wait until the index has what was written before; return False if it is closed."""
+        if self._closed:
+            return False
+        settling = self._settling = deferLater(self._tools.reactor, SETTLED)
+        try:
+            await settling
+        except CancelledError:
+            return False
+        return True
 
     def _broken(self) -> None:
         """Stop using the index, and open it again in a while."""
@@ -134,6 +164,8 @@ class Opening:
     async def close(self) -> None:
         """Close the index, and give up the directory."""
         self._closed = True
+        if self._settling is not None:
+            self._settling.cancel()
         if self._reopening is not None and self._reopening.active():
             self._reopening.cancel()
 
@@ -145,6 +177,12 @@ class Opening:
             self._index, self._lock = None, -1
 
         await self._tools.threads.index(job).addErrback(known_already)
+
+
+def _swept(index: Index) -> None:
+    with index.changing():
+        index.set_counter("swept", 1)
+        index.chunks.forget_reserved()
 
 
 def known_already(failure: Any) -> None:
