@@ -127,7 +127,8 @@ class Bench:
         folder = self.folder / f"aprp-{port}"
         folder.mkdir()
         cache = f"cache: {{path: {folder}/cache, size: 16GiB}}" if cached else ""
-        sources = ", ".join(f"{{url: {each.url}}}" for each in origins or (self.origin,))
+        most = ", connections: 32" if origins else ""  # as many as the peers open
+        sources = ", ".join(f"{{url: {each.url}{most}}}" for each in origins or (self.origin,))
         route = "cache: {valid: 1h}" if cached else ""
         text = ROUTES.format(port=port, cache=cache, sources=sources, route=route)
         (folder / "aprp.yaml").write_text(text)
