@@ -35,6 +35,8 @@ def expected(
         return False
     if client.pipelined and asked.number:
         return False
+    if ask.in_path and route.path_ranges == "off":  # since a reload: it names no file
+        return False
     takes = all(_takes(each, route) for each in client.asks)  # a pause may go on into the next
     if ask.method != "GET" or client.trickle or not takes:
         return False

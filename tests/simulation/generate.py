@@ -418,7 +418,7 @@ HTTP2_EVERY, HTTP2_TURN = 16, 3
 
 def _http2(rng: Random, world: Scenario) -> Scenario:
     """Any of the other worlds, with origins and clients that speak HTTP/2."""
-    name = rng.choice((*_LOTS, *OPERATED, "verified"))
+    name = rng.choice((*_LOTS, *OPERATED, "verified", "cached"))
     world = PROFILES[name](rng, world)
     routes = tuple(
         replace(route, http2=route.kind != "loop" and rng.random() < 0.8) for route in world.routes
