@@ -77,6 +77,15 @@ class RatingTests(SynchronousTestCase):
         )
         self.assertEqual(rating.lanes, 2)
 
+    def test_nothing_is_compared_with_what_is_not_known(self) -> None:
+        rating = far()
+        now = stream(rating, [1e6] * 2)
+        now = stream(rating, [2e6] * 16, 2, now)
+        self.assertEqual(rating.lanes, 1)
+        now = stream(rating, [1e6] * 16, 1, now)
+        stream(rating, [2e6] * 4, 2, now)
+        self.assertEqual(rating.lanes, 2)
+
     def test_one_that_adds_nothing_is_left(self) -> None:
         rating = far()
         now = stream(rating, [2e6] * 16)

@@ -249,7 +249,7 @@ class Rating:
         more, these = self._levels.get(connections), self._levels.get(self.lanes)
         if more is None or these is None or min(more.total, these.total) < _LEARN:
             return
-        if not self._settled(connections):
+        if not (self._settled(connections) and self._settled(self.lanes)):
             return
         before, after, worth = these.rate or 1.0, more.rate or 0.0, _WORTH
         if self.shares:
