@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.core.http2.sharing import carrier
@@ -12,9 +13,10 @@ from aprp.core.scheduling.ratings import Ratings
 from aprp.core.scheduling.scheduler import Scheduler
 from aprp.core.scheduling.source_state import SourceState
 from aprp.core.scheduling.state import TransferState
+from tests.support.h2_frames import settings
 from tests.support.h2_mirror import H2Mirror
 from tests.support.mirrored_case import MirroredCase
-from tests.support.replies import File, Pattern
+from tests.support.replies import File, Pattern, Received, Reply
 
 
 class CarrierTests(SynchronousTestCase):
@@ -84,6 +86,24 @@ class SeveralTests(MirroredCase):
         self.assertTrue(got.body == film[0:16_000_000])
         self.assertGreater(16e6 / (self.seconds() - began), 3e6)
         self.assertIn(origin.connections, (3, 4))
+
+    async def test_never_more_requests_at_once_than_connections(self) -> None:
+        """Nor more connections, though the source takes one request at a time on each."""
+        at_once: list[int] = []
+        film = Pattern(200_000)
+
+        def answer(received: Received) -> Reply:
+            at_once.append(origin.serving)
+            return File(film).reply(received)
+
+        (origin,) = await self.mirrors(answer, latency=0.05)
+        assert isinstance(origin, H2Mirror)
+        origin._frames.begin = settings(max_concurrent_streams=1)
+        port = self.in_front_of([origin], connections=2)
+        asked = [Deferred.fromCoroutine(self.ask(port, f"/{n}")) for n in range(10)]
+        for each in asked:
+            self.assertTrue((await each).body == film[0:200_000])
+        self.assertEqual((max(at_once), origin.connections), (2, 2))
 
 
 class SpreadTests(SynchronousTestCase):

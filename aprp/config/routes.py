@@ -212,7 +212,8 @@ class SourceSettings(Model):
     path: Annotated[Path, Directory()] | None = None
     """A directory on disk that replaces the route's path."""
     connections: Annotated[int, Count(1, 1000)] = 4
-    """The maximum number of connections to this source, over the whole daemon."""
+    """The maximum number of requests to this source at once, over the whole daemon. Each has a
+    connection of its own, or over HTTP/2 a stream of a shared one."""
     static_delay: Annotated[int, Count(0, 100_000)] = 0
     """With delay: static, how many blocks ahead this source works."""
     http2: Annotated[Http2, Choice(Http2)] | None = None

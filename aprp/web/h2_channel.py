@@ -208,7 +208,7 @@ class H2Channel(Protocol):
         if (found := self._streams.get(stream)) is not None:
             found.malformed(text)
 
-    def body_came(self, stream: int, data: bytes, cost: int) -> None:
+    def body_came(self, stream: int, data: bytes, cost: int, last: bool) -> None:
         try:
             self._streams[stream].data_came(data, cost)
         except MalformedMessage as malformed:

@@ -2,7 +2,7 @@
 
 Rules:
 - never more slots in use at a host than the asking source's ``connections``, nor more over the
-  process than ``total``;
+  process than ``total``; a slot is a connection, or over HTTP/2 a stream of one;
 - wants for a starving head come before wants for read-ahead;
 - among equals the transfer that holds the fewest slots at that host comes first, then the one
   that has waited longest (not the one with fewer slots elsewhere: those may be slow, and equal

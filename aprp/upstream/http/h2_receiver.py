@@ -71,8 +71,9 @@ class Side(Protocol):
         """End a stream, if it is there, on which the other side broke the rules."""
         ...
 
-    def body_came(self, stream: int, data: bytes, cost: int) -> None:
-        """Take bytes of a body, `cost` bytes of the windows."""
+    def body_came(self, stream: int, data: bytes, cost: int, last: bool) -> None:
+        """Take bytes of a body, `cost` bytes of the windows; with `last`, `stream_ended` follows
+        at once."""
         ...
 
     def stream_ended(self, stream: int) -> None:
@@ -164,7 +165,7 @@ class Receiver:
                 self.stopped.ended(number)
             return
         window.charge(cost)
-        self._side.body_came(number, each.data, cost)
+        self._side.body_came(number, each.data, cost, last)
         if last and self._side.window_of(number) is not None:
             self._events(self._h2.receive_data(trailers_of(number)))
 

@@ -81,6 +81,7 @@ class Stream:
         self._asked = clock.seconds()
         self._interims = 0
         self._left: int | None = None
+        self._last: list[bytes] = []
         self._exchange: ReceivedExchange | None = None
         self._answered: Deferred[ReceivedExchange] | None = Deferred(lambda _: self._cancelled())
         self.answered = self._answered
@@ -153,8 +154,8 @@ class Stream:
         if self._exchange is not None:
             self._follow()
 
-    def data_came(self, data: bytes) -> None:
-        """Bytes of the body came."""
+    def data_came(self, data: bytes, last: bool) -> None:
+        """Bytes of the body came; `last`: the end of the stream came with them."""
         if self._answered is not None:
             lied = SourceLied(self._carrier.where, "sent a body before the head of its answer")
             self.stop(lied, Code.PROTOCOL_ERROR)
@@ -164,7 +165,9 @@ class Stream:
             data = data[: self._left]
         if self._left is not None:
             self._left -= len(data)
-        if self._left == 0:
+        if self._left == 0 and last and not surplus:
+            self._last = [data] if data else []  # `ended` hands it on
+        elif self._left == 0:
             self._end([data] if data else [])
         elif self._exchange is not None and data:
             self._exchange.received([data])
@@ -180,7 +183,7 @@ class Stream:
         elif self._left:
             self.failed(BodyBroken(self._carrier.where, "ended its answer early"))
         else:
-            self._end([])
+            self._end(self._last)
         self._close()
 
     def reset(self, code: int) -> None:

@@ -105,8 +105,11 @@ class RequestStreams:
             self.allotment.soon()
 
     def over(self, stream: Stream, code: int | None = None) -> None:
-        if self._streams.pop(stream.number, None) is None:
-            return
+        if self._streams.pop(stream.number, None) is not None:
+            self._left(stream, code)
+
+    def _left(self, stream: Stream, code: int | None = None) -> None:
+        """A stream counts no longer."""
         self.link.bodies.drop(stream.number)
         if self._life.closing:
             return
@@ -148,19 +151,20 @@ class RequestStreams:
         if (found := self._streams.get(stream)) is not None:
             found.stop(SourceLied(self.where, f": {text}"), Code.PROTOCOL_ERROR)
 
-    def body_came(self, stream: int, data: bytes, cost: int) -> None:
+    def body_came(self, stream: int, data: bytes, cost: int, last: bool) -> None:
         self.allotment.came(cost)
-        self._streams[stream].data_came(data)
+        self._streams[stream].data_came(data, last)
 
     def stream_ended(self, stream: int) -> None:
-        if (found := self._streams.get(stream)) is not None:
+        # what is requested next, at once, may have its place
+        if (found := self._streams.pop(stream, None)) is not None:
             found.ended()
-            self.over(found, Code.CANCEL if stream in self.link.bodies else None)
+            self._left(found, Code.CANCEL if stream in self.link.bodies else None)
 
     def stream_reset(self, stream: int, code: int) -> None:
-        if (found := self._streams.get(stream)) is not None:
+        if (found := self._streams.pop(stream, None)) is not None:
             found.reset(code)
-            self.over(found)
+            self._left(found)
 
     def went_away(self, away: GoAway) -> None:
         """Section 6.8: what it didn't handle is sent elsewhere, the rest goes on."""

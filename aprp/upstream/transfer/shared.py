@@ -232,7 +232,7 @@ class SharedResources:
 
     @property
     def connections(self) -> dict[str, int]:
-        """Return how many connections are in use, by source."""
+        """Return how many connections are in use, by source; over HTTP/2, how many streams."""
         return self._arbiter.by_source()
 
     def note_left_out(self, source: str, reason: str) -> None:
