@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.core.http.caching.cache_status import CacheStatus
 from aprp.core.http.caching.invalidating import invalidates, named_targets
-from aprp.core.http.caching.keys import Realm, key_of
+from aprp.core.http.caching.keys import Realm, key_of, named_by
 from aprp.core.http.caching.policy import DEFAULT, Policy
 from aprp.core.http.caching.response import Response
 from aprp.core.http.caching.reuse import Use, usable
@@ -452,10 +452,23 @@ class KeyTests(SynchronousTestCase):
             (*parts[:2], b"https", b"p.example"),
             (*parts[:3], b"p.example:81"),
             (*parts[:3], b""),
+            (*parts, b"for=192.0.2.1;host=q.example"),
+            (*parts, b'for=192.0.2.1, For=192.0.2.2;proto=https; Host="r.example"'),
         )
         keys = {key_of(*each) for each in (parts, *others)}
         self.assertEqual(len(keys), len(others) + 1)
         self.assertEqual(key_of(*parts[:2], b"HTTP", b"P.example"), key_of(*parts))
+
+    def test_of_forwarded_the_client_is_not_in_the_key(self) -> None:
+        for forwarded, named in (
+            (b"for=192.0.2.1", b""),
+            (b'for="[2001:db8::1]:47", by=203.0.113.43', b""),
+            (b"For=1.2.3.4;Host=A.example;proto=https", b"host=a.example;proto=https"),
+            (b'for=a , host="b.example:1" ;by=c', b'host="b.example:1"'),
+            (b'for="x;host=y";proto=http', b'host=y";proto=http'),
+            (b"ghost=a;hosts=b;for=c", b""),
+        ):
+            self.assertEqual(named_by(forwarded), named, forwarded)
 
     def test_secrets_are_not_in_the_key(self) -> None:
         own = ((b"Authorization", b"Basic c2VjcmV0"),)

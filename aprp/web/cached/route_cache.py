@@ -57,7 +57,8 @@ class RouteCache:
     def key(self, target: bytes, sent: Fields) -> bytes:
         """Return the key of a resource; `sent` are the fields that the upstream gets."""
         scheme = sent.get(b"x-forwarded-proto") or b""
-        return key_of(self._realm, target, scheme, sent.get(b"x-forwarded-host") or b"")
+        host = sent.get(b"x-forwarded-host") or b""
+        return key_of(self._realm, target, scheme, host, sent.by_name.get(b"forwarded", b""))
 
     def storable(self, outgoing: SourceRequest, response: Response) -> Verdict:
         """Return whether the response to a request may be stored. The fields that the route gives

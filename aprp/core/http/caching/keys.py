@@ -9,6 +9,7 @@ nor put its own among them.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -26,18 +27,35 @@ class Realm:
     own: Pairs = ()
 
 
-def key_of(realm: Realm, target: bytes, scheme: bytes, authority: bytes) -> bytes:
+_RESOURCE = re.compile(
+    rb"""(?:^|[;,])[ \t]*((?:host|proto)[ \t]*=[ \t]*(?:"(?:[^"\\]|\\.)*"|[^;,\s]*))""",
+    re.IGNORECASE,
+)
+
+
+def named_by(forwarded: bytes) -> bytes:
+    """Return the hosts and schemes that a Forwarded field names (RFC 7239), as one line.
+
+    The addresses in it, which differ by client, are left out.
+    """
+    return b";".join(_RESOURCE.findall(forwarded)).lower()
+
+
+def key_of(
+    realm: Realm, target: bytes, scheme: bytes, authority: bytes, forwarded: bytes = b""
+) -> bytes:
     """Return the key of a resource: lines of text, the upstream's URL first.
 
     `target` is the path and query as they are sent upstream, byte for byte, without a range in the
-    path; `scheme` and `authority` are those of the client's URL, as the upstream is told them.
-    None of them can hold a line break.
+    path; `scheme` and `authority` are those of the client's URL, as the upstream is told them,
+    and `forwarded` is the Forwarded field of a trusted proxy. None of them can hold a line break.
     """
     lines = (
         realm.origin.encode() + target,
         scheme.lower() + b"://" + authority.lower(),
         realm.label.encode(),
         *((_digest(realm.own),) if realm.own else ()),
+        *((b"Forwarded: " + named,) if forwarded and (named := named_by(forwarded)) else ()),
     )
     assert not any(b"\n" in line for line in lines)
     return b"\n".join(lines)
