@@ -31,8 +31,35 @@ class AddressTests(SynchronousTestCase):
             ("::ffff:10.0.0.1", told(b"203.0.113.9"), "203.0.113.9"),
             ("10.0.0.1", told(b"unknown"), "10.0.0.1"),
             ("10.0.0.1", told(b"203.0.113.9, garbage"), "10.0.0.1"),
+            ("10.0.0.1", told(b'"', b"203.0.113.9"), "203.0.113.9"),  # nothing is quoted here
+            ("10.0.0.1", told(b"203.0.113.9", b""), "203.0.113.9"),
+            ("10.0.0.1", told(b'", 203.0.113.9, 10.2.3.4'), "203.0.113.9"),
         ):
             self.assertEqual(client_address(peer, fields, PROXIES), client, (peer, fields))
+
+    def test_by_the_standard_field(self) -> None:
+        """RFC 7239, section 4."""
+        for value, client in (
+            (b"for=203.0.113.9", "203.0.113.9"),
+            (b"For=203.0.113.9;proto=https;by=10.0.0.1", "203.0.113.9"),
+            (b'proto=https; for="203.0.113.9:4711"', "203.0.113.9"),
+            (b'for="[2001:db8::7]:4711"', "2001:db8::7"),
+            (b"for=1.1.1.1, for=203.0.113.9", "203.0.113.9"),
+            (b"for=203.0.113.9, for=10.2.3.4", "203.0.113.9"),
+            (b"for=203.0.113.9,for=10.2.3.4;host=a", "203.0.113.9"),
+            (b'for=203.0.113.9;host="a, for=1.1.1.1"', "203.0.113.9"),
+            (b'for=", for=203.0.113.9', "203.0.113.9"),  # what is on the left is the client's
+            (b'for="\\", for=203.0.113.9;host="a"', "203.0.113.9"),
+            (b"for=_hidden", "10.0.0.1"),
+            (b"for=unknown", "10.0.0.1"),
+            (b"proto=https", "10.0.0.1"),
+            (b"garbage", "10.0.0.1"),
+        ):
+            fields = Fields([(b"Forwarded", value)])
+            self.assertEqual(client_address("10.0.0.1", fields, PROXIES), client, value)
+            self.assertEqual(client_address("192.0.2.1", fields, PROXIES), "192.0.2.1")
+        both = Fields([*told(b"203.0.113.9"), (b"Forwarded", b"for=1.1.1.1")])
+        self.assertEqual(client_address("10.0.0.1", both, PROXIES), "203.0.113.9")
 
     def test_trust(self) -> None:
         self.assertTrue(within("10.1.2.3", PROXIES))

@@ -165,7 +165,7 @@ class Settings(Model):
     workers: Annotated[int, CountOrAuto(1, 256)] = 1
     """How many processes serve clients; auto: one per core."""
     trusted_proxies: tuple[Annotated[Network, NetworkBlock()], ...] = ()
-    """Networks of proxies in front of aprp whose X-Forwarded-For is trusted."""
+    """Networks of proxies in front of aprp whose X-Forwarded-For, or Forwarded, is trusted."""
     limits: LimitSettings = LimitSettings()
     """Limits on clients' connections and requests."""
     routes: Annotated[tuple[Route, ...], Field(min_length=1)]

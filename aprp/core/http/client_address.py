@@ -1,13 +1,15 @@
 """The address of a client: its own, or the one reported by trusted proxies in front.
 
 A field that anyone can write is believed only from proxies that the operator lists. The chain in
-X-Forwarded-For is read from its end, where our own proxies have written: the first address that
-isn't a trusted proxy is the client.
+X-Forwarded-For, or in Forwarded (RFC 7239) if there is no other, is read from its end, where our
+own proxies have written: the first address that isn't a trusted proxy is the client. What is to the
+left of that is a claim of the client, and so is the syntax of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
@@ -15,6 +17,10 @@ from aprp.core.http.addresses import Address, Network, parse_address
 from aprp.core.http.fields import Fields
 
 UNKNOWN = "unknown"
+_PAIR = r'[^\s",;=]+=(?:[^\s",;=]*|"(?:[^"\\]|\\.)*")'
+_LAST = re.compile(rf"(?:^|,)\s*({_PAIR}(?:\s*;\s*{_PAIR})*)\s*$")
+"""The last element of Forwarded; one further left may have a quotation mark without its other."""
+_FOR = re.compile(r'(?:^|;)\s*for="?([^\s",;]*)', re.IGNORECASE)
 _PREFIX = 64
 """The prefix length of an IPv6 network: one client may use all of its addresses."""
 
@@ -28,16 +34,30 @@ def within(address: str, networks: Sequence[Network]) -> bool:
 
 
 def client_address(peer: str, fields: Fields, proxies: Sequence[Network]) -> str:
-    """Return the client's address: the peer's, or by X-Forwarded-For if the peer is trusted."""
+    """Return the client's address: the peer's, or by its fields if the peer is trusted."""
     address = peer
-    for told in reversed(fields.tokens(b"x-forwarded-for")):
+    for told in _chain(fields):
         if not within(address, proxies):
             break
-        parsed = _parse(told.decode("latin-1"))
+        parsed = _parse(told)
         if parsed is None:
             break
         address = str(parsed)
     return address
+
+
+def _chain(fields: Fields) -> Iterator[str]:
+    """Yield the addresses that proxies have told, the last first; some may be none."""
+    by_custom = fields.get(b"x-forwarded-for")
+    if by_custom is not None:
+        told = by_custom.decode("latin-1").split(",")
+        yield from (each for each in reversed(told) if each.strip())
+        return
+    left = (fields.get(b"forwarded") or b"").decode("latin-1")
+    while (element := _LAST.search(left)) is not None:
+        left = left[: element.start()]
+        found = _FOR.search(element[1])
+        yield "" if found is None else found[1]
 
 
 @lru_cache(maxsize=4096)
