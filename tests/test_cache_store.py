@@ -104,6 +104,23 @@ class KeepingTests(StoreCase):
         self.assertEqual(await self.content(file), bytes(BLOCK) + b"end")
         file.close()
 
+    async def test_a_file_becomes_another_variant(self) -> None:
+        store, body = self.store(), body_of(8, BLOCK)
+        plain = await self.film(store, b"/a", body)
+        english = replace(plain.meta, vary=((b"accept-language", b"en"),))
+        before = await store.create(b"/a", english)
+        await plain.update(english)
+        self.assertTrue(before.doomed)
+        await before.update(english)
+        self.assertFalse(plain.doomed)
+        for file in (before, plain):
+            file.close()
+        await store.close()
+        (again,) = await self.store().find(b"/a")
+        self.assertEqual((again.id, again.meta), (plain.id, english))
+        self.assertEqual(await self.content(again), body)
+        again.close()
+
     async def test_only_its_user_can_read_what_is_kept(self) -> None:
         store = self.store()
         (await self.film(store, b"/a", body_of(6, MIB))).close()

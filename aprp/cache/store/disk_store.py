@@ -131,7 +131,8 @@ class DiskStore:
     # Called by its files
 
     def update(self, file: DiskFile, meta: Meta) -> Deferred[None]:
-        return self.run(lambda index: index.update(file.id, file.key, meta))
+        done = self.run(lambda index: index.update(file.id, file.key, meta))
+        return done.addCallback(lambda replaced: self.files.forget(file.key, replaced))
 
     def doom(self, file: DiskFile) -> None:
         """Have a file no longer found; it is deleted when nobody uses it."""

@@ -100,14 +100,26 @@ class Index(Rows):
             )
         return number, replaced
 
-    def update(self, number: int, key: bytes, meta: Meta) -> None:
-        """Replace a file's meta."""
+    def update(self, number: int, key: bytes, meta: Meta) -> list[int]:
+        """Replace a live file's meta. Return the files that it replaces, if it is another variant
+        now.
+        """
         kind = variant(meta.vary)
         with self.changing():
-            self.connection.execute(
-                "UPDATE files SET meta = ? WHERE id = ? AND variant = ?",
-                (_closed(key, kind, meta), number, kind),
+            if self.doomed_among([number]):
+                return []
+            replaced = self._numbers(
+                "SELECT id FROM files WHERE key = ? AND variant = ? AND NOT doomed AND id <> ?",
+                key,
+                kind,
+                number,
             )
+            self._doom(replaced)
+            self.connection.execute(
+                "UPDATE files SET variant = ?, meta = ? WHERE id = ?",
+                (kind, _closed(key, kind, meta), number),
+            )
+        return replaced
 
     def doom(self, numbers: Sequence[int]) -> None:
         """Have the files no longer found."""
