@@ -62,9 +62,10 @@ class Allotment:
         self._unallotted = 0
         share = max(windows.LEAST, min(self._flight.size, HELD // max(1, len(self._streams))))
         claims = [claim for each in self._streams.values() if (claim := each.claim(share))]
-        for number, more in windows.allot(claims, self._flight.size).items():
+        granted = windows.allot(claims, self._flight.size)
+        for number, more in granted.items():
             self._streams[number].credit.allow(more)
-            self._writer.open_window(number, more)
+        self._writer.open_windows(granted)
 
     def idle(self) -> None:
         """No stream is left: measure again from the next byte on."""

@@ -95,20 +95,24 @@ class Stream:
 
     def claim(self, share: int) -> Claim | None:
         """What the stream needs; `share` is for one that says nothing of it."""
-        exchange = self._exchange
-        if self._over or self._left == 0 or (exchange is not None and not exchange.under_way):
+        left, exchange, room = self._left, self._exchange, self.request.sharing.room
+        if self._over or left == 0:
             return None
-        wanted = self.request.sharing.room
-        if exchange is not None and exchange.head.status != 206:
-            wanted = None  # the whole file, of which the range is only a part
-        if exchange is not None and wanted is None and not exchange.hungry:
-            return None
-        held = exchange.held if exchange is not None else 0
-        room = max(0, (share if wanted is None else wanted) - held)
-        final = self._left is not None and self._left <= room
-        if self._left is not None:
-            room = min(room, self._left)
-        return Claim(self.number, self.place, self.credit.left, room, final)
+        if exchange is not None:
+            if not exchange.under_way:
+                return None
+            if room is None or exchange.head.status != 206:
+                if not exchange.hungry:
+                    return None
+                room = share  # the whole file, of which the range is only a part
+            room -= exchange.held
+            if room < 0:
+                room = 0
+        elif room is None:
+            room = share
+        if left is not None and left <= room:
+            return Claim(self.number, self.place, self.credit.left, left, True)
+        return Claim(self.number, self.place, self.credit.left, room)
 
     # Called by the connection.
 

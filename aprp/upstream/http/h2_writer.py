@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -95,6 +95,11 @@ class Writer:
         with suppress(NoSuchStreamError):  # both sides have ended it already
             self._h2.reset_stream(stream, code)
         self.flush()
+
+    def open_windows(self, counts: Mapping[int, int]) -> None:
+        """Let the other side send so many bytes more on each stream."""
+        if counts:
+            self.write(b"".join(writing.window_update(*each) for each in counts.items()))
 
     def open_window(self, stream: int, count: int) -> None:
         """Let the other side send so many bytes more; stream 0 is the connection."""

@@ -135,7 +135,7 @@ class ReceivedExchange:
     @property
     def held(self) -> int:
         """Bytes that came and weren't moved yet."""
-        return sum(map(len, self._held))
+        return sum(map(len, self._held)) if self._held else 0
 
     @property
     def hungry(self) -> bool:
