@@ -78,7 +78,7 @@ class SparingTests(SynchronousTestCase):
         read_ahead.took(8 * MIB, 0.0, more=False)
         self.assertEqual(read_ahead.window(0.0, 40 * MIB), 20 * MIB)
 
-    def test_one_second_of_the_pace_of_a_client(self) -> None:
+    def test_half_a_second_of_the_pace_of_a_client(self) -> None:
         read_ahead = ReadAhead(64 * MIB, 1, sparing=True)
         for second in range(20):
             read_ahead.offered(float(second))

@@ -22,7 +22,7 @@ from aprp.core.scheduling.blocks import EDGE
 from aprp.core.scheduling.messages import MIB
 
 AHEAD = 10.0
-SPARING_AHEAD = 1.0
+SPARING_AHEAD = 0.5
 DROP_AFTER = 30.0
 KEPT = EDGE
 """Bytes that are kept for a paused client to resume with."""
