@@ -38,8 +38,9 @@ from aprp.web.tallies import RouteTally
 
 CONNECTIONS = 4
 """To one mirror."""
-MOST = 64
-"""Mirrors of a file that are used or in reserve, the best ones."""
+RESERVE = 2
+"""The mirrors of a transfer, as a multiple of those that are used at the same time. Each one in
+reserve costs a little whenever the transfer is planned."""
 
 
 class ListedSources(MultiSource):
@@ -116,7 +117,7 @@ class ListedSources(MultiSource):
         if proof is not None:
             lied = {name for name, _ in self._shared.liars.among(proof, {str(u): u for u in urls})}
             urls = [url for url in urls if str(url) not in lied]
-        urls = urls[:MOST]
+        urls = urls[: RESERVE * self._settings.most_mirrors]
         taken = {each.source.name for each in own}
         names = [
             without_query(url) if name in taken else name

@@ -82,7 +82,7 @@ class Planner:
         state.keep_outlooks(True)
         self._planned = now
         room = state.unrequested.count(state.ready, state.edge)
-        for source in sorted(self._sources, key=self._preference):
+        for source in sorted(self._in_play(), key=self._preference):
             assignment = None if source is self._declined else self._assign(source, now)
             if assignment is not None and (room > 0 or assignment.relieved is not None):
                 head = assignment.start <= state.ready
@@ -112,6 +112,14 @@ class Planner:
             self._rests_until = late if silent is None else min(late, silent)
         self.wake = self._rests_until
         return now < self._rests_until
+
+    def _in_play(self) -> list[SourceState]:
+        """Return the sources that are used, or have something that must be ended."""
+        return [
+            source
+            for source in self._sources
+            if not source.excluded or source.attempts or source.slot.urgency is not None
+        ]
 
     def decline(self, source: SourceState | None) -> None:
         """Note which source's granted slot was given back; None: no source's."""
@@ -198,7 +206,7 @@ class Planner:
         state = self._state
         times = [self._duplicate.wake(state, now), self._read_ahead.drop_at()]
         times += self._failures.wake(now)
-        for source in self._sources:
+        for source in self._in_play():
             if source.slot.urgency is not None:
                 times.append(source.slot.claim_until)
             elif source.silent:
