@@ -14,13 +14,12 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
-from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
 from twisted.python.failure import Failure
 
 from aprp.config.endpoints import is_tls, with_backlog, without_tls
 from aprp.daemon.certificates import Certificates
+from aprp.daemon.proxy_protocol import use_for_endpoints
 
-HAProxyWrappingFactory.noisy = False  # or each start and stop would be in the log
 BACKLOG = 4096
 """Connections that the kernel may keep until they are accepted; it has a limit of its own."""
 ACCEPTS = 8
@@ -72,6 +71,7 @@ class Listener(Service):
         self.socket: tuple[int, int] | None = None
         """Descriptor and address family, while it listens."""
         with self._plainly():
+            use_for_endpoints()
             endpoint = without_tls(with_backlog(where, BACKLOG))
             self._endpoint = serverFromString(reactor, endpoint)
 

@@ -7,7 +7,7 @@ import socket
 from dataclasses import replace
 from struct import pack
 
-from tests.simulation.scenario import Client, Scenario, Shortage
+from tests.simulation.scenario import Scenario, Shortage
 
 BALANCER = "10.9.9.9"
 """The address from which those come that a balancer tells of."""
@@ -24,7 +24,7 @@ def hello(version: int, host: str, where: tuple[str, int]) -> bytes:
 def beset(rng: random.Random, world: Scenario) -> Scenario:
     """Have the clients of a limited daemon come through a balancer, or its memory run short."""
     if rng.random() < 0.4:
-        clients = tuple(_balanced(rng, each) for each in world.clients)
+        clients = tuple(replace(each, proxy=rng.choice((1, 2))) for each in world.clients)
         world = replace(world, clients=clients)
     if rng.random() < 0.4:
         since = rng.choice((0.0, 0.1, 0.5, 299.0))
@@ -36,9 +36,3 @@ def beset(rng: random.Random, world: Scenario) -> Scenario:
         limits = replace(world.limits, memory=1 << 30)
         world = replace(world, limits=limits, operations=operations, shortages=(shortage,))
     return world
-
-
-def _balanced(rng: random.Random, client: Client) -> Client:
-    """Return the client behind a balancer, whose header comes in one piece, as it must."""
-    link = replace(client.link, small=0)
-    return replace(client, proxy=rng.choice((1, 2)), link=link, trickle=0)
