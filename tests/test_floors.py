@@ -42,7 +42,7 @@ FLOORS = (
     ("aprp.get", "aprp.ctl", "aprp.init"),
     ("aprp.mirror",),
     ("aprp.daemon.descriptor",),
-    ("aprp.daemon.log_sinks",),
+    ("aprp.daemon.log_sinks", "aprp.daemon.proxy_protocol"),
     (
         "aprp.daemon.certificates",
         "aprp.daemon.logging",
