@@ -76,7 +76,8 @@ class IncomingBody:
 
     def end(self) -> None:
         """Hand on its end. The exchange has no connection any longer."""
-        self.exchange.ended(self._last)
+        last, self._last = self._last, ()
+        self.exchange.ended(last)
 
     # Read or left unread
 

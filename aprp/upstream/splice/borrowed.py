@@ -161,6 +161,7 @@ class Borrowed:
         for name, ours in self._set.items():
             if self.transport.__dict__.get(name) is ours:
                 del self.transport.__dict__[name]
+        self._set.clear()
 
     @property
     def unsent(self) -> bool:
