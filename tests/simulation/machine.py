@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import importlib
+import pkgutil
 import random
 import struct
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +20,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.web.http import HTTPFactory
 
+import aprp
 from aprp.config import Loaded
 from aprp.daemon import reload
 from aprp.upstream import wall_clock
@@ -39,6 +42,21 @@ READING = 0.05
 """Seconds that reading a file in a thread takes."""
 HASHING = 0.002
 """Seconds that hashing and parsing in a thread take."""
+
+_FLOORS = ("aprp.cache", "aprp.upstream", "aprp.web")
+
+
+def load_all() -> None:
+    """Import what the daemon imports only when it is needed.
+
+    A module that were imported during a simulation would keep what is simulated for the next ones.
+    """
+    for module in pkgutil.walk_packages(aprp.__path__, "aprp."):
+        if module.name.startswith(_FLOORS):
+            importlib.import_module(module.name)
+
+
+load_all()
 
 
 @contextlib.contextmanager

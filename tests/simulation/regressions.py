@@ -242,7 +242,7 @@ def sent_twice() -> Patches:
     yield mock.patch.object(SourceRequest, "repeatable", property(lambda request: True))
 
 
-@_found_by(235, "the bytes are of no version")
+@_found_by(683, "the bytes are of no version")
 def unverified() -> Patches:
     """Blocks of the cache aren't compared with their checksums."""
     yield mock.patch.object(chunk_io, "_check", lambda *_: None)
