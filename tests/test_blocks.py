@@ -30,13 +30,6 @@ class BlockTests(SynchronousTestCase):
         size = wanted_size(4e6, 4e6, 0.02, FAR)
         self.assertTrue(4e6 * HORIZON <= size < 4e6 * HORIZON + EDGE)
 
-    def test_more_where_others_use_all_connections(self) -> None:
-        """Else each request would make the next one wait longer."""
-        alone = wanted_size(4e6, 4e6, 0.02, FAR)
-        self.assertEqual(wanted_size(4e6, 4e6, 0.02, FAR, waited=0.001), alone)
-        self.assertGreaterEqual(wanted_size(4e6, 4e6, 0.02, FAR, waited=0.05), 4e6)
-        self.assertEqual(wanted_size(4e6, 4e6, 0.02, 3 * MIB, waited=0.05), MIB)
-
     def test_a_slow_source_gets_one_edge(self) -> None:
         self.assertEqual(wanted_size(1e4, 1e7, 0.02, FAR), EDGE)
 

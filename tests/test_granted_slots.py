@@ -44,24 +44,6 @@ class GrantedSlotTests(SynchronousTestCase):
         self.assertIsInstance(fetch, m.Fetch)
         self.assertEqual(ratings.of("b").warm, 0)
 
-    def test_one_that_was_waited_for_gets_a_larger_block(self) -> None:
-        sizes = [self.block(waited) for waited in (0.0, 0.5)]
-        self.assertGreater(sizes[1], 2 * sizes[0])
-
-    def test_opening_a_connection_is_not_waiting_for_one(self) -> None:
-        self.assertEqual(self.block(0.5, connect=0.5), self.block(0.0))
-
-    def block(self, waited: float, connect: float | None = None) -> int:
-        """Return the size of the block that is requested on a slot that was waited for."""
-        ratings = Ratings()
-        ratings.of("a").answered(0.001, None)
-        ratings.of("a").came(4_000_000, 1.0, 1, 0.0)
-        scheduler = Scheduler([m.Source("a")], 0, 64 << 20, ratings, length=64 << 20)
-        scheduler.handle(1.0, m.Started())
-        actions = scheduler.handle(1.0 + waited, m.Granted("a", ready=True, connect=connect))
-        (fetch,) = [each for each in actions if isinstance(each, m.Fetch)]
-        return fetch.stop - fetch.start
-
     def test_one_given_back_is_not_wanted_again_at_once(self) -> None:
         """Else the arbiter, which grants it at once, would be asked without end."""
         scheduler = Scheduler([m.Source("a")], 0, 1000, Ratings())

@@ -4,8 +4,8 @@ Rules:
 - edges lie on multiples of EDGE counted from offset 0 of the file, clipped by the range that was
   asked for, so that blocks of different transfers of one file fit together;
 - a block is what a source delivers in HORIZON, or less if the window is small; more where all
-  its connections are in use, by this transfer or by others, and each has to wait for its next
-  block; never so small that asking for it costs more time than fetching it; never over LARGEST;
+  its connections are in use, and each has to wait for its next block; never so small that asking
+  for it costs more time than fetching it; never over LARGEST;
 - near the end no source takes more than half of what it could deliver until all are done.
 """
 
@@ -19,8 +19,7 @@ HORIZON = 0.25
 """Seconds that a block takes to come, and the lead another source needs to be left a block."""
 
 _LONGEST, _WORTH = 1.0, 40
-"""Seconds, and times that long as its request costs, that a block takes where none can be asked for
-while it comes."""
+"""Seconds, and latencies, that a block takes where none can be asked for while it comes."""
 
 OVERTIME = 0.005
 """Seconds by which one source may be done later than the others, for the sake of whole edges."""
@@ -37,13 +36,7 @@ def edge_before(offset: float) -> int:
 
 
 def wanted_size(
-    rate: float,
-    all_rates: float,
-    latency: float,
-    window: int,
-    *,
-    spare: bool = True,
-    waited: float = 0.0,
+    rate: float, all_rates: float, latency: float, window: int, *, spare: bool = True
 ) -> int:
     """Return how many bytes to request from a source at once, away from the end of the file.
 
@@ -54,12 +47,8 @@ def wanted_size(
         window: bytes.
         spare: whether another connection can wait for the next block while this one comes;
             otherwise each block costs a latency, and has to be worth it.
-        waited: seconds that the last request to the source waited for a connection, since other
-            transfers used all of them. A block has to be worth that, too: small ones would only
-            make more requests, and all transfers slower.
     """
-    cost = waited if spare else waited + latency
-    horizon = max(HORIZON, min(_LONGEST, _WORTH * cost))
+    horizon = HORIZON if spare else max(HORIZON, min(_LONGEST, _WORTH * latency))
     seconds = min(horizon, window / (3 * max(all_rates, rate)))
     size = max(edge_after(rate * seconds), smallest_size(rate, latency))
     return max(EDGE, min(size, LARGEST, edge_before(window / 3)))

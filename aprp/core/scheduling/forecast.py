@@ -98,7 +98,6 @@ def block_size(state: TransferState, source: SourceState, rates: float) -> int:
         source.rating.latency or 0.0,
         state.window,
         spare=source.spare,
-        waited=source.slot.waited,
     )
 
 

@@ -253,7 +253,7 @@ class Scheduler:
         source = self._state.sources[event.source]
         if event.connect is not None:
             source.rating.connected(event.connect)
-        wanted = source.slot.granted(event.ready, now, event.connect or 0.0)
+        wanted = source.slot.granted(event.ready)
         assignment = self._planner.assign(source, now) if wanted else None
         source.slot.settle()
         if assignment is None:

@@ -14,9 +14,7 @@ class WantedSlot:
     ``urgency`` is that of the want that waits, None for no want; ``since`` is when it was made.
     Until ``claim_until`` other sources leave this one the block that it is about to fetch.
     ``connected``: an open connection waits to be assigned a block. ``opened_ahead``: a slot was
-    wanted before there was anything to fetch (once in a transfer, whatever comes of it). ``waited``
-    is the seconds that the last granted one was waited for, without those to connect: more than
-    a moment where others use all connections.
+    wanted before there was anything to fetch (once in a transfer, whatever comes of it).
     """
 
     urgency: Urgency | None = None
@@ -24,7 +22,6 @@ class WantedSlot:
     claim_until: float = 0.0
     connected: bool = False
     opened_ahead: bool = False
-    waited: float = 0.0
 
     def claim(self, now: float, until: float) -> None:
         """Begin to want a slot."""
@@ -40,14 +37,10 @@ class WantedSlot:
         """Note that the slot is wanted with nothing to fetch yet."""
         self.opened_ahead = True
 
-    def granted(self, connected: bool, now: float, connect: float) -> bool:
-        """Take the granted slot, whose connection took ``connect`` seconds to open; return whether
-        it was still wanted."""
+    def granted(self, connected: bool) -> bool:
+        """Take the granted slot; return whether it was still wanted."""
         self.connected = connected
-        if self.urgency is None:
-            return False
-        self.waited = max(0.0, now - self.since - connect)
-        return True
+        return self.urgency is not None
 
     def settle(self) -> None:
         """End the want: the slot is used, given back, withdrawn or out of reach."""
