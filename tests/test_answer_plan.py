@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.core.http.answer_plan import (
+from aprp.core.http.answer_plan import RequestedRange, ResponseSummary, decide, held_range
+from aprp.core.http.fields import Fields
+from aprp.core.http.plans import (
     AskAgain,
     Conditional,
     Part,
@@ -16,14 +18,9 @@ from aprp.core.http.answer_plan import (
     Plan,
     Refuse,
     Relay,
-    RequestedRange,
-    ResponseSummary,
     Unsatisfiable,
     Whole,
-    decide,
-    held_range,
 )
-from aprp.core.http.fields import Fields
 from aprp.core.http.ranges import (
     NOTHING,
     ContentRange,

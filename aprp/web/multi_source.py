@@ -16,9 +16,10 @@ from twisted.web.server import NOT_DONE_YET
 
 from aprp.config import SourcesRoute
 from aprp.core.choices import Same
-from aprp.core.http.answer_plan import Plan, RequestedRange, as_one_pass, plan_for, ranges_of
+from aprp.core.http.answer_plan import RequestedRange, plan_for
 from aprp.core.http.fields import Fields, Pairs
 from aprp.core.http.forwarding import with_via
+from aprp.core.http.plans import Plan, as_one_pass, ranges_of
 from aprp.core.http.ranges import FromTo, Spec
 from aprp.core.http.targets import under
 from aprp.core.http.urls import Url

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from twisted.internet.interfaces import IConsumer
 
-from aprp.core.http.answer_plan import Conditional, Part, Parts, Plan, Unsatisfiable, Whole
 from aprp.core.http.fields import Fields, Pairs
+from aprp.core.http.plans import Conditional, Part, Parts, Plan, Unsatisfiable, Whole
 from aprp.core.http.ranges import Range
 from aprp.web.failures import Failure
 from aprp.web.multipart import Multipart

@@ -12,16 +12,7 @@ from twisted.internet.interfaces import IConsumer
 from twisted.web.server import NOT_DONE_YET
 
 from aprp.config import RequestBuffering, UnderscoreFields, UpstreamRoute
-from aprp.core.http.answer_plan import (
-    AskAgain,
-    Part,
-    Plan,
-    Refuse,
-    Relay,
-    ResponseSummary,
-    Whole,
-    decide,
-)
+from aprp.core.http.answer_plan import ResponseSummary, decide
 from aprp.core.http.fields import Fields, Pairs
 from aprp.core.http.forwarding import (
     NONE,
@@ -34,6 +25,7 @@ from aprp.core.http.forwarding import (
     without_underscores,
 )
 from aprp.core.http.heads import ResponseHead, declared_length
+from aprp.core.http.plans import AskAgain, Part, Plan, Refuse, Relay, Whole
 from aprp.core.http.ranges import Range
 from aprp.core.http.targets import under
 from aprp.core.http.upgrading import Offer

@@ -10,16 +10,9 @@ from __future__ import annotations
 
 from twisted.internet.interfaces import IConsumer
 
-from aprp.core.http.answer_plan import (
-    Conditional,
-    Part,
-    Plan,
-    RequestedRange,
-    ResponseSummary,
-    Unsatisfiable,
-    decide,
-)
+from aprp.core.http.answer_plan import RequestedRange, ResponseSummary, decide
 from aprp.core.http.fields import Fields
+from aprp.core.http.plans import Conditional, Part, Plan, Unsatisfiable
 from aprp.core.http.ranges import FromTo, Range
 from aprp.core.http.validators import Validators
 from aprp.upstream.transfer.collector import Collector

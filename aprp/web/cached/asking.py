@@ -9,21 +9,14 @@ from functools import partial
 from aprp.cache.cached_file import CachedFile
 from aprp.core.cache.holes import blocks_of
 from aprp.core.cache.meta import Meta
-from aprp.core.http.answer_plan import (
-    AskAgain,
-    Plan,
-    Relay,
-    ResponseSummary,
-    Whole,
-    decide,
-    ranges_of,
-)
+from aprp.core.http.answer_plan import ResponseSummary, decide
 from aprp.core.http.caching.cache_status import CacheStatus
 from aprp.core.http.caching.response import Response
 from aprp.core.http.caching.reuse import ERRORS, usable
 from aprp.core.http.caching.revalidating import conditional, confirmed, updated
 from aprp.core.http.fields import Fields, Pairs
 from aprp.core.http.heads import ResponseHead
+from aprp.core.http.plans import AskAgain, Plan, Relay, Whole, ranges_of
 from aprp.core.http.ranges import FromTo, Range, Spec
 from aprp.core.http.validators import Validators
 from aprp.core.recovery.resumption import Changed, FileVersion, continuation

@@ -8,13 +8,14 @@ from functools import partial
 
 from aprp.cache.cached_file import CachedFile
 from aprp.core.cache.extents import BLOCK
-from aprp.core.http.answer_plan import Part, Plan, Whole, plan_for, ranges_of
+from aprp.core.http.answer_plan import plan_for
 from aprp.core.http.caching.cache_status import CacheStatus
 from aprp.core.http.caching.freshness import generated_at
 from aprp.core.http.caching.reuse import Use, usable
 from aprp.core.http.fields import Fields, Pairs
 from aprp.core.http.forwarding import NONE
 from aprp.core.http.heads import ResponseHead
+from aprp.core.http.plans import Part, Plan, Whole, ranges_of
 from aprp.core.http.ranges import Range
 from aprp.core.recovery.resumption import FileVersion
 from aprp.upstream.exchange import Exchange, SourceRequest

@@ -15,10 +15,10 @@ from twisted.internet.defer import Deferred
 from aprp.cache.cache import Cache
 from aprp.cache.cached_file import CachedFile
 from aprp.config import SourcesRoute
-from aprp.core.http.answer_plan import ranges_of
 from aprp.core.http.caching.policy import Policy
 from aprp.core.http.caching.reuse import Use
 from aprp.core.http.caching.storing import cacheable_request
+from aprp.core.http.plans import ranges_of
 from aprp.upstream.transfer.failures import TransferFailed
 from aprp.web.cached.finding import Finding
 from aprp.web.cached.sources_supply import SourcesSupply

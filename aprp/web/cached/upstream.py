@@ -18,7 +18,7 @@ from typing import Any
 from aprp.cache.cache import Cache
 from aprp.cache.cached_file import CachedFile
 from aprp.config import UpstreamRoute
-from aprp.core.http.answer_plan import Plan, ResponseSummary, ranges_of
+from aprp.core.http.answer_plan import ResponseSummary
 from aprp.core.http.caching.cache_status import CacheStatus
 from aprp.core.http.caching.invalidating import invalidates, named_targets
 from aprp.core.http.caching.keys import Realm
@@ -27,6 +27,7 @@ from aprp.core.http.caching.reuse import request_directives, usable
 from aprp.core.http.caching.revalidating import same_as_head, updated
 from aprp.core.http.caching.storing import cacheable_request
 from aprp.core.http.fields import Fields
+from aprp.core.http.plans import Plan, ranges_of
 from aprp.core.http.ranges import Range
 from aprp.core.http.upgrading import Offer
 from aprp.upstream.errors import SourceError
