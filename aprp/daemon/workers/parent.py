@@ -27,6 +27,7 @@ from aprp.daemon.workers.fleet import Fleet
 from aprp.daemon.workers.messages import Configuration
 from aprp.daemon.workers.record import WorkerPlan
 from aprp.daemon.workers.shares import settings_of
+from aprp.daemon.workers.sockets import SharedSockets
 from aprp.daemon.workers.supervisor import Supervisor
 from aprp.upstream.transfer.options import names_of
 from aprp.web.admin.overview import Health
@@ -76,7 +77,8 @@ class Parent(Process):
         )
         self._bandwidths = SharedBandwidths(self._workers, reactor)
         tree, commands = self._fleet.tree(reactor), self._fleet.handlers()
-        self._ports = AllPorts(settings, reactor, _Nothing(), tree, commands)
+        shared = SharedSockets(reactor)
+        self._ports = AllPorts(settings, reactor, _Nothing(), tree, commands, sockets=shared)
         self._ports.setServiceParent(self)
 
     def _write_access(self, line: bytes) -> None:
