@@ -44,10 +44,11 @@ class SharedSocketTests(TestCase):
         self.assertEqual((error.interface, error.port), (HOST, taken))
         await self.port.stopListening()
 
+
+class Ipv6Tests(TestCase):
     async def test_ipv6(self) -> None:
         if not socket.has_ipv6 or not Path("/proc/net/if_inet6").exists():
             raise SkipTest("this machine has no IPv6")
         port = SharedSockets(reactor).listenTCP(0, Factory(), 5, "::1")
         self.assertEqual(port.getHost().host, "::1")
         await port.stopListening()
-        await self.port.stopListening()
