@@ -15,7 +15,8 @@ from aprp.core.cache.eviction import Queue
 from aprp.core.cache.extents import BLOCK
 from tests.support.faulty_disk import MIB, StoreCase, ThreadedClock, body_of, meta_for
 from tests.support.nginx import Nginx
-from tests.support.running import PATIENCE, Running, get
+from tests.support.patience import PATIENCE
+from tests.support.running import Running, get
 from tests.test_ctl import ControlCase
 
 CONFIG = """\

@@ -11,7 +11,8 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.nginx import Nginx
-from tests.support.running import PATIENCE, Running, get
+from tests.support.patience import PATIENCE
+from tests.support.running import Running, get
 
 SIZE = 8 * 1024 * 1024 + 777
 BYTES = random.Random(7).randbytes(SIZE)

@@ -15,8 +15,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.browser import HEADLESS
 from tests.support.nginx import Nginx
+from tests.support.patience import PATIENCE
 from tests.support.programs import need
-from tests.support.running import PATIENCE, Running
+from tests.support.running import Running
 
 CONTENT = random.Random(4).randbytes(24 * 2**20)
 SIZE = len(CONTENT)

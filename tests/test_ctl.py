@@ -20,7 +20,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from aprp.cli import main
 from aprp.ctl.text import text_of
 from tests.support.config_case import ConfigCase
-from tests.support.running import PATIENCE, Running, get
+from tests.support.patience import PATIENCE
+from tests.support.running import Running, get
 from tests.support.threaded_origin import SIZE, ThreadedOrigin
 
 CONFIG = """\

@@ -12,7 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.daemon.demonstration import FAULT_AFTER
 from aprp.demo.files import CLIP, demo_files
-from tests.support.running import PATIENCE, TWISTD, Running, get
+from tests.support.patience import PATIENCE
+from tests.support.running import TWISTD, Running, get
 
 CONFIG = """\
 listen: [{listen}]

@@ -29,7 +29,8 @@ from aprp.upstream.exchange import Exchange, Origin, SourceRequest, Timeouts
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.http.descriptors import Descriptors
 from aprp.upstream.transfer.collector import Collector
-from tests.support.running import PATIENCE, Running, get
+from tests.support.patience import PATIENCE
+from tests.support.running import Running, get
 from tests.support.threaded_origin import SIZE, ThreadedOrigin
 from tests.test_agent import EMPTY, Wire
 

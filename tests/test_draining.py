@@ -12,7 +12,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.running import PATIENCE, TWISTD, Running, get
+from tests.support.patience import PATIENCE
+from tests.support.running import TWISTD, Running, get
 from tests.support.threaded_origin import SIZE, ThreadedOrigin
 
 CONFIG = """\

@@ -13,8 +13,9 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.nginx import Nginx
+from tests.support.patience import PATIENCE
 from tests.support.programs import need
-from tests.support.running import PATIENCE, Running
+from tests.support.running import Running
 
 SECONDS = 12
 KILLED_AT = (3.0, 6.0)

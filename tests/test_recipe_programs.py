@@ -16,8 +16,9 @@ from websockets.sync.client import connect
 from websockets.sync.server import serve
 
 from tests.support.nginx import Nginx, free_port
+from tests.support.patience import PATIENCE
 from tests.support.programs import need
-from tests.support.running import PATIENCE, Running, get
+from tests.support.running import Running, get
 from tests.test_recipes import blocks
 from tests.test_websockets import echo
 

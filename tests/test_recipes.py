@@ -12,7 +12,8 @@ from websockets.sync.server import serve
 
 from aprp.config import ConfigFaults, load
 from tests.support.nginx import Nginx
-from tests.support.running import PATIENCE, ROOT, Running, get
+from tests.support.patience import PATIENCE
+from tests.support.running import ROOT, Running, get
 from tests.test_websockets import echo
 
 TEXT = (ROOT / "docs" / "recipes.md").read_text()

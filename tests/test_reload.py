@@ -14,7 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.config import ConfigFaults, TlsSettings, load
 from aprp.upstream.http.trust import trust_of
-from tests.support.running import PATIENCE, Running, get
+from tests.support.patience import PATIENCE
+from tests.support.running import Running, get
 from tests.support.threaded_origin import SIZE, ThreadedOrigin
 from tests.test_reverse_tls import Authority
 

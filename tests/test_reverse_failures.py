@@ -6,8 +6,8 @@ import socket
 
 from twisted.internet.protocol import Protocol
 
-from tests.support.client import PATIENCE
 from tests.support.nginx import free_port
+from tests.support.patience import PATIENCE
 from tests.support.proxied_case import ProxyCase, factory_of
 from tests.support.responses import Response
 

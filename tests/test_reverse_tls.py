@@ -20,9 +20,10 @@ from twisted.internet.ssl import (
 from twisted.internet.task import deferLater
 
 from aprp.config import TlsSettings
-from tests.support.client import PATIENCE, Client, reactor
+from tests.support.client import Client, reactor
 from tests.support.logged import Logged
 from tests.support.nginx import Nginx
+from tests.support.patience import PATIENCE
 from tests.support.proxied_case import ProxyCase
 
 SERVER = "ssl_certificate {folder}/server.pem; ssl_certificate_key {folder}/server.key;"

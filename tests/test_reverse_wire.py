@@ -17,7 +17,8 @@ from twisted.web.server import Request, Site
 from zope.interface import implementer
 
 from aprp.web.request_rules import Limits
-from tests.support.client import PATIENCE, Client
+from tests.support.client import Client
+from tests.support.patience import PATIENCE
 from tests.support.proxied_case import ProxyCase, factory_of
 
 MIB = 2**20

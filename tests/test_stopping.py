@@ -12,7 +12,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.running import PATIENCE, Running
+from tests.support.patience import PATIENCE
+from tests.support.running import Running
 
 CONFIG = """\
 listen: ["tcp:0:interface=127.0.0.1"]

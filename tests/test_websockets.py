@@ -13,7 +13,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.sync.server import ServerConnection, serve
 from websockets.typing import Subprotocol
 
-from tests.support.running import PATIENCE
+from tests.support.patience import PATIENCE
 from tests.test_clients import ClientCase
 
 ECHO = Subprotocol("echo")

@@ -13,7 +13,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.sync.server import Server, ServerConnection, serve
 from websockets.typing import Subprotocol
 
-from tests.support.running import PATIENCE
+from tests.support.patience import PATIENCE
 from tests.test_clients import ClientCase
 from tests.test_reverse_tls import LOOPBACK, Authority
 

@@ -20,7 +20,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.running import PATIENCE, TWISTD, Running, get
+from tests.support.patience import PATIENCE
+from tests.support.running import TWISTD, Running, get
 from tests.support.threaded_origin import SIZE, ThreadedOrigin
 from tests.test_draining import PASSING
 

@@ -9,7 +9,8 @@ import subprocess
 import sys
 from typing import Any
 
-from tests.support.running import PATIENCE, get
+from tests.support.patience import PATIENCE
+from tests.support.running import get
 from tests.test_workers import WorkersCase, mirrored
 
 

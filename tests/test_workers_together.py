@@ -8,7 +8,8 @@ import signal
 import socket
 from typing import Any
 
-from tests.support.running import PATIENCE, get
+from tests.support.patience import PATIENCE
+from tests.support.running import get
 from tests.support.threaded_origin import SIZE, ThreadedOrigin
 from tests.test_workers import WorkersCase, mirrored, upstream
 

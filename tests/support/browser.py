@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.support.patience import PATIENCE
 from tests.support.programs import need
-from tests.support.running import PATIENCE
 
 HEADLESS = (
     "--headless=new",

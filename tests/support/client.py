@@ -12,11 +12,12 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
+from tests.support.patience import PATIENCE
 from tests.support.responses import Response, read_responses
 
 reactor: Any = _reactor
-PATIENCE = 30.0
-"""Seconds; far more than anything here takes."""
+SOON = 20.0
+"""Seconds; more than anything takes that happens at once, and less than a silent client has."""
 
 
 class Client(Protocol):
@@ -91,7 +92,7 @@ class Client(Protocol):
             if piece:
                 await deferLater(reactor, 0)
 
-    async def ended(self, seconds: float = 2.0) -> None:
+    async def ended(self, seconds: float = SOON) -> None:
         """Wait for the close, which has to come soon."""
         try:
             await self.until(lambda: self.closed is not None, seconds)

@@ -8,9 +8,9 @@ from typing import Any
 from twisted.internet import reactor as _reactor
 from twisted.internet.task import deferLater
 
+from tests.support.patience import PATIENCE
+
 reactor: Any = _reactor
-PATIENCE = 30.0
-"""Seconds; far more than anything here takes, however busy the machine is."""
 _PAUSE = 0.002
 
 

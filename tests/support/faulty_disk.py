@@ -20,6 +20,7 @@ from aprp.cache.store.disk_store import DiskStore
 from aprp.cache.store.store import StoredFile
 from aprp.core.cache.meta import Meta
 from aprp.core.http.fields import Fields
+from tests.support.patience import HANG, PATIENCE
 
 MIB = 1024 * 1024
 
@@ -40,7 +41,7 @@ class FaultyDisk(SystemDisk):
     def _before(self, name: str) -> None:
         self.calls[name] += 1
         if name in self.slow:
-            assert self.gate.wait(30)
+            assert self.gate.wait(PATIENCE)
         if name in self.fails:
             number = self.fails[name]
             raise OSError(number, os.strerror(number))
@@ -116,7 +117,7 @@ def meta_for(size: int | None, **more: Any) -> Meta:
 class StoreCase(TestCase):
     """Stores in a folder of the test; all are closed in the end."""
 
-    timeout = 60
+    timeout = HANG
 
     def setUp(self) -> None:
         self.folder = Path(self.mktemp())

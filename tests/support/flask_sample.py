@@ -8,9 +8,9 @@ from flask import Flask, Response, request
 from waitress.server import create_server
 
 from aprp import Downloader
+from tests.support.patience import PATIENCE
 
 app = Flask(__name__)
-PATIENCE = 20.0
 
 
 @app.route("/proxy")

@@ -18,9 +18,9 @@ from aprp.core.http2.frames import HEAD_SIZE, PREFACE, Data, GoAway, Kind, Other
 from aprp.core.http2.reading import FrameReader
 from aprp.core.http2.writing import window_update
 from tests.support.h2_frames import END, SETTINGS_ACK, headers, ping, settings
+from tests.support.patience import PATIENCE
 
 reactor: Any = _reactor
-PATIENCE = 15.0
 
 
 @dataclass

@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from tests.support.patience import PATIENCE
 from tests.support.programs import need
 
 CONFIG = """\
@@ -35,8 +36,6 @@ http {{
     }}
 }}
 """
-PATIENCE = 20.0
-"""Seconds; far more than it takes to start or to end."""
 
 
 def free_port() -> int:

@@ -20,6 +20,7 @@ from tests.support.client import Client, connect, reactor
 from tests.support.eventually import eventually
 from tests.support.nginx import Nginx
 from tests.support.origin import Origin, Responder
+from tests.support.patience import HANG
 from tests.support.replies import Reply, Step
 from tests.support.responses import Response
 
@@ -83,7 +84,7 @@ class Proxy(Listening):
 class ProxyCase(TestCase):
     """Gives each test upstreams, proxies and clients, and ends them with it."""
 
-    timeout = 60
+    timeout = HANG
     spliced = True
     """Whether the kernel may move bytes in the proxies."""
     stored: Any = None

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.patience import PATIENCE
+
 ROOT = Path(__file__).parent.parent.parent
 TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=")
-PATIENCE = 30.0
-"""Seconds; far more than anything here takes."""
 
 _numbers = itertools.count()
 
@@ -79,10 +79,11 @@ class Running:
         """The notification that has the assignment, once it came."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
+            over = self.process.poll() is not None  # after which nothing more is sent
             try:
                 message = self._manager.recv(4096).decode()
             except TimeoutError:
-                assert self.process.poll() is None, self.out + self.err
+                assert not over, self.out + self.err
             else:
                 if assignment in message.split("\n"):
                     return message

@@ -12,9 +12,9 @@ from pathlib import Path
 from twisted.internet.threads import deferToThread
 
 from tests.support.mirrored_case import MirroredCase
+from tests.support.patience import PATIENCE
 
 ROOT = Path(__file__).parent.parent.parent
-PATIENCE = 30.0
 
 
 class ScriptCase(MirroredCase):

@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.running import PATIENCE
+from tests.support.patience import PATIENCE
 
 SIZE = 1 << 20
 MODIFIED = "Sat, 01 Jan 2022 00:00:00 GMT"
