@@ -50,9 +50,23 @@ class ProxyProtocolTests(SynchronousTestCase):
                 self.assertEqual(self.wrapper.getPeer().host, "192.0.2.7")
                 self.assertFalse(self.transport.disconnecting)
 
+    def test_of_nobody(self) -> None:
+        """Proxies check health, and pass on clients without an address, by such headers."""
+        local = VERSION_2 + b"\x20\x00\x00\x00"
+        for header in (b"PROXY UNKNOWN\r\n", b"PROXY UNKNOWN a b c d\r\n", local):
+            self.setUp()
+            self.wrapper.dataReceived(header + REQUEST)
+            self.assertEqual(self.heard.data, REQUEST, header)
+            self.assertEqual(self.wrapper.getPeer(), self.transport.getPeer())
+
     def test_what_is_no_header(self) -> None:
         unknown = b"PROXY TCP9 1 2 3 4\r\n", VERSION_2 + b"\x31123"
-        for data in (REQUEST, b"G", b"PROXX", b"\r\n\r\n\x01", *unknown):
+        malformed = (
+            b"PROXY TCP4 192.0.2.7 192.0.2.1 a b\r\n",
+            b"PROXY TCP4 \xff 192.0.2.1 1 2\r\n",
+            b"PROXY TCP4 192.0.2.7\nX:1 192.0.2.1 1 2\r\n",
+        )
+        for data in (REQUEST, b"G", b"PROXX", b"\r\n\r\n\x01", *unknown, *malformed):
             self.setUp()
             self.wrapper.dataReceived(data)
             self.assertTrue(self.transport.disconnecting, data)

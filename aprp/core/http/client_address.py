@@ -18,8 +18,8 @@ from aprp.core.http.fields import Fields
 
 UNKNOWN = "unknown"
 _PAIR = r'[^\s",;=]+=(?:[^\s",;=]*|"(?:[^"\\]|\\.)*")'
-_LAST = re.compile(rf"(?:^|,)\s*({_PAIR}(?:\s*;\s*{_PAIR})*)\s*$")
-"""The last element of Forwarded; one further left may have a quotation mark without its other."""
+_ELEMENT = re.compile(rf"\s*({_PAIR}(?:\s*;\s*{_PAIR})*)\s*")
+"""A whole element of Forwarded."""
 _FOR = re.compile(r'(?:^|;)\s*for="?([^\s",;]*)', re.IGNORECASE)
 _PREFIX = 64
 """The prefix length of an IPv6 network: one client may use all of its addresses."""
@@ -53,11 +53,24 @@ def _chain(fields: Fields) -> Iterator[str]:
         told = by_custom.decode("latin-1").split(",")
         yield from (each for each in reversed(told) if each.strip())
         return
-    left = (fields.get(b"forwarded") or b"").decode("latin-1")
-    while (element := _LAST.search(left)) is not None:
-        left = left[: element.start()]
-        found = _FOR.search(element[1])
+    for element in _elements((fields.get(b"forwarded") or b"").decode("latin-1")):
+        found = _FOR.search(element)
         yield "" if found is None else found[1]
+
+
+def _elements(forwarded: str) -> Iterator[str]:
+    """Yield the elements of a Forwarded field, the last first, up to one that is malformed.
+
+    A comma that begins no element lies in a quoted string. Further left, a quotation mark may lack
+    its other one, so nothing is parsed from there.
+    """
+    comma = end = len(forwarded)
+    while comma >= 0:
+        comma = forwarded.rfind(",", 0, comma)
+        element = _ELEMENT.fullmatch(forwarded, comma + 1, end)
+        if element is not None:
+            yield element[1]
+            end = comma
 
 
 @lru_cache(maxsize=4096)
