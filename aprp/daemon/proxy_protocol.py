@@ -31,8 +31,9 @@ class StrictVersion1(V1Parser):
             return ProxyInfo(line, None, None)
         try:
             info = super().parse(line)
-            if info.source is not None:
-                ip_address(info.source.host)
+            source: Any = info.source
+            if source is not None:
+                ip_address(source.host)
         except ValueError as error:
             raise InvalidProxyHeader from error
         return info
