@@ -59,6 +59,17 @@ class GuardTests(SynchronousTestCase):
             str(error), "a.example: its address 10.0.0.1 may not be reached: it is private"
         )
 
+    def test_the_setting_that_would_admit_it_is_for_the_operator(self) -> None:
+        names = TableNames(a_example=[["10.0.0.1"]])
+        error = self.refusal("http://a.example/", names, setting="allow_addresses")
+        self.assertTrue(
+            str(error).endswith("private; to allow it, list its network in allow_addresses")
+        )
+        self.assertEqual(
+            error.reason.told("a.example"),
+            "a.example: its address may not be reached: it is private",
+        )
+
     def test_literals_are_judged_without_a_resolver(self) -> None:
         names = TableNames()
         self.assertIsInstance(self.refusal("http://[::1]/", names), AddressRefused)

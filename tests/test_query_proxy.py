@@ -10,6 +10,7 @@ from urllib.parse import quote
 from aprp.config import QueryRoute, Settings
 from aprp.upstream.http.agent import Agent
 from aprp.web.site import make_site
+from tests.support.logged import Logged
 from tests.support.mirrored_case import BYTES, SIZE, MirroredCase, honest, reactor
 from tests.support.origin import Origin
 from tests.support.replies import Received, Reply
@@ -144,6 +145,16 @@ class RefusalTests(QueryCase):
             got = await self.of(port, [quote(url, safe="")])
             self.refused(got, 403, "destination_ip_prohibited", text)
         self.assertEqual(origin.connections, 0)
+
+    async def test_the_log_says_which_setting_allows_an_address(self) -> None:
+        """And clients aren't told. Many refusals are logged once a minute."""
+        logged = Logged(self)
+        port = self.query(allow_addresses=())
+        for _ in range(2):
+            got = await self.of(port, ["http://localhost:8080/x"])
+            self.assertNotIn("allow_addresses", got.body.decode() + got.fields["Proxy-Status"])
+        (line,) = [line for line in logged.lines if "/proxy: 403" in line]
+        self.assertRegex(line, "address (127.0.0.1|::1) .*, list its network in allow_addresses$")
 
     async def test_no_source_at_all(self) -> None:
         got = await self.of(self.query(), ["http://nothing.invalid/x"])

@@ -59,7 +59,9 @@ class ListedSources(MultiSource):
         super().__init__(route, shared, clock, Guard(shared.agent.names, (), listening), tally)
         assert route.metalink is not None
         self._settings = settings = route.metalink
-        self._listed = Guard(shared.agent.names, settings.allow_addresses, listening)
+        self._listed = Guard(
+            shared.agent.names, settings.allow_addresses, listening, "metalink.allow_addresses"
+        )
         trust = trust_of(route.tls)
         reach = own_host_or(self._listed, trust, route.connect_timeout)
         self._metalinks = Metalinks(settings, shared, replace(self._options, reach=reach))

@@ -23,7 +23,6 @@ from aprp.upstream.errors import SourceError
 from aprp.upstream.exchange import Origin
 from aprp.upstream.http.guard import AddressRefused, Guard, Listening, OwnListener
 from aprp.upstream.http.trust import trust_of
-from aprp.upstream.transfer.failures import TransferFailed
 from aprp.upstream.transfer.options import TransferOptions, locations
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.transfer import Transfer
@@ -37,6 +36,9 @@ from aprp.web.request import ProxyRequest
 from aprp.web.routes import RouteResource
 from aprp.web.sinks import sink_for
 from aprp.web.tallies import RouteTally
+
+REFUSED = {AddressRefused.kind: 403, OwnListener.kind: 508}
+"""The statuses for what the client may not request, by the kind of the error."""
 
 
 class QuerySources(RouteResource):
@@ -56,7 +58,8 @@ class QuerySources(RouteResource):
         self._clock = clock
         options = TransferOptions.of(route, trust_of(route.tls))
         self._options = replace(options, tally_of=tally.source)
-        self._guard = Guard(shared.agent.names, route.allow_addresses, listening)
+        self._tally = tally
+        self._guard = Guard(shared.agent.names, route.allow_addresses, listening, "allow_addresses")
 
     def render(self, request: ProxyRequest) -> int:
         request.names_sources = True
@@ -67,7 +70,7 @@ class QuerySources(RouteResource):
         except Refusal as refusal:
             request.fail(refusal)
         else:
-            run_handler(request, self._serve(request, urls))
+            run_handler(request, self._serve_or_refuse(request, urls))
         return NOT_DONE_YET
 
     def _check(self, request: ProxyRequest) -> None:
@@ -75,6 +78,18 @@ class QuerySources(RouteResource):
             raise refusal
         if under(self.prefix, request.target.path) not in (b"", b"/"):
             raise Refusal(404, f"there is nothing below {self.path}", "destination_not_found")
+
+    async def _serve_or_refuse(self, request: ProxyRequest, urls: Sequence[Url]) -> None:
+        """Serve a request. Raise Refusal if the client may not request this."""
+        try:
+            await self._serve(request, urls)
+        except SourceError as error:
+            status = REFUSED.get(error.kind)
+            if status is None:
+                raise
+            self._tally.refused(error, status, request.id, self._clock.seconds())
+            text = failure_of(error, by_name=True).text
+            raise Refusal(status, text, error.kind) from None
 
     async def _serve(self, request: ProxyRequest, urls: Sequence[Url]) -> None:
         places = CheckedOrigins(
@@ -94,10 +109,7 @@ class QuerySources(RouteResource):
         transfer = Transfer(self._shared, locations(found), options)
         sink = sink_for(request, self._clock, route, self.bandwidth)
         name = self.prefix + request.target.query
-        try:
-            await serve(request, range_request, name, transfer, options.same, sink)
-        except TransferFailed as failed:
-            raise _refusal(failed) or failed from None
+        await serve(request, range_request, name, transfer, options.same, sink)
 
 
 class CheckedOrigins:
@@ -123,8 +135,8 @@ class CheckedOrigins:
         self._known: dict[tuple[str, str, int], Origin] = {}
 
     async def judge(self, urls: Sequence[Url]) -> list[Url]:
-        """Return the sources that can be reached. Raise Refusal if one may not be, SourceError if
-        none can.
+        """Return the sources that can be reached. Raise SourceError if one may not be, or if none
+        can.
         """
         work = [Deferred.fromCoroutine(self._judge(url)) for url in urls]
         results: Sequence[tuple[bool, Any]] = await DeferredList(work, consumeErrors=True)
@@ -132,8 +144,8 @@ class CheckedOrigins:
         for error in errors:
             if error is not None and not isinstance(error, SourceError):
                 raise error
-            if error is not None and (refusal := _refusal(error)) is not None:
-                raise refusal
+            if error is not None and error.kind in REFUSED:
+                raise error
         found = [url for url, error in zip(urls, errors, strict=True) if error is None]
         if not found and errors[0] is not None:
             raise errors[0]
@@ -163,11 +175,3 @@ def _not_allowed(host: str, own: str) -> AddressRefused:
         return AddressRefused(f"the host {host}", "isn't allowed here")
     target = Name(host, "another host")
     return AddressRefused(own, "redirects to ", target, ", which isn't allowed here")
-
-
-def _refusal(error: SourceError) -> Refusal | None:
-    """Return the refusal for an error that means that the client may not request this, or None."""
-    status = {AddressRefused.kind: 403, OwnListener.kind: 508}.get(error.kind)
-    if status is None:
-        return None
-    return Refusal(status, failure_of(error, by_name=True).text, error.kind)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Any
 
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
 from aprp.config import Route, SourcesRoute, UpstreamRoute
 from aprp.upstream.errors import SourceError
@@ -125,13 +126,22 @@ class RouteTally:
         if self.kind != "upstream":
             self.problems.note(self.path, "", "no_source", str(error))
         if self._log_throttle.should_log((self.where, error.kind), now):
-            self._log.warn(
-                "{route}: {status}, {reason}",
-                route=self.path,
-                status=status,
-                reason=str(error),
-                transfer=request_id,
-            )
+            self._say(LogLevel.warn, error, status, request_id)
+
+    def refused(self, error: SourceError, status: int, request_id: str, now: float) -> None:
+        """Log a request for what clients of the route may not reach."""
+        if self._log_throttle.should_log((status, error.kind), now):
+            self._say(LogLevel.info, error, status, request_id)
+
+    def _say(self, level: Any, error: SourceError, status: int, request_id: str) -> None:
+        self._log.emit(
+            level,
+            "{route}: {status}, {reason}",
+            route=self.path,
+            status=status,
+            reason=str(error),
+            transfer=request_id,
+        )
 
     def _told(self, source: SourceTally, kind: str, text: str) -> None:
         self.problems.note(self.path, source.name, kind, text)

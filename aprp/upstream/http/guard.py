@@ -49,16 +49,21 @@ def nowhere() -> Iterable[tuple[str, int]]:
 class Guard:
     """Turns URLs into origins that may be connected to.
 
-    `allow` are networks that may be reached though they aren't public; `listening` says where this
-    process listens now.
+    `allow` are networks that may be reached though they aren't public, from the setting called
+    `setting`, if there is one; `listening` says where this process listens now.
     """
 
     def __init__(
-        self, names: Names, allow: Sequence[Network] = (), listening: Listening = nowhere
+        self,
+        names: Names,
+        allow: Sequence[Network] = (),
+        listening: Listening = nowhere,
+        setting: str = "",
     ) -> None:
         self._names = names
         self._allow = tuple(allow)
         self._listening = listening
+        self._advice = f"; to allow it, list its network in {setting}" if setting else ""
 
     async def origin(
         self, url: Url, trust: Any = None, seconds: float = 5.0, asker: str = ""
@@ -77,7 +82,8 @@ class Guard:
                 raise OwnListener(f"{url.host}:{url.port}", "is this proxy itself")
             reason = refused_address(address, self._allow)
             if reason is not None:
-                raise AddressRefused(url.host, *_sentence(url.host, address, reason))
+                said = _sentence(url.host, address, reason)
+                raise AddressRefused(url.host, *said, Name(self._advice))
         return Origin(url.scheme, url.host, url.port, trust, tuple(map(str, addresses)))
 
     async def _resolve(self, url: Url, seconds: float, asker: str) -> list[Address]:
