@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 from twisted.internet import error
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -9,6 +12,7 @@ from aprp.core.choices import Redirects
 from aprp.core.http.redirects import redirected
 from aprp.core.http.urls import Url
 from aprp.core.reasons import Name, Reason, reason
+from aprp.core.recovery.ends import End
 from aprp.upstream.errors import (
     BodyBroken,
     ConnectFailed,
@@ -18,8 +22,9 @@ from aprp.upstream.errors import (
     lost_before_answer,
 )
 from aprp.upstream.http.guard import AddressRefused, OwnListener
-from aprp.upstream.transfer.failures import TransferFailed
+from aprp.upstream.transfer.failures import SourceFailures, TransferFailed
 from aprp.web.failures import Refusal, failure_of
+from tests.support.logged import Logged
 
 PLACES = ("inner.example:8080", "nas:80", "192.0.2.7:443", "[2001:db8::7]:80")
 WORDS = ("inner", "example", "nas", "192.0.2", "2001:", "8080", ":443", ":80", "token")
@@ -137,3 +142,19 @@ class NamelessTests(SynchronousTestCase):
 
     def test_a_refusal_stands_as_it_is(self) -> None:
         self.assertEqual(failure_of(Refusal(400, "at nas:80: no")).text, "at nas:80: no")
+
+
+class LoggedTests(SynchronousTestCase):
+    def test_a_source_that_fails_again_and_again_is_logged_once_for_each_reason(self) -> None:
+        logged, shared = Logged(self), SimpleNamespace()
+        failures = SourceFailures(shared, (), "7")  # type: ignore[arg-type]
+        sources: list[Any] = [SimpleNamespace(name=name) for name in "ab"]
+        refused, stalled = reason("refused the connection"), reason("sent nothing for 10 s")
+        for _ in range(3):
+            for source in sources:
+                failures.note(source, End.UNREACHABLE, refused, True)
+            failures.note(sources[0], End.BROKEN, stalled, True)
+        self.assertEqual(
+            logged.lines,
+            ["a: refused the connection", "b: refused the connection", "a: sent nothing for 10 s"],
+        )

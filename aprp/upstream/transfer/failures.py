@@ -72,6 +72,7 @@ class SourceFailures:
         self._files = {each.source.name: without_query(each.url) for each in locations}
         self._transfer_id = transfer_id
         self._left_out: dict[str, tuple[TransferSource, Reason]] = {}
+        self._logged: set[tuple[str, str]] = set()
 
     def note(self, source: TransferSource, end: End, why: Reason, known: bool) -> None:
         """Log a failure; `known` says whether another source has shown the file."""
@@ -97,10 +98,16 @@ class SourceFailures:
         return TransferFailed([(source.name, why) for source in senders], senders)
 
     def log(self, source: TransferSource, why: Reason) -> None:
-        """Log a failure that leaves the source in use."""
-        self._log.info(
-            "{source}: {reason}", source=source.name, reason=str(why), transfer=self._transfer_id
-        )
+        """Log a failure that leaves the source in use, once for each reason."""
+        failure = source.name, str(why)
+        if failure not in self._logged:
+            self._logged.add(failure)
+            self._log.info(
+                "{source}: {reason}",
+                source=source.name,
+                reason=str(why),
+                transfer=self._transfer_id,
+            )
 
     def file_found(self) -> None:
         """Warn of the sources that haven't the file, now that one has it."""
