@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.library.fetch_request import fetch_request
+from aprp.library.arguments import fetch_request
 
 
 class ArgumentTests(SynchronousTestCase):

@@ -9,7 +9,7 @@ from unittest import mock
 from aprp.config import SourcesRoute
 from aprp.config.files import directory_trouble
 from aprp.upstream.health_checks import checks_of
-from aprp.upstream.transfer.options import names_of
+from aprp.upstream.transfer.route_options import names_of
 from tests.support.config_case import ConfigCase
 
 

@@ -87,21 +87,19 @@ class NameTests(SynchronousTestCase):
             dup_req_algo=DuplicateRequestAlgorithm.IBRC,
             invalid_block_count_threshold=30,
         )
-        route = downloader._fetch_request.route
-        self.assertEqual((route.delay, route.duplicate), ("static", "off"))
-        self.assertEqual((route.block_size, route.duplicate_threshold), (10**6, 30))
-        self.assertEqual([source.static_delay for source in route.sources], [0, 7])
-        self.assertEqual(route.same, "length")
-        self.assertEqual(
-            (downloader._fetch_request.leave_late, downloader._fetch_request.initial_delay),
-            (False, 10),
-        )
+        told = downloader._fetch_request
+        scheduling = told.rules.scheduling
+        self.assertEqual((scheduling.delay, scheduling.duplicate), ("static", "off"))
+        self.assertEqual((scheduling.block_size, scheduling.duplicate_threshold), (10**6, 30))
+        self.assertEqual([each.source.static_delay for each in told.locations], [0, 7])
+        self.assertEqual(told.rules.same, "length")
+        self.assertEqual((scheduling.leave_late, scheduling.initial_delay), (False, 10))
         for options, initial in (({"init_delay_coef": 3}, 3), ({"enable_init_delay": False}, 0)):
             told = Downloader(["http://a/x"], close_bad_conn=True, **options)._fetch_request
             scheduling = told.options(SystemNames(MemoryReactorClock())).scheduling
             self.assertEqual((scheduling.leave_late, scheduling.initial_delay), (True, initial))
         least = Downloader(["http://a/x"], invalid_block_threshold=3)
-        self.assertEqual(least._fetch_request.route.duplicate_threshold, 20)
+        self.assertEqual(least._fetch_request.rules.scheduling.duplicate_threshold, 20)
 
 
 class ScriptTests(ScriptCase):

@@ -189,7 +189,9 @@ class LimitTests(SynchronousTestCase):
     def window(self, *words: str) -> int:
         parser = argparse.ArgumentParser()
         add_arguments(parser)
-        return read(parser.parse_args([*words, "http://a.example/f"])).fetch_request.route.window
+        return read(
+            parser.parse_args([*words, "http://a.example/f"])
+        ).fetch_request.rules.scheduling.window
 
     def test_a_limit_bounds_what_is_requested_ahead(self) -> None:
         self.assertEqual(self.window(), 32 * MIB)

@@ -17,7 +17,7 @@ from aprp.core.http.ranges import FromTo
 from aprp.core.recovery.pieces import Proof
 from aprp.get.listing import listing_of
 from aprp.get.options import Misunderstood
-from aprp.library.fetch_request import fetch_request
+from aprp.library.arguments import fetch_request
 from aprp.library.open_transfer import TransferReader, shared_by
 from aprp.upstream.metalink.parsing import parse
 from aprp.upstream.transfer.failures import TransferFailed
@@ -55,9 +55,8 @@ class ReservedCase(MirroredCase):
         urls = [f"{origin.url}/film.mp4" for origin in self.origins]
         (file,) = parse(metalink(("film.mp4", BYTES[:size], urls), piece=PIECE), "film.meta4")
         request = replace(
-            fetch_request(urls, same="length"),
+            fetch_request(urls, same="length").scheduled(at_once=at_once),
             complete=file.size,
-            at_once=at_once,
             proof=Proof.of(file, Verify.PIECES),
         )
         self.got = b""

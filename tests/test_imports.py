@@ -11,10 +11,10 @@ from tests.test_floors import ROOT
 
 GET = "import aprp.cli; aprp.cli.parsers(['get']); from twisted.internet import reactor"
 NOT_FOR_GET = (
+    "annotated_types",
     "aprp.cache",
-    "aprp.config.loading",
-    "aprp.config.schema",
-    "aprp.config.settings",
+    "aprp.config.model",
+    "aprp.config.network",
     "aprp.daemon",
     "aprp.get.bars",
     "aprp.init",
@@ -25,6 +25,8 @@ NOT_FOR_GET = (
     "aprp.web",
     "defusedxml",
     "prometheus_client",
+    "pydantic",
+    "pydantic_core",
     "rich",
     "twisted.web.resource",
     "twisted.web.server",

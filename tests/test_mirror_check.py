@@ -13,7 +13,7 @@ from typing import Any
 from twisted.internet import reactor as _reactor
 
 from aprp.config import load_text
-from aprp.library.fetch_request import fetch_request
+from aprp.library.arguments import fetch_request
 from aprp.mirror.command import report
 from aprp.mirror.examine import examine
 from aprp.mirror.findings import judged

@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aprp.config import ConfigFaults, TlsSettings, load
+from aprp.config import ConfigFaults, load
 from aprp.upstream.http.trust import trust_of
 from tests.support.patience import PATIENCE
 from tests.support.running import Running, get
@@ -215,5 +215,5 @@ class RefusedReloadTests(ReloadCase):
 class TrustTests(SynchronousTestCase):
     def test_the_same_certificates_are_one_trust(self) -> None:
         """So that connections to an origin with `tls: {ca: ...}` outlast a reload."""
-        ca = TlsSettings(ca=Authority("a").write(Path(self.mktemp())))
+        ca = Authority("a").write(Path(self.mktemp()))
         self.assertIs(trust_of(ca), trust_of(ca))

@@ -6,8 +6,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.config import SourceSettings, SourcesRoute
 from aprp.core.http.urls import Url
-from aprp.library.fetch_request import fetch_request
-from aprp.upstream.transfer.options import locations
+from aprp.library.arguments import fetch_request
+from aprp.upstream.transfer.options import TransferOptions, locations
+from aprp.upstream.transfer.route_options import options_of
 from aprp.web.multi_source import locations_of
 
 
@@ -52,3 +53,9 @@ class NamesTests(SynchronousTestCase):
             ["http://a.example/f (1)", "http://a.example/f (2)", "http://b.example/f"],
         )
         self.assertEqual([copy.source.connections for copy in found], [1, 2, 3])
+
+
+class DefaultTests(SynchronousTestCase):
+    def test_options_that_name_nothing_are_those_of_a_route_that_names_nothing(self) -> None:
+        route = SourcesRoute(path="/", sources=(SourceSettings(url=urls("http://a.example/")[0]),))
+        self.assertEqual(options_of(route), TransferOptions())

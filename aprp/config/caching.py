@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from aprp.config.fields import FieldName
 from aprp.config.files import Directory, user_name
 from aprp.config.model import Model
-from aprp.config.network import FieldName
 from aprp.config.scalars import EMPTY, MIB, Duration, Flag, Size
 
 _YEAR = 365 * 86400.0

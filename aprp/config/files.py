@@ -11,11 +11,13 @@ import pwd
 import ssl
 from pathlib import Path
 from threading import Thread
-
-from pydantic import ValidationInfo
+from typing import TYPE_CHECKING
 
 from aprp.config.scalars import Scalar
 from aprp.core.http.htpasswd import parse_htpasswd
+
+if TYPE_CHECKING:
+    from pydantic import ValidationInfo
 
 MOST_OF_SOCKET = 107
 """The maximum length of a unix socket's path in bytes, without the final NUL; see unix(7)."""
@@ -63,7 +65,7 @@ class CaFile(Scalar):
 
     def read_in(self, text: str, info: ValidationInfo) -> Path:
         path = _resolved(text, info)
-        _load_certificates(path)
+        check_authorities(path)
         return path
 
 
@@ -202,7 +204,8 @@ def user_name() -> str:
         return f"the user {os.geteuid()}"
 
 
-def _load_certificates(path: Path) -> None:
+def check_authorities(path: Path) -> None:
+    """Raise ValueError unless the file holds certificates in PEM."""
     try:
         path.read_bytes()
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)

@@ -17,7 +17,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from aprp.config.network import (
+from aprp.config.fields import (
     FieldName,
     FieldValue,
     ResponseFieldName,

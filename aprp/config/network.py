@@ -1,4 +1,4 @@
-"""Types of network values: URLs, paths, hosts, networks, fields, endpoints."""
+"""Types of network values: URLs, paths, hosts, networks, endpoints. Those of fields are apart."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from aprp.config.endpoints import check_endpoint, key_files, on_loopback
 from aprp.config.faults import shown
+from aprp.config.fields import TOKEN
 from aprp.config.files import check_certificate, check_readable
 from aprp.config.scalars import Scalar
 from aprp.core.http.upgrading import NEVER
@@ -16,34 +17,8 @@ from aprp.core.http.urls import Url, parse_authority
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@-]+")
-_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_FIELD_VALUE = re.compile(r"(?:[!-~](?:[ \t!-~]*[!-~])?)?")
 _QUERY_NAME = re.compile(r"[A-Za-z0-9._~-]+")
 _GLOB = re.compile(r"[a-z0-9*_-]+(?:\.[a-z0-9*_-]+)*")
-
-_HOP_BY_HOP = {
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-}
-_OURS = {
-    "content-length",
-    "expect",
-    "if-match",
-    "if-modified-since",
-    "if-none-match",
-    "if-range",
-    "if-unmodified-since",
-    "max-forwards",
-    "range",
-    "via",
-}
 
 
 class HttpUrl(Scalar):
@@ -65,8 +40,7 @@ class HttpUrl(Scalar):
     def bound(self, value: Url) -> None:
         if value.query is not None and not self.query:
             raise ValueError("has a query (?...), but it is a prefix; leave it out")
-        if any(segment in (".", "..") for segment in _plain_dots(value.path).split("/")):
-            raise ValueError("has a . or .. segment in its path; write the resolved path")
+        value.refuse_dots()
 
     def json_schema(self) -> dict[str, Any]:
         rest = "([/?][^#]*)?" if self.query else "(/[^?#]*)?"
@@ -126,33 +100,6 @@ class Authority(Scalar):
         return {"type": "string", "pattern": "^[^/?#@\\s]+$"}
 
 
-class FieldName(Scalar):
-    """The name of a field that may be added to requests upstream (RFC 9110 §5.1, §7.6.1)."""
-
-    def bound(self, value: str) -> None:
-        if not _TOKEN.fullmatch(value):
-            raise ValueError(f"{shown(value)} is not a valid field name (RFC 9110 §5.1)")
-        name = value.lower()
-        if name == "host":
-            raise ValueError("is set with the route's own key host:")
-        if name in _HOP_BY_HOP:
-            raise ValueError("belongs to a single connection (RFC 9110 §7.6.1); leave it out")
-        if name in _OURS:
-            raise ValueError("is set by the proxy itself; leave it out")
-
-
-_FRAMING = {"content-length", "content-range", "date", "transfer-encoding"}
-
-
-class ResponseFieldName(FieldName):
-    """The name of a field that may be set on responses."""
-
-    def bound(self, value: str) -> None:
-        if value.lower() in _FRAMING:
-            raise ValueError("frames the response and is set by the proxy itself; leave it out")
-        super().bound(value)
-
-
 class OriginName(Scalar):
     """The origin of a page (RFC 6454), as browsers send it; or ``*`` for any."""
 
@@ -165,20 +112,6 @@ class OriginName(Scalar):
             )
 
 
-class FieldValue(Scalar):
-    """The value of a field (RFC 9110 §5.5), visible ASCII with spaces between."""
-
-    def bound(self, value: str) -> None:
-        if not _FIELD_VALUE.fullmatch(value):
-            raise ValueError(
-                f"{shown(value)} can't be the value of a field: "
-                "visible ASCII, spaces only between (RFC 9110 §5.5)"
-            )
-
-    def json_schema(self) -> dict[str, Any]:
-        return {"type": ["string", "number", "boolean"]}
-
-
 class ProtocolName(Scalar):
     """A protocol of the Upgrade field (RFC 9110 §7.8), in lower case."""
 
@@ -187,7 +120,7 @@ class ProtocolName(Scalar):
 
     def bound(self, value: str) -> None:
         name, slash, version = value.partition("/")
-        if not _TOKEN.fullmatch(name) or (slash and not _TOKEN.fullmatch(version)):
+        if not TOKEN.fullmatch(name) or (slash and not TOKEN.fullmatch(version)):
             raise ValueError(f"{shown(value)} is not a protocol; write it as websocket")
         if name.encode() in NEVER:
             raise ValueError(
@@ -265,10 +198,6 @@ class PrivateEndpoint(Endpoint):
     def read(self, text: str) -> str:
         check_endpoint(text)
         return on_loopback(text)
-
-
-def _plain_dots(path: str) -> str:
-    return path.replace("%2e", ".").replace("%2E", ".")
 
 
 def _ipv6_host(text: str) -> str:

@@ -28,6 +28,7 @@ from aprp.config.choices import (
     UnderscoreFields,
 )
 from aprp.config.faults import nearest
+from aprp.config.fields import refuse_coding
 from aprp.config.files import (
     CaFile,
     Directory,
@@ -196,11 +197,8 @@ class TransferSettings(RouteSettings):
     @field_validator("headers")
     @classmethod
     def _identity(cls, value: Headers) -> Headers:
-        if any(name.lower() == "accept-encoding" for name, _ in value):
-            raise ValueError(
-                "has Accept-Encoding, but sources are always requested to send identity; "
-                "leave it out"
-            )
+        for name, _ in value:
+            refuse_coding(name)
         return value
 
 

@@ -3,6 +3,7 @@
 A ``Scalar`` is part of a setting's annotation (``Annotated[int, Size(least=1)]``). It parses text
 from a file, and accepts values that already have the type, from code; both are checked against the
 same bounds. It raises ValueError with a message that continues the key's name: "has no unit; ...".
+The command line uses some of them by themselves, without pydantic, which takes long to load.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from fractions import Fraction
-from typing import Any, ClassVar
-
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
-from pydantic_core import CoreSchema, core_schema
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from aprp.config.faults import listed, nearest, shown
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+    from pydantic_core import CoreSchema
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -85,6 +87,9 @@ class Scalar:
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
+        """Called by pydantic alone."""
+        from pydantic_core import core_schema
+
         typed = core_schema.is_instance_schema(self.types)
         return core_schema.with_info_before_validator_function(self._validate, typed)
 

@@ -24,6 +24,7 @@ from aprp.config.choices import (
     ListenHttp2,
 )
 from aprp.config.endpoints import is_tls, is_unix
+from aprp.config.fields import FieldName
 from aprp.config.files import (
     InputFile,
     OutputFile,
@@ -34,7 +35,6 @@ from aprp.config.files import (
 from aprp.config.model import Model
 from aprp.config.network import (
     Endpoint,
-    FieldName,
     HostGlob,
     Network,
     NetworkBlock,

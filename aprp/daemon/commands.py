@@ -13,7 +13,7 @@ from aprp.config.faults import listed, nearest
 from aprp.core.http.urls import Url
 from aprp.daemon.cache_commands import CacheCommands
 from aprp.daemon.logging import LEVELS, Logs
-from aprp.upstream.transfer.options import names_of
+from aprp.upstream.transfer.route_options import names_of
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.wall_clock import time
 from aprp.web.admin.actions import CannotDo, Handler

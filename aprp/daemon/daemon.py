@@ -30,7 +30,7 @@ from aprp.daemon.reload import Reloader
 from aprp.daemon.signals import StopSignals
 from aprp.upstream.health_checks import Check, HealthChecks, checks_of
 from aprp.upstream.http.agent import Agent
-from aprp.upstream.transfer.options import names_of
+from aprp.upstream.transfer.route_options import names_of
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.web.access_log import AccessLog
 from aprp.web.access_record import AccessRecord

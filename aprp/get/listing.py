@@ -115,7 +115,7 @@ class Listing:
         proven = file.pieces is not None or file.checksum is not None
         same = parsed.same or ("length" if proven else "modified")
         request = request_for(parsed, urls[:MOST_MIRRORS], same)
-        request = replace(request, at_once=AT_ONCE, proof=Proof.of(file, Verify.PIECES))
+        request = replace(request.scheduled(at_once=AT_ONCE), proof=Proof.of(file, Verify.PIECES))
         if self.request is not None:
             request = replace(request, listed_by=Url.parse(self.where))
         if same == "length":

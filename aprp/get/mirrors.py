@@ -6,11 +6,11 @@ import base64
 import binascii
 from dataclasses import replace
 
-from aprp.config import SourceSettings
 from aprp.core.duplicates import duplicates
 from aprp.core.recovery.versions import Facts
 from aprp.get.checksum import Checksum
 from aprp.get.options import Options
+from aprp.upstream.transfer.options import locations
 
 MOST = 8
 """Mirrors that are used, the preferred ones."""
@@ -26,15 +26,14 @@ def with_duplicates(options: Options, facts: Facts) -> Options | None:
     mirrors = duplicates(facts.shown.links, first)[:MOST]
     if not mirrors:
         return None
-    sources = [SourceSettings(url=mirror.url) for mirror in mirrors]
-    route = request.route.model_copy(update={"sources": (*request.route.sources, *sources)})
+    urls = (first, *(mirror.url for mirror in mirrors))
     checksum = options.checksum
     if checksum is None and options.spec is None:
         checksum = _checksum(facts)
     return replace(
         options,
-        urls=(first, *(mirror.url for mirror in mirrors)),
-        fetch_request=replace(request, route=route, listed_by=first),
+        urls=urls,
+        fetch_request=replace(request, locations=locations(urls), listed_by=first),
         checksum=checksum,
     )
 

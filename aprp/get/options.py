@@ -7,16 +7,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from aprp.config.network import FieldName, FieldValue
+from aprp.config.fields import FieldName, FieldValue, refuse_coding
 from aprp.config.scalars import Size
+from aprp.core.choices import Redirects, Same
 from aprp.core.http.ranges import Spec, Suffix, parse_range
 from aprp.core.http.urls import Url
 from aprp.core.metalink import MetalinkFile, Pieces
 from aprp.core.scheduling.messages import MIB
 from aprp.core.scheduling.read_ahead import SMALLEST_WINDOW
+from aprp.core.scheduling.settings import SchedulingSettings
 from aprp.get.checksum import ALGORITHMS, Checksum, parse_pieces
 from aprp.get.signed import FileSignature
-from aprp.library.fetch_request import FetchRequest, fetch_request
+from aprp.library.fetch_request import FetchRequest, urls_of
+from aprp.upstream.transfer.options import TransferOptions, locations
 
 WINDOW = 32 * MIB
 """Bytes read ahead at most; with --limit-rate, at most one second's worth."""
@@ -132,17 +135,18 @@ def read(parsed: argparse.Namespace) -> Options:
 
 def request_for(parsed: argparse.Namespace, urls: Iterable[str], same: str) -> FetchRequest:
     """Return the request for a file at these URLs. Raise Misunderstood."""
-    settings: dict[str, object] = {"same": same, "redirects": "public"}
-    if parsed.header:
-        settings["headers"] = dict(header(text) for text in parsed.header)
+    fields = dict(header(text) for text in parsed.header)
     limit_rate = _limit(parsed)
-    if limit_rate is not None:
-        window = min(max(limit_rate, SMALLEST_WINDOW), WINDOW)
-        settings |= {"window": window, "block_size": min(window, MIB)}
-    if parsed.ca is not None:
-        settings["tls"] = {"ca": parsed.ca}
+    window = WINDOW if limit_rate is None else min(max(limit_rate, SMALLEST_WINDOW), WINDOW)
+    rules = TransferOptions(
+        scheduling=SchedulingSettings(window, min(window, MIB)),
+        same=Same(same),
+        redirects=Redirects.PUBLIC,
+        headers=tuple((name.encode("ascii"), fields[name].encode("ascii")) for name in fields),
+    )
+    ca = None if parsed.ca is None else _authorities(parsed.ca)
     try:
-        return fetch_request(urls, **settings)  # type: ignore[arg-type]
+        return FetchRequest(locations(urls_of(urls)), rules, ca)
     except ValueError as error:
         raise Misunderstood(str(error)) from None
 
@@ -175,10 +179,23 @@ def header(text: str) -> tuple[str, str]:
         if not colon:
             raise ValueError("has no colon; write it as 'Name: value'")
         FieldName().bound(name)
+        refuse_coding(name)
         FieldValue().bound(value.strip())
     except ValueError as error:
         raise Misunderstood(f"--header {text!a}: {error}") from None
     return name, value.strip()
+
+
+def _authorities(text: str) -> Path:
+    """Return the file of CA certificates. Raise Misunderstood if it holds none."""
+    from aprp.config.files import check_authorities  # few downloads name one
+
+    path = Path(text)
+    try:
+        check_authorities(path)
+    except ValueError as error:
+        raise Misunderstood(f"--ca {error}") from None
+    return path
 
 
 def _range(text: str) -> Spec:

@@ -11,14 +11,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Generator, Iterable, Mapping
-from dataclasses import replace
 from enum import Enum
 from typing import Any, Self
 
 from aprp.core.choices import Delay, Duplicate, Redirects, Same
 from aprp.core.http.ranges import FromTo
 from aprp.core.scheduling.messages import KIB, MIB
-from aprp.library.fetch_request import fetch_request
+from aprp.library.arguments import fetch_request
 from aprp.library.open_transfer import TransferReader
 from aprp.library.reactor_thread import running_reactor, wait_for
 from aprp.library.trace_log import Log, TraceLog
@@ -110,8 +109,7 @@ class Downloader:
             static_delay=[delays.get(str(url), 0) for url in texts],
             **chosen | settings,
         )
-        self._fetch_request = replace(
-            told,
+        self._fetch_request = told.scheduled(
             leave_late=close_bad_conn,
             initial_delay=max(1, init_delay_coef) if enable_init_delay else 0,
         )

@@ -26,7 +26,7 @@ from zope.interface import implementer
 from aprp.core.http.ranges import FromTo, Range, Spec
 from aprp.core.recovery.versions import Facts
 from aprp.library.awaiting import Elsewhere, Here, find_reactor
-from aprp.library.fetch_request import FetchRequest, fetch_request
+from aprp.library.fetch_request import FetchRequest
 from aprp.upstream.errors import BodyBroken, SourceError
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.transfer.shared import SharedResources
@@ -60,6 +60,8 @@ def open_transfer(
     """
     if start < 0 or (stop is not None and stop <= start):
         raise ValueError(f"[{start}, {stop}) isn't a range of bytes; start must be less than stop")
+    from aprp.library.arguments import fetch_request  # loads pydantic, which `aprp get` never needs
+
     return TransferReader(fetch_request(urls, **settings), FromTo(start, stop), reactor)
 
 

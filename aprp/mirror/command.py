@@ -14,7 +14,8 @@ from twisted.python.failure import Failure
 
 from aprp.config.scalars import Count
 from aprp.get.options import Misunderstood, header
-from aprp.library.fetch_request import FetchRequest, fetch_request
+from aprp.library.arguments import fetch_request
+from aprp.library.fetch_request import FetchRequest
 from aprp.library.open_transfer import shared_by
 from aprp.mirror.examine import examine
 from aprp.mirror.findings import Finding, Verdict, judged

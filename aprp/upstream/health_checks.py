@@ -24,7 +24,7 @@ from aprp.upstream.errors import OWN_FAULT, SourceError
 from aprp.upstream.exchange import Origin, SourceRequest, Timeouts
 from aprp.upstream.http.trust import trust_of
 from aprp.upstream.transfer.body import discard
-from aprp.upstream.transfer.options import names_of, sources_of
+from aprp.upstream.transfer.route_options import names_of, sources_of
 from aprp.upstream.transfer.shared import SharedResources
 
 USER_AGENT = f"aprp/{aprp.__version__} (health check)".encode("ascii")
@@ -79,7 +79,7 @@ def _check(
 ) -> Check:
     return Check(
         name,
-        Origin.of(url, trust_of(route.tls), http2),
+        Origin.of(url, trust_of(route.tls.ca), http2),
         health.path,
         route.host or url.authority,
         route.headers,

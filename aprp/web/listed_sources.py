@@ -62,7 +62,7 @@ class ListedSources(MultiSource):
         self._listed = Guard(
             shared.agent.names, settings.allow_addresses, listening, "metalink.allow_addresses"
         )
-        trust = trust_of(route.tls)
+        trust = trust_of(route.tls.ca)
         reach = own_host_or(self._listed, trust, route.connect_timeout)
         self._metalinks = Metalinks(settings, shared, replace(self._options, reach=reach))
         own = [source.location.host for source in route.sources]

@@ -30,13 +30,8 @@ from aprp.upstream.http.guard import Guard, own_host_or
 from aprp.upstream.http.trust import trust_of
 from aprp.upstream.tally import uncounted
 from aprp.upstream.transfer.failures import LengthUnknown, TransferFailed
-from aprp.upstream.transfer.options import (
-    FileLocation,
-    TransferOptions,
-    location,
-    names_of,
-    sources_of,
-)
+from aprp.upstream.transfer.options import FileLocation, TransferOptions
+from aprp.upstream.transfer.route_options import location, names_of, options_of, sources_of
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.transfer import Transfer
 from aprp.web.failures import Refusal, failure_of
@@ -70,11 +65,11 @@ class MultiSource(RouteResource):
         self._route = route
         self._shared = shared
         self._clock = clock
-        trust = trust_of(route.tls)
+        trust = trust_of(route.tls.ca)
         guard = guard or Guard(shared.agent.names)
         reach = own_host_or(guard, trust, route.connect_timeout)
         self._options = replace(
-            TransferOptions.of(route, trust, reach),
+            options_of(route, trust, reach),
             tally_of=tally.source if tally is not None else uncounted,
         )
 

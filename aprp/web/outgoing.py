@@ -39,7 +39,7 @@ class Outgoing:
 
     def __init__(self, route: UpstreamRoute, tally: SourceTally) -> None:
         url = route.upstream
-        self.origin = Origin.of(url, trust_of(route.tls), route.http2)
+        self.origin = Origin.of(url, trust_of(route.tls.ca), route.http2)
         self.tally = tally
         self.stem = url.path.encode("ascii").rstrip(b"/")
         self._host = (route.host or url.authority).encode("ascii")

@@ -24,6 +24,7 @@ from aprp.upstream.exchange import Origin
 from aprp.upstream.http.guard import AddressRefused, Guard, Listening, OwnListener
 from aprp.upstream.http.trust import trust_of
 from aprp.upstream.transfer.options import TransferOptions, locations
+from aprp.upstream.transfer.route_options import options_of
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.transfer import Transfer
 from aprp.web.failures import Refusal, failure_of
@@ -56,7 +57,7 @@ class QuerySources(RouteResource):
         self._route = route
         self._shared = shared
         self._clock = clock
-        options = TransferOptions.of(route, trust_of(route.tls))
+        options = options_of(route, trust_of(route.tls.ca))
         self._options = replace(options, tally_of=tally.source)
         self._tally = tally
         self._guard = Guard(shared.agent.names, route.allow_addresses, listening, "allow_addresses")

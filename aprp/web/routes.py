@@ -13,7 +13,7 @@ from aprp.core.http.addresses import host_allowed
 from aprp.core.http.fields import Fields
 from aprp.core.http.targets import climbs, host_of, under
 from aprp.core.scheduling.in_service import InService
-from aprp.upstream.transfer.options import names_of
+from aprp.upstream.transfer.route_options import names_of
 from aprp.web.bandwidth import Bandwidth
 from aprp.web.failures import Refusal
 from aprp.web.gate import Gate, Gated

@@ -18,7 +18,7 @@ from aprp.upstream.errors import SourceError
 from aprp.upstream.exchange import Origin
 from aprp.upstream.tally import LATENCIES, UNCOUNTED, Histogram, SourceTally
 from aprp.upstream.transfer.log_throttle import LogThrottle
-from aprp.upstream.transfer.options import names_of
+from aprp.upstream.transfer.route_options import names_of
 from aprp.web.access_record import ENDINGS, AccessRecord
 from aprp.web.problems import Problems
 

@@ -136,6 +136,12 @@ class Url:
     def __str__(self) -> str:
         return self.origin + self.target
 
+    def refuse_dots(self) -> None:
+        """Raise ValueError if the path has a . or .. segment, percent-encoded or not."""
+        plain = self.path.replace("%2e", ".").replace("%2E", ".")
+        if any(segment in (".", "..") for segment in plain.split("/")):
+            raise ValueError("has a . or .. segment in its path; write the resolved path")
+
 
 def parse_authority(text: str, scheme: str) -> tuple[str, int]:
     """Host (lower case, no brackets) and port of ``host``, ``host:port`` or ``[address]:port``."""

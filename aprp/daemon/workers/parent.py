@@ -29,7 +29,7 @@ from aprp.daemon.workers.record import WorkerPlan
 from aprp.daemon.workers.shares import settings_of
 from aprp.daemon.workers.sockets import SharedSockets
 from aprp.daemon.workers.supervisor import Supervisor
-from aprp.upstream.transfer.options import names_of
+from aprp.upstream.transfer.route_options import names_of
 from aprp.web.admin.overview import Health
 from aprp.web.admin.reloads import ReloadOutcome
 

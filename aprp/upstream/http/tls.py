@@ -15,6 +15,7 @@ from zope.interface import implementer
 
 from aprp.core.choices import Http2
 from aprp.core.http.addresses import parse_address
+from aprp.upstream.http.trust import UNVERIFIED
 
 H2 = b"h2"
 PROTOCOLS = {
@@ -23,8 +24,6 @@ PROTOCOLS = {
     Http2.PRIOR_KNOWLEDGE: [H2],
 }
 """What is offered by ALPN."""
-UNVERIFIED = object()
-"""In place of a trust root, for a program that chose to believe any certificate."""
 
 
 @implementer(IOpenSSLClientConnectionCreator)

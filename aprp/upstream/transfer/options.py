@@ -1,4 +1,7 @@
-"""The settings of a transfer: where the file is, and how to fetch it."""
+"""The settings of a transfer: where the file is, and how to fetch it.
+
+They are plain values; `route_options` makes them from the settings of a route.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from aprp.config import (
-    QueryRoute,
-    Route,
-    SourceSettings,
-    SourcesRoute,
-    TransferSettings,
-    UpstreamRoute,
-)
 from aprp.core.choices import Compare, Http2, Redirects, Same
 from aprp.core.http.urls import Url
 from aprp.core.recovery.pieces import Proof
@@ -33,18 +28,13 @@ class FileLocation:
     http2: Http2 | None = None
 
 
-def location(source: SourceSettings, name: str, url: Url | None = None) -> FileLocation:
-    """Return where the source, called `name`, has the file: at `url`, or at its own URL."""
-    at = source.location
-    spec = Source(name, at.place, source.connections, source.static_delay)
-    return FileLocation(spec, url or at, source.http2)
-
-
 def locations(urls: Iterable[Url]) -> tuple[FileLocation, ...]:
     """Return the locations of a file from URLs of a client or program, without duplicates."""
     urls = tuple(dict.fromkeys(urls))
-    sources = [SourceSettings(url=url) for url in urls]
-    return tuple(map(location, sources, names_by_origin(urls)))
+    return tuple(
+        FileLocation(Source(name, url.place), url)
+        for name, url in zip(names_by_origin(urls), urls, strict=True)
+    )
 
 
 def without_query(url: Url) -> str:
@@ -58,32 +48,12 @@ def names_by_origin(urls: Sequence[Url]) -> list[str]:
     Those that share an origin are called by their URLs without the query.
     """
     origins = [url.origin for url in urls]
-    return _numbered(
+    return numbered(
         [url.origin if origins.count(url.origin) == 1 else without_query(url) for url in urls]
     )
 
 
-def names_of(route: Route) -> list[str]:
-    """Return the names of a route's sources, in its order: their URLs without the query.
-
-    The sources of a `query:` route have none: each client names its own.
-    """
-    if isinstance(route, UpstreamRoute):
-        return [without_query(route.upstream)]
-    if isinstance(route, SourcesRoute):
-        return _numbered([without_query(source.location) for source in sources_of(route)])
-    return []
-
-
-def sources_of(route: SourcesRoute) -> list[SourceSettings]:
-    """Return the sources of a route; of those with the same URL, the first."""
-    sources: dict[Url, SourceSettings] = {}
-    for source in route.sources:
-        sources.setdefault(source.location, source)
-    return list(sources.values())
-
-
-def _numbered(names: Sequence[str]) -> list[str]:
+def numbered(names: Sequence[str]) -> list[str]:
     """Return the names, with a number behind each that is shared."""
     return [
         name if names.count(name) == 1 else f"{name} ({names[: at + 1].count(name)})"
@@ -132,30 +102,3 @@ class TransferOptions:
         """
         same = self.same if proof.pieces is None else Same.LENGTH
         return replace(self, proof=proof, same=same)
-
-    @classmethod
-    def of(
-        cls, route: TransferSettings, trust: Any = None, reach: Reach | None = None
-    ) -> TransferOptions:
-        """Return the options of a route."""
-        return cls(
-            Timeouts(route.connect_timeout, route.first_byte_timeout, route.between_bytes_timeout),
-            SchedulingSettings(
-                route.window,
-                route.block_size,
-                route.delay,
-                route.duplicate,
-                route.duplicate_threshold,
-                route.resume_for,
-            ),
-            route.same,
-            route.compare,
-            route.redirects,
-            tuple((n.encode("latin-1"), v.encode("latin-1")) for n, v in route.headers),
-            route.host,
-            trust,
-            reach,
-            headers_to=route.headers_to if isinstance(route, QueryRoute) else ("*",),
-            http2=route.http2,
-            samples=route.samples,
-        )
