@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import replace
+from itertools import pairwise
 
 from aprp.cache.store.store import CacheTrouble
 from aprp.core.cache.extents import BLOCK
@@ -23,6 +24,16 @@ class KeepingTests(StoreCase):
         (again,) = await store.find(b"/a")
         self.assertIs(again, file)
         again.close()
+
+    async def test_blocks_that_lie_in_several_pieces(self) -> None:
+        store, body = self.store(), body_of(8, CHUNK + 5 * BLOCK + 7)
+        file = await store.create(b"/a", meta_for(len(body)))
+        edges = [0, 1, BLOCK - 1, 3 * BLOCK, 3 * BLOCK + 5, CHUNK - 9, CHUNK + 3 * BLOCK + 1]
+        view = memoryview(body)
+        pieces = [view[at:stop] for at, stop in pairwise([*edges, len(body)])]
+        self.assertTrue(await file.write(0, *pieces))
+        self.assertEqual(await self.content(file), body)
+        file.close()
 
     async def test_a_later_process_finds_it(self) -> None:
         body = body_of(2, 5 * MIB + 7)

@@ -44,7 +44,7 @@ class Keeper:
         self._stored: StoredFile | None = None
         self._closed = False
         self._ended = False
-        self._pieces: list[bytes] = []
+        self._pieces: list[bytes | memoryview] = []
         self._from = start  # an edge: what is before it has been written, is being, or won't be
         self._to = start
         self._writing_at: int | None = None
@@ -109,12 +109,12 @@ class Keeper:
                 self._pass_over()
             return
         stop = min(whole.stop, whole.start + MOST_AT_ONCE)
-        data = self._cut(stop - self._from)
-        self._writing_at, self._writing, self._from = self._from, len(data), stop
-        self._stored.write(self._writing_at, data).addCallbacks(self._written, self._broken)
+        pieces = self._cut(stop - self._from)
+        self._writing_at, self._writing, self._from = self._from, stop - self._from, stop
+        self._stored.write(self._writing_at, *pieces).addCallbacks(self._written, self._broken)
 
-    def _cut(self, count: int) -> bytes:
-        """Return the first bytes that wait, as one piece."""
+    def _cut(self, count: int) -> list[bytes | memoryview]:
+        """Take the first bytes that wait. The pieces aren't copied."""
         taken, size = 0, 0
         while size < count:
             size += len(self._pieces[taken])
@@ -122,10 +122,10 @@ class Keeper:
         pieces, over = self._pieces[:taken], size - count
         del self._pieces[:taken]
         if over:
-            last = pieces[-1]
+            last = memoryview(pieces[-1])
             pieces[-1] = last[:-over]
             self._pieces.insert(0, last[-over:])
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return pieces
 
     def _written(self, _: Any) -> None:
         self._rest()

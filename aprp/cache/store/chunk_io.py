@@ -65,21 +65,52 @@ def expected(
 
 def checksum_of(data: memoryview | bytes, file: int, chunk: int, block: int) -> int:
     """Return a block's checksum, which is right at its own place only."""
-    return xxhash.xxh3_64_intdigest(data, seed=(file ^ chunk << 8 ^ block) & (2**64 - 1))
+    return xxhash.xxh3_64_intdigest(data, seed=_seed(file, chunk, block))
+
+
+def _seed(file: int, chunk: int, block: int) -> int:
+    return (file ^ chunk << 8 ^ block) & (2**64 - 1)
 
 
 def write_blocks(
-    disk: Disk, descriptor: int, file: int, chunk: int, at: int, data: memoryview
+    disk: Disk, descriptor: int, file: int, chunk: int, at: int, pieces: Sequence[memoryview]
 ) -> list[tuple[int, int]]:
-    """Write whole blocks at an offset of the data file; return their numbers and checksums."""
-    sums = []
-    for start in range(0, len(data), BLOCK):
-        block = (at + start) // BLOCK
-        sums.append((block, checksum_of(data[start : start + BLOCK], file, chunk, block)))
-    while data:
-        written = disk.write(descriptor, data, at)
-        data, at = data[written:], at + written
+    """Write whole blocks, which lie in these pieces, at an offset of the data file.
+
+    Return their numbers and checksums.
+    """
+    sums = list(_checksums(file, chunk, at, pieces))
+    for data in pieces:
+        while data:
+            written = disk.write(descriptor, data, at)
+            data, at = data[written:], at + written
     return sums
+
+
+def _checksums(
+    file: int, chunk: int, at: int, pieces: Sequence[memoryview]
+) -> Iterator[tuple[int, int]]:
+    """Yield the number and checksum of each block in these pieces. The last may be short.
+
+    A block that lies in one piece is hashed in one call.
+    """
+    part = None  # of a block that lies in several pieces
+    for piece in pieces:
+        while piece:
+            block, done = divmod(at, BLOCK)
+            now, piece = piece[: BLOCK - done], piece[BLOCK - done :]
+            at += len(now)
+            if len(now) == BLOCK:
+                yield block, checksum_of(now, file, chunk, block)
+                continue
+            if part is None:
+                part = xxhash.xxh3_64(seed=_seed(file, chunk, block))
+            part.update(now)
+            if at % BLOCK == 0:
+                yield block, part.intdigest()
+                part = None
+    if part is not None:
+        yield at // BLOCK, part.intdigest()
 
 
 def open_chunk(disk: Disk, path: str) -> tuple[int, Stamp]:

@@ -10,7 +10,7 @@ from aprp.cache.store.chunk_io import Trust
 from aprp.cache.store.index import Row
 from aprp.cache.store.store import CacheTrouble, Verified
 from aprp.core.cache.extents import BLOCK, Extents
-from aprp.core.cache.layout import CHUNK, Blocks, pieces
+from aprp.core.cache.layout import CHUNK, Blocks, in_chunks
 from aprp.core.cache.meta import Meta
 
 if TYPE_CHECKING:
@@ -35,13 +35,14 @@ class DiskFile:
         for chunk, blocks in row.chunks.items():
             self.keep(chunk, blocks)
 
-    def write(self, at: int, data: bytes) -> Deferred[bool]:
-        stop = at + len(data)
-        assert at % BLOCK == 0 and data, "only whole blocks are kept"
+    def write(self, at: int, *pieces: bytes | memoryview) -> Deferred[bool]:
+        size = sum(map(len, pieces))
+        stop = at + size
+        assert at % BLOCK == 0 and size, "only whole blocks are kept"
         assert stop % BLOCK == 0 or stop == self.meta.complete, "only whole blocks are kept"
         if self.doomed:
             return succeed(False)
-        return self._store.writer.put(self, at, data)
+        return self._store.writer.put(self, at, pieces, size)
 
     def read(self, start: int, stop: int, into_memory: bool = False) -> Deferred[Verified]:
         reached = self.present.run_at(start)
@@ -58,7 +59,7 @@ class DiskFile:
             self._store.doom(self)
 
     def touch(self, start: int, stop: int) -> None:
-        for chunk, _, _ in pieces(start, stop):
+        for chunk, _, _ in in_chunks(start, stop):
             self._store.upkeep.touch(self.id, chunk)
 
     def close(self) -> None:

@@ -47,8 +47,8 @@ class StoredFile(Protocol):
     present: Extents
     """Which bytes can be read, as far as is known now."""
 
-    def write(self, at: int, data: bytes) -> Deferred[bool]:
-        """Keep whole blocks; the last one of the file may be shorter.
+    def write(self, at: int, *pieces: bytes | memoryview) -> Deferred[bool]:
+        """Keep whole blocks, which lie in `pieces`; the last one of the file may be shorter.
 
         Fires when they can be read, or with False if they aren't kept: there is no room for them,
         the disk is too slow, or the file is doomed. Never more than a bounded number of bytes wait.

@@ -22,7 +22,7 @@ from aprp.cache.store.disk_file import DiskFile
 from aprp.cache.store.store import CacheTrouble
 from aprp.cache.store.tools import Tools
 from aprp.cache.store.upkeep import Upkeep
-from aprp.core.cache.layout import CHUNK, Blocks, pieces
+from aprp.core.cache.layout import CHUNK, Blocks, in_chunks
 
 MOST_WAITING = 32 * 1024 * 1024
 """Bytes that may wait to be written."""
@@ -36,13 +36,14 @@ _OVERHEAD = 8192
 class _Entry:
     file: DiskFile
     at: int
-    data: bytes
+    pieces: Sequence[bytes | memoryview]
+    size: int
     done: Deferred[bool] = field(default_factory=Deferred)
 
     @property
     def cost(self) -> int:
         """The most bytes that it takes on disk."""
-        return -(-len(self.data) // _PAGE) * _PAGE + 2 * _OVERHEAD
+        return -(-self.size // _PAGE) * _PAGE + 2 * _OVERHEAD
 
 
 class Writer:
@@ -60,15 +61,17 @@ class Writer:
         """Bytes that wait."""
         upkeep.on_room = self._step
 
-    def put(self, file: DiskFile, at: int, data: bytes) -> Deferred[bool]:
-        """Write whole blocks of a file. Fires with whether they are kept."""
-        late = self.waiting + len(data) > MOST_WAITING
+    def put(
+        self, file: DiskFile, at: int, pieces: Sequence[bytes | memoryview], size: int
+    ) -> Deferred[bool]:
+        """Write whole blocks of a file, `size` bytes. Fires with whether they are kept."""
+        late = self.waiting + size > MOST_WAITING
         if late or self._threads.resting or self._upkeep.full:
-            self._figures.refused += len(data)
+            self._figures.refused += size
             return succeed(False)
-        entry = _Entry(file, at, data)
+        entry = _Entry(file, at, pieces, size)
         self._entries.append(entry)
-        self.waiting += len(data)
+        self.waiting += size
         self._step()
         return entry.done
 
@@ -96,10 +99,10 @@ class Writer:
             return
         batch: list[_Entry] = []
         size = 0
-        while self._entries and (not batch or size + len(self._entries[0].data) <= _AT_ONCE):
+        while self._entries and (not batch or size + self._entries[0].size <= _AT_ONCE):
             if not self._upkeep.spend(self._entries[0].cost):
                 break
-            size += len(self._entries[0].data)
+            size += self._entries[0].size
             batch.append(self._entries.popleft())
         if batch:
             self._running = True
@@ -114,20 +117,20 @@ class Writer:
         """Write entries in a thread; return what was written, of how many of them."""
         written: list[Written] = []
         for done, entry in enumerate(batch):
-            data = memoryview(entry.data)
+            rest = deque(memoryview(each) for each in entry.pieces)
             try:
-                for chunk, start, stop in pieces(entry.at, entry.at + len(data)):
-                    piece = data[start - entry.at : stop - entry.at]
-                    written.append(self._write_piece(entry.file.id, chunk, start, piece))
+                for chunk, start, stop in in_chunks(entry.at, entry.at + entry.size):
+                    mine = _taken(rest, stop - start)
+                    written.append(self._write_to(entry.file.id, chunk, start, mine))
             except OSError as error:
                 return written, done, error
         return written, len(batch), None
 
-    def _write_piece(self, file: int, chunk: int, start: int, data: memoryview) -> Written:
+    def _write_to(self, file: int, chunk: int, start: int, pieces: Sequence[memoryview]) -> Written:
         disk = self._folder.disk
         descriptor = disk.open(self._folder.chunk(file, chunk), os.O_WRONLY | os.O_CREAT)
         try:
-            sums = write_blocks(disk, descriptor, file, chunk, start - chunk * CHUNK, data)
+            sums = write_blocks(disk, descriptor, file, chunk, start - chunk * CHUNK, pieces)
             allocated = disk.fstat(descriptor).st_blocks * 512
         finally:
             with suppress(OSError):  # what it would say, checksums say later
@@ -159,9 +162,22 @@ class Writer:
         self._step()
 
     def _end(self, entry: _Entry, kept: bool) -> None:
-        self.waiting -= len(entry.data)
+        self.waiting -= entry.size
         if kept:
-            self._figures.written += len(entry.data)
+            self._figures.written += entry.size
         else:
-            self._figures.refused += len(entry.data)
+            self._figures.refused += entry.size
         entry.done.callback(kept)
+
+
+def _taken(pieces: deque[memoryview], count: int) -> list[memoryview]:
+    """Take the first `count` bytes of these pieces."""
+    taken = []
+    while count:
+        piece = pieces.popleft()
+        if len(piece) > count:
+            pieces.appendleft(piece[count:])
+            piece = piece[:count]
+        taken.append(piece)
+        count -= len(piece)
+    return taken

@@ -21,7 +21,7 @@ _SUM = struct.Struct("<Q")
 _SIZE = _BITS.size + PER_CHUNK * _SUM.size
 
 
-def pieces(start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+def in_chunks(start: int, stop: int) -> Iterator[tuple[int, int, int]]:
     """Cut [start, stop) of a file at the chunks' edges; yield chunk, start and stop."""
     while start < stop:
         chunk = start // CHUNK

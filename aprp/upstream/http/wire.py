@@ -25,8 +25,10 @@ PLENTY = 65536
 """Bytes that are worth a read."""
 SHORTEST = 0.0005
 """Seconds that are worth a pause between two reads."""
-READ_SIZE = 262144
+READ_SIZE = 1048576
 """The read size: larger reads cost less CPU per byte than Twisted's 64 KiB."""
+READ_SIZE_TLS = 262144
+"""The same over TLS, where what was read makes many records, which are decrypted in one turn."""
 
 
 @implementer(IHandshakeListener)
@@ -86,7 +88,7 @@ class Wire(Protocol):
         if ITCPTransport.providedBy(self.transport):
             self._socket().setTcpNoDelay(True)
             below = self._socket().transport if self._tls else self._socket()
-            below.bufferSize = READ_SIZE
+            below.bufferSize = READ_SIZE_TLS if self._tls else READ_SIZE
 
     def opened(self, seconds: float) -> Deferred[None]:
         """Fires when requests can be sent: over TLS, when the other side is verified.
