@@ -5,7 +5,10 @@ from __future__ import annotations
 import http.client
 import random
 import re
+import sqlite3
 import time
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -34,7 +37,10 @@ class CacheDaemonCase(SynchronousTestCase):
         self.folder = Path(self.mktemp()).absolute()
         self.folder.mkdir(parents=True)
         (self.folder / "nginx").mkdir()
-        server = "limit_rate 4m; access_log {folder}/served.log bytes;"
+        server = (
+            "limit_rate 4m; access_log {folder}/served.log bytes;"
+            "location = /progress { stub_status; access_log off; }"
+        )
         self.nginx = Nginx(self.folder / "nginx", server, "log_format bytes $body_bytes_sent;")
         self.addCleanup(self.nginx.stop)
         (self.nginx.www / "film").write_bytes(BYTES)
@@ -48,9 +54,22 @@ class CacheDaemonCase(SynchronousTestCase):
         return self.daemon
 
     def served(self) -> int:
-        """The bytes of the film that nginx has sent."""
-        time.sleep(0.1)
+        """The bytes of the film that nginx has sent, once it sends none."""
+        where = f"127.0.0.1:{self.nginx.port}"
+        self.eventually(lambda: b"Writing: 1 " in get(where, "/progress")[2])  # that answer itself
         return sum(int(line) for line in (self.folder / "nginx/served.log").read_text().split())
+
+    def indexed(self) -> int:
+        """The bytes on disk that the index of the cache knows of."""
+        path = self.folder / "cache" / "index.sqlite"
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", PATIENCE, uri=True)) as index:
+            return int(index.execute("SELECT total(allocated) FROM chunks").fetchone()[0])
+
+    def eventually(self, condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            self.assertLess(time.monotonic(), deadline, self.daemon.err)
+            time.sleep(0.02)
 
     def begin(self) -> http.client.HTTPResponse:
         """Begin to view the film."""
@@ -67,7 +86,7 @@ class RestartTests(CacheDaemonCase):
         viewer = self.begin()
         seen = viewer.read(SIZE // 2)
         self.assertTrue(seen == BYTES[: SIZE // 2])
-        time.sleep(2.5)  # the index has it by then
+        self.eventually(lambda: self.indexed() > SIZE // 2)
         daemon.process.kill()
         daemon.ended()
         viewer.close()

@@ -12,6 +12,7 @@ from aprp.cache.store.disk_store import DiskStore
 from aprp.config import RouteCacheSettings
 from tests.support.cache_suite import Run, SuiteServer, installed, run
 from tests.support.client import reactor
+from tests.support.patience import HANG
 from tests.support.proxied_case import ProxyCase
 
 DELIBERATE = frozenset(
@@ -39,12 +40,15 @@ DELIBERATE = frozenset(
 )
 """Tests for what a cache must or should do that aprp doesn't do."""
 
+RUNS_AGAIN = 3
+"""Times that tests which failed are run again, fewer at once: they go by the clock, and a slow
+machine is late."""
 
 _log = Logger()
 
 
 class CacheSuite(ProxyCase):
-    timeout = 400
+    timeout = 3 * HANG
 
     async def test_all(self) -> None:
         installed()
@@ -58,15 +62,18 @@ class CacheSuite(ProxyCase):
         settings = RouteCacheSettings(targeted=("CDN-Cache-Control",))
         url = f"http://127.0.0.1:{self.proxy(server.url, cache=settings)}"
         found = await run(url)
-        kinds = {each.id: each.kind for each in found.cases}
-        failed = {each for each in found.failed() if kinds[each] != "check"}
-        if failed - DELIBERATE:  # whether it was for a slow machine
-            again = await run(url, *(failed - DELIBERATE))
-            failed = (failed & DELIBERATE) | again.failed().keys()
-        details = {each: found.results[each] for each in failed - DELIBERATE}
-        self.assertEqual(details, {})
-        self.assertEqual(failed, DELIBERATE)
+        for _ in range(RUNS_AGAIN):
+            if not (wrong := self._wrong(found)):
+                break
+            found = found.amended(await run(url, *wrong))
+        self.assertEqual({each: found.results[each] for each in self._wrong(found)}, {})
+        self.assertLessEqual(DELIBERATE, found.failed().keys())
         self._compare(found)
+
+    def _wrong(self, found: Run) -> set[str]:
+        """Return the tests that should have passed."""
+        kinds = {each.id: each.kind for each in found.cases}
+        return {each for each in found.failed() if kinds[each] != "check"} - DELIBERATE
 
     def _compare(self, found: Run) -> None:
         """Find aprp above every proxy on record, in what is on record for it."""

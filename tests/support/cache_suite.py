@@ -10,7 +10,7 @@ import os
 import socket
 import subprocess
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest import SkipTest
@@ -64,6 +64,10 @@ class Run:
     cases: tuple[Case, ...]
     results: dict[str, Outcome]
     recorded: dict[str, dict[str, Outcome]]
+
+    def amended(self, again: Run) -> Run:
+        """Return the same with the results of another run where that has any."""
+        return replace(self, results=self.results | again.results)
 
     def failed(self) -> dict[str, Outcome]:
         """Return the outcomes that aren't those hoped for."""
