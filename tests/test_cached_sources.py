@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from aprp.cache.cache import Cache
 from aprp.config import RouteCacheSettings, Same
 from tests.support.client import reactor
+from tests.support.eventually import still
 from tests.support.memory_store import MemoryStore
 from tests.support.mirrored_case import BYTES, FILM, SIZE, MirroredCase, honest
 from tests.support.origin import Origin
@@ -192,9 +193,8 @@ class SendingTests(CachedCase):
         await self.soon(lambda: len(client.data) > 100000)
         await self.end(client)
         await self.recorded(2)
-        await self.wait(0.1)
         files = [file for files in self.store.files.values() for file in files]
-        self.assertTrue(all(each.released for file in files for each in file.given))
+        await self.soon(lambda: all(each.released for file in files for each in file.given))
 
 
 class SharingTests(CachedCase):
@@ -293,11 +293,7 @@ class LittleViewedTests(CachedCase):
 
     async def at_rest(self, origins: list[Origin]) -> int:
         """Return what was sent, once nothing is."""
-        sent = -1
-        while sent != self.sent(origins):
-            sent = self.sent(origins)
-            await self.wait(0.3)
-        return sent
+        return await still(lambda: self.sent(origins))
 
     def assert_nothing_twice(self, origins: list[Origin]) -> None:
         asked = sorted(each.range or (0, None) for each in origins[0].requests)

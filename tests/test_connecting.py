@@ -6,7 +6,6 @@ from collections import Counter
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import deferLater
 
 from aprp.core.choices import Redirects
 from aprp.core.http.ranges import FromTo, Range
@@ -17,6 +16,7 @@ from aprp.upstream.tally import UNCOUNTED, SourceTally
 from aprp.upstream.transfer.options import TransferOptions, locations
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.transfer import Transfer
+from tests.support.eventually import eventually
 from tests.support.mirrored_case import BYTES, SIZE, honest, reactor
 from tests.support.origin import Origin
 from tests.support.replies import Received, Reply, status
@@ -27,7 +27,11 @@ FAR = 0.2
 
 
 class FarAgent(Agent):
-    """For which 127.0.0.1 is far away."""
+    """For which 127.0.0.1 is far away: connections to it are open once something has `begun`."""
+
+    def __init__(self, reactor: Any) -> None:
+        super().__init__(reactor)
+        self.begun = False
 
     async def connect(
         self, origin: Place, timeout: float, tally: SourceTally = UNCOUNTED, lanes: int = 1
@@ -35,7 +39,7 @@ class FarAgent(Agent):
         seconds = await super().connect(origin, timeout, tally, lanes)
         if seconds is None or origin.host != "127.0.0.1":
             return seconds
-        await deferLater(reactor, FAR)
+        await eventually(lambda: self.begun)
         return seconds + FAR
 
 
@@ -48,6 +52,7 @@ class ConnectingTests(TransferCase):
         transfer = self.transfer(shared, origins)
         await transfer.begin(FromTo(0))
         self.assertEqual(origins[0].requests, [], "it waited for the far one")
+        agent.begun = True
         await transfer.send(Range(0, SIZE), taker)
         self.assertEqual(taker.count, SIZE)
         firsts = [(origin.requests[0].range or (0, 0))[0] for origin in origins]

@@ -9,7 +9,6 @@ import sys
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import deferLater
 from twisted.internet.testing import MemoryReactorClock
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase
@@ -19,7 +18,7 @@ from aprp.library.downloader import DelayRequestAlgorithm, Downloader, Duplicate
 from aprp.library.open_transfer import open_transfer, shared_by
 from aprp.upstream.errors import BodyBroken
 from aprp.upstream.http.names import SystemNames
-from tests.support.eventually import eventually
+from tests.support.eventually import eventually, turns
 from tests.support.mirrored_case import BYTES, SIZE, honest, reactor
 from tests.support.replies import Close, File, Pattern, Received, Reply
 from tests.support.scripted import ROOT, ScriptCase
@@ -367,7 +366,7 @@ class CoroutineTests(ScriptCase):
         urls = await self.urls(large)
         async with open_transfer(urls, window="1MiB") as reading:
             await reading.__anext__()
-            await deferLater(reactor, 0.3)
+            await turns(0.3)
             held = reading.transfer.held
             self.assertTrue(0 < held <= 2**20, held)
 

@@ -154,7 +154,7 @@ class SharingTests(SourceCase):
         request = Deferred.fromCoroutine(
             self.answer_to(self.port, post(b"Content-Length: 5000", body=body))
         )
-        for _ in range(6):
+        while not request.called:
             await self.wait(0.05)
             opening()
         self.assertEqual((await request).status, 200)
@@ -218,7 +218,7 @@ class RefusalTests(SourceCase):
         self.assertEqual((await good).body, b"good")
 
     async def test_silence_is_followed_by_a_ping(self) -> None:
-        self.patch(h2_connection, "PING_SECONDS", 0.3)
+        self.patch(h2_connection, "PING_SECONDS", 2.0)
         origin = await self.before(lambda asked: (Stall(),), first_byte_timeout=0.2)
         self.assertEqual((await self.answer_to(self.port, get())).status, 504)
         origin.answer = hello

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -56,9 +57,10 @@ class RecipeCase(SynchronousTestCase):
         self.addCleanup(process.wait, PATIENCE)
         self.addCleanup(process.terminate)
 
-    def answered(self, address: str, path: str = "/", tries: int = 200) -> None:
+    def answered(self, address: str, path: str = "/") -> None:
         """Wait until something answers there."""
-        for _ in range(tries):
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
             try:
                 get(address, path)
             except (OSError, http.client.HTTPException):

@@ -382,21 +382,13 @@ class OverHttp2Test(ProxyCase):
 
 
 class BoundsTest(ProxyCase):
-    LIMITS = Limits(
-        line=1000,
-        head=4000,
-        fields=10,
-        head_seconds=0.2,
-        body_seconds=0.2,
-        body_progress=10,
-        idle_seconds=0.3,
-        linger_seconds=0.2,
-        requests=3,
-        pipelined=2000,
-    )
+    FEW = Limits(line=1000, head=4000, fields=10, linger_seconds=0.2, requests=3, pipelined=2000)
+    BRIEF = Limits(head_seconds=0.2, body_seconds=0.2, body_progress=10, linger_seconds=0.2)
 
-    async def refused(self, raw: bytes, status: int, piece: int | None = None) -> None:
-        origin, port = await self.serve(fixed(Reply(200, body=(b"hello",))), self.LIMITS)
+    async def refused(
+        self, raw: bytes, status: int, limits: Limits, piece: int | None = None
+    ) -> None:
+        origin, port = await self.serve(fixed(Reply(200, body=(b"hello",))), limits)
         client = await self.client(port)
         await client.send(raw, piece)
         answers = await client.answers([b"GET"])
@@ -413,15 +405,15 @@ class BoundsTest(ProxyCase):
             (plain(*[b"A: b"] * 10), 431),
             (plain(*[b"A: " + b"b" * 900] * 5), 431),
         ):
-            await self.refused(raw, status)
-            await self.refused(raw, status, 100)
+            await self.refused(raw, status, self.FEW)
+            await self.refused(raw, status, self.FEW, 100)
 
     async def test_a_slow_head_ends_however_it_trickles(self) -> None:
         for start in (b"G", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nA: b"):
-            await self.refused(start, 408)
+            await self.refused(start, 408, self.BRIEF)
 
     async def test_a_trickle_does_not_prolong_a_head(self) -> None:
-        _, port = await self.serve(fixed(Reply(200)), self.LIMITS)
+        _, port = await self.serve(fixed(Reply(200)), self.BRIEF)
         client = await self.client(port)
         while client.closed is None and len(client.data) == 0:
             await client.send(b"G", 1)
@@ -429,7 +421,7 @@ class BoundsTest(ProxyCase):
         self.assertEqual((await client.answers([b"GET"]))[0].status, 408)
 
     async def test_a_trickle_does_not_prolong_a_body(self) -> None:
-        _, port = await self.serve(fixed(Reply(200)), self.LIMITS, send_timeout=0.2)
+        _, port = await self.serve(fixed(Reply(200)), self.BRIEF, send_timeout=0.2)
         client = await self.client(port)
         await client.send(post(b"Content-Length: 1000"))
         while client.closed is None and len(client.data) == 0:
@@ -438,7 +430,7 @@ class BoundsTest(ProxyCase):
         self.assertEqual((await client.answers([b"POST"]))[0].status, 408)
 
     async def test_an_idle_connection_is_closed_without_a_word(self) -> None:
-        _, port = await self.serve(fixed(Reply(200, body=(b"hello",))), self.LIMITS)
+        _, port = await self.serve(fixed(Reply(200, body=(b"hello",))), Limits(idle_seconds=1.0))
         silent, kept = await self.client(port), await self.client(port)
         await kept.send(plain())
         await kept.answers([b"GET"])
@@ -448,7 +440,7 @@ class BoundsTest(ProxyCase):
         self.assertEqual((silent.data, kept.data), (b"", before))
 
     async def test_requests_on_one_connection(self) -> None:
-        origin, port = await self.serve(fixed(Reply(200, body=(b"hello",))), self.LIMITS)
+        origin, port = await self.serve(fixed(Reply(200, body=(b"hello",))), self.FEW)
         client = await self.client(port)
         await client.send(plain() * 5)
         answers = await client.answers([b"GET"] * 5)

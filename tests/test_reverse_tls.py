@@ -143,9 +143,10 @@ class ListeningTests(ProxyCase):
     async def test_a_client_that_takes_little_at_a_time_is_not_cut(self) -> None:
         # a closed TCP window opens again only when a sixteenth of a buffer of megabytes is free,
         # which takes this client more than half a second
-        client = await self.asking_for_much(self.in_front_of_much(send_timeout=1.5))
+        client = await self.asking_for_much(self.in_front_of_much(send_timeout=5.0))
         await client.until(lambda: client.received > 0)
-        for _ in range(24):
+        until = reactor.seconds() + 7.0
+        while reactor.seconds() < until:
             client.transport.pauseProducing()
             before = client.received
             await deferLater(reactor, 0.1)

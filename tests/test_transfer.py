@@ -21,6 +21,7 @@ from aprp.upstream.transfer.failures import TransferFailed
 from aprp.upstream.transfer.options import TransferOptions, locations
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.transfer import Transfer
+from tests.support.eventually import still
 from tests.support.mirrored_case import BYTES, SIZE, MirroredCase, honest, reactor
 from tests.support.origin import Origin
 from tests.support.replies import File, Pattern, Stall, status
@@ -28,8 +29,6 @@ from tests.support.replies import File, Pattern, Stall, status
 MIB = 1024 * 1024
 LARGE = Pattern(64 * MIB)
 large = File(LARGE).reply
-TURN = 0.01
-"""Seconds, at least."""
 
 
 @implementer(IConsumer)
@@ -52,8 +51,8 @@ class Taker:
     def write(self, data: bytes) -> None:
         self.count += len(data)
         self.hash.update(data)
-        if self.most is not None and self.count >= self.most:
-            self.producer.pauseProducing()
+        if self.most is not None and self.count >= self.most and self.producer is not None:
+            self.producer.pauseProducing()  # what is written last comes when it's unregistered
 
     def go_on(self, more: int) -> None:
         self.most = self.count + more
@@ -73,18 +72,6 @@ class TransferCase(MirroredCase):
         transfer = Transfer(shared, locations(urls), TransferOptions(**options))
         self.addCleanup(transfer.abort)
         return transfer
-
-    async def still(self, value: Any, seconds: float = 0.3) -> Any:
-        """The value once it hasn't changed for a moment: for turns of the reactor, so that those of
-        a busy machine, which take longer, count no more.
-        """
-        last, turns = value(), 0
-        while turns * TURN < seconds:
-            await deferLater(reactor, TURN)
-            turns += 1
-            if value() != last:
-                last, turns = value(), 0
-        return last
 
 
 class BytesTests(TransferCase):
@@ -157,7 +144,7 @@ class LeavingTests(TransferCase):
     async def at_rest(self, origins: Sequence[Origin]) -> None:
         """Nothing more is sent but the little that was left."""
         before = sum(origin.bytes_sent for origin in origins)
-        after = await self.still(lambda: sum(origin.bytes_sent for origin in origins))
+        after = await still(lambda: sum(origin.bytes_sent for origin in origins))
         self.assertLess(after - before, MIB)
 
     async def test_cancelled_while_bytes_come(self) -> None:
@@ -190,7 +177,7 @@ class LeavingTests(TransferCase):
         transfer.observe_asked = lambda *_: transfer.abort()
         await self.assertFailure(Deferred.fromCoroutine(transfer.begin(FromTo(0))), Exception)
         self.assertEqual(shared.transfers, 0)
-        await self.still(lambda: [origin.requests for origin in origins], 0.1)
+        await still(lambda: [origin.requests for origin in origins], 0.1)
         self.assertEqual([origin.requests for origin in origins], [[], []])
 
     async def test_a_client_that_leaves_stops_its_attempts(self) -> None:
@@ -209,7 +196,7 @@ class LeavingTests(TransferCase):
         transfer = self.transfer(shared, origins)
         await transfer.begin(FromTo(0, 20_000))
         transfer.abort()
-        await self.still(lambda: origins[0].bytes_sent, 0.1)
+        await still(lambda: origins[0].bytes_sent, 0.1)
         taker = Taker()
         await self.transfer(shared, origins).send(Range(0, 1000), taker)
         self.assertEqual((taker.count, origins[0].connections), (1000, 1))
@@ -224,7 +211,7 @@ class MemoryTests(TransferCase):
         await transfer.begin(FromTo(0))
         taker = Taker(most=MIB)
         work = Deferred.fromCoroutine(transfer.send(Range(0, len(LARGE)), taker))
-        held = await self.still(lambda: transfer.held)
+        held = await still(lambda: transfer.held)
         self.assertGreater(held, MIB)
         self.assertLessEqual(held, window)
         self.assertLessEqual(sum(origin.bytes_sent for origin in origins), 3 * window)
@@ -243,7 +230,7 @@ class MemoryTests(TransferCase):
             works.append(Deferred.fromCoroutine(transfer.send(Range(0, 12 * MIB), taker)))
             takers.append(taker)
             transfers.append(transfer)
-        held = await self.still(lambda: sum(transfer.held for transfer in transfers))
+        held = await still(lambda: sum(transfer.held for transfer in transfers))
         self.assertLess(held, memory * 1.5)
         for taker in takers:
             taker.go_on(len(LARGE))

@@ -203,10 +203,10 @@ class StreamTests(UpgradeCase):
         self.assertEqual(upstream.closed, "reset")
 
     async def test_silence_from_both(self) -> None:
-        port = self.in_front(upgrade_idle_timeout=0.4, between_bytes_timeout=0.1, send_timeout=0.1)
+        port = self.in_front(upgrade_idle_timeout=1.5, between_bytes_timeout=0.1, send_timeout=0.1)
         client, upstream = await self.upgraded(port)
         for sender in (client, upstream, client, upstream):
-            await self.wait(0.2)
+            await self.wait(0.5)
             await sender.send(b"x")
         self.assertIsNone(client.closed)
         await client.ended()

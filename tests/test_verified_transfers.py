@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -19,6 +20,7 @@ from aprp.upstream.transfer.failures import TransferFailed
 from aprp.upstream.transfer.options import TransferOptions, locations
 from aprp.upstream.transfer.transfer import Transfer
 from aprp.upstream.transfer.whole import HELD
+from tests.support.eventually import still
 from tests.support.mirrored_case import BYTES, SIZE, honest
 from tests.support.replies import File, Pattern, Received, Reply, Reset, status
 from tests.test_transfer import Taker, TransferCase
@@ -57,6 +59,9 @@ class Collecting(Taker):
         super().__init__(most)
         self.at = start
         self.wrong: list[int] = []
+
+    def beyond(self, at: int) -> bool:
+        return self.at > at
 
     def write(self, data: bytes) -> None:
         if data != BYTES[self.at : self.at + len(data)]:
@@ -233,11 +238,10 @@ class VerifiedTests(VerifiedCase):
         sent = moved.send(Range(0, SIZE), taker)
         done = Deferred.fromCoroutine(sent)
         while taker.at < SIZE:
-            at = taker.at
-            await self.still(lambda: (taker.at, moved.held), 0.05)
+            at = await still(lambda: taker.at, 0.05)
             self.assertLessEqual(moved.held, 2 * 512 * KIB + 65536)
             taker.go_on(100_000)
-            await self.soon(lambda at=at: taker.at > at)
+            await self.soon(partial(Collecting.beyond, taker, at))
         await done
         self.assertEqual(taker.wrong, [])
 
@@ -308,7 +312,7 @@ class WholeFileTests(VerifiedCase):
         taker = Collecting(most=100_000)
         done = Deferred.fromCoroutine(moved.send(WHOLE, taker))
         while taker.producer is not None:
-            await self.still(lambda: taker.at, 0.02)
+            await still(lambda: taker.at, 0.02)
             self.assertLessEqual(taker.at, (taker.most or 0) + READ_SIZE)
             if taker.producer is not None:
                 taker.go_on(500_000)

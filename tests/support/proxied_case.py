@@ -17,7 +17,7 @@ from aprp.web.access_record import AccessRecord
 from aprp.web.request_rules import Limits
 from aprp.web.site import make_site
 from tests.support.client import Client, connect, reactor
-from tests.support.eventually import eventually
+from tests.support.eventually import eventually, turns
 from tests.support.nginx import Nginx
 from tests.support.origin import Origin, Responder
 from tests.support.patience import HANG
@@ -193,7 +193,7 @@ class ProxyCase(TestCase):
     # Time
 
     async def wait(self, seconds: float = 0.05) -> None:
-        await deferLater(reactor, seconds)
+        await turns(seconds)
 
     def seconds(self) -> float:
         return float(reactor.seconds())
