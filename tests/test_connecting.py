@@ -109,8 +109,8 @@ class ConnectingTests(TransferCase):
         there, most = self.agent._there, Counter[str]()
         new = there.new
 
-        def counting(kind: Any, origin: Place) -> Any:
-            connection = new(kind, origin)
+        def counting(origin: Place) -> Any:
+            connection = new(origin)
             where = connection.where
             count = sum(each.where == where and not each._gone for each in there._open)
             most[where] = max(most[where], count)

@@ -20,6 +20,8 @@ NOT_FOR_GET = (
     "aprp.init",
     "aprp.mirror",
     "aprp.simulator.command",
+    "aprp.upstream.http.h2_connection",
+    "aprp.upstream.http.tls",
     "aprp.upstream.metalink.lookup",
     "aprp.upstream.metalink.parsing",
     "aprp.web",

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import wrapClientTLS
@@ -36,14 +36,11 @@ from aprp.upstream.errors import (
 )
 from aprp.upstream.exchange import Exchange, Inflow, Origin, SourceRequest
 from aprp.upstream.files.agent import FileAgent
-from aprp.upstream.http.connection import Connection
 from aprp.upstream.http.connections import Connections
 from aprp.upstream.http.descriptors import Descriptors
 from aprp.upstream.http.dialing import Wrap, dial, dial_unix
-from aprp.upstream.http.h2_connection import SharedConnection
 from aprp.upstream.http.idle import AnyConnection
 from aprp.upstream.http.names import Addresses, Names, SystemNames
-from aprp.upstream.http.tls import client_options
 from aprp.upstream.splice.pipes import Pipes
 from aprp.upstream.tally import UNCOUNTED, SourceTally
 
@@ -212,8 +209,8 @@ class Agent:
 
         def protocol() -> AnyConnection:
             if origin.http2 is Http2.PRIOR_KNOWLEDGE:
-                return self._there.new(SharedConnection, origin)
-            return self._there.new(Connection, origin)
+                return self._there.new_shared(origin)
+            return self._there.new(origin)
 
         factory = Factory.forProtocol(protocol)
         factory.noisy = False
@@ -223,17 +220,17 @@ class Agent:
             else:
                 tls = _tls_for(origin)
                 dialling = dial(self._reactor, addresses, origin.port, factory, tls)
-            connection = await dialling.addTimeout(seconds, self._reactor, late)
+            return cast(AnyConnection, await dialling.addTimeout(seconds, self._reactor, late))
         except (CancelledError, ConnectFailed):
             raise
         except Exception as reason:
             raise connect_failed(str(origin), reason) from None
-        assert isinstance(connection, Connection | SharedConnection)
-        return connection
 
 
 def _tls_for(origin: Origin) -> Wrap:
     """Return what wraps an endpoint of the origin in TLS, if it uses TLS."""
     if origin.scheme == "http":
         return lambda endpoint: endpoint
+    from aprp.upstream.http.tls import client_options  # what `http` URLs alone don't need
+
     return partial(wrapClientTLS, client_options(origin.host, origin.trust, origin.http2))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, DeferredList
 
@@ -17,16 +18,16 @@ from aprp.upstream.errors import ConnectFailed
 from aprp.upstream.exchange import Origin, SourceRequest
 from aprp.upstream.http.connection import Connection
 from aprp.upstream.http.descriptors import Descriptors
-from aprp.upstream.http.h2_connection import SharedConnection
 from aprp.upstream.http.idle import AnyConnection, IdleConnections
 from aprp.upstream.http.shared import SharedConnections
-from aprp.upstream.http.tls import H2
+from aprp.upstream.http.wire import H2
 from aprp.upstream.splice.pipes import Pipes
+
+if TYPE_CHECKING:
+    from aprp.upstream.http.h2_connection import SharedConnection
 
 IDLE_SECONDS = 55.0
 """Shorter than the 60 s or more after which common servers close a kept connection."""
-
-AnyKind = TypeVar("AnyKind", Connection, SharedConnection)
 
 
 class Connections:
@@ -101,20 +102,26 @@ class Connections:
 
     # Opened
 
-    def new(self, kind: type[AnyKind], origin: Origin) -> AnyKind:
-        """Return a connection's protocol, counted from now on."""
+    def new(self, origin: Origin) -> Connection:
+        """Return the protocol of a connection, counted from now on."""
+        released = partial(self.keep, origin)
+        connection = Connection(self._reactor, str(origin), released, self._lost, self._pipes)
+        self._open[connection] = Deferred()
+        return connection
 
-        def released(connection: AnyKind) -> None:
-            self.keep(origin, connection)
+    def new_shared(self, origin: Origin) -> SharedConnection:
+        """Return the protocol of a connection that speaks HTTP/2, counted from now on.
 
-        def lost(connection: AnyKind) -> None:
-            self._idle.discard(connection)
-            if isinstance(connection, SharedConnection):
-                self.shared.discard(origin, connection)
-            self._closing.discard(connection)
-            self._forget(connection)
+        HTTP/2 is loaded when the first source speaks it.
+        """
+        from aprp.upstream.http.h2_connection import SharedConnection
 
-        connection = kind(self._reactor, str(origin), released, lost, self._pipes)
+        def lost(connection: SharedConnection) -> None:
+            self.shared.discard(origin, connection)
+            self._lost(connection)
+
+        released = partial(self.keep, origin)
+        connection = SharedConnection(self._reactor, str(origin), released, lost, self._pipes)
         self._open[connection] = Deferred()
         return connection
 
@@ -124,7 +131,7 @@ class Connections:
             if connection.negotiated != H2:
                 self.shared.forget(origin)
                 return connection
-            plain, connection = connection, self.new(SharedConnection, origin)
+            plain, connection = connection, self.new_shared(origin)
             plain.hand_over(connection)
             self._forget(plain)
         self.shared.add(origin, connection)
@@ -169,6 +176,11 @@ class Connections:
         if connection in self._open:
             self._closing.add(connection)
             connection.abandon()
+
+    def _lost(self, connection: AnyConnection) -> None:
+        self._idle.discard(connection)
+        self._closing.discard(connection)
+        self._forget(connection)
 
     def _forget(self, connection: AnyConnection) -> None:
         if (gone := self._open.pop(connection, None)) is not None:

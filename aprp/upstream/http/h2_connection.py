@@ -34,8 +34,7 @@ from aprp.upstream.http.h2_writer import library
 from aprp.upstream.http.received import ReceivedExchange
 from aprp.upstream.http.response_heads import MAX_FIELDS, MAX_HEAD
 from aprp.upstream.http.sending import send_body
-from aprp.upstream.http.tls import H2
-from aprp.upstream.http.wire import Wire
+from aprp.upstream.http.wire import H2, Wire
 from aprp.upstream.splice.pipes import Pipes
 from aprp.upstream.watchdog import Watchdog
 

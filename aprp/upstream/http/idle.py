@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, TypeAlias
+
 from aprp.upstream.exchange import Origin
 from aprp.upstream.http.connection import Connection
-from aprp.upstream.http.h2_connection import SharedConnection
 
-AnyConnection = Connection | SharedConnection
+if TYPE_CHECKING:
+    from aprp.upstream.http.h2_connection import SharedConnection
+
+AnyConnection: TypeAlias = "Connection | SharedConnection"
 PER_ORIGIN = 64
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 
@@ -10,7 +11,9 @@ from aprp.core.choices import Http2
 from aprp.core.http2.counts import Http2Counts
 from aprp.core.http2.sharing import carrier
 from aprp.upstream.exchange import Origin
-from aprp.upstream.http.h2_connection import SharedConnection
+
+if TYPE_CHECKING:
+    from aprp.upstream.http.h2_connection import SharedConnection
 
 REMEMBERED = 4096
 """Origins of which it is known that they speak HTTP/2."""

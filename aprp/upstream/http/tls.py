@@ -16,8 +16,8 @@ from zope.interface import implementer
 from aprp.core.choices import Http2
 from aprp.core.http.addresses import parse_address
 from aprp.upstream.http.trust import UNVERIFIED
+from aprp.upstream.http.wire import H2
 
-H2 = b"h2"
 PROTOCOLS = {
     Http2.AUTO: [H2, b"http/1.1"],
     Http2.OFF: None,

@@ -19,6 +19,8 @@ from zope.interface import implementer
 from aprp.upstream.errors import ConnectFailed, lost_before_answer
 from aprp.upstream.splice.borrowed import DirectWriter
 
+H2 = b"h2"
+"""What ALPN calls HTTP/2."""
 FRESH = 1.0
 """Seconds for which a connection that was opened ahead counts as new."""
 PLENTY = 65536
