@@ -115,6 +115,11 @@ class DaemonControlTests(ControlCase):
         self.assertIn("drained", self.ctl("sources")[1])
         self.assertEqual(self.ctl("resume", self.a.url), (0, f"{self.a.url} is in service"))
         self.assertEqual(get(self.address, "/one/x")[0], 200)
+        for said in (
+            f"{self.a.url} is out of service: drained; /one/ has no source in service",
+            f"{self.a.url} is in service",
+        ):
+            self.assertIn(said + "\n", self.daemon.err)
 
     def test_a_source_that_is_dead_says_so(self) -> None:
         dead = "http://127.0.0.1:9/"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
+
+from twisted.logger import Logger
 
 import aprp
 from aprp.config import Settings
@@ -28,7 +30,12 @@ _NO_CACHE = CacheCommands(None)
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """The commands of a daemon. `settings` returns the current settings."""
+    """The commands of a daemon. `settings` returns the current settings.
+
+    With `quiet`, another process logs which sources are drained and resumed.
+    """
+
+    _log: ClassVar[Logger] = Logger()
 
     overview: Overview
     logs: Logs
@@ -36,6 +43,7 @@ class Commands:
     addresses: Callable[[], Sequence[str]]
     reload_configuration: Callable[[], Awaitable[ReloadOutcome]]
     cache: CacheCommands = _NO_CACHE
+    quiet: bool = False
 
     def handlers(self) -> dict[str, Handler]:
         """Return the commands by name."""
@@ -119,9 +127,17 @@ class Commands:
             for route in self.settings().routes
             if route.path in routes[name] and service.out.issuperset(names_of(route))
         ]
+        why = service.why_out(name)
+        if not self.quiet:
+            self._log.info(
+                "{source} is {state}{routes}",
+                source=name,
+                state="in service" if why is None else f"out of service: {why}",
+                routes="".join(f"; {path} has no source in service" for path in without),
+            )
         return {
             "source": name,
-            "out_of_service": service.why_out(name),
+            "out_of_service": why,
             "connections": self.shared.connections.get(name, 0),
             "routes_without_source": without,
         }

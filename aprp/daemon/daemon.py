@@ -147,6 +147,7 @@ class Daemon(Process):
             lambda: self.addresses,
             self._reloader.reload,
             CacheCommands(store_of(self._cache), self._prefetch),
+            quiet=not self.leads,
         )
 
     async def _prefetch(self, url: str) -> tuple[int, int | None]:
