@@ -155,7 +155,7 @@ class SlotsTests(SynchronousTestCase):
         descriptors = list(parent.descriptors.values())
         for descriptor in descriptors:
             self.addCleanup(os.close, descriptor)
-        self.parent, self.bells = parent, descriptors[1:]
+        self.parent, self.bells = parent, descriptors[1:3]
         commons = [Common(descriptors[0], self.bells, own) for own in (0, 1)]
         self.one, self.two = (FakeWorker(common, self.clock) for common in commons)
 

@@ -14,9 +14,12 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from aprp.cache.cached_file import CachedFile, Shared
+from aprp.cache.lending import lend
+from aprp.cache.peers import Peers
 from aprp.cache.store.store import CacheTrouble, Store, StoredFile
 from aprp.cache.turns import Turns
 from aprp.core.cache.meta import Meta
+from aprp.core.http.ranges import Range
 
 OPEN = 512
 """Files that stay open though nobody uses them."""
@@ -30,19 +33,25 @@ class _Known:
 
 
 class Cache:
-    """The files of one `store`; `clock` is the reactor's."""
+    """The files of one `store`; `clock` is the reactor's. `peers` are the others that share it."""
 
     _log = Logger()
 
-    def __init__(self, store: Store, clock: Any) -> None:
+    def __init__(self, store: Store, clock: Any, peers: Peers | None = None) -> None:
         self.turns = Turns()
         """Requests to origins that several requests of clients wait for."""
         self.store = store
-        self._shared = Shared(clock)
+        self._shared = Shared(clock, peers)
+        self._peers = peers
+        if peers is not None:
+            peers.lend_by(self._lend)
         self._known: dict[bytes, _Known] = {}
         self._keys: dict[CachedFile, bytes] = {}
         self._idle: OrderedDict[CachedFile, None] = OrderedDict()
         self._used: set[CachedFile] = set()
+        self._numbers: dict[int, CachedFile] = {}
+        self._creating: dict[bytes, list[bytes]] = {}
+        """The turns that end when a file has been created, by its key."""
         self._closing = False
 
     async def find(self, key: bytes) -> list[CachedFile]:
@@ -78,9 +87,11 @@ class Cache:
         self._known.setdefault(key, _Known()).files.insert(0, file)
         self._keys[file] = key
         file.use()
+        turns = self._creating[key] = []
         creating = self.store.create(key, meta, pinned)
-        creating.addCallbacks(lambda stored: self._created(file, stored), file.trouble)
+        creating.addCallbacks(lambda stored: self._open(file, stored), file.trouble)
         creating.addErrback(lambda failure: self._log.failure("the cache has a fault", failure))
+        creating.addBoth(lambda _: self._created(key, turns))
         creating.addBoth(lambda _: file.leave())
         return file
 
@@ -103,6 +114,30 @@ class Cache:
             self._drop(file)
         self._known.pop(key, None)
         return self.store.remove(key)
+
+    async def asked_elsewhere(self, turn: bytes) -> bool:
+        """Begin a turn to ask the sources, unless another process has it.
+
+        Wait for the other then, and return True: what it brought can be found now. Whoever begins a
+        turn ends it.
+        """
+        return self._peers is not None and await self._peers.turn(turn)
+
+    def end_turn(self, turn: bytes, key: bytes) -> None:
+        """End a turn, as soon as the others find what it has brought under `key`."""
+        if key in self._creating:
+            self._creating[key].append(turn)
+        else:
+            self._end_turn(turn)
+
+    def _end_turn(self, turn: bytes) -> None:
+        if self._peers is not None:
+            self._peers.end_turn(turn)
+
+    def _lend(self, number: int, wanted: Range, sink: Any) -> Deferred[None] | None:
+        """Lend bytes of a stored file to another process."""
+        file = self._numbers.get(number)
+        return None if file is None else lend(file, wanted, sink)
 
     def close(self) -> Deferred[None]:
         """End all fetches, and close the store."""
@@ -129,7 +164,7 @@ class Cache:
                 stored.close()
                 continue
             file = self._new(stored.meta)
-            file.open(stored)
+            self._open(file, stored)
             self._keys[file] = key
             self._idle[file] = None
             files.append(file)
@@ -140,8 +175,16 @@ class Cache:
     def _new(self, meta: Meta) -> CachedFile:
         return CachedFile(meta, self._shared, self._changed)
 
-    def _created(self, file: CachedFile, stored: StoredFile) -> None:
+    def _open(self, file: CachedFile, stored: StoredFile) -> None:
         file.open(stored)
+        self._numbers[stored.id] = file
+
+    def _created(self, key: bytes, turns: list[bytes]) -> None:
+        """End the turns that have waited for it: the other processes find the file now."""
+        if self._creating.get(key) is turns:
+            del self._creating[key]
+        for turn in turns:
+            self._end_turn(turn)
 
     def _drop(self, file: CachedFile) -> None:
         """Find the file no more; its users may finish it."""
@@ -174,5 +217,8 @@ class Cache:
     def _close(self, file: CachedFile) -> None:
         self._idle.pop(file, None)
         stored, file.stored = file.stored, None
+        file.close()
         if stored is not None:
+            if self._numbers.get(stored.id) is file:
+                del self._numbers[stored.id]
             stored.close()

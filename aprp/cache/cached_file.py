@@ -12,10 +12,13 @@ from typing import Any
 
 from twisted.python.failure import Failure
 
+from aprp.cache.announced import Announced
 from aprp.cache.backlog import Backlog
+from aprp.cache.borrowing import BorrowingOrigin
 from aprp.cache.fetch import SharedFetch
 from aprp.cache.hot import Hot
 from aprp.cache.origin import Origin
+from aprp.cache.peers import Peers
 from aprp.cache.store.store import StoredFile
 from aprp.core.cache.holes import hole_at, joins
 from aprp.core.cache.meta import Meta
@@ -26,10 +29,11 @@ MOST_FAILURES = 3
 
 
 class Shared:
-    """What all files of a process share: the clock, and memory."""
+    """What all files of a process share: the clock, memory, and the other processes, if any."""
 
-    def __init__(self, clock: Any) -> None:
+    def __init__(self, clock: Any, peers: Peers | None = None) -> None:
         self.clock = clock
+        self.peers = peers
         self.backlog = Backlog(clock)
         self.hot = Hot()
 
@@ -60,6 +64,7 @@ class CachedFile:
         self._failures = 0
         self._shared = shared
         self._changed = changed
+        self._announced = Announced(shared.peers, shared.clock)
         self._settling: list[SharedFetch] = []
 
     @property
@@ -91,6 +96,7 @@ class CachedFile:
     def open(self, stored: StoredFile) -> None:
         """Keep the bytes in that file from now on."""
         self.stored = stored
+        self._announced.open(stored.id, self._firsthand())
         for fetch in (*self.fetches, *self._settling):
             fetch.keep_in(stored)
 
@@ -137,6 +143,15 @@ class CachedFile:
         near = [each for each in self.fetches if joins(at, each.state())]
         return max(near, key=lambda each: each.position, default=None)
 
+    def is_coming(self, at: int) -> bool:
+        """Return whether a byte is there, or a fetch brings it soon; of another process, maybe."""
+        return (
+            self.stored_to(at) is not None
+            or self.bytes_at(at)[0] is not None
+            or self.fetch_for(at) is not None
+            or bool(self._announced.may_have(at))
+        )
+
     def hole(self, wanted: Range) -> Range:
         """Return the range to fetch for a reader of `wanted`, whose first byte is missing."""
         following = None
@@ -151,9 +166,20 @@ class CachedFile:
         `owner` is who began it.
         """
         unused = not self.in_use
-        for each in tuple(self.fetches):
-            if each.position <= wanted.start < each.stop:
-                each.limit(wanted.start)
+        self.end_fetches_at(wanted.start)
+        number = 0 if self.stored is None else self.stored.id
+        lenders = self._announced.claim(wanted, self._firsthand())
+        if lenders:
+            assert self._shared.peers is not None
+            origin = BorrowingOrigin(
+                self._shared.peers,
+                lenders,
+                number,
+                origin,
+                self._shared.clock,
+                lambda borrowed: self._decided(fetch, borrowed),
+                lambda: fetch.limit(fetch.position),
+            )
         fetch = SharedFetch(
             origin,
             wanted,
@@ -165,15 +191,43 @@ class CachedFile:
             self.trouble,
             owner,
         )
+        fetch.borrowed = bool(lenders)
         self.fetches.append(fetch)
         if unused:
             self._changed(self)
+        if not lenders:
+            self._keep(fetch)
+        fetch.begin()
+        return fetch
+
+    def end_fetches_at(self, at: int) -> None:
+        """End the fetches at `at` that lead there: from there on, the bytes come in another way."""
+        for each in tuple(self.fetches):
+            if each.position <= at < each.stop:
+                each.limit(at)
+
+    def _decided(self, fetch: SharedFetch, borrowed: bool) -> None:
+        """Keep what is fetched from the sources; what is borrowed, its lender keeps."""
+        fetch.borrowed = borrowed
+        if borrowed:
+            fetch.keep_nothing()
+        else:
+            self._announced.look(self._firsthand())
+            self._keep(fetch)
+
+    def _keep(self, fetch: SharedFetch) -> None:
         if self.troubled:
             fetch.keep_nothing()
         elif self.stored is not None:
             fetch.keep_in(self.stored)
-        fetch.begin()
-        return fetch
+
+    def _firsthand(self) -> list[Range]:
+        """Return what is fetched from the sources."""
+        return [Range(each.start, each.stop) for each in self.fetches if not each.borrowed]
+
+    def close(self) -> None:
+        """Take note that it isn't found any more, and nobody uses it."""
+        self._announced.close()
 
     def stop(self) -> None:
         """End all fetches."""
@@ -183,6 +237,7 @@ class CachedFile:
     def _ended(self, fetch: SharedFetch) -> None:
         self.fetches.remove(fetch)
         self._settling.append(fetch)
+        self._announced.look(self._firsthand())
 
     def _settled(self, fetch: SharedFetch) -> None:
         if fetch in self._settling:

@@ -76,6 +76,8 @@ class SharedFetch:
     ) -> None:
         self.origin = origin
         self.owner = owner
+        self.borrowed = False
+        """Whether its bytes come from another process, or may do so."""
         self.error: Exception | None = None
         """Why it ended, if it failed."""
         self.start = wanted.start

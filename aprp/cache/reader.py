@@ -131,7 +131,7 @@ class Reader:
         left = self._stop - self.at
         piece = piece if len(piece) <= left else piece[:left]
         self.at += len(piece)
-        if not self._own:
+        if not self._own or (self._fetch is not None and self._fetch.borrowed):
             self._supply.read(len(piece))
         self._sink.write(piece)
 

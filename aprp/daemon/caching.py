@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from aprp.config import CacheSettings
 
 if TYPE_CHECKING:
     from aprp.cache.cache import Cache
+    from aprp.cache.peers import Peers
     from aprp.cache.store.disk_store import DiskStore
 
 
@@ -44,8 +46,13 @@ def change_cache(cache: Cache | None, settings: CacheSettings | None) -> str | N
     return "cache.path stays as it was until aprp is restarted"
 
 
-def open_cache(settings: CacheSettings | None, reactor: Any, place: Place = ALONE) -> Cache | None:
-    """Begin to open the cache, if the settings have one.
+def open_cache(
+    settings: CacheSettings | None,
+    reactor: Any,
+    place: Place = ALONE,
+    peers: Callable[[], Peers | None] = lambda: None,
+) -> Cache | None:
+    """Begin to open the cache, if the settings have one. `peers` returns the other workers.
 
     It can be used at once. What goes wrong is logged, and nothing is kept then.
     """
@@ -62,4 +69,4 @@ def open_cache(settings: CacheSettings | None, reactor: Any, place: Place = ALON
         keeper=place.number == 0,
         shared=place.count > 1,
     )
-    return Cache(store, reactor)
+    return Cache(store, reactor, peers())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -43,6 +43,9 @@ from aprp.web.bandwidth import Bandwidths
 from aprp.web.memory_watch import resident
 from aprp.web.site import make_site, make_tree
 from aprp.web.tallies import Tallies
+
+if TYPE_CHECKING:
+    from aprp.cache.peers import Peers
 
 
 class Daemon(Process):
@@ -88,7 +91,7 @@ class Daemon(Process):
         self._agent.pipes.enabled = settings.data_plane is DataPlane.AUTO
         self._shared = self._share(settings.memory)
         self._checks = HealthChecks(self._shared, reactor)
-        self._cache = open_cache(settings.cache, reactor, place)
+        self._cache = open_cache(settings.cache, reactor, place, self._peers)
         self._signals: StopSignals | None = None
         self._site = site = make_site(
             settings,
@@ -138,6 +141,10 @@ class Daemon(Process):
     def _share(self, memory: int) -> SharedResources:
         """Return what all transfers share."""
         return SharedResources(self._agent, self._reactor, memory)
+
+    def _peers(self) -> Peers | None:
+        """Return the caches of the processes that share the directory."""
+        return None
 
     def _commands(self) -> Commands:
         return Commands(

@@ -1,4 +1,7 @@
-"""What all workers of a daemon see: the memory of a `Board`, its lock, and a bell for each worker.
+"""What all workers of a daemon see: the memory of a `Board`, its lock, bells and boxes.
+
+Each worker has a bell, which says that something has changed, and a box, which takes short messages
+with a descriptor.
 
 The parent creates it and passes the descriptors on. A lock is held for microseconds. One that
 isn't free for `HELD` belongs to a process that was stopped, and is passed over: a count that is off
@@ -8,6 +11,7 @@ for a moment is better than a daemon that hangs.
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -26,17 +30,26 @@ _FIRST = 4
 """The first descriptor of those that a worker inherits; 3 is the connection to its parent."""
 PARENT = -1
 """The number of the parent, which has no row."""
+MOST_MESSAGE = 4096
+"""Bytes of a message."""
+
+Box = tuple[int, int]
+"""The descriptors from which its owner reads, and to which the others write."""
 
 
 class Common:
-    """The memory and the bells; `own` is the number of the process.
+    """The memory, the bells and the boxes; `own` is the number of the process.
 
     As a context manager, it holds the lock.
     """
 
-    def __init__(self, memory: int, bells: Sequence[int], own: int) -> None:
+    def __init__(
+        self, memory: int, bells: Sequence[int], own: int, boxes: Sequence[Box] = ()
+    ) -> None:
         self._memory = memory
         self._bells = bells
+        self._boxes = boxes
+        self._heard: list[Callable[[], object]] = []
         self.number = own
         """The number of this worker, from 0."""
         self.workers = len(bells)
@@ -50,17 +63,20 @@ class Common:
         memory = os.memfd_create("aprp workers")
         os.ftruncate(memory, count * ROW_BYTES)
         bells = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(count)]
-        return cls(memory, bells, PARENT)
+        return cls(memory, bells, PARENT, [_new_box() for _ in range(count)])
 
     @classmethod
     def inherited(cls, number: int, count: int) -> Self:
         """Return that of worker `number`, which inherited the `descriptors` of its parent."""
-        return cls(_FIRST, range(_FIRST + 1, _FIRST + 1 + count), number)
+        bells = range(_FIRST + 1, _FIRST + 1 + count)
+        ends = range(bells.stop, bells.stop + 2 * count)
+        return cls(_FIRST, bells, number, list(zip(ends[::2], ends[1::2], strict=True)))
 
     @property
     def descriptors(self) -> dict[int, int]:
         """The descriptors that a worker inherits, by their number in the worker."""
-        return dict(enumerate((self._memory, *self._bells), _FIRST))
+        ends = (end for box in self._boxes for end in box)
+        return dict(enumerate((self._memory, *self._bells, *ends), _FIRST))
 
     def __enter__(self) -> Self:
         if self._lock():
@@ -102,8 +118,30 @@ class Common:
                 os.eventfd_write(self._bells[number], 1)
 
     def answer(self, reactor: Any, rung: Callable[[], object]) -> None:
-        """Call `rung` in the reactor when this worker's bell was rung."""
-        reactor.addReader(Bell(reactor, self._bells[self.number], rung))
+        """Call `rung`, too, in the reactor when this worker's bell was rung."""
+        if not self._heard:
+            reactor.addReader(Bell(reactor, self._bells[self.number], self._rung))
+        self._heard.append(rung)
+
+    def _rung(self) -> None:
+        for rung in self._heard:
+            rung()
+
+    def post(self, number: int, message: bytes, descriptor: int) -> bool:
+        """Put a message and a copy of a descriptor into a worker's box; False: it doesn't fit."""
+        with socket.socket(fileno=os.dup(self._boxes[number][1])) as box:
+            try:
+                socket.send_fds(box, [message], [descriptor])
+            except OSError:
+                return False
+        return True
+
+    def receive(self, reactor: Any, received: Callable[[bytes, int], object]) -> None:
+        """Call `received` in the reactor with each message to this worker, and its descriptor.
+
+        The descriptor has to be closed.
+        """
+        reactor.addReader(Mail(reactor, self._boxes[self.number][0], received))
 
     def forget(self, number: int) -> None:
         """Free what a worker that is gone had, and tell all others."""
@@ -127,3 +165,30 @@ class Bell(FileDescriptor):
         with suppress(BlockingIOError):
             os.eventfd_read(self._descriptor)
         self._rung()
+
+
+class Mail(FileDescriptor):
+    """Reads the box of this worker."""
+
+    def __init__(
+        self, reactor: Any, descriptor: int, received: Callable[[bytes, int], object]
+    ) -> None:
+        super().__init__(reactor)
+        self._box = socket.socket(fileno=os.dup(descriptor))
+        self._received = received
+
+    def fileno(self) -> int:
+        return self._box.fileno()
+
+    def doRead(self) -> None:
+        try:
+            message, descriptors, _, _ = socket.recv_fds(self._box, MOST_MESSAGE, 1)
+        except OSError:  # there is none, or no descriptor is free
+            return
+        for descriptor in descriptors:
+            self._received(message, descriptor)
+
+
+def _new_box() -> Box:
+    ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    return ends[0].detach(), ends[1].detach()

@@ -12,7 +12,7 @@ import signal
 import socket
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IFileDescriptorReceiver
@@ -36,6 +36,9 @@ from aprp.upstream.transfer.shared import SharedResources
 from aprp.web.admin.actions import CannotDo
 from aprp.web.admin.snapshot import Snapshots
 from aprp.web.admin.status import status_of
+
+if TYPE_CHECKING:
+    from aprp.cache.peers import Peers
 
 
 class WorkerDaemon(Daemon):
@@ -63,6 +66,11 @@ class WorkerDaemon(Daemon):
         shared = SharedResources(self._agent, self._reactor, memory, ledger=slots, pool=pool)
         self._findings = Findings(shared.ratings, shared.in_service, self.leads)
         return shared
+
+    def _peers(self) -> Peers:
+        from aprp.daemon.workers.fetches import SharedFetches  # only with a cache
+
+        return SharedFetches(self._common, self._reactor)
 
     def _exchange(self, told: str) -> Any:
         """Hear what the others found, and return what is new here."""

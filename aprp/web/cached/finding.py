@@ -105,7 +105,7 @@ class Finding:
         try:
             spec = self._first(stale)
             outcome = await self._route.cache.turns.take(
-                self._key, lambda: self._begin(spec, stale)
+                self._key, lambda: self._begin_in_turn(spec, stale)
             )
             file = outcome.get()
             self.status = CacheStatus(why, None, stored=True, collapsed=not outcome.own)
@@ -135,6 +135,24 @@ class Finding:
         ):
             return None
         return blocks_of(spec)
+
+    async def _begin_in_turn(
+        self, spec: Spec | None, stale: CachedFile | None
+    ) -> CachedFile | None:
+        """Begin a transfer, or wait for another process that does so for a file that is new."""
+        cache = self._route.cache
+        if stale is not None:
+            return await self._begin(spec, stale)
+        if await cache.asked_elsewhere(self._key):
+            for file in await cache.find(self._key):
+                response = known_of_file(file).response
+                if usable(response, self._visit.request.fields, time(), self._route.policy).fresh:
+                    return file
+            return await self._begin(spec, None)
+        try:
+            return await self._begin(spec, None)
+        finally:
+            cache.end_turn(self._key, self._key)
 
     async def _begin(self, spec: Spec | None, stale: CachedFile | None) -> CachedFile | None:
         """Begin a transfer; return the file, whose first bytes it may bring, or None."""

@@ -34,7 +34,7 @@ from aprp.upstream.errors import SourceError
 from aprp.upstream.exchange import Exchange, SourceRequest
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.wall_clock import time
-from aprp.web.cached.asking import CachedAsking
+from aprp.web.cached.asking import CachedAsking, Sending
 from aprp.web.cached.entries import Entry, entries_of, entry_for, received, refreshed
 from aprp.web.cached.route_cache import RouteCache
 from aprp.web.cached.sending import Lookup
@@ -111,8 +111,8 @@ class CachedVisit(CachedAsking):
 
     async def _take_turn(self, lookup: Lookup, outgoing: SourceRequest) -> None:
         """Ask the upstream, or wait for another request that does, and look again."""
-        turn = ("upstream", self._key, None if lookup.hole is None else lookup.hole.start)
-        asking = partial(self._ask, lookup, outgoing)
+        turn = b"%b\n%d" % (self._key, -1 if lookup.hole is None else lookup.hole.start)
+        asking = partial(self._ask_in_turn, turn, lookup, outgoing)
         outcome = await self._cached.cache.turns.take(turn, asking)
         if outcome.own:
             await outcome.get()()
@@ -123,6 +123,20 @@ class CachedVisit(CachedAsking):
             await self._hit(lookup, outgoing)
         else:
             await (await self._ask(lookup, outgoing))()
+
+    async def _ask_in_turn(self, turn: bytes, lookup: Lookup, outgoing: SourceRequest) -> Sending:
+        """Ask the upstream, or wait for another process that does, and look again."""
+        cache = self._cached.cache
+        if await cache.asked_elsewhere(turn):
+            lookup = await self._look(outgoing)
+            if lookup.forwarded is None:
+                self._collapsed = True
+                return partial(self._hit, lookup, outgoing)
+            return await self._ask(lookup, outgoing)
+        try:
+            return await self._ask(lookup, outgoing)
+        finally:
+            cache.end_turn(turn, self._key)
 
     async def _look(self, outgoing: SourceRequest) -> Lookup:
         """Return what the cache has; what can't be fetched again is read before it is relied on."""
@@ -154,7 +168,7 @@ class CachedVisit(CachedAsking):
     def _hole(self, entry: Entry, plan: Plan) -> Range | None:
         """Return what has to be fetched before the first byte can be sent, if anything."""
         ranges = () if self._request.method == b"HEAD" else ranges_of(plan)
-        if not ranges or entry.has(Range(ranges[0].start, ranges[0].start + 1), coming=True):
+        if not ranges or entry.file.is_coming(ranges[0].start):
             return None
         return entry.file.hole(ranges[0])
 

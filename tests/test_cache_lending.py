@@ -1,0 +1,225 @@
+"""What one process borrows from another instead of fetching it, on a clock."""
+
+from __future__ import annotations
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from aprp.cache.announced import LINGER
+from aprp.cache.borrowing import ANSWER, SILENCE
+from aprp.cache.cache import Cache
+from aprp.cache.cached_file import CachedFile
+from aprp.core.cache.extents import BLOCK
+from aprp.core.http.ranges import Range
+from aprp.core.sharing.fetches import Pulse, hull, may_lend
+from tests.support.cached_film import ClockedOrigin, Viewer
+from tests.support.clocked_peers import ClockedPeers
+from tests.support.memory_store import MemoryStore
+from tests.test_cache_reading import FILM, META, MIB, SIZE
+
+
+class RulesTests(SynchronousTestCase):
+    def test_a_hull_holds_all_ranges(self) -> None:
+        self.assertIsNone(hull([]))
+        self.assertEqual(hull([Range(5, 9)]), Range(5, 9))
+        self.assertEqual(hull([Range(5, 9), Range(20, 30), Range(2, 3)]), Range(2, 30))
+
+    def test_who_may_have_a_byte(self) -> None:
+        noted = [(1, (0, 10, 0, 0)), (2, (5, 20, 0, 0))]
+        for at, numbers in ((0, [1]), (5, [1, 2]), (9, [1, 2]), (10, [2]), (20, [])):
+            self.assertEqual(may_lend(noted, at), numbers, at)
+
+    def test_a_pulse(self) -> None:
+        pulse = Pulse(3)
+        self.assertEqual([pulse.goes_on(each) for each in (3, 4, 4, 5)], [False, True, False, True])
+
+
+class Process:
+    """A process with a cache of its own; the film has the same number in all of them."""
+
+    def __init__(self, clock: Clock, everyone: list[ClockedPeers]) -> None:
+        self.clock = clock
+        self.peers = ClockedPeers(clock, everyone)
+        self.store = MemoryStore(clock)
+        self.cache = Cache(self.store, clock, self.peers)
+        self.file: CachedFile = self.cache.create(b"film", META)
+        self.origins: list[ClockedOrigin] = []
+
+    def origin(self) -> ClockedOrigin:
+        origin = ClockedOrigin(FILM, self.clock)
+        self.origins.append(origin)
+        return origin
+
+    def view(self, start: int = 0, stop: int = SIZE, rate: float | None = None) -> Viewer:
+        return Viewer(self.file, self.clock, Range(start, stop), self.origin, rate)
+
+    @property
+    def sent(self) -> int:
+        return sum(origin.sent for origin in self.origins)
+
+
+class LendingTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        everyone: list[ClockedPeers] = []
+        self.one, self.two, self.three = (Process(self.clock, everyone) for _ in range(3))
+        self.run_for(0.01)
+
+    def run_for(self, seconds: float) -> None:
+        for _ in range(round(seconds * 1000)):
+            self.clock.advance(0.001)
+
+    def assert_served(self, *viewers: Viewer) -> None:
+        for each in viewers:
+            self.assertIs(each.error, None)
+            self.assertIsNot(each.ended, None)
+            self.assertTrue(each.got == FILM[each.wanted.start : each.wanted.stop])
+
+    def assert_at_rest(self) -> None:
+        self.run_for(8)
+        for process in (self.one, self.two, self.three):
+            self.assertFalse(process.file.in_use)
+            self.assertEqual(process.peers.noted, {})
+            self.assertTrue(all(each.aborted for each in process.origins))
+            self.assertEqual(process.file._shared.backlog.size, 0)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    @property
+    def sent(self) -> int:
+        return self.one.sent + self.two.sent + self.three.sent
+
+    def test_viewers_of_three_processes_cost_one_fetch(self) -> None:
+        viewers = [each.view() for each in (self.one, self.two, self.three, self.one, self.two)]
+        self.run_for(2)
+        self.assert_served(*viewers)
+        self.assertEqual(self.sent, SIZE)
+        self.assertEqual(viewers[1].cached, SIZE)
+        self.assert_at_rest()
+
+    def test_the_first_byte_comes_as_soon_as_to_the_lender(self) -> None:
+        viewers = [self.one.view(), self.two.view()]
+        self.run_for(2)
+        first, second = (each.first for each in viewers)
+        assert first is not None and second is not None
+        self.assertLess(second - first, 0.01)
+
+    def test_what_is_borrowed_is_kept_by_its_lender_alone(self) -> None:
+        viewers = [self.one.view(), self.two.view()]
+        self.run_for(2)
+        self.assert_served(*viewers)
+        self.assertIn("write", self.one.store.calls)
+        self.assertNotIn("write", self.two.store.calls)
+
+    def test_a_fast_borrower_sets_the_pace(self) -> None:
+        slow = self.one.view(rate=1e6)
+        self.run_for(0.2)
+        fast = self.two.view()
+        self.run_for(1)
+        self.assert_served(fast)
+        self.assertIsNone(slow.ended)
+        self.run_for(9)
+        self.assert_served(slow)
+        self.assertEqual(self.sent, SIZE)
+        self.assert_at_rest()
+
+    def test_a_slow_borrower_holds_up_nobody(self) -> None:
+        viewers = [self.one.view(), self.two.view(rate=1e6)]
+        self.run_for(1)
+        self.assert_served(viewers[0])
+        self.run_for(9)
+        self.assert_served(viewers[1])
+        self.assertEqual(self.sent, SIZE)
+        self.assert_at_rest()
+
+    def test_the_lenders_viewer_leaves(self) -> None:
+        viewers = [self.one.view(rate=4e6), self.two.view(rate=4e6)]
+        self.run_for(0.5)
+        viewers[0].leave()
+        self.run_for(3)
+        self.assert_served(viewers[1])
+        self.assertEqual(self.sent, SIZE)
+        self.assert_at_rest()
+
+    def test_a_lender_that_dies_is_replaced_at_once(self) -> None:
+        self.one.view(rate=4e6)
+        viewer = self.two.view(rate=4e6)
+        self.run_for(0.5)
+        self.one.peers.noted.clear()
+        got, before = len(viewer.got), self.one.sent
+        self.two.peers.pipes[0].cut()
+        self.run_for(0.1)
+        self.assertGreater(len(viewer.got), got)
+        self.run_for(3)
+        self.assert_served(viewer)
+        self.assertLess(self.two.sent, SIZE - before + MIB)
+
+    def test_a_process_that_does_not_answer_is_passed_over(self) -> None:
+        self.one.view(rate=1e6)
+        self.one.peers.answers = False
+        viewer = self.two.view()
+        self.run_for(ANSWER + 2)
+        self.assert_served(viewer)
+        assert viewer.first is not None
+        self.assertLess(viewer.first, ANSWER + 0.1)
+
+    def test_a_lender_that_hangs_is_passed_over(self) -> None:
+        self.one.view(rate=4e6)
+        viewer = self.two.view(rate=4e6)
+        self.run_for(0.5)
+        self.one.peers.answers = self.one.peers.runs = False
+        self.two.peers.pipes[0].mute = True
+        self.run_for(2 * SILENCE + ANSWER + 3)
+        self.assert_served(viewer)
+        self.assertGreater(self.two.sent, 0)
+
+    def test_a_lender_that_waits_for_its_source_is_waited_for(self) -> None:
+        self.one.view()
+        viewer = self.two.view()
+        self.run_for(0.1)
+        self.one.origins[0].rate = 0
+        self.run_for(20)
+        self.assertEqual(len(self.two.peers.pipes), 1)
+        self.one.origins[0].rate = 20e6
+        self.run_for(2)
+        self.assert_served(viewer)
+        self.assertEqual(self.sent, SIZE)
+
+    def test_a_seek_far_ahead_is_fetched_and_not_twice(self) -> None:
+        middle = 4 * MIB
+        viewers = [self.one.view(rate=4e6), self.two.view(middle, rate=4e6)]
+        self.run_for(4)
+        self.assert_served(*viewers)
+        self.assertEqual(self.sent, SIZE)
+        self.assertGreaterEqual(self.two.sent, SIZE - middle)
+        self.assert_at_rest()
+
+    def test_a_lender_whose_source_breaks_is_replaced(self) -> None:
+        self.one.view(rate=4e6)
+        self.one.origins[0].breaks_at = 2 * MIB
+        viewer = self.two.view(rate=4e6)
+        self.run_for(4)
+        self.assert_served(viewer)
+        self.assertLessEqual(self.sent, SIZE + BLOCK)
+        self.assert_at_rest()
+
+    def test_what_the_index_has_not_told_yet_is_borrowed(self) -> None:
+        first = self.one.view(0, 3 * MIB)
+        self.run_for(1)
+        self.assert_served(first)
+        sent = self.sent
+        second = self.two.view(0, 3 * MIB)
+        self.run_for(1)
+        self.assert_served(second)
+        self.assertEqual(self.sent, sent)
+        self.run_for(LINGER + 4)
+        self.three.view(0, 3 * MIB)
+        self.assertEqual(self.three.peers.pipes, [])
+
+    def test_two_that_ask_each_other_do_not_wait(self) -> None:
+        self.one.view(0, BLOCK, rate=1e5)
+        self.two.view(6 * MIB, SIZE, rate=1e5)
+        self.run_for(0.1)
+        self.one.peers.noted[1] = self.two.peers.noted[1] = Range(0, SIZE)
+        viewers = [each.view(3 * MIB, 4 * MIB) for each in (self.one, self.two)]
+        self.run_for(1)
+        self.assert_served(*viewers)
