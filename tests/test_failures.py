@@ -23,7 +23,7 @@ from aprp.upstream.errors import (
 )
 from aprp.upstream.http.guard import AddressRefused, OwnListener
 from aprp.upstream.transfer.failures import SourceFailures, TransferFailed
-from aprp.web.failures import Refusal, failure_of
+from aprp.web.failures import Refusal, failure_of, reason_phrase
 from tests.support.logged import Logged
 
 PLACES = ("inner.example:8080", "nas:80", "192.0.2.7:443", "[2001:db8::7]:80")
@@ -142,6 +142,19 @@ class NamelessTests(SynchronousTestCase):
 
     def test_a_refusal_stands_as_it_is(self) -> None:
         self.assertEqual(failure_of(Refusal(400, "at nas:80: no")).text, "at nas:80: no")
+
+    def test_phrases_are_those_of_rfc_9110(self) -> None:
+        found = [reason_phrase(status) for status in (206, 413, 414, 416, 599)]
+        self.assertEqual(
+            found,
+            [
+                "Partial Content",
+                "Content Too Large",
+                "URI Too Long",
+                "Range Not Satisfiable",
+                "Unknown",
+            ],
+        )
 
 
 class LoggedTests(SynchronousTestCase):

@@ -93,9 +93,14 @@ def _told(error: SourceError, by_name: bool) -> str:
     return error.reason.told((by_name and error.reason.source) or "the upstream")
 
 
+_PHRASES = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable"}
+"""Those of RFC 9110 section 15 that Python knows by older names."""
+
+
 @cache
 def reason_phrase(status: int) -> str:
+    """Return the reason phrase of a status."""
     try:
-        return HTTPStatus(status).phrase
+        return _PHRASES.get(status) or HTTPStatus(status).phrase
     except ValueError:
         return "Unknown"
