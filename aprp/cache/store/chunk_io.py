@@ -38,6 +38,23 @@ class Trust:
     since: float
     bits: int = 0
 
+    def after(self, change: Change) -> Trust:
+        """Return what is known after a write: as much as before of what wasn't written.
+
+        If the file had been written to before that as well, nothing is known of it.
+        """
+        kept = self.bits & ~change.bits if change.before == self.stamp else 0
+        return Trust(change.after, self.since, kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A write of the blocks `bits` to a data file, and the file's stamps around it."""
+
+    bits: int
+    before: Stamp
+    after: Stamp
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -113,6 +130,11 @@ def _checksums(
         yield at // BLOCK, part.intdigest()
 
 
+def stamp_of(found: os.stat_result) -> Stamp:
+    """Return the stamp of a data file."""
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
 def open_chunk(disk: Disk, path: str) -> tuple[int, Stamp]:
     """Open a data file for reading. Raise BlocksLost, or OSError if that says nothing of it."""
     try:
@@ -120,11 +142,10 @@ def open_chunk(disk: Disk, path: str) -> tuple[int, Stamp]:
     except FileNotFoundError:
         raise BlocksLost("has no data file", None) from None
     try:
-        found = disk.fstat(descriptor)
+        return descriptor, stamp_of(disk.fstat(descriptor))
     except OSError:
         disk.close(descriptor)
         raise
-    return descriptor, (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def read_verified(
