@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf, sqrt
 
 from aprp.core.scheduling.messages import KIB
+from aprp.core.values import dataclass
 
 CHUNK_TIME = 0.01
 SMALLEST_CHUNK, LARGEST_CHUNK = 4 * KIB, 64 * KIB

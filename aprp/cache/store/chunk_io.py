@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import xxhash
 
 from aprp.cache.store.disk import Disk
 from aprp.core.cache.extents import BLOCK
 from aprp.core.cache.layout import CHUNK, Blocks
+from aprp.core.values import dataclass
 
 TRUSTED_FOR = 60.0
 """Seconds for which a block that was right isn't looked at again, while its file is unchanged."""

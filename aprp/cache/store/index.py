@@ -10,7 +10,6 @@ import contextlib
 import random
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import xxhash
 
@@ -19,6 +18,7 @@ from aprp.cache.store.rows import Rows
 from aprp.core.cache.eviction import enters
 from aprp.core.cache.layout import Blocks
 from aprp.core.cache.meta import Meta, meta_of, variant
+from aprp.core.values import dataclass
 
 _EMPTY = "NOT EXISTS (SELECT 1 FROM chunks WHERE file = files.id)"
 

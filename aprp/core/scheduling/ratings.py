@@ -17,11 +17,11 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from aprp.core.recovery.parking import Parking
 from aprp.core.scheduling.growth import Growth
 from aprp.core.scheduling.meter import Meter
+from aprp.core.values import dataclass
 
 _QUICK = 0.04  # seconds: time constant of a second measurement, which notices sudden changes
 _SUDDEN = 1.8  # how many times more or less it must be to be believed at once
