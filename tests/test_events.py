@@ -14,9 +14,13 @@ from aprp.config import SourceSettings, SourcesRoute, Url
 from aprp.daemon.workers.merging import BRIEF
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.transfer.shared import SharedResources
+from aprp.upstream.transfer.trail import Mark, Trail
+from aprp.web.admin.cached_marks import marks_of, received_of
 from aprp.web.admin.events import MOST_VIEWERS
 from aprp.web.admin.overview import Health, Overview
+from aprp.web.admin.picture import LONGEST_BLOCK, Picture
 from aprp.web.admin.snapshot import MOST_IN_BRIEF, MOST_IN_FULL, Snapshots
+from aprp.web.from_cache import FromCache
 from aprp.web.tallies import Tallies
 from tests.support.admin_port import admin_site
 
@@ -31,6 +35,7 @@ class Watching:
         path = b"/films/<b>f.mp4"
 
     transfer = None
+    from_cache: FromCache | None = None
     body_length = 0
     upgraded = False
     spliced = False
@@ -39,6 +44,19 @@ class Watching:
     def __init__(self, number: int) -> None:
         self.id, self.arrived = f"r-{number}", float(number)
         self.sentLength, self.owed = 250, 750
+
+
+class Fetched:
+    """A transfer of one source, `name`, that has ended and brought [start, stop)."""
+
+    driver = None
+
+    def __init__(self, name: str, start: int, stop: int) -> None:
+        self.source_names = [name]
+        self.received = {name: stop - start}
+        self.trail = Trail()
+        self.trail.asked(1, Mark(name, start, stop), ())
+        self.trail.came(1, stop)
 
 
 class EventsCase(SynchronousTestCase):
@@ -126,6 +144,33 @@ class SnapshotTests(EventsCase):
         (one,) = json.loads(snapshots.make())["running"]
         self.assertEqual((one["bytes_per_second"], one["position"]), (125, 500))
         self.assertEqual(one["whole"]["runs"], [[100, 1, 0], [100, 0, -1]])
+
+    def test_bytes_from_the_cache_are_a_source_of_their_own(self) -> None:
+        self.requests = [one := Watching(1)]
+        one.sentLength, one.owed = 500, 500
+        one.from_cache = taken = FromCache()
+        taken.begin(10_000)
+        taken.add(10_000, 300)
+        (told,) = json.loads(Snapshots(self.overview).make())["running"]
+        self.assertEqual((told["sources"], told["received"]), ([A, "cache"], [0, 300]))
+        self.assertEqual((told["position"], told["whole"]["start"]), (10_500, 10_000))
+        self.assertEqual(told["whole"]["runs"], [[60, 1, 1], [140, 0, -1]])
+        self.assertNotIn("near", told)
+
+    def test_what_was_fetched_and_what_was_not_are_in_one_map(self) -> None:
+        taken = FromCache()
+        taken.begin(0)
+        taken.add(0, 3 * LONGEST_BLOCK)
+        fetched: Any = Fetched("b", 3 * LONGEST_BLOCK, 4 * LONGEST_BLOCK)
+        taken.transfers.append(fetched)
+        marks = marks_of(taken)
+        self.assertEqual(received_of(taken, ["a"]), {"b": LONGEST_BLOCK, "cache": taken.count})
+        picture = Picture(marks, {"b": 0, "cache": 1}, 4 * LONGEST_BLOCK)
+        stop = 5 * LONGEST_BLOCK
+        shown = [(75, 1, 1), (25, 1, 0)]
+        self.assertEqual(picture.whole(0, stop, 125), [*shown, (25, 0, -1)])
+        self.assertEqual(picture.near(0, stop, 125), [*shown, (25, 0, -1)])
+        self.assertFalse(fetched.trail.marks[0].live)
 
     def test_500_requests_are_bounded(self) -> None:
         self.requests = [Watching(number) for number in range(500)]

@@ -29,7 +29,7 @@ class _Borrower:
     def origin(self) -> Origin:
         raise NothingToLend("", "isn't there")
 
-    def read(self, count: int) -> None:
+    def read(self, at: int, count: int) -> None:
         """Count nothing: the other process does."""
 
 

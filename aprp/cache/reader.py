@@ -30,8 +30,8 @@ class Supplier(Protocol):
         """Return a new origin of missing bytes."""
         ...
 
-    def read(self, count: int) -> None:
-        """Count bytes that this request didn't have fetched."""
+    def read(self, at: int, count: int) -> None:
+        """Count the bytes from the offset `at` on, which this request didn't have fetched."""
         ...
 
 
@@ -130,9 +130,9 @@ class Reader:
     def _write(self, piece: bytes) -> None:
         left = self._stop - self.at
         piece = piece if len(piece) <= left else piece[:left]
-        self.at += len(piece)
+        at, self.at = self.at, self.at + len(piece)
         if not self._own or (self._fetch is not None and self._fetch.borrowed):
-            self._supply.read(len(piece))
+            self._supply.read(at, len(piece))
         self._sink.write(piece)
 
     def came(self, at: int, data: bytes) -> None:
@@ -168,8 +168,8 @@ class Reader:
         self._stored.begin(self.at, stop)
 
     def _taken(self, count: int) -> None:
-        self.at += count
-        self._supply.read(count)
+        at, self.at = self.at, self.at + count
+        self._supply.read(at, count)
 
     def _read_on(self) -> None:
         """Go on after stored bytes: all were sent, or no more can be read."""

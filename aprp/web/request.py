@@ -20,6 +20,7 @@ from aprp.web.response import Response
 
 if TYPE_CHECKING:
     from aprp.upstream.transfer.transfer import Transfer
+    from aprp.web.from_cache import FromCache
 
 
 class ProxyRequest(Response):
@@ -39,6 +40,8 @@ class ProxyRequest(Response):
     """What the cache did: hit, partial, miss, revalidated, stale, bypass; None without one."""
     cached = 0
     """Bytes of the body that weren't fetched for this request."""
+    from_cache: FromCache | None = None
+    """Which bytes those are, if the response is a stored one, or comes to be stored."""
     sources: tuple[tuple[str, int], ...] = ()
     """The bytes that came from each source, once the request has ended."""
     transfer: Transfer | None = None

@@ -166,5 +166,5 @@ class Viewer:
     def origin(self) -> ClockedOrigin:
         return self._origins()
 
-    def read(self, count: int) -> None:
+    def read(self, at: int, count: int) -> None:
         self.cached += count

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Sequence
 from itertools import islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from aprp.upstream.wall_clock import time
+from aprp.web.admin.cached_marks import marks_of, received_of
 from aprp.web.admin.overview import Overview
 from aprp.web.admin.picture import DELIVERED, Cells, Picture
 from aprp.web.admin.status import problems_of, routes_of, summary_of
@@ -20,6 +22,7 @@ from aprp.web.request import ProxyRequest
 
 if TYPE_CHECKING:
     from aprp.upstream.transfer.transfer import Transfer
+    from aprp.web.from_cache import FromCache
 
 MOST_IN_FULL = 24
 MOST_IN_BRIEF = 100
@@ -79,15 +82,18 @@ class Snapshots:
 
     def _maps_of(self, request: ProxyRequest) -> dict[str, Any]:
         """Return the maps of a request's bytes; none if its length isn't known."""
-        transfer = request.transfer
-        if transfer is not None and transfer.driver is not None:
-            return _of_transfer(transfer)
+        transfer, taken = request.transfer, request.from_cache
+        names = list(self._overview.tallies.of(request.route).sources) or ["-"]
+        fetched = None if transfer is None or transfer.driver is None else _of_transfer(transfer)
         if request.owed is None:
-            return {}
+            return fetched or {}
         total = request.sentLength + request.owed
+        if taken is not None and taken.start is not None:
+            return _of_cached(taken, names, taken.start, request.sentLength, total, fetched)
+        if fetched is not None:
+            return fetched
         cells = Cells(0, total, CELLS)
         cells.paint(0, request.sentLength, DELIVERED, 0)
-        names = list(self._overview.tallies.of(request.route).sources) or ["-"]
         whole = {"start": 0, "stop": total, "runs": cells.runs()}
         return {"sources": names, "position": request.sentLength, "whole": whole}
 
@@ -129,8 +135,6 @@ def _of_transfer(transfer: Transfer) -> dict[str, Any]:
     position = driver.position
     edge = max((mark.stop for mark in marks), default=position)
     stop = driver.stop if driver.stop is not None else edge
-    picture = Picture(marks, numbers, position)
-    low, high = near(driver.start, stop, position, edge)
     return {
         "sources": names,
         "received": [transfer.received[name] for name in names],
@@ -140,16 +144,44 @@ def _of_transfer(transfer: Transfer) -> dict[str, Any]:
         "window": driver.window,
         "resumes": transfer.resumes,
         "duplicates": transfer.wasted,
-        "whole": {
-            "start": driver.start,
-            "stop": stop,
-            "runs": picture.whole(driver.start, stop, CELLS),
-        },
-        "near": {
-            "start": low,
-            "stop": high,
-            "runs": picture.near(low, high, CELLS),
-        },
+        **_maps(Picture(marks, numbers, position), driver.start, stop, position, edge),
+    }
+
+
+def _of_cached(
+    taken: FromCache,
+    names: Sequence[str],
+    start: int,
+    sent: int,
+    total: int,
+    fetched: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """Return the maps of a response of `total` bytes from the offset `start` on.
+
+    `fetched` has those of the last bytes that had to be fetched for it.
+    """
+    received, marks = received_of(taken, names), marks_of(taken)
+    numbers = {name: number for number, name in enumerate(received)}
+    position, stop = start + sent, start + total
+    edge = min(stop, max((mark.stop for mark in marks), default=position))
+    maps = _maps(Picture(marks, numbers, position), start, stop, position, edge)
+    if fetched is None:
+        del maps["near"]
+    return {
+        **(fetched or {}),
+        "sources": list(numbers),
+        "received": list(received.values()),
+        "position": position,
+        **maps,
+    }
+
+
+def _maps(picture: Picture, start: int, stop: int, position: int, edge: int) -> dict[str, Any]:
+    """Return the map of [start, stop), and that of the part around the client's position."""
+    low, high = near(start, stop, position, edge)
+    return {
+        "whole": {"start": start, "stop": stop, "runs": picture.whole(start, stop, CELLS)},
+        "near": {"start": low, "stop": high, "runs": picture.near(low, high, CELLS)},
     }
 
 

@@ -155,7 +155,7 @@ class CachedSending(Visit):
             if file.complete and self._request.method != b"HEAD":
                 await supply.send(Range(0, file.complete), self._sink)
         finally:
-            self._request.cached = supply.read_bytes
+            self._request.cached = supply.taken.count
 
     def _sent_at_once(self, supply: FileSupply, plan: Plan, fields: Fields) -> bool:
         """Send a short response in one piece, if its bytes are in memory; return whether it was."""
@@ -175,6 +175,7 @@ class CachedSending(Visit):
             self._leave_file()
             stream = partial(self._stream, file, outgoing)
             self._supply = FileSupply(file, stream, partial(self._doubt, file))
+            self._request.from_cache = self._supply.taken
         return self._supply
 
     def _stream(

@@ -11,6 +11,7 @@ from aprp.core.http.ranges import Range
 from aprp.upstream.transfer.transfer import Transfer
 from aprp.web.cached.stored_facts import known_of_file
 from aprp.web.cached.transfer import TransferOrigin
+from aprp.web.from_cache import FromCache
 from aprp.web.multi_source import FileVisit
 
 
@@ -23,16 +24,17 @@ class SourcesSupply:
         self.spare: Transfer | None = None
         """A transfer that has begun, for the first missing bytes."""
         self._visit = visit
-        self._transfers: list[Transfer] = []
-        self._cached = 0
+        self._taken = FromCache()
 
     def use(self, file: CachedFile) -> None:
         """Answer with that file."""
         file.use()
         self.file = file
+        self._visit.request.from_cache = self._taken
 
     async def send(self, wanted: Range, sink: IConsumer) -> None:
         assert self.file is not None
+        self._taken.begin(wanted.start)
         if wanted.length:
             await Reader(self.file, wanted, sink, self).begin()
 
@@ -46,11 +48,11 @@ class SourcesSupply:
     def origin_of(self, transfer: Transfer, file: CachedFile) -> Origin:
         """Have a transfer deliver bytes of the file."""
         self._visit.request.transfer = transfer
-        self._transfers.append(transfer)
+        self._taken.transfers.append(transfer)
         return TransferOrigin(transfer, lambda: setattr(file, "doubted", True))
 
-    def read(self, count: int) -> None:
-        self._cached += count
+    def read(self, at: int, count: int) -> None:
+        self._taken.add(at, count)
 
     def close(self) -> None:
         """Use the file no more, and record what came from where."""
@@ -63,11 +65,11 @@ class SourcesSupply:
     def _note(self) -> None:
         request = self._visit.request
         names: dict[str, int] = {}
-        for transfer in self._transfers:
+        for transfer in self._taken.transfers:
             request.resumes += transfer.resumes
             request.duplicates += transfer.wasted
             for name, count in transfer.received.items():
                 names[name] = names.get(name, 0) + count
         request.sources = tuple(names.items())
         request.upstream = ",".join(name for name, count in names.items() if count) or None
-        request.cached = self._cached
+        request.cached = self._taken.count

@@ -14,6 +14,7 @@ from aprp.core.http.ranges import Range
 from aprp.upstream.errors import SourceError, SourceLied
 from aprp.upstream.transfer.collector import Collector
 from aprp.upstream.transfer.resumed_body import ResumedBody
+from aprp.web.from_cache import FromCache
 
 
 class UpstreamOrigin:
@@ -68,14 +69,14 @@ class HeldOrigin:
 class FileSupply:
     """The bytes of `file` for one request. `opened` returns a stream of missing bytes.
 
-    `read_bytes` counts those that the request got from the cache, or from another's fetch.
+    `taken` has those that the request got from the cache, or from another's fetch.
     """
 
     def __init__(
         self, file: CachedFile, opened: Callable[[], ResumedBody], doubt: Callable[[], None]
     ) -> None:
         self.file = file
-        self.read_bytes = 0
+        self.taken = FromCache()
         self.resumes = 0
         self._opened = opened
         self._doubt = doubt
@@ -93,7 +94,7 @@ class FileSupply:
         held = self.file.hot.get((stored.id, block))
         if held is None or len(held) < wanted.stop - block:
             return None
-        self.read_bytes += wanted.length
+        self.taken.add(wanted.start, wanted.length)
         return held[wanted.start - block : wanted.stop - block]
 
     async def hold(self) -> bool:
@@ -107,6 +108,7 @@ class FileSupply:
         return True
 
     async def send(self, wanted: Range, sink: IConsumer) -> None:
+        self.taken.begin(wanted.start)
         if self._held is None:
             await Reader(self.file, wanted, sink, self).begin()
         else:
@@ -115,8 +117,8 @@ class FileSupply:
     def origin(self) -> Origin:
         return UpstreamOrigin(self._opened(), self._doubt)
 
-    def read(self, count: int) -> None:
-        self.read_bytes += count
+    def read(self, at: int, count: int) -> None:
+        self.taken.add(at, count)
 
     def close(self) -> None:
         """Use the file no more."""
