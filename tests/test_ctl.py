@@ -103,14 +103,12 @@ class DaemonControlTests(ControlCase):
         for origin in (self.a, self.b):
             self.assertTrue(origin.held.wait(PATIENCE))
         self.assertEqual(self.ctl("drain", f"127.0.0.1:{self.a.port}")[0], 0)
-        asked = len(self.a.asked)
+        asked = list(self.a.asked)
         for origin in (self.a, self.b):
             origin.go_on.set()
         self.assertEqual(film.read(), bytes(SIZE))
         self.assertEqual(get(self.address, "/two/other")[0], 200)
-        self.assertNotIn("/other", self.a.asked)
-        # those that were under way before may be read only now, one on each connection
-        self.assertLess(len(self.a.asked), asked + 4)
+        self.assertEqual(self.a.asked, asked)
         self.assertEqual(get(self.address, "/one/x")[0], 503)
         drained = self.answer("drain", self.a.url)
         self.assertEqual(drained["routes_without_source"], ["/one/"])

@@ -13,7 +13,6 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "aprp"
 
 FLOORS = (
-    ("aprp.core.values",),
     ("aprp.core.reasons", "aprp.core.spans"),
     ("aprp.core.choices",),
     ("aprp.core.http",),

@@ -44,9 +44,22 @@ class GrantedSlotTests(SynchronousTestCase):
         self.assertIsInstance(fetch, m.Fetch)
         self.assertEqual(ratings.of("b").warm, 0)
 
+    def test_a_short_range_is_requested_as_it_was_planned(self) -> None:
+        """That spares each small answer a look at all that may be requested."""
+        scheduler = Scheduler([m.Source("a")], 0, 1000, Ratings())
+        self.patch(scheduler._planner, "_delay", Fickle(SchedulingSettings()))
+        self.assertEqual(scheduler.handle(1.0, m.Started()), [m.WantSlot("a", m.Urgency.HEAD)])
+        self.assertEqual(scheduler.handle(1.001, m.Granted("a")), [m.Fetch(1, "a", 0, 1000)])
+
+    def test_what_was_planned_long_ago_is_not_requested(self) -> None:
+        scheduler = Scheduler([m.Source("a")], 0, 1000, Ratings())
+        self.patch(scheduler._planner, "_delay", Fickle(SchedulingSettings()))
+        scheduler.handle(1.0, m.Started())
+        self.assertEqual(scheduler.handle(1.1, m.Granted("a")), [m.ReleaseSlot("a")])
+
     def test_one_given_back_is_not_wanted_again_at_once(self) -> None:
         """Else the arbiter, which grants it at once, would be asked without end."""
-        scheduler = Scheduler([m.Source("a")], 0, 1000, Ratings())
+        scheduler = Scheduler([m.Source("a")], 0, m.MIB, Ratings())
         self.patch(scheduler._planner, "_delay", Fickle(SchedulingSettings()))
         self.assertEqual(scheduler.handle(1.0, m.Started()), [m.WantSlot("a", m.Urgency.HEAD)])
         self.assertEqual(scheduler.handle(1.0, m.Granted("a")), [m.ReleaseSlot("a")])

@@ -9,7 +9,7 @@ from aprp.core.http.urls import Url
 from aprp.library.arguments import fetch_request
 from aprp.upstream.transfer.options import TransferOptions, locations
 from aprp.upstream.transfer.route_options import options_of
-from aprp.web.multi_source import locations_of
+from aprp.web.multi_source import locations_of, places_of
 
 
 def urls(*texts: str) -> list[Url]:
@@ -46,7 +46,7 @@ class NamesTests(SynchronousTestCase):
         texts = ("http://a.example/f?t=1", "http://a.example/f?t=2", "http://b.example/f?t=1")
         named = urls(*texts, texts[0])
         sources = tuple(SourceSettings(url=url, connections=n) for n, url in enumerate(named, 1))
-        found = locations_of(SourcesRoute(path="/f", sources=sources), b"", b"")
+        found = locations_of(places_of(SourcesRoute(path="/f", sources=sources)), b"", b"")
         self.assertEqual([str(copy.url) for copy in found], list(texts))
         self.assertEqual(
             [location.source.name for location in found],

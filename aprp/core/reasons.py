@@ -6,9 +6,7 @@ sentence keeps its names apart from its words, and nobody has to find them again
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from aprp.core.values import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,10 @@ import errno
 import fcntl
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from aprp.core.values import dataclass
 from aprp.get.naming import PART, RECORD, CannotWrite
 
 _PIECE = 1 << 20

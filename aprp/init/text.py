@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-
-from aprp.core.values import dataclass
+from dataclasses import dataclass
 
 _HEAD = """\
 # The configuration of aprp. Check it after each change: aprp check FILE

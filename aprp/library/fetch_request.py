@@ -7,14 +7,13 @@ of the configuration, which take long to load.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from aprp.core.http.urls import Url
 from aprp.core.recovery.pieces import Proof
 from aprp.core.recovery.versions import Facts
-from aprp.core.values import dataclass
 from aprp.upstream.http.guard import Guard, own_host_or
 from aprp.upstream.http.names import Names
 from aprp.upstream.http.trust import UNVERIFIED, trust_of
@@ -49,23 +48,19 @@ class FetchRequest:
     def scheduled(self, **changes: Any) -> FetchRequest:
         """Return the request with changes to its `SchedulingSettings`."""
         scheduling = replace(self.rules.scheduling, **changes)
-        return replace(self, rules=replace(self.rules, scheduling=scheduling))
+        return replace(self, rules=self.rules._replace(scheduling=scheduling))
 
     def options(self, names: Names) -> TransferOptions:
         """Return the transfer's options; `names` looks up the hosts of redirects."""
         trust = trust_of(self.ca) if self.verify else UNVERIFIED
         reach = own_host_or(Guard(names), trust, self.rules.timeouts.connect)
-        options = replace(self.rules, trust=trust, reach=reach)
+        options = self.rules._replace(trust=trust, reach=reach)
         if self.proof is not None:
             options = options.with_proof(self.proof)
         if self.listed_by is None:
             return options
         home = self.listed_by
-        return replace(
-            options,
-            reach=lambda url, own: reach(url, home),
-            headers_to=(home.host,),
-        )
+        return options._replace(reach=lambda url, own: reach(url, home), headers_to=(home.host,))
 
 
 def urls_of(texts: Iterable[str]) -> tuple[Url, ...]:

@@ -9,7 +9,7 @@ doesn't show.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import IO, Any, NamedTuple, Protocol, runtime_checkable
 
 from twisted.internet.defer import Deferred
@@ -21,7 +21,6 @@ from aprp.core.http.heads import ResponseHead
 from aprp.core.http.upgrading import Offer
 from aprp.core.http.urls import Url
 from aprp.core.http2.windows import Place
-from aprp.core.values import dataclass
 from aprp.upstream.tally import UNCOUNTED, SourceTally
 
 
@@ -66,6 +65,13 @@ class Origin:
             socket=url.socket,
             directory=url.directory,
         )
+
+    @property
+    def may_share(self) -> bool:
+        """Whether HTTP/2 may be spoken, so that requests share a connection."""
+        if self.http2 is Http2.AUTO:
+            return self.scheme == "https"
+        return self.http2 is Http2.PRIOR_KNOWLEDGE
 
     @property
     def place(self) -> str:

@@ -64,7 +64,7 @@ class ListedSources(MultiSource):
         )
         trust = trust_of(route.tls.ca)
         reach = own_host_or(self._listed, trust, route.connect_timeout)
-        self._metalinks = Metalinks(settings, shared, replace(self._options, reach=reach))
+        self._metalinks = Metalinks(settings, shared, self._options._replace(reach=reach))
         own = [source.location.host for source in route.sources]
         if "://" in settings.at:
             own.append(Url.parse(settings.at.replace("{path}", "")).host)
@@ -72,7 +72,7 @@ class ListedSources(MultiSource):
         self.sources = []  # the mirrors may serve what the route's own sources don't
 
     async def _respond(self, request: ProxyRequest, range_request: RangeRequest) -> None:
-        own = locations_of(self._route, range_request.path, request.target.query)
+        own = locations_of(self._places, range_request.path, request.target.query)
         path = range_request.path.decode("ascii")
         first = own[0].url if own else None
         try:
@@ -89,7 +89,7 @@ class ListedSources(MultiSource):
         reach = _reach(options, own, self._listed, self._route.connect_timeout)
         at_once = len(own) + self._settings.most_mirrors
         scheduling = replace(options.scheduling, at_once=at_once)
-        options = replace(options, reach=reach, headers_to=self._headers_to, scheduling=scheduling)
+        options = options._replace(reach=reach, headers_to=self._headers_to, scheduling=scheduling)
         try:
             await self._send(request, range_request, places, options)
         except TransferFailed:

@@ -7,8 +7,8 @@ fresh) or a range counts from the end, a source is asked for the head alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from dataclasses import replace
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -26,7 +26,6 @@ from aprp.core.http.urls import Url
 from aprp.core.http.validators import Validators, format_date
 from aprp.core.recovery.client_validators import client_validators
 from aprp.core.recovery.versions import Facts, Representation, combinable
-from aprp.core.values import dataclass
 from aprp.upstream.http.guard import Guard, own_host_or
 from aprp.upstream.http.trust import trust_of
 from aprp.upstream.tally import uncounted
@@ -69,9 +68,9 @@ class MultiSource(RouteResource):
         trust = trust_of(route.tls.ca)
         guard = guard or Guard(shared.agent.names)
         reach = own_host_or(guard, trust, route.connect_timeout)
-        self._options = replace(
-            options_of(route, trust, reach),
-            tally_of=tally.source if tally is not None else uncounted,
+        self._places = places_of(route)
+        self._options = options_of(route, trust, reach)._replace(
+            tally_of=tally.source if tally is not None else uncounted
         )
 
     def render(self, request: ProxyRequest) -> int:
@@ -89,7 +88,7 @@ class MultiSource(RouteResource):
 
     async def _respond(self, request: ProxyRequest, range_request: RangeRequest) -> None:
         """Answer the request from the route's sources."""
-        locations = locations_of(self._route, range_request.path, request.target.query)
+        locations = locations_of(self._places, range_request.path, request.target.query)
         await self._send(request, range_request, locations, self._options)
 
     async def _send(
@@ -100,7 +99,7 @@ class MultiSource(RouteResource):
         options: TransferOptions,
     ) -> None:
         """Answer the request with the file at some locations."""
-        options = replace(options, marks=own_via(request), transfer_id=request.id)
+        options = options._replace(marks=own_via(request), transfer_id=request.id)
         name = self.prefix.rstrip(b"/") + range_request.path + request.target.query
         sink = sink_for(request, self._clock, self._route, self.bandwidth)
 
@@ -252,11 +251,22 @@ def _never_fresh(asked: RequestedRange) -> RequestedRange:
     return asked._replace(fields=asked.fields.without(FRESHNESS))
 
 
-def locations_of(route: SourcesRoute, path: bytes, query: bytes) -> tuple[FileLocation, ...]:
-    """Return where each source of the route has the file at `path`, relative to the route."""
+def places_of(route: SourcesRoute) -> tuple[FileLocation, ...]:
+    """Return where each source of a route has its files."""
+    return tuple(map(location, sources_of(route), names_of(route)))
+
+
+def locations_of(
+    places: Sequence[FileLocation], path: bytes, query: bytes
+) -> tuple[FileLocation, ...]:
+    """Return where the sources that have files at these places have the one at `path`, relative
+    to the route.
+    """
     return tuple(
-        location(source, name, file_url(source.location, path, query))
-        for source, name in zip(sources_of(route), names_of(route), strict=True)
+        [
+            FileLocation(place.source, file_url(place.url, path, query), place.http2)
+            for place in places
+        ]
     )
 
 
@@ -268,7 +278,8 @@ def file_url(base: Url, path: bytes, query: bytes) -> Url:
     """
     rest = path.decode("ascii")
     single = not base.path.endswith("/") and rest in ("", "/", base.path[base.path.rindex("/") :])
-    joined = base if single else replace(base, path=base.path.rstrip("/") + rest or "/")
-    if base.query is not None or base.directory is not None or not query:
-        return joined
-    return replace(joined, query=query[1:].decode("ascii"))
+    joined = base.path if single else base.path.rstrip("/") + rest or "/"
+    asked = base.query
+    if query and asked is None and base.directory is None:
+        asked = query[1:].decode("ascii")
+    return Url(base.scheme, base.host, base.port, joined, asked, base.socket, base.directory)

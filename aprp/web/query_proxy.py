@@ -58,7 +58,7 @@ class QuerySources(RouteResource):
         self._shared = shared
         self._clock = clock
         options = options_of(route, trust_of(route.tls.ca))
-        self._options = replace(options, tally_of=tally.source)
+        self._options = options._replace(tally_of=tally.source)
         self._tally = tally
         self._guard = Guard(shared.agent.names, route.allow_addresses, listening, "allow_addresses")
 
@@ -101,11 +101,8 @@ class QuerySources(RouteResource):
         range_request = read_range_request(
             request.fields, head, b"", PathRanges.OFF, route.max_ranges
         )
-        options = replace(
-            self._options,
-            reach=places.reach,
-            marks=own_via(request),
-            transfer_id=request.id,
+        options = self._options._replace(
+            reach=places.reach, marks=own_via(request), transfer_id=request.id
         )
         transfer = Transfer(self._shared, locations(found), options)
         sink = sink_for(request, self._clock, route, self.bandwidth)

@@ -43,5 +43,7 @@ class Parking:
 
     def whole_until(self, now: float) -> float:
         """Return when the source as a whole may be used again: when fewer files are parked."""
+        if len(self._files) < SEVERAL:
+            return 0.0
         times = sorted((until for until in self._files.values() if until > now), reverse=True)
         return times[SEVERAL - 1] if len(times) >= SEVERAL else 0.0

@@ -18,12 +18,11 @@ The rules, for one upstream and for many sources alike:
 
 from __future__ import annotations
 
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 
 from aprp.core.choices import Same
 from aprp.core.http.fields import Fields, split_list
 from aprp.core.http.validators import CLOCKS_APART, ETag, Validators, format_date
-from aprp.core.values import dataclass
 
 Digests = frozenset[tuple[bytes, bytes]]
 """Pairs of an algorithm, in lower case, and a digest in base 64."""
@@ -60,7 +59,11 @@ class Representation:
     @classmethod
     def of(cls, shown: Validators, fields: Fields) -> Representation:
         """Return what the fields of a response say; `shown` are its validators."""
-        kept = (pair for pair in fields if _describes(pair[0].lower()))
+        kept = [
+            pair
+            for pair in fields.pairs
+            if (name := pair[0].lower()) in _DESCRIBING or name[:15] == b"access-control-"
+        ]
         links = tuple(fields.all(b"link"))
         return cls(shown, fields.get(b"content-type"), digests_of(fields), Fields(kept), links)
 
@@ -179,10 +182,6 @@ def digests_of(fields: Fields) -> Digests:
         if equals and value:
             found.add((name.lower(), value))
     return frozenset(found)
-
-
-def _describes(name: bytes) -> bool:
-    return name in _DESCRIBING or name.startswith(b"access-control-")
 
 
 def _validators_differ(found: Validators, known: Validators) -> str | None:

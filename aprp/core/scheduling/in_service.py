@@ -12,8 +12,7 @@ Beside the ratings, which only say how to use the sources that are in service. P
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping
-
-from aprp.core.values import dataclass
+from dataclasses import dataclass
 
 DRAINED = "drained"
 

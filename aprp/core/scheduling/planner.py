@@ -7,7 +7,9 @@ Rules:
 - what will be requested from a source isn't assigned to others, unless it's slow to connect;
 - a slot that was given back isn't wanted again at the same time;
 - plans are made after every event; where only bytes came, every few milliseconds;
-- a short range that is all requested in one attempt is left alone while it is on time.
+- a short range that is all requested in one attempt is left alone while it is on time;
+- what a plan found for the first request of a short range is requested without looking again, if
+  the slot is granted at once.
 """
 
 from __future__ import annotations
@@ -60,6 +62,7 @@ class Planner:
         self.wake: float | None = None
         self._rests_until = -1.0
         self._declined: SourceState | None = None
+        self._found: tuple[SourceState, Assignment] | None = None
 
     def look(self, now: float) -> None:
         """Find how far ahead to request, and which attempts can't be relied on."""
@@ -80,12 +83,14 @@ class Planner:
         """Want slots for what is worth requesting, and find when to look again."""
         state = self._state
         state.keep_outlooks(True)
-        self._planned = now
+        self._planned, self._found = now, None
         room = state.unrequested.count(state.ready, state.edge)
         for source in sorted(self._in_play(), key=self._preference):
             assignment = None if source is self._declined else self._assign(source, now)
             if assignment is not None and (room > 0 or assignment.relieved is not None):
                 head = assignment.start <= state.ready
+                if self._found is None and not state.attempts and self._short:
+                    self._found = source, assignment
                 self._want(source, m.Urgency.HEAD if head else m.Urgency.AHEAD, now)
                 if assignment.relieved is None and now < source.slot.claim_until:
                     room -= assignment.stop - assignment.start
@@ -100,8 +105,7 @@ class Planner:
         """Return whether no plan is needed, and find when one is: all of a short range is on its
         way in one attempt."""
         state = self._state
-        short = state.stop - state.start <= _SHORT
-        if not short or state.unrequested.size or len(state.attempts) != 1:
+        if not self._short or state.unrequested.size or len(state.attempts) != 1:
             return False
         for source in self._sources:
             if source.slot.urgency is not None:
@@ -112,6 +116,10 @@ class Planner:
             self._rests_until = late if silent is None else min(late, silent)
         self.wake = self._rests_until
         return now < self._rests_until
+
+    @property
+    def _short(self) -> bool:
+        return self._state.stop - self._state.start <= _SHORT
 
     def _in_play(self) -> list[SourceState]:
         """Return the sources that are used, or have something that must be ended."""
@@ -173,6 +181,9 @@ class Planner:
 
     def assign(self, source: SourceState, now: float) -> Assignment | None:
         """Return what to request from the source, which has been granted a slot."""
+        found, self._found = self._found, None
+        if found is not None and found[0] is source and now < self._planned + _QUIET:
+            return found[1]
         self._state.keep_outlooks(True)
         assignment = self._assign(source, now)
         self._state.keep_outlooks(False)

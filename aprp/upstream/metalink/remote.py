@@ -47,7 +47,7 @@ class RemoteMetalinks:
         self, shared: SharedResources, options: TransferOptions, keys: Path | None
     ) -> None:
         self._shared = shared
-        self._options = replace(options, same=Same.DIGEST)  # which has sources give digests
+        self._options = options._replace(same=Same.DIGEST)  # which has sources give digests
         self._keys = keys
 
     async def fetched(self, url: Url, home: Url, kept: Kept | None) -> Kept:
@@ -110,10 +110,10 @@ class RemoteMetalinks:
         options = self._options
         if options.reach is not None:
             reach = options.reach
-            options = replace(options, reach=lambda target, _: reach(target, home))
+            options = options._replace(reach=lambda target, _: reach(target, home))
         if url.origin != home.origin:
-            options = replace(options, headers=(), host=None)
-        options = replace(options, headers=(*options.headers, *conditions))
+            options = options._replace(headers=(), host=None)
+        options = options._replace(headers=(*options.headers, *conditions))
         try:
             return await self._source(url, options).get_alone(None)
         except SourceError as error:

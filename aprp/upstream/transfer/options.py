@@ -6,15 +6,14 @@ They are plain values; `route_options` makes them from the settings of a route.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import field, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from aprp.core.choices import Compare, Http2, Redirects, Same
 from aprp.core.http.urls import Url
 from aprp.core.recovery.pieces import Proof
 from aprp.core.scheduling.messages import Source
 from aprp.core.scheduling.settings import SchedulingSettings
-from aprp.core.values import dataclass
 from aprp.upstream.exchange import Timeouts
 from aprp.upstream.http.guard import Reach
 from aprp.upstream.tally import SourceTally, uncounted
@@ -62,8 +61,7 @@ def numbered(names: Sequence[str]) -> list[str]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class TransferOptions:
+class TransferOptions(NamedTuple):
     """The rules of a route, or of a program's own transfer; the defaults are those of a route.
 
     `headers` go with each request to a source's own origin and nowhere else, `marks` wherever one
@@ -79,8 +77,8 @@ class TransferOptions:
     hash of a whole file that is sent from its beginning to its end; see `with_proof`.
     """
 
-    timeouts: Timeouts = field(default_factory=lambda: Timeouts(5.0, 10.0, 10.0))
-    scheduling: SchedulingSettings = field(default_factory=SchedulingSettings)
+    timeouts: Timeouts = Timeouts(5.0, 10.0, 10.0)
+    scheduling: SchedulingSettings = SchedulingSettings()
     same: Same = Same.MODIFIED
     compare: Compare = Compare.OFF
     redirects: Redirects = Redirects.SAME_HOST
@@ -102,4 +100,4 @@ class TransferOptions:
         Where pieces are verified, sources need only have a file of its length.
         """
         same = self.same if proof.pieces is None else Same.LENGTH
-        return replace(self, proof=proof, same=same)
+        return self._replace(proof=proof, same=same)

@@ -8,7 +8,7 @@ to the place that showed it: if two requests are redirected to two nodes, each n
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import aprp
 from aprp.core.choices import Http2, Same
@@ -22,9 +22,8 @@ from aprp.core.http.validators import Validators
 from aprp.core.http2.windows import Place
 from aprp.core.reasons import Name, Reason
 from aprp.core.recovery.statuses import REDIRECTS
-from aprp.core.values import dataclass
 from aprp.upstream.errors import SourceError, SourceLied
-from aprp.upstream.exchange import Exchange, Origin, Sharing, Timeouts
+from aprp.upstream.exchange import ALONE, Exchange, Origin, Sharing, Timeouts
 from aprp.upstream.http.treq_agent import SourceAgent, SourceResponse, ask
 from aprp.upstream.tally import SourceTally
 from aprp.upstream.transfer.body import discard
@@ -154,10 +153,13 @@ class SourceRequests:
 
     async def _connect(self, url: Url) -> float | None:
         origin, timeouts = await self._origin(url)
-        return await self._shared.agent.connect(origin, timeouts.connect, self._tally, self.lanes())
+        lanes = self.lanes() if origin.may_share else 1
+        return await self._shared.agent.connect(origin, timeouts.connect, self._tally, lanes)
 
-    def _sharing(self, spec: Spec | None) -> Sharing:
+    def _sharing(self, origin: Origin, spec: Spec | None) -> Sharing:
         """Return how a request for a range shares a connection: in the order of the file."""
+        if not origin.may_share:
+            return ALONE
         if not isinstance(spec, FromTo) or spec.stop is None:
             return Sharing(lanes=self.lanes())
         return Sharing(Place(self, spec.start), spec.stop - spec.start, self.lanes())
@@ -214,7 +216,7 @@ class SourceRequests:
             timeouts,
             options.host if at_home else None,
             self._tally,
-            self._sharing(spec),
+            self._sharing(origin, spec),
         )
         answer = SourceAnswer(await ask(agent, method), url)
         self.spoken = answer.exchange.head.protocol

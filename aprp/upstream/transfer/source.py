@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from aprp.core.http.ranges import FromTo, Range, Spec
 from aprp.core.reasons import Reason, reason
 from aprp.core.recovery.same_file import StandsAlone
@@ -31,7 +29,7 @@ class TransferSource:
         self, shared: SharedResources, location: FileLocation, options: TransferOptions
     ) -> None:
         self.name = location.source.name
-        self.spec = replace(location.source, file=location.url.target)
+        self.spec = location.source._replace(file=location.url.target)
         self.ignores_ranges = False
         self.kept: Body | None = None
         self.alone = False

@@ -42,7 +42,7 @@ class CachedMultiSource(MultiSource):
         self.pinned = route.cache.pin
         self.one_source = len(route.sources) == 1
         sparing = replace(self._options.scheduling, sparing=True)
-        self._options = replace(self._options, scheduling=sparing)
+        self._options = self._options._replace(scheduling=sparing)
 
     def serve(self, visit: FileVisit) -> Coroutine[Deferred[Any], Any, None]:
         request = visit.request

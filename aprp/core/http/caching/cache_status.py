@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-
-from aprp.core.values import dataclass
+from dataclasses import dataclass
 
 CACHE = "aprp"
 _TOKEN = re.compile(r"[a-z*][a-z0-9_\-.*]*")

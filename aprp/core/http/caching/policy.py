@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aprp.core.values import dataclass
+from dataclasses import dataclass
 
 DAY = 86400
 

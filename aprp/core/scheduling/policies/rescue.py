@@ -75,7 +75,8 @@ class AdaptiveRescue:
             for attempt in state.attempts.values()
             if not attempt.doubted and attempt.left and self._doubt_at(state, attempt, now) <= now
         ]
-        self._silences.update(attempt.source for attempt in found)
+        if found:
+            self._silences.update(attempt.source for attempt in found)
         return found
 
     def heard_from(self, source: SourceState) -> None:
