@@ -153,7 +153,7 @@ class ResumeTest(ProxyCase):
     timeout = 120
 
     async def film(self, script: Script, **route: Any) -> tuple[Origin, int]:
-        settings: dict[str, Any] = {"between_bytes_timeout": 0.2, "resume_for": 2.0, **route}
+        settings: dict[str, Any] = {"between_bytes_timeout": 0.5, "resume_for": 4.0, **route}
         return await self.serve(script, **settings)
 
     def same(self, seen: Response, code: int = 200, body: bytes = ALL) -> None:

@@ -177,7 +177,7 @@ class SpliceTests(ProxyCase):
         slow = self.reluctant(port)
         await self.soon(lambda: self.agent.pipes.used)
         got = bytearray()
-        await eventually(lambda: self.drained(slow, got, len(FILM)), 30)
+        await eventually(lambda: self.drained(slow, got, len(FILM)))
         head, _, body = bytes(got).partition(b"\r\n\r\n")
         self.assertIn(b"200 OK", head)
         self.assertEqual(body, FILM[0 : len(FILM)])

@@ -202,7 +202,7 @@ class MirrorsTests(MirroredCase):
         slow = self.reluctant(port)
         await self.soon(lambda: self.agent.pipes.used)
         got = bytearray()
-        await eventually(lambda: self.drained(slow, got), 30)
+        await eventually(lambda: self.drained(slow, got))
         self.assertEqual(bytes(got).partition(b"\r\n\r\n")[2], FILM[0 : len(FILM)])
         await self.recorded()
         self.assertEqual((self.records[0].ended, self.agent.pipes.used), ("complete", 0))
