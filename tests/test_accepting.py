@@ -13,6 +13,7 @@ from twisted.trial.unittest import TestCase
 
 from aprp.daemon.certificates import Certificates
 from aprp.daemon.listening import ACCEPTS, Listener
+from tests.support.patience import HANG
 
 CLIENTS = 200
 reactor: Any = installed
@@ -32,7 +33,7 @@ class Counting(Factory):
 
 
 class AcceptTests(TestCase):
-    timeout = 60
+    timeout = HANG
 
     async def test_what_is_served_waits_for_few(self) -> None:
         factory = Counting()

@@ -19,6 +19,7 @@ from twisted.trial.unittest import TestCase
 from aprp.upstream.splice.borrowed import Borrowed, DirectWriter, splice_socket
 from tests.support.client import reactor
 from tests.support.eventually import eventually
+from tests.support.patience import HANG
 from tests.test_reverse_tls import LOOPBACK, Authority
 
 
@@ -44,7 +45,7 @@ class Side(Protocol):
 class BorrowedCase(TestCase):
     """Two ends of a connection of Twisted's."""
 
-    timeout = 20
+    timeout = HANG
 
     async def pair(self) -> tuple[Side, Side]:
         """Both ends of a connection, which end with the test."""

@@ -12,12 +12,13 @@ from twisted.trial.unittest import TestCase
 
 from aprp.upstream.files.threads import DiskThreads
 from tests.support.eventually import eventually
+from tests.support.patience import HANG
 
 reactor: Any = _reactor
 
 
 class ThreadTests(TestCase):
-    timeout = 60
+    timeout = HANG
 
     def setUp(self) -> None:
         self.threads = DiskThreads(reactor, most=2)

@@ -411,8 +411,6 @@ CONNECTION_ERRORS: dict[str, tuple[bytes, int]] = {
 class RulesTests(H2Case):
     """What tests.test_h2_spec doesn't have."""
 
-    timeout = 120
-
     async def still_serves(self, client: H2Client, stream: int = 9) -> None:
         client.get(stream, b"/film", (b"range", b"bytes=0-9"))
         response = await client.response(stream)

@@ -24,6 +24,7 @@ from tests.support.h2_frames import (
     settings,
 )
 from tests.support.h2_origin import Asked, H2Origin, from_wire, respond
+from tests.support.patience import HANG
 from tests.support.proxied_case import ProxyCase
 from tests.support.replies import Close, File, Reset, Stall, Step
 from tests.test_upstreams_that_lie import (
@@ -372,7 +373,7 @@ def as_frames(rows: Iterable[Row]) -> list[Lie]:
 
 
 class H2UpstreamsThatLieTest(ProxyCase):
-    timeout = 240
+    timeout = 2 * HANG
 
     async def check_all(self, rows: Iterable[Lie]) -> None:
         current: list[Lie] = []

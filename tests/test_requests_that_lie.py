@@ -303,8 +303,6 @@ ROWS = (
 
 
 class RequestsThatLieTest(ProxyCase):
-    timeout = 120
-
     async def test_each_is_refused_and_nothing_goes_on(self) -> None:
         origin, port = await self.serve(fixed(Reply(200, body=(b"hello",))), max_body=2000)
         wrong = []
@@ -345,8 +343,6 @@ class RequestsThatLieTest(ProxyCase):
 
 
 class OverHttp2Test(ProxyCase):
-    timeout = 120
-
     async def test_each_is_refused_on_its_stream(self) -> None:
         rows = [row for row in ROWS if row.in_any_version]
         self.assertGreater(len(rows), 120)

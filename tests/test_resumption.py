@@ -150,8 +150,6 @@ def instead(of_it: Reply, _: Reply) -> Reply:
 
 
 class ResumeTest(ProxyCase):
-    timeout = 120
-
     async def film(self, script: Script, **route: Any) -> tuple[Origin, int]:
         settings: dict[str, Any] = {"between_bytes_timeout": 0.5, "resume_for": 4.0, **route}
         return await self.serve(script, **settings)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tests.support.client import get
+from tests.support.patience import HANG
 from tests.support.proxied_case import ProxyCase
 from tests.support.replies import Close, File, Pattern, Received, Reset, Step, Wait
 
@@ -306,7 +307,7 @@ REQUESTS = {
 
 
 class UpstreamsThatLieTest(ProxyCase):
-    timeout = 240
+    timeout = 2 * HANG
 
     async def check_all(self, rows: tuple[Row, ...]) -> None:
         current: list[Row] = []
