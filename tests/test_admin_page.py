@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.browser import Browser
 from tests.support.nginx import Nginx
+from tests.support.patience import HANG
 from tests.support.programs import need
 from tests.support.running import Running
 
@@ -74,7 +75,7 @@ class PageTests(SynchronousTestCase):
                 *("-pix_fmt", "yuv420p", "-movflags", "+faststart", str(path)),
             ],
             check=True,
-            timeout=120,
+            timeout=HANG,
         )
         return path.read_bytes()
 

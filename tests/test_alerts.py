@@ -18,6 +18,7 @@ from aprp.web.admin.metrics import Metrics
 from aprp.web.admin.overview import Health, Overview
 from aprp.web.clients import Clients
 from aprp.web.tallies import Tallies
+from tests.support.patience import HANG
 from tests.support.programs import need
 from tests.support.running import ROOT
 
@@ -45,7 +46,7 @@ class AlertsTests(SynchronousTestCase):
             [need("promtool"), *arguments],
             input=stdin,
             capture_output=True,
-            timeout=60,
+            timeout=HANG,
             check=False,
         )
         self.assertEqual(done.returncode, 0, (done.stdout + done.stderr).decode())

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aprp import __version__, cli
 from aprp.daemon.options import Options
+from tests.support.patience import HANG
 
 ROOT = Path(__file__).parent.parent
 GOOD = "listen: [tcp:0]\nroutes:\n  - {path: /, upstream: 'http://a/'}\n"
@@ -157,7 +158,7 @@ class ProcessTests(SynchronousTestCase):
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=HANG,
         )
 
     def test_the_example_of_the_checkout_is_found_and_has_no_faults(self) -> None:
@@ -178,7 +179,7 @@ class ProcessTests(SynchronousTestCase):
             [sys.executable.encode(), b"-m", b"aprp", b"check", b"--config", b"\xff.yaml"],
             cwd=ROOT,
             capture_output=True,
-            timeout=60,
+            timeout=HANG,
         )
         self.assertEqual((done.returncode, done.stderr), (1, b""))
         self.assertIn(b"\\udcff.yaml:1:1: file: can't be read", done.stdout)

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.browser import HEADLESS
 from tests.support.nginx import Nginx
-from tests.support.patience import PATIENCE
+from tests.support.patience import HANG, PATIENCE
 from tests.support.programs import need
 from tests.support.running import Running
 
@@ -79,7 +79,7 @@ class ClientCase(SynchronousTestCase):
 
     def run_program(self, *command: str) -> bytes:
         done = subprocess.run(
-            command, capture_output=True, stdin=subprocess.DEVNULL, timeout=120, check=False
+            command, capture_output=True, stdin=subprocess.DEVNULL, timeout=HANG, check=False
         )
         self.assertEqual(done.returncode, 0, (done.stderr, done.stdout[-2000:]))
         return done.stdout

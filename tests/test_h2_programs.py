@@ -12,6 +12,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.nginx import Nginx, free_port
+from tests.support.patience import HANG
 from tests.support.programs import need
 from tests.support.running import Running
 from tests.test_clients import CONTENT, SIZE, ClientCase
@@ -118,7 +119,7 @@ class GetTests(Http2Case):
             [*command, "--ca", self.ca, "-o", str(out), *self.urls],
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=HANG,
             check=False,
         )
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -197,7 +198,7 @@ class NghttpxTests(SynchronousTestCase):
             ):
                 command = [need("curl"), "-sS", "--fail", "--http2-prior-knowledge"]
                 got = subprocess.run(
-                    [*command, "-r", wanted, url], capture_output=True, timeout=120, check=False
+                    [*command, "-r", wanted, url], capture_output=True, timeout=HANG, check=False
                 )
                 self.assertEqual(got.returncode, 0, got.stderr)
                 self.assertEqual(got.stdout, right)

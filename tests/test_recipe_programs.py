@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 from websockets.sync.server import serve
 
 from tests.support.nginx import Nginx, free_port
-from tests.support.patience import PATIENCE
+from tests.support.patience import HANG, PATIENCE
 from tests.support.programs import need
 from tests.support.running import Running, get
 from tests.test_recipes import blocks
@@ -74,7 +74,7 @@ class RecipeCase(SynchronousTestCase):
             command,
             capture_output=True,
             stdin=subprocess.DEVNULL,
-            timeout=120,
+            timeout=HANG,
             env=os.environ | {"HOME": str(self.folder)},
             check=False,
         )

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Any, TextIO
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 from twisted.python.failure import Failure
 
@@ -27,7 +27,13 @@ _print_traceback = Failure.printTraceback
 
 def set_up() -> None:
     """Load the profile that the environment names, and have notes printed."""
-    settings.register_profile("fixed", deadline=None, derandomize=True, database=None)
+    settings.register_profile(
+        "fixed",
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow],  # the machine is, if any
+    )
     settings.register_profile(
         "explore",
         deadline=None,
