@@ -57,13 +57,13 @@ class LearningTests(SynchronousTestCase):
         for at in range(1, 30):
             for number in (1, 2):
                 scheduler.handle(1.01 + at * 0.01, m.BytesCame(number, 20_000))
-        before = scheduler.lanes("a", 5.0)
+        before = scheduler.lanes("a", 2.5)
         return before, rating.rate or 0.0
 
     def test_one_shared_connection_says_nothing_of_a_second(self) -> None:
         shared = object()
         lanes, rate = self.learned(shared, shared)
-        self.assertEqual(lanes, 2, "a second connection is still to be tried")
+        self.assertEqual(lanes, 4, "several connections are still to be tried")
         self.assertApproximates(rate, 4e6, 0.2e6)
 
     def test_two_connections_that_are_no_faster_are_not_tried_again_soon(self) -> None:
