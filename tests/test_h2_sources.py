@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.task import deferLater
 
 from aprp.config import Http2, RequestBuffering, Settings, SourceSettings, SourcesRoute, Url
 from aprp.core.http2.frames import Code
 from aprp.core.http2.writing import go_away, reset
-from aprp.upstream.http import h2_connection
+from aprp.upstream.http import h2_connection, h2_stream
 from aprp.upstream.http.agent import Agent
 from aprp.web.site import make_site
 from tests.support.client import get, post, reactor
@@ -238,8 +239,8 @@ class RefusalTests(SourceCase):
 
 
 class TransferTests(SourceCase):
-    def in_front_of(self, *urls: str, **options: Any) -> int:
-        sources = tuple(SourceSettings(url=Url.parse(url)) for url in urls)
+    def in_front_of(self, *urls: str, connections: int = 4, **options: Any) -> int:
+        sources = tuple(SourceSettings(url=Url.parse(url), connections=connections) for url in urls)
         route = SourcesRoute(path="/film", sources=sources, http2=Http2.PRIOR_KNOWLEDGE, **options)
         self.agent = Agent(reactor)
         self.addCleanup(self.agent.close)
@@ -278,3 +279,43 @@ class TransferTests(SourceCase):
         port = self.in_front_of(f"{origin.url}/film")
         self.assertEqual((await self.answer_to(port, get(b"/film"))).body, BYTES)
         self.assertEqual(len({each.on for each in origin.requests}), origin.connections)
+
+    async def ending_late(self, seconds: float | None) -> tuple[H2Origin, list[int]]:
+        """A source that ends its streams so long after their last byte (None: never), once it has
+        sent the film; and how many were open with each request."""
+        open_now: set[int] = set()
+        opened: list[int] = []
+
+        async def end(asked: Asked, body: bytes) -> None:
+            await asked.connection.body(asked.stream, body, last=False)
+            if seconds is not None:
+                await deferLater(reactor, seconds)
+                open_now.discard(asked.stream)
+                asked.connection.transport.write(data(asked.stream, end=True))
+
+        def late(asked: Asked) -> Iterable[Step]:
+            open_now.add(asked.stream)
+            opened.append(len(open_now))
+            steps = list(from_wire(File(FILM).reply(asked.received).steps(), asked.stream))
+            head = steps[0]
+            assert isinstance(head, bytes)
+            yield head
+            body = b"".join(step[9:] for step in steps[1:] if isinstance(step, bytes))
+            asked.connection.later(end(asked, body))
+
+        origin = await self.upstream(late, begin=settings(max_concurrent_streams=1))
+        port = self.in_front_of(f"{origin.url}/film", connections=1)
+        self.assertEqual((await self.answer_to(port, get(b"/film"))).body, BYTES)
+        return origin, opened
+
+    async def test_a_stream_counts_until_its_end(self) -> None:
+        origin, opened = await self.ending_late(0.05)
+        self.assertGreater(len(opened), 1)
+        self.assertEqual((max(opened), origin.connections, origin.resets), (1, 1, []))
+
+    async def test_one_without_an_end_is_reset(self) -> None:
+        self.patch(h2_stream, "END_SECONDS", 0.05)
+        origin, opened = await self.ending_late(None)
+        self.assertEqual(origin.connections, 1)
+        await self.soon(lambda: len(origin.resets) == len(opened))
+        self.assertEqual({code for _, code in origin.resets}, {Code.CANCEL})

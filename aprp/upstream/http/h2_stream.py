@@ -35,6 +35,9 @@ from aprp.upstream.http.received import ReceivedExchange
 from aprp.upstream.http.response_heads import MAX_FIELDS, MAX_HEAD, MAX_INTERIM
 from aprp.upstream.watchdog import Watchdog
 
+END_SECONDS = 0.5
+"""Within which the end of a stream has to follow the last byte of its body."""
+
 
 class Carrier(Protocol):
     """The connection, as far as a stream needs it."""
@@ -171,14 +174,22 @@ class Stream:
             self._left -= len(data)
         if self._left == 0 and last and not surplus:
             self._last = [data] if data else []  # `ended` hands it on
-        elif self._left == 0:
+        elif self._left == 0 and surplus:
             self._end([data] if data else [])
+        elif self._left == 0:
+            self._await_end(data)
         elif self._exchange is not None and data:
             self._exchange.received([data])
             self._follow()
         if surplus and not self._over:
             self._close()
             self._carrier.over(self, Code.PROTOCOL_ERROR)
+
+    def _await_end(self, data: bytes) -> None:
+        """Take the last bytes before the end of the stream, which counts until it comes."""
+        self._watchdog.expect(END_SECONDS)
+        if self._exchange is not None and data:
+            self._exchange.received([data])
 
     def ended(self) -> None:
         """The source ended the stream."""
@@ -210,7 +221,9 @@ class Stream:
         exchange, self._exchange = self._exchange, None
         if answered is not None:
             answered.errback(error)
-        if exchange is not None:
+        if exchange is not None and self._left == 0:
+            exchange.ended([])  # whole already
+        elif exchange is not None:
             if exchange.under_way and isinstance(error, SourceError):
                 self.request.tally.failed(error, self._clock.seconds())
             exchange.failed(error)
@@ -232,8 +245,12 @@ class Stream:
         self._over = True
         self._watchdog.close()
 
+    @property
+    def _under_way(self) -> bool:
+        return self._exchange is not None and self._left != 0
+
     def _follow(self) -> None:
-        if self._exchange is not None:
+        if self._exchange is not None and self._under_way:
             if self._exchange.hungry:
                 self._watchdog.expect(self.request.timeouts.between_bytes)
             else:
@@ -247,8 +264,10 @@ class Stream:
             )
         else:
             error = BodyStalled(where, f"sent nothing for {timeouts.between_bytes:g} s")
+        whole = self._left == 0
         self.stop(error, Code.CANCEL)
-        self._carrier.doubt()
+        if not whole:
+            self._carrier.doubt()
 
     # Called by the request's own body.
 
@@ -274,12 +293,12 @@ class Stream:
     # Called by the exchange.
 
     def read_on(self) -> None:
-        if self._exchange is not None:
+        if self._under_way:
             self._watchdog.expect(self.request.timeouts.between_bytes)
             self._carrier.hungry(self)
 
     def read_no_more(self) -> None:
-        if self._exchange is not None:
+        if self._under_way:
             self._watchdog.rest()
 
     def abandon(self) -> None:
