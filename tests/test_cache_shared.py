@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from unittest import mock
 
+from aprp.cache.store import disk_store
 from aprp.cache.store.disk_store import POLL, DiskStore
 from aprp.cache.store.opening import SETTLED
 from aprp.cache.store.store import CacheTrouble
@@ -63,6 +64,27 @@ class SharedTests(StoreCase):
         (found,) = await second.find(b"/a")
         self.assertEqual((found.id, found.meta), (newer.id, newer.meta))
         for each in (seen, newer, found):
+            each.close()
+
+    async def test_what_one_has_just_created_the_other_leaves(self) -> None:
+        self.patch(disk_store, "TIDY", 2.0)
+        first, second = await self.both()
+        kept = await self.film(first, b"/kept", bytes(MIB))
+        unused = await second.create(b"/unused", meta_for(9))
+        self.clock.advance(1.5)
+        await first.run(lambda index: None)
+        file = await second.create(b"/a", meta_for(MIB))
+        self.clock.advance(0.5)
+        await first.run(lambda index: None)
+        self.assertTrue(await file.write(0, body_of(1, MIB)))
+        await second.upkeep.now()
+        self.assertFalse(file.doomed)
+        numbers = await first.run(lambda index: index.numbers())
+        self.assertEqual(set(numbers), {kept.id, file.id, unused.id})
+        self.clock.advance(2.0)
+        numbers = await first.run(lambda index: index.numbers())
+        self.assertEqual(set(numbers), {kept.id, file.id}, "nothing came of the other one")
+        for each in (kept, file, unused):
             each.close()
 
     async def test_both_together_keep_within_the_size(self) -> None:

@@ -35,6 +35,34 @@ class KeepingTests(StoreCase):
         self.assertEqual(await self.content(file), body)
         file.close()
 
+    async def test_blocks_are_verified_again_only_after_they_were_written(self) -> None:
+        store, body = self.store(), body_of(9, 4 * BLOCK)
+        file = await store.create(b"/a", meta_for(len(body)))
+
+        async def reads(start: int, stop: int) -> int:
+            before = self.disk.calls["read"]
+            verified = await file.read(start, stop)
+            self.assertEqual(verified.stop, stop)
+            verified.release()
+            return self.disk.calls["read"] - before
+
+        await file.write(0, body[: 2 * BLOCK])
+        self.assertTrue(await reads(0, 2 * BLOCK))
+        self.assertFalse(await reads(0, 2 * BLOCK))
+        await file.write(2 * BLOCK, body[2 * BLOCK : 3 * BLOCK])
+        await file.write(3 * BLOCK, body[3 * BLOCK :])
+        self.assertFalse(await reads(0, 2 * BLOCK))
+        self.assertTrue(await reads(0, 3 * BLOCK))
+        self.assertFalse(await reads(0, 3 * BLOCK))
+        await file.write(BLOCK, body[BLOCK : 2 * BLOCK])
+        self.assertFalse(await reads(2 * BLOCK, 3 * BLOCK))
+        self.assertTrue(await reads(0, 2 * BLOCK))
+        (path,) = self.data_files()
+        os.utime(path)  # as a write by somebody else
+        await file.write(BLOCK, body[BLOCK : 2 * BLOCK])
+        self.assertTrue(await reads(2 * BLOCK, 3 * BLOCK))
+        file.close()
+
     async def test_a_later_process_finds_it(self) -> None:
         body = body_of(2, 5 * MIB + 7)
         meta = meta_for(len(body), vary=((b"accept", None),))

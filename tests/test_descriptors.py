@@ -6,6 +6,7 @@ import resource
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -268,10 +269,10 @@ class DaemonTests(SynchronousTestCase):
 
     def until(self, condition: Any) -> None:
         """Ask until it's so; what is under way needs no more than a few turns of the daemon."""
-        for _ in range(1000):
-            if condition():
-                return
-        raise AssertionError("it doesn't come")
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline, "it doesn't come"
+            time.sleep(0.01)
 
 
 class LimitTests(SynchronousTestCase):

@@ -57,7 +57,7 @@ class Player:
     def __init__(self, url: str, folder: Path) -> None:
         self.began = time.monotonic()
         self.longest_stall = 0.0
-        """Seconds for which the film stood still after it began."""
+        """Seconds for which the film waited for bytes after it began."""
         self._moved = self.began
         self._at = 0.0
         path = folder / "mpv"
@@ -72,11 +72,18 @@ class Player:
             now = self._ask("get_property", "playback-time") or 0.0
         except (OSError, ValueError):
             return self._at
-        if now > self._at:
-            if self._at:
-                self.longest_stall = max(self.longest_stall, time.monotonic() - self._moved)
+        if now > self._at or not self._waits():
             self._at, self._moved = now, time.monotonic()
+        elif self._at:
+            self.longest_stall = max(self.longest_stall, time.monotonic() - self._moved)
         return self._at
+
+    def _waits(self) -> bool:
+        """Whether it waits for bytes; on a busy machine it may wait for its decoder."""
+        try:
+            return bool(self._ask("get_property", "paused-for-cache"))
+        except (OSError, ValueError):
+            return False
 
     def _ask(self, *command: str) -> Any:
         self._socket.sendall(json.dumps({"command": command, "request_id": 7}).encode() + b"\n")

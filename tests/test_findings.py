@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.core.scheduling.in_service import HealthRules, InService
 from aprp.core.scheduling.ratings import REMEMBERED, Ratings
 from aprp.core.sharing.findings import Findings, merge
+from aprp.daemon.workers.sharing import PERIOD, SharedFindings
+from aprp.daemon.workers.supervisor import ANSWER, Supervisor
 
 RULES = HealthRules(1, 1)
 NOTHING: dict[str, Any] = {"ratings": {}}
@@ -82,3 +86,43 @@ class FindingsTests(SynchronousTestCase):
 
 
 STATE = {"well": False, "streak": 0, "reason": "refused"}
+
+
+class ExchangeTests(SynchronousTestCase):
+    """The parent's part: two workers, of which the test writes the answers."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        workers = Supervisor(2, self.clock, *(lambda *_: None,) * 3, lambda: ())
+        self.requests: list[Any] = [record.requests for record in workers.records]
+        for record in workers.records:
+            record.requests.makeConnection(StringTransport())
+            record.serving = True
+        findings = SharedFindings(workers, self.clock)
+        findings.start()
+        self.addCleanup(findings.stop)
+
+    def asked(self, worker: int) -> list[Any]:
+        """What a worker was told, in turn."""
+        lines = self.requests[worker].transport.value().splitlines()
+        return [json.loads(json.loads(line)["arguments"][0]) for line in lines]
+
+    def answers(self, worker: int, number: int, news: Any) -> None:
+        line = json.dumps({"id": number, "ok": True, "result": news}).encode() + b"\n"
+        self.requests[worker].dataReceived(line)
+
+    def test_what_a_worker_tells_late_is_passed_on(self) -> None:
+        self.clock.advance(PERIOD)
+        self.clock.pump([PERIOD] * int(2 * ANSWER / PERIOD))
+        self.assertEqual(len(self.asked(0)), 1, "it has yet to answer")
+        news = {"ratings": {}, "health": [["http://a/", "/ping", {}]]}
+        self.answers(0, 1, news)
+        self.answers(1, 1, NOTHING)
+        self.clock.advance(PERIOD)
+        self.assertEqual(self.asked(1)[-1], news)
+
+    def test_a_worker_that_ends_is_asked_no_more_for_the_old(self) -> None:
+        self.clock.advance(PERIOD)
+        self.requests[0].connectionLost(None)
+        self.clock.advance(PERIOD)
+        self.assertEqual(len(self.asked(0)), 1)

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "aprp"
 
 FLOORS = (
+    ("aprp.core.values",),
     ("aprp.core.reasons", "aprp.core.spans"),
     ("aprp.core.choices",),
     ("aprp.core.http",),

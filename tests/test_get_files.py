@@ -71,6 +71,16 @@ class NamingTests(Folder):
     def test_standard_output(self) -> None:
         self.assertIsNone(destination(urls("http://a.example/x"), "-", None))
 
+    def test_a_hidden_name_in_a_metalink_needs_a_folder(self) -> None:
+        """In a home directory, a program would read it as its settings."""
+        url = urls("http://a.example/x")
+        for listed in (".profile", ".ssh/rc", "a/.b"):
+            with self.assertRaisesRegex(CannotWrite, "is hidden; name a folder"):
+                destination(url, None, None, listed=listed)
+            found = destination(url, None, self.folder, listed=listed)
+            self.assertEqual(found, self.folder.resolve() / listed)
+        self.assertEqual(destination(url, "x", self.folder, listed=".x"), self.folder / "x")
+
     def test_devices_and_pipes_are_never_replaced(self) -> None:
         os.mkfifo(self.folder / "pipe")
         self.assertTrue(is_stream(self.folder / "pipe"))

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.support.running import Running, get
 from tests.support.threaded_origin import SIZE, ThreadedOrigin
 
-HEALTH = "health: {path: /check, interval: 100ms, fails: 2, passes: 2}"
+HEALTH = "health: {path: /check, interval: 1s, fails: 2, passes: 2}"
 CONFIG = (
     """\
 listen: ["tcp:0:interface=127.0.0.1"]

@@ -128,8 +128,19 @@ class TroubleTests(FailuresCase):
         for source in (self.a, self.b):
             failures.fell_silent(source, 1, 0.0)
         self.assertFalse(failures.hopeless(0.5, in_flight=True))
-        failures.blame(self.a, BROKEN, 1.0)
+        for source in (self.a, self.b):
+            self.assertFalse(failures.hopeless(1.0, in_flight=True))
+            failures.blame(source, BROKEN, 1.0)
         self.assertTrue(failures.hopeless(1.0, in_flight=True))
+
+    def test_silence_is_waited_out_though_another_source_has_failed_before(self) -> None:
+        failures = FailurePolicy([self.a, self.b], resume_for=0.0)
+        failures.answered()
+        failures.blame(self.a, BROKEN, 0.0)
+        failures.fell_silent(self.b, 1, 0.5)
+        self.assertFalse(failures.hopeless(0.5, in_flight=True))
+        self.assertIn(10.5, list(failures.wake(0.5)))
+        self.assertTrue(failures.hopeless(10.5, in_flight=True))
 
     def test_silence_and_a_failure_are_not_two_failures(self) -> None:
         for source in (self.a, self.b):

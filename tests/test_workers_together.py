@@ -85,7 +85,8 @@ class RequestLimitTests(TogetherCase):
             self.assertEqual(self.by(worker, lambda: get(address, "/x", forwarded))[0], 429)
         self.origin.go_on.set()
         self.assertEqual([len(film.read()) for film in films], [SIZE, SIZE])
-        self.assertEqual(get(address, "/x", forwarded)[0], 200)
+        # one worker may not have counted the end of its film when the other is requested
+        self.eventually(lambda: get(address, "/x", forwarded)[0] == 200)
         self.eventually(lambda: self.status()["clients"] == 2)
         idle = [self.connected(address) for _ in range(2)]
         self.eventually(lambda: self.status()["clients"] == 4)
@@ -176,7 +177,7 @@ class FindingsTests(TogetherCase):
         self.assertGreater(known["bytes_per_second"], 0)
 
     def test_one_worker_checks_for_all(self) -> None:
-        health = ", health: {path: /ping, interval: 200ms, fails: 1, passes: 1}}"
+        health = ", health: {path: /ping, interval: 2s, fails: 1, passes: 1}}"
         address = self.start("routes:", mirrored("/", self.origin)[:-1] + health)
         self.eventually(lambda: "/ping" in self.origin.asked)
         self.origin.well.clear()

@@ -42,6 +42,7 @@ class StoredBytes:
     ) -> None:
         self._file = file
         self._sink = sink
+        self._outlet = sink.outlet if isinstance(sink, SocketSink) else None
         self._taken = taken
         self._done = done
         self._at = 0
@@ -115,8 +116,8 @@ class StoredBytes:
         return (
             not self._copies
             and left >= WORTH_SENDING
-            and isinstance(self._sink, SocketSink)
-            and self._sink.outlet(left) is not None
+            and self._outlet is not None
+            and self._outlet(left) is not None
         )
 
     def _wait(self, reading: Deferred[Verified]) -> None:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from aprp.config.endpoints import on_loopback, same_socket
 from aprp.config.faults import Position
 from aprp.config.text import Entries, Items, Problem, Text, Tree, joined
 from aprp.core.http.addresses import host_allowed
+from aprp.core.values import dataclass
 
 
 def duplicates(tree: Tree) -> Iterator[Problem]:

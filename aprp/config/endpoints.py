@@ -9,11 +9,11 @@ backslash.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from aprp.config.faults import listed, nearest, shown
 from aprp.core.http.addresses import parse_address
+from aprp.core.values import dataclass
 
 _DIGITS = re.compile(r"[0-9]{1,9}")
 

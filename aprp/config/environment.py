@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from aprp.config.faults import Position, shown
 from aprp.config.text import Entries, Items, Problem, Text, Tree, joined
+from aprp.core.values import dataclass
 
 _REFERENCE = re.compile(r"\$?\$\{(?P<name>[^}]*)(?P<end>\}?)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

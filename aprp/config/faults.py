@@ -8,8 +8,9 @@ editors and scripts can all read. Lines and columns count from 1. Faults of the 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from aprp.core.values import dataclass
 
 
 class Position(NamedTuple):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -16,6 +15,7 @@ from aprp.config.faults import ConfigFaults, Fault, Position
 from aprp.config.messages import explain
 from aprp.config.settings import Settings
 from aprp.config.text import Problem, Unreadable, parse, place_in, plain
+from aprp.core.values import dataclass
 
 PLACES = (Path("etc/aprp.yaml"), Path("/etc/aprp/aprp.yaml"))
 """Where to look for a configuration if no file is given."""

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from aprp.config.faults import Position, shown
+from aprp.core.values import dataclass
 
 _MOST_DEEP = 20
 _NULLS = ("", "~", "null", "Null", "NULL")

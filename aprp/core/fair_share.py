@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 
 from aprp.core.rate_limit import RateLimit
+from aprp.core.values import dataclass
 
 GROWTH = 1.25
 """Of what a process uses, what it gets while it doesn't use its share."""

@@ -6,9 +6,10 @@ Clients are counted by `aprp.core.http.client_address.limit_key`; None isn't cou
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, Self
+
+from aprp.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

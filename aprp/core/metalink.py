@@ -7,10 +7,10 @@ as a whole: a file on disk is good up to the last piece before the first wrong o
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from aprp.core.http.ranges import Range
 from aprp.core.http.urls import Url
+from aprp.core.values import dataclass
 
 DIGITS = {"sha-512": 128, "sha-384": 96, "sha-256": 64, "sha-1": 40, "md5": 32}
 """Hexadecimal digits of the hash functions that are verified, the strongest first."""

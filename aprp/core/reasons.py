@@ -6,7 +6,9 @@ sentence keeps its names apart from its words, and nobody has to find them again
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from aprp.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ all.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from twisted.application.service import MultiService
@@ -15,6 +14,7 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.web.resource import Resource
 
 from aprp.config import Settings
+from aprp.core.values import dataclass
 from aprp.daemon.certificates import CannotUse, Certificates, LoadedCertificates
 from aprp.daemon.control import ControlFactory, socket_of
 from aprp.daemon.listening import CannotServe, Listener

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aprp.config import CacheSettings
+from aprp.core.values import dataclass
 
 if TYPE_CHECKING:
     from aprp.cache.cache import Cache

@@ -8,7 +8,7 @@ in use.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
 from aprp.config import CertificateSettings
+from aprp.core.values import dataclass
 from aprp.web.file_stamp import FileStamp, stamp_of
 
 LOOK_SECONDS = 30.0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from twisted.logger import Logger
@@ -13,6 +12,7 @@ import aprp
 from aprp.config import Settings
 from aprp.config.faults import listed, nearest
 from aprp.core.http.urls import Url
+from aprp.core.values import dataclass
 from aprp.daemon.cache_commands import CacheCommands
 from aprp.daemon.logging import LEVELS, Logs
 from aprp.upstream.transfer.route_options import names_of

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aprp.config import LogSettings
+from aprp.core.values import dataclass
 from aprp.daemon.listening import CannotServe
 from aprp.daemon.logging import Logs
 

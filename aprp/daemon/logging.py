@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from twisted.logger import ILogObserver, LogEvent, LogLevel, eventAsText, formatTime
 from zope.interface import implementer
 
 from aprp.config import LogSettings
+from aprp.core.values import dataclass
 from aprp.daemon.log_sinks import Losses, RotatingFile, Sink, StreamSink
 
 LEVELS = {

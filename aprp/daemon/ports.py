@@ -7,13 +7,13 @@ if one can't be opened, everything stays as it was.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IProtocolFactory
 
+from aprp.core.values import dataclass
 from aprp.daemon.certificates import Certificates
 from aprp.daemon.listening import CannotServe, Listener
 

@@ -6,7 +6,6 @@ several are answered with the whole file, as section 14.2 allows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
 from typing import Protocol
@@ -14,6 +13,7 @@ from typing import Protocol
 from aprp.core.http.fields import Fields
 from aprp.core.http.ranges import Range, parse_range
 from aprp.core.http.validators import ETag, IfRange, Validators, format_date, precondition
+from aprp.core.values import dataclass
 from aprp.demo.film import FRAME, film_of
 
 MADE_AT = 1767225600

@@ -11,8 +11,9 @@ from __future__ import annotations
 import struct
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
+
+from aprp.core.values import dataclass
 
 RATE = 1_000_000
 """Bytes a second that the film needs, sound included: 8 Mbit/s, the rate of a film in full HD."""

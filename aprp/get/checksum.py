@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from aprp.config.scalars import Size
 from aprp.core.metalink import LONGEST_PIECE, MOST_BYTES, Pieces
+from aprp.core.values import dataclass
 
 ALGORITHMS = {
     "sha-256": "sha256",

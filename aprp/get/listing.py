@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from aprp.core.http.ranges import FromTo
 from aprp.core.http.urls import Url
 from aprp.core.metalink import MOST_BYTES, BadMetalink, MetalinkFile, Mirror
 from aprp.core.recovery.pieces import Proof
+from aprp.core.values import dataclass
 from aprp.get.checksum import Checksum
 from aprp.get.options import Misunderstood, Options, options_for, request_for
 from aprp.get.signed import is_signed, signature_inside

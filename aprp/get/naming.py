@@ -35,13 +35,19 @@ def destination(
 ) -> Path | None:
     """Return the path to write, or None for standard output (``-``).
 
-    The name in a Metalink is `listed`; folders in it are made. An existing file is replaced if it
-    was named explicitly, otherwise only resumed. Links are followed: their target is replaced, not
-    the link.
+    The name in a Metalink is `listed`; folders in it are made. Hidden ones need a `folder`, since a
+    program may read them where it looks for its settings. An existing file is replaced if it was
+    named explicitly, otherwise only resumed. Links are followed: their target is replaced, not the
+    link.
     """
     if output == "-":
         return None
     if output is None:
+        if listed is not None and folder is None and any(p[0] == "." for p in listed.split("/")):
+            raise CannotWrite(
+                f"the Metalink lists {listed!a}, which is hidden; name a folder for it with "
+                "--output-dir"
+            )
         path = (folder or Path()) / (listed or _made_up(urls[0]))
         _check_length(path)
         if path.exists() and not go_on:

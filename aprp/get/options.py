@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from aprp.config.fields import FieldName, FieldValue, refuse_coding
@@ -16,6 +15,7 @@ from aprp.core.metalink import MetalinkFile, Pieces
 from aprp.core.scheduling.messages import MIB
 from aprp.core.scheduling.read_ahead import SMALLEST_WINDOW
 from aprp.core.scheduling.settings import SchedulingSettings
+from aprp.core.values import dataclass
 from aprp.get.checksum import ALGORITHMS, Checksum, parse_pieces
 from aprp.get.signed import FileSignature
 from aprp.library.fetch_request import FetchRequest, urls_of

@@ -13,10 +13,11 @@ import errno
 import fcntl
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from aprp.core.values import dataclass
 from aprp.get.naming import PART, RECORD, CannotWrite
 
 _PIECE = 1 << 20

@@ -6,10 +6,10 @@ One beside it proves all that it lists. One inside proves a file, once the file 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from aprp.core.metalink import BadMetalink, MetalinkFile
+from aprp.core.values import dataclass
 from aprp.upstream.metalink.signatures import (
     MOST_BYTES,
     SUFFIXES,

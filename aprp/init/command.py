@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from aprp.config import ConfigFaults, load_text
+from aprp.core.values import dataclass
 from aprp.init.sample import sample
 from aprp.init.text import Wanted, configuration, endpoint
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from aprp.core.values import dataclass
 
 _HEAD = """\
 # The configuration of aprp. Check it after each change: aprp check FILE

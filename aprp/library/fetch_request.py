@@ -7,13 +7,14 @@ of the configuration, which take long to load.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
 from aprp.core.http.urls import Url
 from aprp.core.recovery.pieces import Proof
 from aprp.core.recovery.versions import Facts
+from aprp.core.values import dataclass
 from aprp.upstream.http.guard import Guard, own_host_or
 from aprp.upstream.http.names import Names
 from aprp.upstream.http.trust import UNVERIFIED, trust_of

@@ -7,10 +7,11 @@ from both has the same bytes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from aprp.core.http.urls import Url
 from aprp.core.recovery.versions import Facts
+from aprp.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from math import inf
 
+from aprp.core.values import dataclass
 from aprp.simulator.ideal import bound, nearest
 from aprp.simulator.trace import Trace
 

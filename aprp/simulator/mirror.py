@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf, sqrt
+from random import Random
 
 from aprp.core.scheduling.messages import KIB
+from aprp.core.values import dataclass
 
 CHUNK_TIME = 0.01
 SMALLEST_CHUNK, LARGEST_CHUNK = 4 * KIB, 64 * KIB
@@ -41,6 +42,8 @@ class Mirror:
         lies_at: from then on responses are for another range.
         bottleneck: mirrors of the same name here share the rate of the first.
         slow_start: whether each new connection has to find its rate.
+        loss: the part of its segments that is lost; each loss halves the connection's rate, as
+            with Reno.
         shared: whether requests share connections, as over HTTP/2.
     """
 
@@ -55,6 +58,7 @@ class Mirror:
     lies_at: float = inf
     bottleneck: str = ""
     slow_start: bool = False
+    loss: float = 0.0
     shared: bool = False
 
     def rate_at(self, time: float) -> float:
@@ -74,11 +78,35 @@ class Mirror:
 @dataclass(slots=True, eq=False)
 class Connection:
     """An open connection; ``carried`` counts the bytes it brought so far, ``load`` the requests
-    under way on one that is shared."""
+    under way on one that is shared.
+
+    ``window`` is how many bytes it may have under way, which is what it has until the next loss
+    is noticed; ``found`` is the window from which it grows by a segment in a latency.
+    """
 
     mirror: Mirror
     carried: float = 0.0
     load: int = 0
+    window: float = INITIAL_WINDOW
+    found: float = inf
+    _halved: float = -inf
+
+    def brought(self, count: float) -> None:
+        """Note that bytes came, by which the window grows."""
+        self.carried += count
+        if self.window < self.found:
+            self.window += GROWTH * count
+        else:
+            self.window += SEGMENT * count / self.window
+        self.window = min(self.window, 2 * self.mirror.rate * self.mirror.latency + SEGMENT)
+
+    def lose(self, count: int, now: float, draw: Random) -> None:
+        """Halve the window if one of the segments of so many bytes was lost; at most once in a
+        latency, since what is lost within it is noticed at once."""
+        kept = (1 - self.mirror.loss) ** (count / SEGMENT)
+        if draw.random() >= kept and now >= self._halved + self.mirror.latency:
+            self._halved = now
+            self.window = self.found = max(self.window / 2, 2 * SEGMENT)
 
 
 @dataclass(slots=True, eq=False)
@@ -99,8 +127,7 @@ class Stream:
         mirror = self.connection.mirror
         if not mirror.slow_start:
             return mirror.per_connection
-        window = INITIAL_WINDOW + GROWTH * self.connection.carried
-        return min(mirror.per_connection, window / mirror.latency)
+        return min(mirror.per_connection, self.connection.window / mirror.latency)
 
 
 def loss_limit(latency: float, loss: float) -> float:
@@ -113,8 +140,9 @@ class Pipe:
     """The rate that streams share. ``advance`` moves time on; ``next_time`` says when the next
     chunk is complete."""
 
-    def __init__(self, mirror: Mirror) -> None:
+    def __init__(self, mirror: Mirror, draw: Random) -> None:
         self._mirror = mirror
+        self._random = draw
         self._streams: list[Stream] = []
         self._now = 0.0
         self.version = 0
@@ -138,7 +166,7 @@ class Pipe:
         for stream in self._streams:
             moved = min(stream.chunk, stream.speed * (now - self._now))
             stream.chunk -= moved
-            stream.connection.carried += moved
+            stream.connection.brought(moved)
         self._now = now
         self._share()
 
@@ -152,7 +180,9 @@ class Pipe:
 
     def hand_over(self, stream: Stream) -> None:
         """Pass the stream's chunk to its reader, and start the next."""
-        size = stream.size
+        size, mirror = stream.size, stream.connection.mirror
+        if mirror.loss:
+            stream.connection.lose(size, self._now, self._random)
         stream.left -= size
         if stream.left > 0:
             self._next_chunk(stream)

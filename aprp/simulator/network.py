@@ -51,10 +51,11 @@ class Network:
         self.connections = 0
         """Connections opened so far."""
         self.now = 0.0
+        self._random = Random(seed)
         self._pipes: dict[str, Pipe] = {}
         for mirror in mirrors:
-            self._pipes.setdefault(mirror.bottleneck or mirror.name, Pipe(mirror))
-        self._random = Random(seed)
+            name = mirror.bottleneck or mirror.name
+            self._pipes.setdefault(name, Pipe(mirror, self._random))
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._turns = count()
         self._transfers: dict[Hashable, SharingTransfer] = {}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
 from random import Random
 
 from aprp.core.scheduling.messages import MIB
+from aprp.core.values import dataclass
 from aprp.simulator.mirror import Mirror, loss_limit
 
 MB = 1_000_000

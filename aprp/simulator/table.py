@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from math import inf, isfinite
 
 from aprp.core.choices import Delay, Duplicate
 from aprp.core.scheduling.messages import MIB
 from aprp.core.scheduling.ratings import Ratings
 from aprp.core.scheduling.settings import SchedulingSettings
+from aprp.core.values import dataclass
 from aprp.simulator.measure import Row, measure
 from aprp.simulator.run import Simulation
 from aprp.simulator.scenarios import Scenario

@@ -9,7 +9,7 @@ doesn't show.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import IO, Any, NamedTuple, Protocol, runtime_checkable
 
 from twisted.internet.defer import Deferred
@@ -21,6 +21,7 @@ from aprp.core.http.heads import ResponseHead
 from aprp.core.http.upgrading import Offer
 from aprp.core.http.urls import Url
 from aprp.core.http2.windows import Place
+from aprp.core.values import dataclass
 from aprp.upstream.tally import UNCOUNTED, SourceTally
 
 

@@ -7,7 +7,6 @@ than the interval has failed. Checks go out on the agent's connections, as other
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -20,6 +19,7 @@ from aprp.config import HealthSettings, Http2, Settings, SourcesRoute, UpstreamR
 from aprp.core.http.fields import Fields
 from aprp.core.http.urls import Url
 from aprp.core.scheduling.in_service import HealthRules
+from aprp.core.values import dataclass
 from aprp.upstream.errors import OWN_FAULT, SourceError
 from aprp.upstream.exchange import Origin, SourceRequest, Timeouts
 from aprp.upstream.http.trust import trust_of

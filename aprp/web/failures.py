@@ -8,11 +8,11 @@ that it gave, and no others.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
 
 from aprp.core.http.fields import Fields
+from aprp.core.values import dataclass
 from aprp.upstream.errors import OWN_FAULT, SourceError
 from aprp.upstream.transfer.failures import TransferFailed
 

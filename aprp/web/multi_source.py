@@ -8,7 +8,7 @@ fresh) or a range counts from the end, a source is asked for the head alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -26,6 +26,7 @@ from aprp.core.http.urls import Url
 from aprp.core.http.validators import Validators, format_date
 from aprp.core.recovery.client_validators import client_validators
 from aprp.core.recovery.versions import Facts, Representation, combinable
+from aprp.core.values import dataclass
 from aprp.upstream.http.guard import Guard, own_host_or
 from aprp.upstream.http.trust import trust_of
 from aprp.upstream.tally import uncounted

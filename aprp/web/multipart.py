@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from aprp.core.http.ranges import Range
+from aprp.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from twisted.logger import Logger
 
+from aprp.core.values import dataclass
 from aprp.upstream.wall_clock import time
 
 MOST = 50

@@ -7,12 +7,12 @@ what it refuses it raises as a `Refusal`. `aprp.web.channel` applies them.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
 from aprp.core.http.fields import TOKEN, Fields
 from aprp.core.http.ranges import number
 from aprp.core.http.targets import BadTarget, Target, check_host, parse_target
+from aprp.core.values import dataclass
 from aprp.web.failures import Refusal
 
 _VERSION = re.compile(rb"HTTP/([0-9])\.([0-9])")

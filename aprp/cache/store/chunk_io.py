@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import xxhash
 
 from aprp.cache.store.disk import Disk
 from aprp.core.cache.extents import BLOCK
 from aprp.core.cache.layout import CHUNK, Blocks
+from aprp.core.values import dataclass
 
 TRUSTED_FOR = 60.0
 """Seconds for which a block that was right isn't looked at again, while its file is unchanged."""
@@ -37,6 +37,23 @@ class Trust:
     stamp: Stamp
     since: float
     bits: int = 0
+
+    def after(self, change: Change) -> Trust:
+        """Return what is known after a write: as much as before of what wasn't written.
+
+        If the file had been written to before that as well, nothing is known of it.
+        """
+        kept = self.bits & ~change.bits if change.before == self.stamp else 0
+        return Trust(change.after, self.since, kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A write of the blocks `bits` to a data file, and the file's stamps around it."""
+
+    bits: int
+    before: Stamp
+    after: Stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +130,11 @@ def _checksums(
         yield at // BLOCK, part.intdigest()
 
 
+def stamp_of(found: os.stat_result) -> Stamp:
+    """Return the stamp of a data file."""
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
 def open_chunk(disk: Disk, path: str) -> tuple[int, Stamp]:
     """Open a data file for reading. Raise BlocksLost, or OSError if that says nothing of it."""
     try:
@@ -120,11 +142,10 @@ def open_chunk(disk: Disk, path: str) -> tuple[int, Stamp]:
     except FileNotFoundError:
         raise BlocksLost("has no data file", None) from None
     try:
-        found = disk.fstat(descriptor)
+        return descriptor, stamp_of(disk.fstat(descriptor))
     except OSError:
         disk.close(descriptor)
         raise
-    return descriptor, (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def read_verified(

@@ -6,13 +6,13 @@ Methods that change something belong within a transaction.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import xxhash
 
 from aprp.cache.store.rows import Rows
 from aprp.core.cache.eviction import MOST_USES, enters
 from aprp.core.cache.layout import Blocks
+from aprp.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

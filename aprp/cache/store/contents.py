@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, TimeoutError
@@ -13,6 +12,7 @@ from twisted.python.failure import Failure
 from aprp.cache.store.chunk_io import BlocksLost, Expected, expected, open_chunk, verify
 from aprp.cache.store.index import Index
 from aprp.core.cache.naming import named_by, names
+from aprp.core.values import dataclass
 
 if TYPE_CHECKING:
     from aprp.cache.store.disk_store import DiskStore

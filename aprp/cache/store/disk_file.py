@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, fail, succeed
 
-from aprp.cache.store.chunk_io import Trust
+from aprp.cache.store.chunk_io import Change, Trust
 from aprp.cache.store.index import Row
 from aprp.cache.store.store import CacheTrouble, Verified
 from aprp.core.cache.extents import BLOCK, Extents
@@ -79,6 +79,12 @@ class DiskFile:
             mine.merge(blocks)
         for start, stop in blocks.runs(chunk, self.meta.complete):
             self.present.add(start, stop)
+
+    def wrote(self, chunk: int, change: Change) -> None:
+        """Take note that a write changed a data file, so that its other blocks stay trusted."""
+        trust = self.trusted.get(chunk)
+        if trust is not None:
+            self.trusted[chunk] = trust.after(change)
 
     def lose(self, chunk: int, blocks: list[int] | None) -> None:
         """Drop blocks of a chunk; None: all of it."""

@@ -32,7 +32,8 @@ T = TypeVar("T")
 POLL = 0.5
 """Seconds until a process learns what the others have changed."""
 TIDY = 600.0
-"""Seconds after which files that nothing is stored of are deleted."""
+"""Seconds after which files are deleted that nothing is stored of: all this time, since another
+process may have created one just now."""
 
 
 class DiskStore:
@@ -79,6 +80,7 @@ class DiskStore:
         self._tidying: Any = None
         self._polling: Any = None
         self._seen = 0
+        self._empty: list[int] = []
         self.opened: Deferred[None] = self._opening.open()
         """Fires once it can be used or is known to be unusable; a failure has been logged."""
 
@@ -183,9 +185,15 @@ class DiskStore:
         self.run(look).addCallbacks(looked, known_already).addBoth(again)
 
     def _tidy(self) -> None:
-        in_use = frozenset(self.files.by_number)
+        """Delete the files of which nothing was stored the last time, nor is now."""
+        unused = [number for number in self._empty if number not in self.files.by_number]
+
+        def tidy(index: Index) -> None:
+            index.delete_empty(unused)
+            self._empty = index.empty()
+
         self._tidying = self.reactor.callLater(TIDY, self._tidy)
-        self.run(lambda index: index.delete_empty(in_use)).addErrback(known_already)
+        self.run(tidy).addErrback(known_already)
 
     async def _close(self) -> None:
         if not self._closed and self._opening.is_open:

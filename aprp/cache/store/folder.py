@@ -174,7 +174,7 @@ class Folder:
         with index.changing():
             index.chunks.recount()
         index.delete(index.doomed())
-        index.delete_empty(frozenset())
+        index.delete_empty(index.empty())
         index.set_counter("swept", 0)
         return index
 

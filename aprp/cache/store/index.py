@@ -9,8 +9,7 @@ from __future__ import annotations
 import contextlib
 import random
 import sqlite3
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 
 import xxhash
 
@@ -19,6 +18,9 @@ from aprp.cache.store.rows import Rows
 from aprp.core.cache.eviction import enters
 from aprp.core.cache.layout import Blocks
 from aprp.core.cache.meta import Meta, meta_of, variant
+from aprp.core.values import dataclass
+
+_EMPTY = "NOT EXISTS (SELECT 1 FROM chunks WHERE file = files.id)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +149,15 @@ class Index(Rows):
         """Return the files that wait to be deleted."""
         return self._numbers("SELECT id FROM files WHERE doomed")
 
-    def delete_empty(self, in_use: frozenset[int]) -> None:
-        """Delete the files that nothing is stored of; `in_use` are spared."""
-        empty = "SELECT id FROM files WHERE NOT EXISTS (SELECT 1 FROM chunks WHERE file = files.id)"
+    def empty(self) -> list[int]:
+        """Return the files that nothing is stored of."""
+        return self._numbers(f"SELECT id FROM files WHERE {_EMPTY}")
+
+    def delete_empty(self, numbers: Iterable[int]) -> None:
+        """Delete those of these files that nothing is stored of."""
         with self.changing():
-            for number in self._numbers(empty):
-                if number not in in_use:
-                    self.connection.execute("DELETE FROM files WHERE id = ?", (number,))
+            for number in numbers:
+                self.connection.execute(f"DELETE FROM files WHERE id = ? AND {_EMPTY}", (number,))
 
     # What operators see
 

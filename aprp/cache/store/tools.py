@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from aprp.cache.store.figures import Figures
 from aprp.cache.store.folder import Folder
 from aprp.cache.store.threads import StoreThreads
+from aprp.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

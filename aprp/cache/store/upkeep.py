@@ -7,7 +7,6 @@ more on disk than `size`, whatever becomes of one of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -20,6 +19,7 @@ from aprp.cache.store.store import CacheTrouble
 from aprp.cache.store.tools import Tools
 from aprp.core.cache.eviction import Queue
 from aprp.core.cache.layout import Blocks
+from aprp.core.values import dataclass
 
 MIB = 1024 * 1024
 SOON = 0.5

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
-from aprp.cache.store.chunk_io import write_blocks
+from aprp.cache.store.chunk_io import Change, stamp_of, write_blocks
 from aprp.cache.store.chunk_rows import Written
 from aprp.cache.store.disk_file import DiskFile
 from aprp.cache.store.store import CacheTrouble
@@ -30,6 +30,8 @@ _AT_ONCE = 4 * 1024 * 1024
 _PAGE = 4096
 _OVERHEAD = 8192
 """What a piece of a data file may take beside its bytes."""
+
+_Result = tuple[list[tuple[Written, Change]], int, OSError | None]
 
 
 @dataclass(slots=True)
@@ -113,9 +115,9 @@ class Writer:
             for each in idle:
                 each.callback(None)
 
-    def _write(self, batch: Sequence[_Entry]) -> tuple[list[Written], int, OSError | None]:
+    def _write(self, batch: Sequence[_Entry]) -> _Result:
         """Write entries in a thread; return what was written, of how many of them."""
-        written: list[Written] = []
+        written: list[tuple[Written, Change]] = []
         for done, entry in enumerate(batch):
             rest = deque(memoryview(each) for each in entry.pieces)
             try:
@@ -126,25 +128,25 @@ class Writer:
                 return written, done, error
         return written, len(batch), None
 
-    def _write_to(self, file: int, chunk: int, start: int, pieces: Sequence[memoryview]) -> Written:
+    def _write_to(
+        self, file: int, chunk: int, start: int, pieces: Sequence[memoryview]
+    ) -> tuple[Written, Change]:
         disk = self._folder.disk
         descriptor = disk.open(self._folder.chunk(file, chunk), os.O_WRONLY | os.O_CREAT)
         try:
+            before = stamp_of(disk.fstat(descriptor))
             sums = write_blocks(disk, descriptor, file, chunk, start - chunk * CHUNK, pieces)
-            allocated = disk.fstat(descriptor).st_blocks * 512
+            found = disk.fstat(descriptor)
         finally:
             with suppress(OSError):  # what it would say, checksums say later
                 disk.close(descriptor)
         blocks = Blocks()
         for block, checksum in sums:
             blocks.add(block, checksum)
-        return Written(file, chunk, blocks, allocated)
+        written = Written(file, chunk, blocks, found.st_blocks * 512)
+        return written, Change(blocks.bits, before, stamp_of(found))
 
-    def _written(
-        self,
-        result: tuple[list[Written], int, OSError | None] | Failure,
-        batch: Sequence[_Entry],
-    ) -> None:
+    def _written(self, result: _Result | Failure, batch: Sequence[_Entry]) -> None:
         self._running = False
         written, ended, error = ([], 0, None) if isinstance(result, Failure) else result
         if error is not None:
@@ -153,8 +155,9 @@ class Writer:
         elif isinstance(result, Failure):
             result.trap(CacheTrouble)
         files = {entry.file.id: entry.file for entry in batch}
-        for each in written:
+        for each, change in written:
             files[each.file].keep(each.chunk, each.blocks)
+            files[each.file].wrote(each.chunk, change)
             self._upkeep.written(each)
         self._upkeep.spent(sum(entry.cost for entry in batch))
         for done, entry in enumerate(batch):

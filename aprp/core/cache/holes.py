@@ -7,10 +7,10 @@ blocks are kept, and ends where the next bytes are there or will be brought by a
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from aprp.core.cache.extents import BLOCK, around
 from aprp.core.http.ranges import FromTo, Range
+from aprp.core.values import dataclass
 
 SHORT_WAIT = 2 * BLOCK
 """Bytes that are always waited for rather than requested a second time."""

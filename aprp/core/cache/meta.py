@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
 from aprp.core.http.fields import Fields
 from aprp.core.http.validators import ETag, Validators
+from aprp.core.values import dataclass
 
 Vary = tuple[tuple[bytes, bytes | None], ...]
 """The request fields that chose this response: lower-case names, ascending, and their values."""

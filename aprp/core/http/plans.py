@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from aprp.core.http.ranges import Range, Spec, in_one_pass
+from aprp.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

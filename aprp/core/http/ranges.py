@@ -9,10 +9,10 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from aprp.core.http.fields import split_list
+from aprp.core.values import dataclass
 
 MAX = 2**63 - 1
 _UNIT = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=(.*)", re.DOTALL)

@@ -17,10 +17,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass
 from enum import StrEnum
 
 from aprp.core.http.ranges import number
+from aprp.core.values import dataclass
 
 
 class SignatureForm(StrEnum):

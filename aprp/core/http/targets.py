@@ -6,11 +6,11 @@ Paths are checked but never rewritten; they are forwarded to the upstream byte f
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
 from aprp.core.http.ranges import FromTo, number
+from aprp.core.values import dataclass
 
 _ORIGIN_FORM = re.compile(rb"(/[!\"$-~]*?)(\?[!\"$-~]*)?")
 """Visible ASCII less `#`; RFC 3986 allows fewer characters, players send these all the same."""

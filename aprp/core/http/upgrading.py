@@ -11,10 +11,10 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from aprp.core.http.fields import Fields, Pairs
 from aprp.core.http.heads import MalformedMessage, ResponseHead
+from aprp.core.values import dataclass
 
 WEBSOCKET = b"websocket"
 NEVER = frozenset((b"h2", b"h2c", b"http", b"tls"))

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from typing import Self
+
+from aprp.core.values import dataclass
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 MOST_OF_SOCKET = 107

@@ -8,10 +8,10 @@ from __future__ import annotations
 import calendar
 import datetime
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
 from aprp.core.http.fields import Fields
+from aprp.core.values import dataclass
 
 CLOCKS_APART = 60
 """Seconds that a source's clock may differ from ours."""

@@ -7,8 +7,9 @@ memory that a sender may take. `aprp.core.http2.reading` hands out body bytes as
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+from aprp.core.values import dataclass
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DEFAULT_WINDOW = 65535

@@ -6,11 +6,10 @@ the rules of HTTP/1.1, once it has been read as such a request.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from aprp.core.http.fields import TOKEN, Fields, Pairs
 from aprp.core.http.heads import MalformedMessage
 from aprp.core.http2.fields import split_pseudo
+from aprp.core.values import dataclass
 
 _USUAL = frozenset((b":method", b":scheme", b":path"))
 _KNOWN = _USUAL | {b":authority"}

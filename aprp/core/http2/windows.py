@@ -13,8 +13,9 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from aprp.core.values import dataclass
 
 FIRST = 1 << 20
 MOST = 1 << 25

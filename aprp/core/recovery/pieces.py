@@ -20,13 +20,13 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from functools import cached_property
 
 from aprp.core.choices import Verify
 from aprp.core.http.ranges import Range
 from aprp.core.metalink import Hash, MetalinkFile, Pieces
 from aprp.core.reasons import Reason, reason
+from aprp.core.values import dataclass
 
 MOST_COPIES = 6
 

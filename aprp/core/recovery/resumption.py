@@ -7,13 +7,12 @@ nothing has arrived for `resume_for` seconds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from aprp.core.http.answer_plan import ResponseSummary, held_range
 from aprp.core.http.ranges import FromTo, Range
 from aprp.core.http.validators import Validators
 from aprp.core.recovery.statuses import is_passing
 from aprp.core.recovery.versions import change
+from aprp.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

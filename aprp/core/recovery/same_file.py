@@ -8,7 +8,7 @@ combined is read as one response, which `judge_alone` judges.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from aprp.core.choices import Same
 from aprp.core.http.answer_plan import ResponseSummary, held_range
@@ -27,6 +27,7 @@ from aprp.core.recovery.versions import (
     has_strong_tag,
     proven,
 )
+from aprp.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

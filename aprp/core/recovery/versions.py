@@ -18,11 +18,12 @@ The rules, for one upstream and for many sources alike:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from aprp.core.choices import Same
 from aprp.core.http.fields import Fields, split_list
 from aprp.core.http.validators import CLOCKS_APART, ETag, Validators, format_date
+from aprp.core.values import dataclass
 
 Digests = frozenset[tuple[bytes, bytes]]
 """Pairs of an algorithm, in lower case, and a digest in base 64."""

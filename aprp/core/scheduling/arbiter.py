@@ -18,10 +18,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from aprp.core.scheduling.messages import Source, Urgency
+from aprp.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from aprp.core.scheduling.attempt_state import AttemptState
+from aprp.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

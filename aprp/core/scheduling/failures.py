@@ -14,7 +14,8 @@ Rules:
 - before the first good response head, a transfer fails when each source has failed twice, lied,
   doesn't have the file, or is parked for longer than ``resume_for``; an attempt abandoned for its
   silence counts as a failure only after ten seconds;
-- after it, a transfer fails when it has made less than `PROGRESS` in ``resume_for`` seconds.
+- after it, a transfer fails when it has made less than `PROGRESS` in ``resume_for`` seconds; where
+  a source has only been silent, not before those ten seconds have passed either.
 """
 
 from __future__ import annotations
@@ -50,6 +51,10 @@ def _why(source: SourceState) -> Reason:
     return source.reason or (_OUT if source.out else _REASONS[End.UNREACHABLE])
 
 
+def _only_silent(source: SourceState) -> bool:
+    return 0 < source.failures == source.silences
+
+
 class FailurePolicy:
     """The failures of one transfer.
 
@@ -65,6 +70,7 @@ class FailurePolicy:
         self._sources = sources
         self._at_once = at_once
         self._patience = Patience(resume_for)
+        self._silence = Patience(_UNANSWERED)
         self._waits = max(0.0, resume_for - _UNANSWERED)
         self._begun = False
         self._gained = 0
@@ -96,6 +102,8 @@ class FailurePolicy:
         source.retry_at = now + pause
         source.rating.failed(now, ended.retry_after or 0.0, source.spec.file)
         self._patience.failed(now, _UNANSWERED if grace else 0.0)
+        if grace:
+            self._silence.failed(now)
         self._bar()
         self.doubted(source, now)
 
@@ -205,10 +213,19 @@ class FailurePolicy:
         """Note progress: the clock starts again with the next failure."""
         self._gained = 0
         self._patience.progressed()
+        self._silence.progressed()
+
+    def _end(self, sources: Sequence[SourceState]) -> float | None:
+        """Return when these sources have had their time; None: nothing has failed."""
+        end, silent = self._patience.end, self._silence.end
+        if end is None or silent is None:
+            return end
+        return max(end, silent) if any(_only_silent(source) for source in sources) else end
 
     def hopeless(self, now: float, in_flight: bool) -> bool:
         """Whether the transfer should fail now."""
-        sources, end = self._in_use(), self._patience.end
+        sources = self._in_use()
+        end = self._end(sources)
         if not sources:
             return True
         if end is None or any(not source.failures for source in sources):
@@ -224,10 +241,12 @@ class FailurePolicy:
     def wake(self, now: float) -> Iterable[float]:
         """Return when the passing of time changes something about failures."""
         yield from (source.retry_at for source in self._sources if source.retry_at > now)
-        if self._patience.end is not None and all(source.failures for source in self._in_use()):
-            yield self._patience.end
-            if not self._begun and self._patience.end - self._waits > now:
-                yield self._patience.end - self._waits
+        sources = self._in_use()
+        end = self._end(sources)
+        if end is not None and all(source.failures for source in sources):
+            yield end
+            if not self._begun and end - self._waits > now:
+                yield end - self._waits
 
     def reasons(self) -> tuple[tuple[str, Reason], ...]:
         """Return (source, reason) of each source."""

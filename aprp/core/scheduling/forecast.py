@@ -34,6 +34,10 @@ _DEPTH = 2
 
 _WORTH_ALONE, _WORTH_BESIDE = 2.0, 4.0
 """Seconds that the rest of the transfer must take for a trial of more connections to pay."""
+_WORTH_TRIPS, _WORTH_SHARED = 20, 0.4
+"""Round trips, and seconds, that it must take where requests share connections."""
+_WORTH_ENDING = 0.2
+"""The part of it that must be left for a trial to go on."""
 
 
 def lane_rate(state: TransferState, source: SourceState) -> float:
@@ -223,7 +227,7 @@ def _lanes_to_try(state: TransferState, source: SourceState, live: int, now: flo
     if source.rating.lanes_to_try(most, now, at_once=True) <= live:
         return lanes
     alone = _is_alone(state, source, now)
-    if not _pays_to_try(state, alone, now):
+    if not _pays_to_try(state, source, alone, now):
         return lanes
     return source.rating.lanes_to_try(most, now, at_once=alone)
 
@@ -232,9 +236,12 @@ def _is_alone(state: TransferState, source: SourceState, now: float) -> bool:
     return not any(each is not source and each.usable(now) for each in state.sources.values())
 
 
-def _pays_to_try(state: TransferState, alone: bool, now: float) -> bool:
+def _pays_to_try(state: TransferState, source: SourceState, alone: bool, now: float) -> bool:
     """Return whether enough is left for a trial of more connections to pay."""
     seconds = _WORTH_ALONE if alone else _WORTH_BESIDE
+    if alone and source.rating.shares:
+        seconds = max(_WORTH_SHARED, _WORTH_TRIPS * source.rating.round_trip)
+        seconds *= _WORTH_ENDING if source.rating.trying else 1.0
     return state.unrequested.size >= seconds * all_rates(state, now)
 
 
@@ -246,7 +253,7 @@ def spread(state: TransferState, source: SourceState, now: float) -> int:
     """
     lanes, most = source.lanes, source.spec.connections
     tried = source.rating.lanes_to_try(most, now, at_once=True)
-    if tried > lanes and not _pays_to_try(state, _is_alone(state, source, now), now):
+    if tried > lanes and not _pays_to_try(state, source, _is_alone(state, source, now), now):
         tried = lanes
     return min(most, max(tried, lanes + 1) if lanes > 1 else tried)
 

@@ -12,7 +12,8 @@ Beside the ratings, which only say how to use the sources that are in service. P
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping
-from dataclasses import dataclass
+
+from aprp.core.values import dataclass
 
 DRAINED = "drained"
 

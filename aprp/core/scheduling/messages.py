@@ -7,12 +7,12 @@ string, an attempt by a number that is never used twice in one transfer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
 from aprp.core.reasons import Reason
 from aprp.core.recovery.ends import End as End
+from aprp.core.values import dataclass
 
 KIB = 1024
 MIB = 1024 * KIB

@@ -9,19 +9,19 @@ Rules:
 - a head that came late while the source was busy with us says nothing about its latency: that
   queue is our own;
 - how many connections a source is worth is learned: a further one counts only if the source as a
-  whole became faster while it was streaming; where requests can share one, numbers are compared
-  only when their connections are through slow start (`growth.py`);
+  whole became faster while it was streaming; where requests can share one, `spreading.py` has
+  rules of its own;
 - every method takes ``now`` or a duration; times are seconds, sizes bytes, rates bytes a second.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from aprp.core.recovery.parking import Parking
-from aprp.core.scheduling.growth import Growth
 from aprp.core.scheduling.meter import Meter
+from aprp.core.scheduling.spreading import Spreading
+from aprp.core.values import dataclass
 
 _QUICK = 0.04  # seconds: time constant of a second measurement, which notices sudden changes
 _SUDDEN = 1.8  # how many times more or less it must be to be believed at once
@@ -32,7 +32,6 @@ _LEARN = 0.06  # seconds of streaming needed before two numbers of connections a
 _LONGEST_GUESS = 0.5  # seconds of latency guessed from the time to connect, at most
 _SETTLED = 1.0  # the same where there's no hurry
 _WORTH = 0.5  # of a connection's share: what a further one must add to be used
-_WORTH_STEADY = 0.35  # the same where rates are compared over many round trips
 _FULL = 0.65  # of its share: what it must add for the next try to leap further
 _AGAIN = 10.0  # seconds until another connection is tried again; doubles with each failure
 
@@ -79,7 +78,7 @@ class Rating:
         self._held = 0
         self.shares = False
         self._levels: dict[int, Meter] = {}
-        self._growth: dict[int, Growth] = {}
+        self._spreading = Spreading()
         self._try_more_at = 0.0
         self._tries = 0
         self._leap = 2
@@ -109,9 +108,8 @@ class Rating:
         self._quick.add(count, busy)
         self._notice(busy)
         if self.shares:
-            growth = self._growth.setdefault(connections, Growth())
-            growth.add(count, seconds, self._round_trip)
-        if connections > self.lanes:
+            self._spread(count, seconds, connections, now)
+        elif connections > self.lanes:
             self._compare(connections, now)
         elif connections == self.lanes > 1:
             self._reconsider()
@@ -191,10 +189,9 @@ class Rating:
         if learnt.lanes != self.lanes:
             self.lanes = learnt.lanes
             self._levels.clear()
-            self._growth.clear()
+            self._spreading = Spreading()
         if learnt.rate is not None:
-            self._meter.set(learnt.rate, _QUICK)
-            self._quick.set(learnt.rate, _QUICK)
+            self._believe(learnt.rate)
         self.parking.adopt(learnt.parked)
 
     def first_byte(self, warm: bool) -> float | None:
@@ -212,26 +209,39 @@ class Rating:
         return self.latency + (self.latency if self.connect is None else self.connect)
 
     def lanes_to_try(self, most: int, now: float, *, at_once: bool) -> int:
-        """How many connections should stream at once to learn whether they make it faster: twice
-        as many as do, at most ``most``; ``lanes`` itself when there's nothing to learn now."""
+        """How many connections should stream at once to learn whether they make it faster: some
+        times as many as do, at most ``most``; ``lanes`` itself when there's nothing to learn
+        now."""
         level = self._levels.get(self.lanes)
         enough = _LEARN if at_once else _SETTLED
         if level is None or level.total < enough or now < self._try_more_at:
             return self.lanes
-        if not self._settled(self.lanes):
-            return self.lanes
+        if self.shares:
+            return self._spreading.to_try(self.lanes, most, now)
         return min(self._leap * self.lanes, max(most, self.lanes))
 
     @property
-    def _round_trip(self) -> float:
+    def trying(self) -> bool:
+        """Whether a trial of more connections, which requests share, has begun."""
+        return self.shares and self._spreading.trying
+
+    @property
+    def round_trip(self) -> float:
         """Seconds, at most: a head may have been thought about, a handshake may take several."""
         known = [each for each in (self.latency, self.connect) if each is not None]
         return min(known, default=0.0)
 
-    def _settled(self, connections: int) -> bool:
-        """Return whether so many connections have shown all that they can bring."""
-        growth = self._growth.get(connections)
-        return not self.shares or (growth is not None and growth.steady > 0)
+    def _spread(self, count: int, seconds: float, connections: int, now: float) -> None:
+        """Learn from bytes that came over connections which requests share."""
+        trip, before = self.round_trip, self.lanes
+        self.lanes = self._spreading.came(count, seconds, connections, before, trip, now)
+        if self.lanes > before:
+            self._believe(self._spreading.rate)
+
+    def _believe(self, rate: float) -> None:
+        """Take a rate for the present one."""
+        self._meter.set(rate, _QUICK)
+        self._quick.set(rate, _QUICK)
 
     def _notice(self, seconds: float) -> None:
         """Record how far the last moment was from the usual; take a sudden change of rate over at
@@ -249,25 +259,18 @@ class Rating:
         more, these = self._levels.get(connections), self._levels.get(self.lanes)
         if more is None or these is None or min(more.total, these.total) < _LEARN:
             return
-        if not (self._settled(connections) and self._settled(self.lanes)):
-            return
-        before, after, worth = these.rate or 1.0, more.rate or 0.0, _WORTH
-        if self.shares:
-            before, after = self._growth[self.lanes].steady, self._growth[connections].steady
-            worth = _WORTH_STEADY
+        before, after = these.rate or 1.0, more.rate or 0.0
         gain, added = after / before, connections - self.lanes
-        if gain > 1 + worth * added / self.lanes:
+        if gain > 1 + _WORTH * added / self.lanes:
             before_lanes = self.lanes
             self.lanes = min(connections, max(self.lanes + 1, round(gain * self.lanes)))
-            self._meter.set(after, _QUICK)
-            self._quick.set(after, _QUICK)
+            self._believe(after)
             self._tries = 0
             self._leap = 4 if gain > 1 + _FULL * added / before_lanes else 2
         elif now >= self._try_more_at:
             self._tries += 1
             self._try_more_at = now + _AGAIN * 2 ** min(self._tries, 6)
             del self._levels[connections]
-            self._growth.pop(connections, None)
 
     def _reconsider(self) -> None:
         """Lower ``lanes`` if the source was as fast with fewer; overlapping requests show that."""
@@ -276,7 +279,6 @@ class Rating:
             return
         if (these.rate or 0.0) < (fewer.rate or 0.0) * (1 + _WORTH / 2 / (self.lanes - 1)):
             del self._levels[self.lanes]
-            self._growth.pop(self.lanes, None)
             self.lanes -= 1
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from aprp.core.choices import Delay, Duplicate
 from aprp.core.scheduling.messages import MIB
+from aprp.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
+
+from aprp.core.values import dataclass
 
 PATIENCE = 0.25
 """Seconds for which a worker waits for another that could take or give a slot."""

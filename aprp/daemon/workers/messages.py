@@ -11,7 +11,6 @@ import json
 import pickle
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -19,6 +18,7 @@ from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 
 from aprp.config import Settings
+from aprp.core.values import dataclass
 from aprp.daemon.caching import ALONE, Place
 from aprp.web.admin.actions import CannotDo
 

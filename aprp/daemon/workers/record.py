@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
 
+from aprp.core.values import dataclass
 from aprp.daemon.workers.messages import Configuration, Requests
 
 

@@ -20,7 +20,7 @@ COMMAND = "findings"
 
 class SharedFindings:
     """Exchanges findings with all workers, from `start` to `stop`. One that doesn't answer holds
-    nobody up.
+    nobody up; what it tells late counts all the same, since it tells each finding once.
     """
 
     _log = Logger()
@@ -58,7 +58,7 @@ class SharedFindings:
     async def _ask(self, number: int) -> None:
         pending = self._pending.pop(number, _nothing())
         try:
-            news = await self._workers.ask_one(number, COMMAND, json.dumps(pending))
+            news = await self._workers.wait_for(number, COMMAND, json.dumps(pending))
         finally:
             self._asking.discard(number)
         if news is None:

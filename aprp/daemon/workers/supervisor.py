@@ -215,6 +215,13 @@ class Supervisor:
         answer = await self._ask(self.records[number], command, arguments)
         return None if answer is None else answer[1]
 
+    async def wait_for(self, number: int, command: str, *arguments: str) -> Any:
+        """Return the answer of one worker, however late; None if it ends before it answers."""
+        try:
+            return await self.records[number].requests.ask(command, *arguments)
+        except WorkerGone:
+            return None
+
     async def _ask(self, record: WorkerRecord, command: str, arguments: tuple[str, ...]) -> Any:
         answer = Deferred.fromCoroutine(record.requests.ask(command, *arguments))
         answer.addTimeout(ANSWER, self._reactor)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from aprp.core.http.caching.freshness import age, lifetime
 from aprp.core.http.caching.policy import Policy
 from aprp.core.http.caching.response import Response
 from aprp.core.http.fields import Fields, Pairs
 from aprp.core.metalink import MetalinkFile
+from aprp.core.values import dataclass
 
 MOST = 256
 MOST_BYTES = 64 << 20

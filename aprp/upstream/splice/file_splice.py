@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from aprp.upstream.splice.borrowed import CONNECTION_LOST, Borrowed, splice_socket
 
-AT_ONCE = 1 << 20
+AT_ONCE = 1 << 21
 """Bytes of one call, so that other connections have their turn."""
 
 

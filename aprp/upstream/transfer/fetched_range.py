@@ -5,12 +5,13 @@ The window then holds at least two of them, so that one is fetched while another
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from aprp.core.metalink import Pieces
 from aprp.core.recovery.versions import Facts
 from aprp.core.scheduling.blocks import EDGE
 from aprp.core.scheduling.settings import SchedulingSettings
+from aprp.core.values import dataclass
 from aprp.upstream.transfer.options import TransferOptions
 
 

@@ -6,7 +6,6 @@ They are plain values; `route_options` makes them from the settings of a route.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from aprp.core.choices import Compare, Http2, Redirects, Same
@@ -14,6 +13,7 @@ from aprp.core.http.urls import Url
 from aprp.core.recovery.pieces import Proof
 from aprp.core.scheduling.messages import Source
 from aprp.core.scheduling.settings import SchedulingSettings
+from aprp.core.values import dataclass
 from aprp.upstream.exchange import Timeouts
 from aprp.upstream.http.guard import Reach
 from aprp.upstream.tally import SourceTally, uncounted

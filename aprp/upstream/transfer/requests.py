@@ -8,7 +8,7 @@ to the place that showed it: if two requests are redirected to two nodes, each n
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import aprp
 from aprp.core.choices import Http2, Same
@@ -22,6 +22,7 @@ from aprp.core.http.validators import Validators
 from aprp.core.http2.windows import Place
 from aprp.core.reasons import Name, Reason
 from aprp.core.recovery.statuses import REDIRECTS
+from aprp.core.values import dataclass
 from aprp.upstream.errors import SourceError, SourceLied
 from aprp.upstream.exchange import ALONE, Exchange, Origin, Sharing, Timeouts
 from aprp.upstream.http.treq_agent import SourceAgent, SourceResponse, ask

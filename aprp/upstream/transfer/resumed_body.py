@@ -7,7 +7,6 @@ rule of `aprp.core.recovery.resumption`; without a `Resumption` the stream ends 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.interfaces import IConsumer
@@ -21,6 +20,7 @@ from aprp.core.http.validators import Validators
 from aprp.core.recovery.pauses import Pauses
 from aprp.core.recovery.resumption import Changed, FileVersion, continuation
 from aprp.core.recovery.versions import dated
+from aprp.core.values import dataclass
 from aprp.upstream.errors import BodyBroken, SourceError, SourceLied
 from aprp.upstream.exchange import Exchange, SourceRequest
 from aprp.upstream.http.agent import Agent

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IDelayedCall
@@ -16,6 +15,7 @@ from aprp.core.scheduling.in_service import InService
 from aprp.core.scheduling.messages import MIB, Source, Urgency
 from aprp.core.scheduling.ratings import Ratings
 from aprp.core.scheduling.shares import MemoryClaim, windows
+from aprp.core.values import dataclass
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.transfer.compared import Compared
 from aprp.upstream.transfer.liars import Liars

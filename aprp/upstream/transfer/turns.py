@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from twisted.python.failure import Failure
 
 from aprp.core.scheduling import messages as m
 from aprp.core.scheduling.scheduler import Scheduler
+from aprp.core.values import dataclass
 from aprp.upstream.splice.piped import Piece, as_bytes
 from aprp.upstream.transfer.attempt import Attempt
 from aprp.upstream.watchdog import Watchdog

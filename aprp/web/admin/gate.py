@@ -6,7 +6,6 @@ except for ``/healthz`` and ``/readyz``, which probes request without one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
@@ -16,6 +15,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from aprp.config import AdminSettings
 from aprp.core.http.fields import Fields
 from aprp.core.http.same_site import is_cross_site, is_foreign_host
+from aprp.core.values import dataclass
 from aprp.web.admin.answering import answer, fields_of, run_later
 from aprp.web.passwords import Passwords
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from aprp.core.values import dataclass
 from aprp.web.admin.times import rfc3339
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from aprp.cache.cached_file import CachedFile
 from aprp.core.cache.meta import Meta
@@ -18,6 +18,7 @@ from aprp.core.http.heads import ResponseHead
 from aprp.core.http.ranges import Range
 from aprp.core.http.validators import Validators, format_date
 from aprp.core.recovery.versions import dated
+from aprp.core.values import dataclass
 from aprp.web.responding import OF_THE_CONTENT
 
 

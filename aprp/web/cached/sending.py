@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from aprp.cache.cached_file import CachedFile
@@ -18,6 +18,7 @@ from aprp.core.http.heads import ResponseHead
 from aprp.core.http.plans import Part, Plan, Whole, ranges_of
 from aprp.core.http.ranges import Range
 from aprp.core.recovery.resumption import FileVersion
+from aprp.core.values import dataclass
 from aprp.upstream.exchange import Exchange, SourceRequest
 from aprp.upstream.transfer.resumed_body import ResumedBody, Resumption
 from aprp.upstream.wall_clock import time

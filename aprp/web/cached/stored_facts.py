@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from aprp.cache.cached_file import CachedFile
 from aprp.config import RouteCacheSettings
 from aprp.core.cache.meta import Meta
@@ -14,6 +12,7 @@ from aprp.core.http.caching.storing import storable, stored_fields
 from aprp.core.http.fields import Fields, Pairs
 from aprp.core.http.validators import format_date
 from aprp.core.recovery.versions import Facts, Representation, combinable, disagreement
+from aprp.core.values import dataclass
 
 NO_FIELDS = Fields()
 """Fields of the client that the sources get."""

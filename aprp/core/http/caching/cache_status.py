@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from aprp.core.values import dataclass
 
 CACHE = "aprp"
 _TOKEN = re.compile(r"[a-z*][a-z0-9_\-.*]*")

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from aprp.core.http.fields import TOKEN, Fields, split_list
 from aprp.core.http.ranges import number
+from aprp.core.values import dataclass
 
 MOST_SECONDS = 2**31
 """Longer times count as this (section 1.2.2)."""

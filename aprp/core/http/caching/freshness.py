@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from aprp.core.http.caching.directives import Directives, seconds_of
 from aprp.core.http.caching.policy import Policy
 from aprp.core.http.caching.response import Response
 from aprp.core.http.fields import Fields, split_list
 from aprp.core.http.validators import parse_date
+from aprp.core.values import dataclass
 
 HEURISTIC = frozenset((200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501))
 """The statuses that a cache may keep without being told to (RFC 9110 section 15.1)."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
 from aprp.core.http.fields import Pairs
+from aprp.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from aprp.core.values import dataclass
 
 DAY = 86400
 

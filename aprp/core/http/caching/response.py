@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from aprp.core.http.caching.directives import Directives, cache_control, targeted
 from aprp.core.http.caching.policy import Policy
 from aprp.core.http.fields import Fields
+from aprp.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from aprp.core.http.caching.directives import MOST_SECONDS, Directives, cache_control
 from aprp.core.http.caching.freshness import age, lifetime
 from aprp.core.http.caching.policy import Policy
 from aprp.core.http.caching.response import Response
 from aprp.core.http.fields import Fields
+from aprp.core.values import dataclass
 
 ERRORS = frozenset((500, 502, 503, 504))
 """The statuses that stale-if-error is about (RFC 5861 section 4)."""

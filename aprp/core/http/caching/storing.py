@@ -7,8 +7,6 @@ request with cookies isn't stored on the strength of the heuristic alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from aprp.core.http.caching.directives import Directives, cache_control
 from aprp.core.http.caching.freshness import HEURISTIC, VALID_FOR, lifetime
 from aprp.core.http.caching.policy import Policy
@@ -17,6 +15,7 @@ from aprp.core.http.caching.vary import vary_names
 from aprp.core.http.fields import Fields
 from aprp.core.http.forwarding import end_to_end
 from aprp.core.http.validators import Validators
+from aprp.core.values import dataclass
 
 UNDERSTOOD = frozenset(
     (
