@@ -139,6 +139,8 @@ class ProxySite(Site):
         """Cut every response in flight, with a reset where a FIN would complete it."""
         for request in tuple(self.in_flight):
             request.cut()
+            if request.when_lost is not None:  # nothing more is fetched for it
+                request.when_lost()
         for channel in tuple(self.channels):
             channel.reset_now()
         if self.clients.memory is not None:
