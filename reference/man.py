@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from aprp import __version__
+from aprp.config.descriptions import description_of
 from aprp.config.routes import KINDS, RouteSettings, TransferSettings
 from aprp.config.scalars import Scalar
 from aprp.config.settings import Settings
@@ -122,15 +123,16 @@ def _settings(
             continue
         yield ".TP"
         yield f".B {_text(prefix + name)}"
-        yield _text(_described(field))
+        yield _text(_described(model, name))
         inner = _inner(field)
         if inner is not None and name != "routes":
             yield from _settings(inner, (), f"{prefix}{name}.")
 
 
-def _described(field: FieldInfo) -> str:
+def _described(model: type[BaseModel], name: str) -> str:
     """What the setting is for, and its default as it stands in a file."""
-    about = " ".join((field.description or "").split())
+    field = model.model_fields[name]
+    about = " ".join(description_of(model, name).split())
     if field.is_required():
         return f"{about} Required."
     scalar = next((each for each in field.metadata if isinstance(each, Scalar)), None)

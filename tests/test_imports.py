@@ -73,3 +73,11 @@ class ImportTests(SynchronousTestCase):
 
     def test_a_daemon(self) -> None:
         self.assertEqual(loaded_by(DAEMON, NOT_FOR_THE_DAEMON), [])
+
+    def test_settings_without_their_source(self) -> None:
+        """The sentences under the settings are read from it when something shows them."""
+        program = "import aprp.config.loading, linecache; print([*linecache.cache])"
+        out = subprocess.run(
+            [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        self.assertEqual([each for each in eval(out.stdout) if "aprp" in each], [])

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from aprp.config.descriptions import description_of
 from aprp.config.faults import listed, nearest
 from aprp.config.mappings import PLACES
 from aprp.config.routes import KINDS
@@ -103,7 +104,7 @@ def _missing_key(tree: Tree, location: tuple[str | int, ...], kind: str | None) 
         place, path, _ = locate(tree, within)
         return Problem(place, path, f"{_ONE_KIND}; this one has none of them")
     place, path, _ = locate(tree, location)
-    description = _model(tuple(within), kind).model_fields[str(last)].description or ""
+    description = description_of(_model(tuple(within), kind), str(last))
     return Problem(place, path, f"is missing. {description}")
 
 

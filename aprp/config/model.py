@@ -2,7 +2,7 @@
 
 Settings are typed the same whether a file or a program makes them: text is read, values of the
 right type are taken as they are, and both are held to the same bounds. Sizes are bytes, times are
-seconds. The sentence under a field is what an editor shows of it.
+seconds. The sentence under a field is what an editor shows of it; see `descriptions`.
 """
 
 from __future__ import annotations
@@ -60,6 +60,5 @@ class Model(BaseModel):
         frozen=True,
         extra="forbid",
         arbitrary_types_allowed=True,
-        use_attribute_docstrings=True,
         defer_build=True,
     )

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from aprp.config.caching import CacheSettings
+from aprp.config.descriptions import description_of
 from aprp.config.mappings import PLACES
 from aprp.config.scalars import Scalar
 from aprp.config.settings import AdminSettings, Settings
@@ -79,9 +80,10 @@ def json_schema() -> dict[str, Any]:
 
 
 def _finish(model: type[BaseModel], properties: dict[str, Any]) -> None:
-    """Write defaults as in a file (``1MiB``, not 1048576), and add examples."""
+    """Add descriptions and examples, and write defaults as in a file (``1MiB``, not 1048576)."""
     for name, field in model.model_fields.items():
         about = properties[name]
+        about["description"] = description_of(model, name)
         default = about.pop("default", None)
         scalar = next((each for each in field.metadata if isinstance(each, Scalar)), None)
         if scalar is not None and not field.is_required():
