@@ -170,6 +170,16 @@ class LeavingTests(TransferCase):
         await self.soon(lambda: origins[0].open == 0)
         self.assertEqual(shared.transfers, 0)
 
+    async def test_cancelled_while_asked_for_facts(self) -> None:
+        origins = await self.mirrors(lambda _: [Stall()], honest)
+        transfer = self.transfer(self.shared(), origins)
+        work = Deferred.fromCoroutine(transfer.begin(None))
+        await self.soon(lambda: origins[0].requests)
+        work.cancel()
+        await self.assertFailure(work, CancelledError)
+        await self.soon(lambda: origins[0].open == 0)
+        self.assertEqual(origins[1].requests, [], "nobody wants to know any more")
+
     async def test_stopped_by_who_watches_it(self) -> None:
         origins = await self.mirrors(large, large)
         shared = self.shared()

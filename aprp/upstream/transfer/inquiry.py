@@ -63,6 +63,7 @@ class _Inquiry:
         self._names = [source.name for source in sources]
         self._asked: list[Deferred[None]] = []
         self._waiting = 0
+        self._stopped = False
         self._reasons: dict[str, Reason] = {}
         self._timer: IDelayedCall | None = None
         self._done: Deferred[Facts | Reasons] = Deferred(lambda _: self._stop())
@@ -95,7 +96,7 @@ class _Inquiry:
             self._no_facts(source, found)
 
     def _failed(self, source: TransferSource, failure: Failure) -> None:
-        if failure.check(CancelledError) and self._done.called:
+        if failure.check(CancelledError) and self._stopped:
             return
         error = failure.value
         if isinstance(error, SourceError):
@@ -118,6 +119,7 @@ class _Inquiry:
             self._stop()
 
     def _stop(self) -> None:
+        self._stopped = True
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         for work in self._asked:
