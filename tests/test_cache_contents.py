@@ -181,7 +181,7 @@ class CommandTests(ControlCase):
         status, said = self.ctl("cache", "prefetch", url)
         self.assertEqual((status, said[:9]), (0, "fetching "), said)
         self.assertIn(", 1.0 MB;", said)
-        self._wait_until_stored(url)
+        self._wait_until_stored()
         self.assertIn("answered with 404", self.ctl("cache", "prefetch", f"{url}x")[1])
         self.assertIn("is not a URL", self.ctl("cache", "prefetch", "a.mp4")[1])
         daemon.stop()
@@ -193,16 +193,11 @@ class CommandTests(ControlCase):
             self.assertLess(time.monotonic(), deadline, daemon.err)
             time.sleep(0.05)
 
-    def _wait_until_stored(self, again: str = "") -> None:
-        """Wait until all of the film is on disk: clients don't.
-
-        `again` is fetched until then: a worker that hasn't heard of a purge yet fetches nothing.
-        """
+    def _wait_until_stored(self) -> None:
+        """Wait until all of the film is on disk: clients don't."""
         deadline = time.monotonic() + PATIENCE
         while "1.0 MB  1.0 MB" not in (said := self.ctl("cache", "list")[1]):
             self.assertLess(time.monotonic(), deadline, said)
-            if again:
-                self.ctl("cache", "prefetch", again)
             time.sleep(0.05)
 
     def test_without_a_cache(self) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+import threading
+from contextlib import closing
 from unittest import mock
 
 from aprp.cache.store import disk_store
 from aprp.cache.store.disk_store import POLL, DiskStore
+from aprp.cache.store.index import Index, Row
 from aprp.cache.store.opening import SETTLED
 from aprp.cache.store.store import CacheTrouble
 from aprp.cache.store.threads import REST
 from aprp.cache.store.upkeep import FULL_FOR, SOON
 from tests.support.faulty_disk import MIB, StoreCase, ThreadedClock, body_of, meta_for
 from tests.support.logged import Logged
+from tests.support.patience import PATIENCE
 
 
 class SharedTests(StoreCase):
@@ -147,3 +152,35 @@ class SharedTests(StoreCase):
             self.clock.advance(REST)
             with self.assertRaises(CacheTrouble):
                 await second.find(b"/a")
+
+    async def test_what_one_purges_the_other_learns_when_told(self) -> None:
+        first, second = await self.both()
+        (await self.film(first, b"/a", body_of(2, MIB))).close()
+        (seen,) = await second.find(b"/a")
+        self.assertEqual(await first.contents.purge("*"), 1)
+        self.assertFalse(seen.doomed)
+        await second.learn()
+        self.assertTrue(seen.doomed)
+        seen.close()
+
+    async def test_what_is_found_while_the_other_purges_is_learned_of_too(self) -> None:
+        first, second = await self.both()
+        (await self.film(first, b"/a", body_of(2, MIB))).close()
+        answered = threading.Event()
+        find = Index.find
+
+        def found(index: Index, key: bytes) -> list[Row]:
+            rows = find(index, key)
+            answered.set()
+            return rows
+
+        with mock.patch.object(Index, "find", found):
+            finding = second.find(b"/a")
+            self.assertTrue(answered.wait(PATIENCE))  # the answer hasn't been heard yet
+        with closing(sqlite3.connect(first.folder.index, isolation_level=None)) as index:
+            index.execute("UPDATE files SET doomed = 1")
+        learning = second.learn()
+        (seen,) = await finding
+        await learning
+        self.assertTrue(seen.doomed)
+        seen.close()

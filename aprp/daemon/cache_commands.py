@@ -18,6 +18,8 @@ NAMES = (
     "cache-unpin",
     "cache-verify",
 )
+LEARN = "cache-learn"
+"""The command for workers only."""
 MOST_LISTED = 1000
 AT_ONCE = 3.0
 """Seconds to wait for `cache-verify`, which goes on after that."""
@@ -104,13 +106,26 @@ async def _done(working: Awaitable[Any]) -> Any:
         raise CannotDo(f"the cache can't be used now: {error}") from None
 
 
-def of_workers(ask: Callable[..., Awaitable[Any]]) -> dict[str, Handler]:
+async def learn(store: DiskStore | None) -> None:
+    """Have a worker hear of what another has changed: `LEARN`."""
+    if store is not None:
+        await store.learn()
+
+
+def of_workers(
+    first: Callable[..., Awaitable[Any]], each: Callable[..., Awaitable[Any]]
+) -> dict[str, Handler]:
     """Return the commands by name, for a daemon whose first worker carries them out.
 
-    The others share its index, and learn from there what has changed.
+    The others share its index, and learn from there what has changed; a purge waits for them.
     """
 
     def handler(command: str) -> Handler:
-        return lambda *arguments: ask(command, *arguments)
+        return lambda *arguments: first(command, *arguments)
 
-    return {command: handler(command) for command in NAMES}
+    async def purge(pattern: str) -> Any:
+        result = await first("cache-purge", pattern)
+        await each(LEARN)
+        return result
+
+    return {command: handler(command) for command in NAMES} | {"cache-purge": purge}

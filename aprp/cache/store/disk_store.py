@@ -159,8 +159,11 @@ class DiskStore:
         self.upkeep.start_over()
         self.writer.refuse()
 
-    def _poll(self) -> None:
-        """Learn of files that other processes have replaced, and of their blocks."""
+    def learn(self) -> Deferred[None]:
+        """Learn of files that other processes have replaced or removed, and of their blocks.
+
+        It fires also if that failed.
+        """
         numbers = list(self.files.by_number)
         used = [number for number, file in self.files.by_number.items() if file.users]
 
@@ -170,19 +173,26 @@ class DiskStore:
                 return [], {}
             return index.doomed_among(numbers), {each: index.chunks.of(each) for each in used}
 
-        def looked(found: tuple[list[int], dict[int, dict[int, Blocks]]]) -> None:
+        def looked(found: tuple[list[int], dict[int, dict[int, Blocks]]]) -> Deferred[None] | None:
             doomed, chunks = found
             for number, stored in chunks.items():
                 if number in self.files.by_number:
                     self.files.renew(self.files.by_number[number], stored)
             for number in doomed:
                 self.files.doomed_elsewhere(number)
+            if self.files.by_number.keys() <= set(numbers):
+                return None
+            self._seen = 0  # more have been found meanwhile, as the index was before the look
+            return self.learn()
 
+        return self.run(look).addCallbacks(looked, known_already)
+
+    def _poll(self) -> None:
         def again(_: object) -> None:
             if not self._closed:
                 self._polling = self.reactor.callLater(POLL, self._poll)
 
-        self.run(look).addCallbacks(looked, known_already).addBoth(again)
+        self.learn().addBoth(again)
 
     def _tidy(self) -> None:
         """Delete the files of which nothing was stored the last time, nor is now."""

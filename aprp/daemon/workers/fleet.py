@@ -196,7 +196,7 @@ class Fleet:
             "resume": lambda source: self._service("resume", source),
             "reload": self._reload_now,
             "log-level": self._log_level,
-            **of_workers(self._first),
+            **of_workers(self._first, self._ask),
         }
 
     async def _control_status(self) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from zope.interface import implementer
 
 from aprp.config import Loaded, Settings
 from aprp.core.sharing.findings import Findings
+from aprp.daemon.cache_commands import LEARN, learn
+from aprp.daemon.caching import store_of
 from aprp.daemon.daemon import Daemon
 from aprp.daemon.listening import CannotServe
 from aprp.daemon.log_opener import LogOpener
@@ -96,6 +98,7 @@ class WorkerDaemon(Daemon):
             "cut": self.cut,
             "findings": self._exchange,
             "log-reopen": self.reopen_logs,
+            LEARN: lambda: learn(store_of(self._cache)),
         }
 
     def _samples(self) -> list[Any]:
