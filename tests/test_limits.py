@@ -250,6 +250,15 @@ class SiteTests(SynchronousTestCase):
             ended(first)
             self.assertIn(b" 204 ", second.ask(b"OPTIONS *"))
 
+    def test_no_body_is_called_for_that_is_refused(self) -> None:
+        self.site.clients.limits = ClientLimits(requests_per_address=1)
+        post = b"POST /a HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n"
+        first, second = self.connect(), self.connect()
+        for client in (first, second):
+            client.channel.dataReceived(post + b"Expect: 100-continue\r\n\r\n")
+        self.assertEqual(first.value(), b"HTTP/1.1 100 Continue\r\n\r\n")
+        self.assertTrue(second.value().startswith(b"HTTP/1.1 429 "), second.value())
+
     def too_slow(self, client: Client) -> None:
         """Let the time for a request's body pass."""
         self.clock.pump([10] * 7)

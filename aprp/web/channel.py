@@ -28,6 +28,7 @@ class StrictChannel(HeadChannel):
     def _between_requests(self) -> None:
         super()._between_requests()
         self._decoder = None
+        self._is_awaited = False
         self._unnoted = 0
         self._noted = 0
         self._noted_until = 0.0
@@ -40,8 +41,7 @@ class StrictChannel(HeadChannel):
         body_limits = self._body_limits = self.site.body_limits(authority, line.target)
         if length is not None and length > body_limits.most:
             raise too_large(body_limits.most)
-        if expected:
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._is_awaited = expected
         decoder: Decoder
         if length is None:
             decoder = ChunkedDecoder(strict=True, most=body_limits.most)
@@ -53,6 +53,11 @@ class StrictChannel(HeadChannel):
         self._decoder = decoder
         self.setTimeout(None)  # until the body is there: its silence isn't that between requests
         self._note_progress(self.limits.body_progress)
+
+    def allHeadersReceived(self) -> None:
+        super().allHeadersReceived()  # which raises Refusal if the request isn't served
+        if self._is_awaited:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _stream_body(self, decoder: Decoder) -> None:
         """Have the request served before its body has come: for Twisted's parser it has none."""

@@ -149,10 +149,10 @@ class ClientStream:
             raise too_large(found.most)
         clock, window = self._carrier.reactor, self._window
         self._body = RequestBody(self, clock, self._watchdog, self._limits, found, length, window)
-        if expected:
-            self.send_interim(100, Fields())
         streamed = found.streamed and request.method not in (b"GET", b"HEAD")
         request.gotLength(0 if streamed else length)
+        if expected:
+            self.send_interim(100, Fields())
         self._body.begin(streamed)
         if streamed:
             request.inflow = self._body.inflow
