@@ -14,9 +14,10 @@ from typing import Any
 
 from cryptography import x509
 from OpenSSL import SSL, crypto
-from twisted.application.internet import TimerService
+from twisted.application.service import Service
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IProtocolFactory
 from twisted.internet.ssl import AcceptableCiphers, CertificateOptions, TLSVersion
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
@@ -54,7 +55,7 @@ class LoadedCertificates:
 
 
 @implementer(IOpenSSLServerConnectionCreator)
-class Certificates(TimerService):
+class Certificates(Service):
     """Terminates TLS for client connections. Raises `CannotUse` if a file is unusable.
 
     `clock` times the checks of the files; None: the reactor. With `quiet`, another process logs
@@ -66,10 +67,20 @@ class Certificates(TimerService):
     def __init__(
         self, settings: Sequence[CertificateSettings], clock: Any = None, quiet: bool = False
     ) -> None:
-        super().__init__(LOOK_SECONDS, self.look)
-        self.clock = clock
+        self._looking = LoopingCall(self.look)
+        if clock is not None:
+            self._looking.clock = clock
         self._quiet = quiet
         self._loaded = self.load(settings)
+
+    def startService(self) -> None:
+        super().startService()
+        self._looking.start(LOOK_SECONDS)
+
+    def stopService(self) -> None:
+        super().stopService()
+        if self._looking.running:
+            self._looking.stop()
 
     def load(self, settings: Sequence[CertificateSettings]) -> LoadedCertificates:
         """Load the files, for `adopt`. Raise CannotUse if that fails."""
