@@ -7,12 +7,13 @@ import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.nginx import Nginx, free_port
-from tests.support.patience import HANG
+from tests.support.patience import HANG, PATIENCE
 from tests.support.programs import need
 from tests.support.running import Running
 from tests.test_clients import CONTENT, SIZE, ClientCase
@@ -60,10 +61,15 @@ class Http2Case(ClientCase):
         ca = str(self.folder / "ca.pem")
         return self.run_program(need("curl"), "-sS", "--fail", "--cacert", ca, *arguments)
 
-    def upstream_log(self) -> list[list[str]]:
-        """Protocol, connection and path of each request that nginx has answered."""
-        lines = (self.folder / "nginx.log").read_text().splitlines()
-        return [line.split(" ") for line in lines]
+    def upstream_log(self, count: int = 0) -> list[list[str]]:
+        """Protocol, connection and path of each request that nginx has answered, once there are so
+        many: it writes a line after the response, which may have come by then.
+        """
+        path, deadline = self.folder / "nginx.log", time.monotonic() + PATIENCE
+        while path.read_bytes().count(b"\n") < count:
+            assert time.monotonic() < deadline, path.read_text()
+            time.sleep(0.01)
+        return [line.split(" ") for line in path.read_text().splitlines()]
 
 
 class CurlTests(Http2Case):
@@ -77,7 +83,7 @@ class CurlTests(Http2Case):
         part = CONTENT[1000:2000]
         self.assertEqual(told, part + b"2 1\n" + (part + b"2 0\n") * 2)
         self.assertEqual(
-            [line[0] for line in self.upstream_log()], ["HTTP/2.0", "HTTP/2.0", "HTTP/1.1"]
+            [line[0] for line in self.upstream_log(3)], ["HTTP/2.0", "HTTP/2.0", "HTTP/1.1"]
         )
         self.assertEqual({line["version"] for line in self.requests()}, {"HTTP/2.0"})
 
@@ -219,5 +225,7 @@ class NghttpxTests(SynchronousTestCase):
 def listening(port: int) -> None:
     """Wait until somebody listens there."""
     form = re.compile(rf": 0100007F:{port:04X} \S+ 0A ".encode())
+    deadline = time.monotonic() + PATIENCE
     while not form.search(Path("/proc/net/tcp").read_bytes()):
-        subprocess.run(["sleep", "0.02"], check=True)
+        assert time.monotonic() < deadline, f"nobody listens at {port}"
+        time.sleep(0.02)

@@ -76,7 +76,7 @@ class TransferCase(MirroredCase):
 
 class BytesTests(TransferCase):
     async def test_facts_then_bytes(self) -> None:
-        origins = await self.mirrors(honest, honest)
+        origins = await self.mirrors(honest, honest, rates=(10e6, 10e6))
         transfer = self.transfer(self.shared(), origins)
         facts = await transfer.begin(FromTo(0))
         self.assertEqual((facts.complete, facts.media_type), (SIZE, b"video/mp4"))
