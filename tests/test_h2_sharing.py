@@ -108,7 +108,7 @@ class SeveralTests(MirroredCase):
 
 class SpreadTests(SynchronousTestCase):
     def test_never_more_than_there_may_be(self) -> None:
-        table = ((1, 4, 1), (2, 4, 3), (4, 4, 4), (8, 4, 4), (2, 2, 2), (3, 1, 1))
+        table = ((1, 4, 1), (2, 4, 2), (4, 4, 4), (8, 4, 4), (2, 2, 2), (3, 1, 1))
         for lanes, most, spread in table:
             source = SourceState(Source("a", connections=most), Ratings().of("a"), 0)
             source.rating.lanes = lanes

@@ -249,13 +249,13 @@ def spread(state: TransferState, source: SourceState, now: float) -> int:
     """Return over how many connections requests to the source are spread, where they may share one.
 
     Those that make it faster, and as many as are to be tried: a request that is sent early may as
-    well show whether a further connection does. Where several do, one more is always watched.
+    well show whether a further connection does.
     """
     lanes, most = source.lanes, source.spec.connections
     tried = source.rating.lanes_to_try(most, now, at_once=True)
     if tried > lanes and not _pays_to_try(state, source, _is_alone(state, source, now), now):
         tried = lanes
-    return min(most, max(tried, lanes + 1) if lanes > 1 else tried)
+    return min(most, tried)
 
 
 def under_way(state: TransferState, attempt: AttemptState) -> float:

@@ -8,8 +8,8 @@ Rules:
 - more are tried as soon as slow start is over, several times as many as are in use: a large gain
   shows through any swing, and where there is none the trial costs little but the handshakes;
 - a trial that failed is repeated later, after twice the time with each further failure;
-- one more is measured as a matter of course where several are in use; one that brings nothing any
-  longer is left.
+- where several are in use, one that brings nothing any longer is left: times in which one of them
+  has nothing to bring show that.
 """
 
 from __future__ import annotations
