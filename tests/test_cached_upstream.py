@@ -52,6 +52,10 @@ def careless(answer: Callable[[Received], Reply]) -> Callable[[Received], Reply]
     return ignoring
 
 
+def always(reply: Reply) -> Callable[[Received], Reply]:
+    return lambda _: reply
+
+
 class CachedCase(ProxyCase):
     """A proxy with a cache in memory, in front of `answer`."""
 
@@ -451,6 +455,21 @@ class RevalidationTests(CachedCase):
         await self.ask(port, "/a", method="HEAD")
         got = await self.ask(port, "/a")
         self.assertEqual((self.status(got), got.body), ("hit", b"hello"))
+
+    async def test_head_names_another_field_that_selects(self) -> None:
+        german, vary = {"Accept-Language": "de"}, (b"Vary", b"Accept-Language")
+        for path, proof, status in (("/a", (ETAG,), "hit"), ("/b", (), "fwd=stale")):
+            said = (FRESH, *proof)
+            origin, port = await self.cached(always(Reply(200, said, (b"hallo",))))
+            await self.ask(port, path, german)
+            told = (FRESH, vary, *proof)
+            origin.answer = always(Reply(200, told, (b"hallo",), head_only=True))
+            reloading = {**german, "Cache-Control": "no-cache"}
+            await self.ask(port, path, reloading, method="HEAD")
+            origin.answer = always(Reply(200, told, (b"hello",)))
+            self.assertEqual(self.status(await self.ask(port, path, german)), status)
+            got = await self.ask(port, path)
+            self.assertEqual((self.status(got)[:4], got.body), ("fwd=", b"hello"))
 
     async def test_unsafe_methods_invalidate(self) -> None:
         def answer(received: Received) -> Reply:

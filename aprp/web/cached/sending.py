@@ -71,7 +71,8 @@ class CachedSending(Visit):
         self._key = b""
         self._supply: FileSupply | None = None
         self._collapsed = False
-        self._shown: Entry | None = None
+        self._shown: tuple[Entry, Fields] | None = None
+        """What the response to a HEAD with these fields is about."""
 
     async def serve(self) -> None:
         try:

@@ -178,7 +178,8 @@ class CachedVisit(CachedAsking):
         """Forward a HEAD; what it shows updates what is stored (RFC 9111 section 4.3.5)."""
         self._request.cache = "bypass"
         self._status = CacheStatus(lookup.forwarded)
-        self._shown = lookup.entry if wanted.asked.path is None else None
+        if lookup.entry is not None and wanted.asked.path is None:
+            self._shown = (lookup.entry, outgoing.fields)
         try:
             await self._forward(wanted)
         except SourceError:
@@ -189,17 +190,25 @@ class CachedVisit(CachedAsking):
     def _answer(self, exchange: Exchange) -> ResponseSummary:
         shown, self._shown = self._shown, None
         if shown is not None and exchange.head.status == 200:
-            self._update(shown, received(exchange.head, time(), time()))
+            self._update(*shown, received(exchange.head, time(), time()))
         return super()._answer(exchange)
 
-    def _update(self, entry: Entry, response: Response) -> None:
-        """Update what is stored by the response to a HEAD, or have it revalidated."""
-        if not same_as_head(entry.response, entry.file.complete, response.fields):
+    def _update(self, entry: Entry, sent: Fields, response: Response) -> None:
+        """Update what is stored by the response to a HEAD with these fields, or have it
+        revalidated.
+
+        Of a field that Vary names from now on, the stored response has the value that the HEAD had,
+        provided that a validator says that both are the same.
+        """
+        stored = entry.response
+        fresh = updated(stored, response, sent, self._cached.policy)
+        validated = b"etag" in response.fields or b"last-modified" in response.fields
+        if not same_as_head(stored, entry.file.complete, response.fields) or (
+            fresh.vary.keys() > stored.vary.keys() and not validated
+        ):
             entry.file.doubted = True
             return
-        sent = entry.response.vary
-        fresh = updated(entry.response, response, Fields(), self._cached.policy)
-        fresh = replace(fresh, vary={**fresh.vary, **sent})
+        fresh = replace(fresh, vary={**fresh.vary, **stored.vary})
         self._cached.cache.refresh(entry.file, refreshed(entry.file.meta, fresh))
 
     async def _upgrade(self, offer: Offer) -> None:
