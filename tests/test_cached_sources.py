@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from aprp.cache.cache import Cache
 from aprp.config import RouteCacheSettings, Same
+from aprp.core.choices import Duplicate
 from tests.support.client import reactor
 from tests.support.eventually import still
 from tests.support.memory_store import MemoryStore
@@ -200,7 +201,7 @@ class SendingTests(CachedCase):
 class SharingTests(CachedCase):
     async def test_ten_viewers_cost_one_film(self) -> None:
         origins = await self.mirrors(honest, honest, rates=(10e6, 10e6))
-        port = self.cached(origins)
+        port = self.cached(origins, duplicate=Duplicate.OFF)
         asking = [Deferred.fromCoroutine(self.ask(port, "/f")) for _ in range(10)]
         for got in await gatherResults(asking):
             self.assertEqual((got.status, got.body == BYTES), (200, True))
@@ -208,7 +209,7 @@ class SharingTests(CachedCase):
 
     async def test_a_seek_ahead_of_another_viewer_costs_no_byte_twice(self) -> None:
         origins = await self.mirrors(honest, honest, rates=(2e6, 2e6))
-        port = self.cached(origins)
+        port = self.cached(origins, duplicate=Duplicate.OFF)
         first = Deferred.fromCoroutine(self.ask(port, "/f"))
         await self.soon(lambda: self.sent(origins) > 200000)
         asked = {"Range": f"bytes={2 << 20}-"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import re
@@ -73,9 +74,10 @@ class ReloadCase(SynchronousTestCase):
         return connection
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as holder:
-        return int(holder.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as held:
+        holders = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [int(holder.getsockname()[1]) for holder in holders]
 
 
 def upstream(path: str, origin: ThreadedOrigin) -> str:
@@ -126,7 +128,7 @@ class GoodReloadTests(ReloadCase):
 
     def test_ports_come_and_go(self) -> None:
         origin = ThreadedOrigin(self)
-        first, second, admin = (free_port() for _ in range(3))
+        first, second, admin = free_ports(3)
         fixed = f"'tcp:{first}:interface=127.0.0.1'"
         self.start(upstream("/", origin), listen=f"{fixed}, {PORT}")
         moved = f"{fixed}, 'tcp:{second}:interface=127.0.0.1'"
@@ -187,7 +189,7 @@ class RefusedReloadTests(ReloadCase):
         address = self.start(upstream("/a/", origin))
         with socket.create_server(("127.0.0.1", 0)) as holder:
             taken = f"tcp:{holder.getsockname()[1]}:interface=127.0.0.1"
-            other = free_port()
+            (other,) = free_ports(1)
             self.write(
                 upstream("/b/", origin),
                 listen=f"{PORT}, 'tcp:{other}:interface=127.0.0.1', '{taken}'",
