@@ -21,6 +21,7 @@ from tests.support.replies import File, Pattern, Received, Reply
 from tests.support.responses import Response, parts_of
 
 BLOCK = 65536
+OTHER = Pattern(SIZE, 7)
 FRESH = RouteCacheSettings(valid=3600.0)
 ALWAYS = RouteCacheSettings(valid=0.0)
 
@@ -442,6 +443,30 @@ class VersionTests(CachedCase):
         self.assertEqual((got.status, got.whole, got.body == BYTES), (200, True, True))
         again = await self.ask(port, "/f")
         self.assertTrue(again.body == BYTES)
+
+
+class ChangedSourcesTests(CachedCase):
+    """A route whose `sources:` are others now, with the same cache."""
+
+    async def changed(self, same: Same) -> list[Response]:
+        """Store the beginning of a film, and ask other sources twice for another of that length."""
+        port = self.cached(await self.mirrors(honest), same=same)
+        await self.ask(port, "/f", {"Range": "bytes=0-99"})
+        later = b"Mon, 05 Jan 2026 00:00:00 GMT"
+        others = await self.mirrors(
+            File(OTHER, b'"v2"', later, b"Tue, 06 Jan 2026 00:00:00 GMT").reply
+        )
+        port = self.cached(others, same=same)
+        return [await self.ask(port, "/f") for _ in range(2)]
+
+    async def test_files_that_are_the_same_by_length_alone_are_those_of_the_sources(self) -> None:
+        for got in await self.changed(Same.LENGTH):
+            self.assertEqual((got.status, got.body == OTHER[0:SIZE]), (200, True))
+
+    async def test_files_that_are_dated_are_cut_and_replaced(self) -> None:
+        first, second = await self.changed(Same.MODIFIED)
+        self.assertTrue(BYTES.startswith(first.body))
+        self.assertEqual((first.whole, second.body == OTHER[0:SIZE]), (False, True))
 
 
 class HoleTests(CachedCase):

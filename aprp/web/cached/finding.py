@@ -49,7 +49,7 @@ class Finding:
         """What that transfer has shown."""
         self._route = route
         self._visit = visit
-        self._key = route.label.encode("utf-8", "surrogateescape") + b"\n" + visit.name
+        self._key = route.key_prefix + visit.name
 
     async def find(self) -> Use | None:
         """Find the file, or begin a transfer; `supply.file` stays None if it may not be kept."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -15,6 +16,7 @@ from twisted.internet.defer import Deferred
 from aprp.cache.cache import Cache
 from aprp.cache.cached_file import CachedFile
 from aprp.config import SourcesRoute
+from aprp.core.choices import Same
 from aprp.core.http.caching.policy import Policy
 from aprp.core.http.caching.reuse import Use
 from aprp.core.http.caching.storing import cacheable_request
@@ -29,6 +31,19 @@ from aprp.web.responding import send
 from aprp.web.routes import no_source
 
 
+def key_prefix(label: str, route: SourcesRoute) -> bytes:
+    """Return how the keys of a route begin, which the name of a file completes.
+
+    What a file is found to be by its validators or digest stays true when the sources change. By
+    its length alone, it is what these sources have.
+    """
+    lines = [label]
+    if route.same is Same.LENGTH:
+        places = sorted(str(each.url or each.path) for each in route.sources)
+        lines.append("sources " + sha256("\n".join(places).encode()).hexdigest()[:16])
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+
+
 class CachedMultiSource(MultiSource):
     """The leaf of a `sources:` route whose files are cached."""
 
@@ -40,6 +55,7 @@ class CachedMultiSource(MultiSource):
         self.cache = cache
         self.policy: Policy = policy_of(route.cache)
         self.pinned = route.cache.pin
+        self.key_prefix = key_prefix(self.label, route)
         self.one_source = len(route.sources) == 1
         sparing = replace(self._options.scheduling, sparing=True)
         self._options = self._options._replace(scheduling=sparing)
