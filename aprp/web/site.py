@@ -28,6 +28,7 @@ from aprp.web.clients import Clients
 from aprp.web.closing import ClosingChannel
 from aprp.web.h2_channel import H2Channel
 from aprp.web.memory_watch import MemoryWatch, allowed_by_group, resident
+from aprp.web.preloading import load_protocols
 from aprp.web.request import ProxyRequest
 from aprp.web.request_rules import BodyLimits, Limits
 from aprp.web.reverse_proxy import ReverseProxy
@@ -239,6 +240,7 @@ def make_tree(
     tallies = tallies or Tallies()
     bandwidths = bandwidths or Bandwidths(reactor)
     routes: list[RouteResource] = []
+    load_protocols(settings.routes)
     for route in settings.routes:
         tally = tallies.add(route)
         if isinstance(route, UpstreamRoute):
