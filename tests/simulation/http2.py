@@ -192,8 +192,11 @@ class _Stream:
             self.go_on()
 
     def _spoilt(self, kind: str) -> bool:
-        """Do what only HTTP/2 can; return whether an answer follows."""
+        """Do what only HTTP/2 can; return whether an answer follows. A request that is said not to
+        have been handled may be sent again, whatever it is (RFC 9113, section 8.7)."""
         connection, number = self._connection, self._number
+        if kind in ("refused", "left-out") and self._fields[":method"] == "POST":
+            connection.origin.uploads[self._fields.get(ASK.lower(), "")] -= 1
         if kind == "refused":
             connection.write(reset(number, Code.REFUSED_STREAM))
             connection.drop(number)
