@@ -124,6 +124,17 @@ class FilmTests(CachedCase):
             self.seen(origin), [(b"GET", b"bytes=0-65535"), (b"GET", b"bytes=65536-131071")]
         )
 
+    async def test_a_suffix_is_fetched_by_one_request_and_kept(self) -> None:
+        origin, port = await self.film()
+        for length in (500, 20, 500):
+            got = await self.ask(port, "/film", {"Range": f"bytes=-{length}"})
+            self.assertEqual((got.status, got.body == BYTES[-length:]), (206, True))
+            said = f"bytes {SIZE - length}-{SIZE - 1}/{SIZE}"
+            self.assertEqual(got.fields["Content-Range"], said)
+        self.assertEqual(self.seen(origin), [(b"GET", b"bytes=-%d" % (500 + BLOCK - 1))])
+        got = await self.ask(port, "/film", {"Range": f"bytes=-{SIZE + 5}"})
+        self.assertEqual((got.status, got.body == BYTES), (206, True))
+
     async def test_short_ranges_of_what_was_read_lately(self) -> None:
         origin, port = await self.film()
         await self.ask(port, "/film")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from aprp.core.cache.extents import BLOCK, around
-from aprp.core.http.ranges import FromTo, Range
+from aprp.core.http.ranges import FromTo, Range, Spec, Suffix
 from aprp.core.values import dataclass
 
 SHORT_WAIT = 2 * BLOCK
@@ -44,8 +44,13 @@ def hole_at(wanted: Range, complete: int, present: int | None, running: Iterable
     return Range(blocks.start, min(blocks.stop, *ends) if ends else blocks.stop)
 
 
-def blocks_of(spec: FromTo) -> FromTo:
-    """Return the blocks that hold a range of a file whose length isn't known yet."""
+def blocks_of(spec: Spec) -> Spec:
+    """Return a range that has the blocks of this one, of a file whose length isn't known yet.
+
+    A suffix is made longer by all that its first block may have before it.
+    """
+    if isinstance(spec, Suffix):
+        return Suffix(spec.length + BLOCK - 1) if spec.length else spec
     if spec.stop is None:
         return FromTo(spec.start // BLOCK * BLOCK)
     blocks = around(spec.start, spec.stop, None)

@@ -100,7 +100,7 @@ class CachedAsking(CachedSending):
             if strong is not None:
                 return FromTo(lookup.hole.start, lookup.hole.stop), ((b"If-Range", strong),)
         spec = self._range_request.asked.wanted
-        if isinstance(spec, FromTo) and not self._cached.alone(self._key):
+        if spec is not None and not self._cached.alone(self._key):
             spec = blocks_of(spec)
         return spec, () if lookup.entry is None else conditional([lookup.entry.response])
 
