@@ -215,7 +215,7 @@ class FaultTests(Spliced, MirroredCase):
         self.assertGreaterEqual(len(origins[0].requests), SIZE // 100_000)
 
     async def test_the_only_source_ignores_ranges(self) -> None:
-        origins = await self.mirrors(File(FILM, ranges=False).reply)
+        origins = await self.mirrors(File(FILM, ranges=False).reply, rates=(10e6,))
         port = self.in_front_of(origins)
         got = await self.ask(port, "/f")
         self.assertEqual(got.body, BYTES)
