@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from errno import EMFILE
 from typing import Any
 from unittest import mock
 
@@ -119,3 +120,9 @@ class SharedFetchesTests(TestCase):
             while self.common.post(1, b"", nothing.fileno()):
                 pass
         self.assertFalse(self.one.borrow(1, 7, Range(0, 1), Borrower()))
+
+    async def test_where_no_descriptor_is_free_nothing_is_borrowed(self) -> None:
+        for missing in ("socket.socketpair", "os.dup", "socket.fromfd"):
+            with mock.patch(missing, side_effect=OSError(EMFILE, "Too many open files")):
+                self.assertFalse(self.one.borrow(1, 7, Range(0, 1), Borrower()), missing)
+        await self.quiet()

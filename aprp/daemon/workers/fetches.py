@@ -80,13 +80,18 @@ class SharedFetches:
     # Borrowing
 
     def borrow(self, process: int, number: int, wanted: Range, protocol: Protocol) -> bool:
+        try:
+            return self._ask(process, [number, wanted.start, wanted.stop], protocol)
+        except OSError:  # no descriptor is free
+            return False
+
+    def _ask(self, process: int, wanted: Sequence[int], protocol: Protocol) -> bool:
         ours, theirs = socket.socketpair()
         with ours, theirs:
             for end in (ours, theirs):
                 end.setblocking(False)
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
-            message = json.dumps([number, wanted.start, wanted.stop]).encode()
-            if not self._common.post(process, message, theirs.fileno()):
+            if not self._common.post(process, json.dumps(wanted).encode(), theirs.fileno()):
                 return False
             self._reactor.adoptStreamConnection(
                 ours.fileno(), socket.AF_UNIX, Factory.forProtocol(lambda: protocol)
