@@ -202,6 +202,16 @@ class LendingTests(SynchronousTestCase):
         self.assertLessEqual(self.sent, SIZE + BLOCK)
         self.assert_at_rest()
 
+    def test_a_part_of_a_block_that_is_left_of_a_broken_fetch_is_not_lent(self) -> None:
+        self.one.view(rate=1e4)  # keeps in memory what has come
+        self.one.origins[0].breaks_at = 2 * BLOCK + BLOCK // 2
+        self.one.view(7 * MIB, SIZE, rate=1e5)  # has the process stay noted
+        self.run_for(0.1)
+        viewer = self.two.view()
+        self.run_for(2)
+        self.assert_served(viewer)
+        self.assertEqual(len(self.two.peers.pipes), 2)
+
     def test_what_the_index_has_not_told_yet_is_borrowed(self) -> None:
         first = self.one.view(0, 3 * MIB)
         self.run_for(1)

@@ -15,6 +15,7 @@ from aprp.cache.fetch import SharedFetch
 from aprp.cache.origin import Origin
 from aprp.cache.peers import YES
 from aprp.cache.reader import Reader
+from aprp.core.cache.extents import BLOCK
 from aprp.core.http.ranges import Range
 from aprp.upstream.errors import SourceError
 
@@ -48,6 +49,8 @@ def lend(file: CachedFile, wanted: Range, sink: Any) -> Deferred[None] | None:
     A fetch that would have come to that byte ends there: the other process fetches it now.
     """
     fetch, _ = file.bytes_at(wanted.start)
+    if fetch is not None and _is_torn(fetch, file, wanted.start):
+        fetch = None
     if fetch is None and file.stored_to(wanted.start) is None:
         fetch = file.fetch_for(wanted.start)
         if fetch is None:
@@ -57,6 +60,14 @@ def lend(file: CachedFile, wanted: Range, sink: Any) -> Deferred[None] | None:
         return None
     sink.write(YES)
     return Lender(file, wanted, sink, _Borrower()).begin().addErrback(_ended)
+
+
+def _is_torn(fetch: SharedFetch, file: CachedFile, at: int) -> bool:
+    """Return whether a fetch broke off within the block at `at`.
+
+    That part would bring the other process no further: what it asks for begins with a block.
+    """
+    return fetch.ended and fetch.position < min(at + BLOCK, file.complete)
 
 
 def _ended(failure: Any) -> None:
