@@ -215,11 +215,11 @@ class FaultTests(Spliced, MirroredCase):
         self.assertGreaterEqual(len(origins[0].requests), SIZE // 100_000)
 
     async def test_the_only_source_ignores_ranges(self) -> None:
-        origins = await self.mirrors(File(FILM, ranges=False).reply, rates=(10e6,))
+        origins = await self.mirrors(File(FILM, ranges=False).reply)
         port = self.in_front_of(origins)
         got = await self.ask(port, "/f")
         self.assertEqual(got.body, BYTES)
-        self.assertLess(origins[0].bytes_sent, 4 * SIZE)
+        self.assertLess(origins[0].bytes_sent, 5 * SIZE)  # one for each connection, with heads
         got = await self.ask(port, "/f", {"Range": "bytes=2000000-2000009"})
         self.assertEqual((got.status, got.body), (206, BYTES[2000000:2000010]))
 
