@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from collections.abc import Sequence
 from contextlib import closing
 from unittest import mock
 
@@ -184,3 +185,22 @@ class SharedTests(StoreCase):
         await learning
         self.assertTrue(seen.doomed)
         seen.close()
+
+    async def test_a_process_that_finds_more_and_more_looks_twice(self) -> None:
+        first, second = await self.both()
+        for number in range(9):
+            (await self.film(first, b"%d" % number, body_of(2, MIB))).close()
+        looks = 0
+        doomed_among = Index.doomed_among
+
+        def found(index: Index, numbers: Sequence[int]) -> list[int]:
+            """Find one more during each look."""
+            nonlocal looks
+            rows = index.find(b"%d" % looks)
+            second.reactor.callFromThread(second.files.adopt, rows[0].key, rows)
+            looks += 1
+            return doomed_among(index, numbers)
+
+        with mock.patch.object(Index, "doomed_among", found):
+            await second.learn()
+        self.assertEqual(looks, 2)

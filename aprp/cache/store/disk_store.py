@@ -164,6 +164,10 @@ class DiskStore:
 
         It fires also if that failed.
         """
+        # What is found during a look may be as it was before; the second look comes after that.
+        return self._look().addCallback(lambda _: self._look())
+
+    def _look(self) -> Deferred[None]:
         numbers = list(self.files.by_number)
         used = [number for number, file in self.files.by_number.items() if file.users]
 
@@ -173,17 +177,15 @@ class DiskStore:
                 return [], {}
             return index.doomed_among(numbers), {each: index.chunks.of(each) for each in used}
 
-        def looked(found: tuple[list[int], dict[int, dict[int, Blocks]]]) -> Deferred[None] | None:
+        def looked(found: tuple[list[int], dict[int, dict[int, Blocks]]]) -> None:
             doomed, chunks = found
             for number, stored in chunks.items():
                 if number in self.files.by_number:
                     self.files.renew(self.files.by_number[number], stored)
             for number in doomed:
                 self.files.doomed_elsewhere(number)
-            if self.files.by_number.keys() <= set(numbers):
-                return None
-            self._seen = 0  # more have been found meanwhile, as the index was before the look
-            return self.learn()
+            if not self.files.by_number.keys() <= set(numbers):
+                self._seen = 0  # the next look is at all files
 
         return self.run(look).addCallbacks(looked, known_already)
 
@@ -192,7 +194,7 @@ class DiskStore:
             if not self._closed:
                 self._polling = self.reactor.callLater(POLL, self._poll)
 
-        self.learn().addBoth(again)
+        self._look().addBoth(again)
 
     def _tidy(self) -> None:
         """Delete the files of which nothing was stored the last time, nor is now."""
