@@ -48,29 +48,33 @@ class SharedFetchesTests(TestCase):
         self.one, self.two = (SharedFetches(each, reactor) for each in (self.common, other))
         self.addCleanup(reactor.removeAll)
 
-    def turn(self, worker: SharedFetches) -> Deferred[bool]:
-        return Deferred.fromCoroutine(worker.turn(b"key"))
+    def turn(self, worker: SharedFetches, key: bytes = b"key") -> Deferred[None]:
+        return Deferred.fromCoroutine(worker.turn(key))
 
     async def test_one_asks_and_the_other_waits(self) -> None:
-        self.assertFalse(await self.one.turn(b"key"))
-        self.assertFalse(await self.two.turn(b"another"))
+        self.assertTrue(self.turn(self.one).called)
+        self.assertTrue(self.turn(self.two, b"another").called)
         waiting = [self.turn(self.two), self.turn(self.two)]
         self.assertFalse(waiting[0].called)
         self.one.end_turn(b"key")
-        self.assertEqual([await each for each in waiting], [True, True])
-        self.assertFalse(await self.two.turn(b"key"))
+        for each in waiting:
+            await each
+        self.assertTrue(self.turn(self.two).called)
 
     async def test_one_that_dies_or_is_slow_is_waited_for_no_longer(self) -> None:
-        self.assertFalse(await self.one.turn(b"key"))
+        self.assertTrue(self.turn(self.one).called)
         waiting = self.turn(self.two)
+        self.assertFalse(waiting.called)
         self.parent.forget(0)
-        self.assertTrue(await waiting)
-        self.assertFalse(await self.one.turn(b"key"))
+        await waiting
+        self.assertTrue(self.turn(self.one).called)
         with mock.patch.object(fetches, "PATIENCE", 0.01):
-            self.assertTrue(await self.turn(self.two))
+            waiting = self.turn(self.two)
+            self.assertFalse(waiting.called)
+            await waiting
 
     async def test_one_that_leaves_waits_no_longer(self) -> None:
-        self.assertFalse(await self.one.turn(b"key"))
+        self.assertTrue(self.turn(self.one).called)
         waiting = self.turn(self.two)
         waiting.addErrback(lambda failure: failure.trap(Exception))
         waiting.cancel()

@@ -115,13 +115,16 @@ class Cache:
         self._known.pop(key, None)
         return self.store.remove(key)
 
-    async def asked_elsewhere(self, turn: bytes) -> bool:
-        """Begin a turn to ask the sources, unless another process has it.
+    async def begin_turn(self, turn: bytes) -> bool:
+        """Begin a turn to ask the sources; wait before for another process that has it.
 
-        Wait for the other then, and return True: what it brought can be found now. Whoever begins a
-        turn ends it.
+        Return whether others may have brought it since this process has looked: it can be found
+        now. Whoever begins a turn ends it.
         """
-        return self._peers is not None and await self._peers.turn(turn)
+        if self._peers is None:
+            return False
+        await self._peers.turn(turn)
+        return True
 
     def end_turn(self, turn: bytes, key: bytes) -> None:
         """End a turn, as soon as the others find what it has brought under `key`."""

@@ -49,10 +49,9 @@ class Peers(Protocol):
         """Return a number that changes as long as that process runs and lends."""
         ...
 
-    async def turn(self, key: bytes) -> bool:
-        """Begin to ask the sources for something, unless another process is doing so.
-
-        Wait for the other then, at most a few seconds, and return True.
+    async def turn(self, key: bytes) -> None:
+        """Begin to ask the sources for something; wait before for another process that does so, at
+        most a few seconds.
         """
         ...
 

@@ -147,13 +147,13 @@ class SharedFetches:
 
     # Turns
 
-    async def turn(self, key: bytes) -> bool:
+    async def turn(self, key: bytes) -> None:
         name = key.decode("latin-1")
         with self._common:
             others = any(self._common.elsewhere(TURN, name))
             self._common.note(AWAITED if others else TURN, name, 1)
         if not others:
-            return False
+            return
         waiting: Deferred[None] = Deferred()
         self._awaited.setdefault(name, []).append(waiting)
         late = self._reactor.callLater(PATIENCE, self._stop_waiting, name)
@@ -165,7 +165,6 @@ class SharedFetches:
             waiters = self._awaited.get(name, [])
             if waiting in waiters:
                 waiters.remove(waiting)
-        return True
 
     def end_turn(self, key: bytes) -> None:
         name = key.decode("latin-1")

@@ -139,17 +139,16 @@ class Finding:
     async def _begin_in_turn(
         self, spec: Spec | None, stale: CachedFile | None
     ) -> CachedFile | None:
-        """Begin a transfer, or wait for another process that does so for a file that is new."""
+        """Begin a transfer, unless another process has brought the file meanwhile."""
         cache = self._route.cache
         if stale is not None:
             return await self._begin(spec, stale)
-        if await cache.asked_elsewhere(self._key):
-            for file in await cache.find(self._key):
-                response = known_of_file(file).response
-                if usable(response, self._visit.request.fields, time(), self._route.policy).fresh:
-                    return file
-            return await self._begin(spec, None)
         try:
+            if await cache.begin_turn(self._key):
+                for file in await cache.find(self._key):
+                    response, fields = known_of_file(file).response, self._visit.request.fields
+                    if usable(response, fields, time(), self._route.policy).fresh:
+                        return file
             return await self._begin(spec, None)
         finally:
             cache.end_turn(self._key, self._key)

@@ -125,15 +125,14 @@ class CachedVisit(CachedAsking):
             await (await self._ask(lookup, outgoing))()
 
     async def _ask_in_turn(self, turn: bytes, lookup: Lookup, outgoing: SourceRequest) -> Sending:
-        """Ask the upstream, or wait for another process that does, and look again."""
+        """Ask the upstream for what no other process has brought meanwhile."""
         cache = self._cached.cache
-        if await cache.asked_elsewhere(turn):
-            lookup = await self._look(outgoing)
-            if lookup.forwarded is None:
-                self._collapsed = True
-                return partial(self._hit, lookup, outgoing)
-            return await self._ask(lookup, outgoing)
         try:
+            if await cache.begin_turn(turn):
+                lookup = await self._look(outgoing)
+                if lookup.forwarded is None:
+                    self._collapsed = True
+                    return partial(self._hit, lookup, outgoing)
             return await self._ask(lookup, outgoing)
         finally:
             cache.end_turn(turn, self._key)
