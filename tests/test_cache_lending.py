@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -37,10 +38,11 @@ class RulesTests(SynchronousTestCase):
 class Process:
     """A process with a cache of its own; the film has the same number in all of them."""
 
-    def __init__(self, clock: Clock, everyone: list[ClockedPeers]) -> None:
+    def __init__(self, clock: Clock, everyone: list[ClockedPeers], delay: float = 0.001) -> None:
         self.clock = clock
+        self.everyone = everyone
         self.peers = ClockedPeers(clock, everyone)
-        self.store = MemoryStore(clock)
+        self.store = MemoryStore(clock, delay)
         self.cache = Cache(self.store, clock, self.peers)
         self.file: CachedFile = self.cache.create(b"film", META)
         self.origins: list[ClockedOrigin] = []
@@ -224,6 +226,19 @@ class LendingTests(SynchronousTestCase):
         self.run_for(LINGER + 4)
         self.three.view(0, 3 * MIB)
         self.assertEqual(self.three.peers.pipes, [])
+
+    def test_a_file_that_others_find_before_its_creator_hears_of_it(self) -> None:
+        creator = Process(self.clock, self.one.everyone, delay=1.0)
+        viewers = [creator.view(), self.two.view()]
+        self.run_for(2)
+        self.assert_served(*viewers)
+        self.assertEqual(creator.sent + self.sent, SIZE)
+
+    def test_a_turn_says_whether_to_look_again(self) -> None:
+        alone = Cache(MemoryStore(self.clock), self.clock)
+        for cache, again in ((self.one.cache, True), (alone, False)):
+            turn = Deferred.fromCoroutine(cache.begin_turn(b"film"))
+            self.assertIs(self.successResultOf(turn), again)
 
     def test_two_that_ask_each_other_do_not_wait(self) -> None:
         self.one.view(0, BLOCK, rate=1e5)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -16,7 +17,7 @@ from twisted.logger import Logger
 from aprp.cache.cached_file import CachedFile, Shared
 from aprp.cache.lending import lend
 from aprp.cache.peers import Peers
-from aprp.cache.store.store import CacheTrouble, Store, StoredFile
+from aprp.cache.store.store import CacheTrouble, Store
 from aprp.cache.turns import Turns
 from aprp.core.cache.meta import Meta
 from aprp.core.http.ranges import Range
@@ -88,8 +89,9 @@ class Cache:
         self._keys[file] = key
         file.use()
         turns = self._creating[key] = []
-        creating = self.store.create(key, meta, pinned)
-        creating.addCallbacks(lambda stored: self._open(file, stored), file.trouble)
+        numbered = partial(self._number, file)
+        creating = self.store.create(key, meta, pinned, numbered)
+        creating.addCallbacks(file.open, file.trouble)
         creating.addErrback(lambda failure: self._log.failure("the cache has a fault", failure))
         creating.addBoth(lambda _: self._created(key, turns))
         creating.addBoth(lambda _: file.leave())
@@ -167,7 +169,8 @@ class Cache:
                 stored.close()
                 continue
             file = self._new(stored.meta)
-            self._open(file, stored)
+            self._number(file, stored.id)
+            file.open(stored)
             self._keys[file] = key
             self._idle[file] = None
             files.append(file)
@@ -178,9 +181,10 @@ class Cache:
     def _new(self, meta: Meta) -> CachedFile:
         return CachedFile(meta, self._shared, self._changed)
 
-    def _open(self, file: CachedFile, stored: StoredFile) -> None:
-        file.open(stored)
-        self._numbers[stored.id] = file
+    def _number(self, file: CachedFile, number: int) -> None:
+        """Take note of a file's number before another process can ask for it."""
+        self._numbers[number] = file
+        file.announce(number)
 
     def _created(self, key: bytes, turns: list[bytes]) -> None:
         """End the turns that have waited for it: the other processes find the file now."""
@@ -221,7 +225,7 @@ class Cache:
         self._idle.pop(file, None)
         stored, file.stored = file.stored, None
         file.close()
+        if file.number is not None and self._numbers.get(file.number) is file:
+            del self._numbers[file.number]
         if stored is not None:
-            if self._numbers.get(stored.id) is file:
-                del self._numbers[stored.id]
             stored.close()

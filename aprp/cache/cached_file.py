@@ -60,6 +60,8 @@ class CachedFile:
         """Those that are under way."""
         self.hot = shared.hot
         self.clock = shared.clock
+        self.number: int | None = None
+        """Its number in the store, once it has one."""
         self._users = 0
         self._failures = 0
         self._shared = shared
@@ -96,9 +98,14 @@ class CachedFile:
     def open(self, stored: StoredFile) -> None:
         """Keep the bytes in that file from now on."""
         self.stored = stored
-        self._announced.open(stored.id, self._firsthand())
         for fetch in (*self.fetches, *self._settling):
-            fetch.keep_in(stored)
+            if not fetch.borrowed:
+                fetch.keep_in(stored)
+
+    def announce(self, number: int) -> None:
+        """Take note of the file's number, by which the other processes know it."""
+        self.number = number
+        self._announced.open(number, self._firsthand())
 
     def trouble(self, failure: Failure | None = None) -> None:
         """Use the stored file no more: it failed."""
@@ -167,14 +174,13 @@ class CachedFile:
         """
         unused = not self.in_use
         self.end_fetches_at(wanted.start)
-        number = 0 if self.stored is None else self.stored.id
         lenders = self._announced.claim(wanted, self._firsthand())
         if lenders:
-            assert self._shared.peers is not None
+            assert self._shared.peers is not None and self.number is not None
             origin = BorrowingOrigin(
                 self._shared.peers,
                 lenders,
-                number,
+                self.number,
                 origin,
                 self._shared.clock,
                 lambda borrowed: self._decided(fetch, borrowed),

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from aprp.cache.store.store import CacheTrouble, StoredFile, Verified
+from aprp.cache.store.store import CacheTrouble, Numbered, StoredFile, Verified, unheard
 from aprp.core.cache.extents import BLOCK, Extents
 from aprp.core.cache.meta import Meta
 
@@ -137,12 +137,15 @@ class MemoryStore:
             each.users += 1
         return found
 
-    def create(self, key: bytes, meta: Meta, pinned: bool = False) -> Deferred[StoredFile]:
-        return self.later("create", lambda: self._create(key, meta))
+    def create(
+        self, key: bytes, meta: Meta, pinned: bool = False, numbered: Numbered = unheard
+    ) -> Deferred[StoredFile]:
+        self._numbers = number = self._numbers + 1
+        numbered(number)
+        return self.later("create", lambda: self._create(number, key, meta))
 
-    def _create(self, key: bytes, meta: Meta) -> MemoryFile:
-        self._numbers += 1
-        file = MemoryFile(self, self._numbers, meta)
+    def _create(self, number: int, key: bytes, meta: Meta) -> MemoryFile:
+        file = MemoryFile(self, number, meta)
         file.users = 1
         files = self.files.setdefault(key, [])
         for other in [each for each in files if each.meta.vary == meta.vary]:

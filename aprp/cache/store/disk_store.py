@@ -18,7 +18,7 @@ from aprp.cache.store.folder import Folder
 from aprp.cache.store.index import Index, Row
 from aprp.cache.store.opening import Opening, known_already
 from aprp.cache.store.reader import Reader
-from aprp.cache.store.store import CacheTrouble, StoredFile
+from aprp.cache.store.store import CacheTrouble, Numbered, StoredFile, unheard
 from aprp.cache.store.threads import ANSWER, MakeThreads, StoreThreads
 from aprp.cache.store.tools import Tools
 from aprp.cache.store.upkeep import Upkeep
@@ -62,19 +62,12 @@ class DiskStore:
         self.threads = StoreThreads(reactor, self.figures, threads)
         tools = Tools(self.folder, self.threads, reactor, self.figures)
         self.upkeep = Upkeep(tools, size, process)
-        self._opening = Opening(
-            tools,
-            self.upkeep,
-            draw or random.SystemRandom(),
-            keeper,
-            shared,
-            self._opened,
-            self._lost,
-        )
+        self._opening = Opening(tools, self.upkeep, keeper, shared, self._opened, self._lost)
         self.files = Files(self, tools, self.upkeep, self._opening, shared)
         self.contents = Contents(self)
         self.writer = Writer(tools, self.upkeep)
         self.reader = Reader(tools, self.files.lost)
+        self._draw = draw or random.SystemRandom()
         self._shared = shared
         self._closed = False
         self._tidying: Any = None
@@ -105,13 +98,18 @@ class DiskStore:
         done = self.run(lambda index: index.find(key))
         return done.addCallback(lambda rows: _used(self.files.adopt(key, rows)))
 
-    def create(self, key: bytes, meta: Meta, pinned: bool = False) -> Deferred[StoredFile]:
-        def create(index: Index) -> tuple[int, list[int], list[Row]]:
-            number, replaced = index.create(key, meta, pinned)
-            return number, replaced, index.find(key)
+    def create(
+        self, key: bytes, meta: Meta, pinned: bool = False, numbered: Numbered = unheard
+    ) -> Deferred[StoredFile]:
+        number = self._draw.getrandbits(63)
+        numbered(number)
 
-        def created(result: tuple[int, list[int], list[Row]]) -> StoredFile:
-            number, replaced, rows = result
+        def create(index: Index) -> tuple[list[int], list[Row]]:
+            replaced = index.create(number, key, meta, pinned)
+            return replaced, index.find(key)
+
+        def created(result: tuple[list[int], list[Row]]) -> StoredFile:
+            replaced, rows = result
             self.files.forget(key, replaced)
             self.files.adopt(key, rows)
             if number not in self.files.by_number:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import os
-import random
 import re
 import sqlite3
 from collections.abc import Callable, Sequence, Set
@@ -144,7 +143,7 @@ class Folder:
             advice = "make room on its disk"
         return CacheTrouble(f"{self.path} can't be used: {error.strerror}; {advice}")
 
-    def open_index(self, draw: random.Random) -> Index:
+    def open_index(self) -> Index:
         """Open the index that the holder of the lock has put right. Raise `NotReady` before."""
         self.join()
         connection = self.disk.connect(self.index)
@@ -152,15 +151,15 @@ class Folder:
             connection.close()
             raise NotReady
         configure(connection)
-        return Index(connection, draw)
+        return Index(connection)
 
-    def recover(self, draw: random.Random, say: Say, resumes: bool = False) -> Index:
+    def recover(self, say: Say, resumes: bool = False) -> Index:
         """Open the index, or begin a new one if it's corrupt or of another version.
 
         `resumes`: other workers are using it, and have written what it doesn't have yet.
         """
         try:
-            index = self._checked(draw)
+            index = self._checked()
             if resumes:
                 with index.changing():
                     index.chunks.leave_reserved()
@@ -170,7 +169,7 @@ class Folder:
                 raise
             self._set_aside()
             say(f"the index of the cache {error}; it was set aside, and the cache is empty")
-            index = self._checked(draw)
+            index = self._checked()
         with index.changing():
             index.chunks.recount()
         index.delete(index.doomed())
@@ -178,7 +177,7 @@ class Folder:
         index.set_counter("swept", 0)
         return index
 
-    def _checked(self, draw: random.Random) -> Index:
+    def _checked(self) -> Index:
         connection = self.disk.connect(self.index)
         try:
             make_or_check(connection)
@@ -186,7 +185,7 @@ class Folder:
         except BaseException:
             connection.close()
             raise
-        return Index(connection, draw)
+        return Index(connection)
 
     def _set_aside(self) -> None:
         for ending in ("-wal", "-shm"):

@@ -7,7 +7,6 @@ and what a process holds in memory may be older than what is here.
 from __future__ import annotations
 
 import contextlib
-import random
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -35,12 +34,11 @@ class Row:
 
 
 class Index(Rows):
-    """An open index. `draw` returns random numbers of 63 bits, for the names of files."""
+    """An open index."""
 
-    def __init__(self, connection: sqlite3.Connection, draw: random.Random) -> None:
+    def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__(connection)
         self.chunks = ChunkRows(connection)
-        self._draw = draw
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
@@ -87,9 +85,8 @@ class Index(Rows):
             )
         return [number for number in numbers if number not in live]
 
-    def create(self, key: bytes, meta: Meta, pinned: bool) -> tuple[int, list[int]]:
-        """Return the new file's number, and those of the files that it replaces."""
-        number = self._draw.getrandbits(63)
+    def create(self, number: int, key: bytes, meta: Meta, pinned: bool) -> list[int]:
+        """Add a file; return the numbers of those that it replaces."""
         kind = variant(meta.vary)
         with self.changing():
             replaced = self._numbers(
@@ -100,7 +97,7 @@ class Index(Rows):
                 "INSERT INTO files VALUES (?, ?, ?, ?, ?, 0, ?)",
                 (number, self._next(), key, kind, int(pinned), _closed(key, kind, meta)),
             )
-        return number, replaced
+        return replaced
 
     def update(self, number: int, key: bytes, meta: Meta) -> list[int]:
         """Replace a live file's meta. Return the files that it replaces, if it is another variant

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import random
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -37,7 +36,6 @@ class Opening:
         self,
         tools: Tools,
         upkeep: Upkeep,
-        draw: random.Random,
         keeper: bool,
         shared: bool,
         on_opened: Callable[[], object],
@@ -46,7 +44,6 @@ class Opening:
         self.keeper = keeper
         self._tools = tools
         self._upkeep = upkeep
-        self._draw = draw
         self._shared = shared
         self._on_opened = on_opened
         self._on_lost = on_lost
@@ -92,9 +89,9 @@ class Opening:
                 self._lock = -1
             self._lock = folder.claim()
             resumes = self._shared and folder.resumed
-            self._index = folder.recover(self._draw, said.append, resumes)
+            self._index = folder.recover(said.append, resumes)
         else:
-            self._index = folder.open_index(self._draw)
+            self._index = folder.open_index()
         self._upkeep.index = self._index
         return said
 

@@ -7,12 +7,20 @@ caller a failure is a hole. Nothing here waits for the disk in the reactor's thr
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
 from aprp.core.cache.extents import Extents
 from aprp.core.cache.meta import Meta
+
+Numbered = Callable[[int], object]
+"""Is called with the number of a new file."""
+
+
+def unheard(number: int) -> None:
+    """Do nothing: nobody wants to know the number."""
 
 
 class CacheTrouble(Exception):
@@ -88,8 +96,13 @@ class Store(Protocol):
         """Return the variants under this key, newest first. The caller closes each."""
         ...
 
-    def create(self, key: bytes, meta: Meta, pinned: bool = False) -> Deferred[StoredFile]:
-        """Begin a file. The one with the same key and `vary` is doomed. The caller closes it."""
+    def create(
+        self, key: bytes, meta: Meta, pinned: bool = False, numbered: Numbered = unheard
+    ) -> Deferred[StoredFile]:
+        """Begin a file. The one with the same key and `vary` is doomed. The caller closes it.
+
+        `numbered` is called with its number before anyone finds it.
+        """
         ...
 
     def remove(self, key: bytes) -> Deferred[int]:
