@@ -125,6 +125,10 @@ class Arbiter:
         """Grant what other processes have freed."""
         return self._grant()
 
+    def in_use(self, source: Source) -> int:
+        """Return how many slots are in use at the source's host."""
+        return self._by_host[source.counted_by]
+
     def by_source(self) -> dict[str, int]:
         """Return the number of granted slots of each source that has any."""
         found: Counter[str] = Counter()

@@ -102,7 +102,7 @@ class Attempt:
         elif self._whole and body.begun:
             self.source.keep(body)
         else:
-            body.drop()
+            self.source.drop(body)
 
     # Called by the body.
 
@@ -177,7 +177,7 @@ class Attempt:
         """End the attempt: another source sent bytes first, and this one must be compared."""
         body, self._body = self._body, None
         if body is not None:
-            body.drop()
+            self.source.drop(body)
         self._tell(
             Ended(
                 self.number,

@@ -94,6 +94,10 @@ class Body(TwistedProtocol):
         else:
             self._exchange.abort()
 
+    def cut(self) -> None:
+        """Cut off the rest."""
+        self._exchange.abort()
+
     def _resume(self) -> None:
         if self._waits:
             self._waits = False

@@ -20,6 +20,7 @@ from aprp.upstream.http.agent import Agent
 from aprp.upstream.transfer.compared import Compared
 from aprp.upstream.transfer.liars import Liars
 from aprp.upstream.transfer.log_throttle import LogThrottle
+from aprp.upstream.transfer.remainders import Remainders
 from aprp.upstream.transfer.vouching import Vouched
 from aprp.upstream.wall_clock import time
 
@@ -109,6 +110,7 @@ class SharedResources:
         self._pool = pool
         self.left_out: deque[LeftOut] = deque(maxlen=SHOWN_LEFT_OUT)
         self.log_throttle = LogThrottle()
+        self.remainders = Remainders()
         self._arbiter = Arbiter(min(connections, agent.descriptors.least_for_sources), ledger)
         self._grants: deque[Grant] = deque()
         self._granting = False
@@ -127,6 +129,10 @@ class SharedResources:
     def release(self, holder: Holder, source: str) -> Iterable[Grant]:
         """Give a slot back. The grants that follow from it take effect when passed to `follow`."""
         return self._arbiter.release(holder, source)
+
+    def make_room(self, source: Source) -> None:
+        """See that the host of the source has no more connections than it may."""
+        self.remainders.make_room(source, self._arbiter.in_use(source))
 
     def follow(self, grants: Iterable[Grant]) -> None:
         """Pass on the grants that `release` returned."""

@@ -62,6 +62,7 @@ class Slots:
         if not self._openings.begin(name):
             self.release(name)
             return
+        self._shared.make_room(self._sources[name].spec)
         work = Deferred.fromCoroutine(self._sources[name].connect())
         self._connecting[work] = name
         work.addCallbacks(

@@ -90,6 +90,11 @@ class TransferSource:
         """Request the head alone."""
         return await self.requests.ask("HEAD", None, conditional=False)
 
+    def drop(self, body: Body) -> None:
+        """Drop a response. It holds no slot any more, though its end may still be read."""
+        body.drop()
+        self._shared.remainders.add(self.spec, body)
+
     def take_kept(self, start: int) -> Body | None:
         """Take the paused whole response, if it still leads to the offset `start`."""
         kept = self.kept
@@ -101,7 +106,7 @@ class TransferSource:
     def keep(self, body: Body) -> None:
         """Pause a whole response, to read on when the next range is requested."""
         if self.kept is not None:
-            self.kept.drop()
+            self.drop(self.kept)
         body.wait()
         self.kept = body
 
@@ -109,7 +114,7 @@ class TransferSource:
         """Drop the responses that it holds: the transfer is over."""
         kept, self.kept = self.kept, None
         if kept is not None:
-            kept.drop()
+            self.drop(kept)
         self.drop_spare()
 
     def keep_spare(self, answer: SourceAnswer, found: StandsAlone) -> None:
