@@ -153,6 +153,17 @@ class DuplicateTests(SynchronousTestCase):
         policy.completed(made, made.sources["a"], advanced=True)
         self.assertIsNone(policy.choose(made, made.sources["a"], 0.0))
 
+    def test_what_has_come_meanwhile_is_not_requested_again(self) -> None:
+        made = self.late_head()
+        second = made.begin(made.sources["a"], 0, MIB, 0.0, warm=True)
+        made.receive(second, 1001)
+        made.end(second)
+        policy = Ibrc(SchedulingSettings(duplicate_threshold=0))
+        policy.completed(made, made.sources["a"], advanced=False)
+        third = policy.choose(made, made.sources["a"], 0.0)
+        assert third is not None
+        self.assertEqual((third.start, third.stop), (1001, MIB))
+
     def test_only_the_best_source_asks_twice(self) -> None:
         made = self.late_head()
         policy = Ibrc(SchedulingSettings(duplicate_threshold=0))

@@ -50,4 +50,4 @@ class InvalidBlockCount(Off, ABC):
             return None
         if state.covered(head.at, head.stop) > 1:
             return None
-        return Assignment(head.at, head.stop)
+        return Assignment(state.ready, head.stop)
