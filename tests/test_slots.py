@@ -16,6 +16,7 @@ from aprp.upstream.http.guard import AddressRefused
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.slots import Slots
 from aprp.upstream.transfer.source import TransferSource
+from tests.test_remainders import Dropped
 
 REFUSED = ConnectFailed("a:80", "refused the connection", kind="connection_refused")
 
@@ -92,6 +93,15 @@ class SlotsTests(SynchronousTestCase):
         self.one.slots.release("a")
         self.place.connecting[1].callback(None)
         self.assertEqual(self.other.told, [m.Granted("a", ready=True)])
+
+    def test_the_rest_of_a_dropped_response_makes_room_for_a_connection(self) -> None:
+        self.place.connecting[0].callback(0.25)
+        body = Dropped()
+        self.shared.remainders.add(self.place.spec, cast(Any, body))
+        self.assertFalse(body.was_cut)
+        self.one.slots.release("a")
+        self.assertTrue(body.was_cut)
+        self.assertEqual(len(self.place.connecting), 2)
 
     def test_one_that_is_no_longer_wanted_goes_to_the_next(self) -> None:
         self.one.slots.withdraw("a")
