@@ -16,7 +16,7 @@ from aprp.core.sharing.fetches import Pulse, hull, may_lend
 from tests.support.cached_film import ClockedOrigin, Viewer
 from tests.support.clocked_peers import ClockedPeers
 from tests.support.memory_store import MemoryStore
-from tests.test_cache_reading import FILM, META, MIB, SIZE
+from tests.test_cache_reading import FILM, META, MIB, SIZE, ClockedCase
 
 
 class RulesTests(SynchronousTestCase):
@@ -60,22 +60,12 @@ class Process:
         return sum(origin.sent for origin in self.origins)
 
 
-class LendingTests(SynchronousTestCase):
+class LendingTests(ClockedCase):
     def setUp(self) -> None:
-        self.clock = Clock()
+        super().setUp()
         everyone: list[ClockedPeers] = []
         self.one, self.two, self.three = (Process(self.clock, everyone) for _ in range(3))
         self.run_for(0.01)
-
-    def run_for(self, seconds: float) -> None:
-        for _ in range(round(seconds * 1000)):
-            self.clock.advance(0.001)
-
-    def assert_served(self, *viewers: Viewer) -> None:
-        for each in viewers:
-            self.assertIs(each.error, None)
-            self.assertIsNot(each.ended, None)
-            self.assertTrue(each.got == FILM[each.wanted.start : each.wanted.stop])
 
     def assert_at_rest(self) -> None:
         self.run_for(8)

@@ -33,9 +33,26 @@ def failing(call: str, nth: int) -> Fails:
     return lambda name: name == call and next(numbers) >= nth
 
 
-class CacheCase(SynchronousTestCase):
+class ClockedCase(SynchronousTestCase):
+    """Viewers of the film on a clock."""
+
     def setUp(self) -> None:
         self.clock = Clock()
+
+    def run_for(self, seconds: float) -> None:
+        for _ in range(round(seconds * 1000)):
+            self.clock.advance(0.001)
+
+    def assert_served(self, *viewers: Viewer) -> None:
+        for each in viewers:
+            self.assertIs(each.error, None)
+            self.assertIsNot(each.ended, None)
+            self.assertTrue(each.got == FILM[each.wanted.start : each.wanted.stop])
+
+
+class CacheCase(ClockedCase):
+    def setUp(self) -> None:
+        super().setUp()
         self.store = MemoryStore(self.clock)
         self.cache = Cache(self.store, self.clock)
         self.origins: list[ClockedOrigin] = []
@@ -51,16 +68,6 @@ class CacheCase(SynchronousTestCase):
         self, start: int, stop: int, rate: float | None = None, file: CachedFile | None = None
     ) -> Viewer:
         return Viewer(file or self.file, self.clock, Range(start, stop), self.origin, rate)
-
-    def run_for(self, seconds: float) -> None:
-        for _ in range(int(seconds * 1000)):
-            self.clock.advance(0.001)
-
-    def assert_served(self, *viewers: Viewer) -> None:
-        for each in viewers:
-            self.assertIs(each.error, None)
-            self.assertIsNot(each.ended, None)
-            self.assertTrue(each.got == FILM[each.wanted.start : each.wanted.stop])
 
     @property
     def sent(self) -> int:
