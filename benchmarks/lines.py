@@ -129,6 +129,8 @@ def mirrors(
     shaped = can_shape()
     made: list[Mirror] = []
     with contextlib.ExitStack() as ends:
+        before = signal.signal(signal.SIGTERM, _leave)  # else namespaces would stay
+        ends.callback(signal.signal, signal.SIGTERM, before)
         lines = zip_longest(rates, latencies, fillvalue=0.0)
         for number, (rate, latency) in enumerate(lines, 1):
             mirror = Mirror(www, folder / str(number), number, rate, latency, shaped, http2)
@@ -176,6 +178,10 @@ def _end(process: subprocess.Popen[bytes] | None) -> None:
         process.wait()
 
 
+def _leave(number: int, frame: object) -> None:
+    sys.exit(128 + number)
+
+
 def _run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
@@ -192,4 +198,7 @@ def _wait_for(host: str, port: int) -> None:
             return
         except OSError:
             time.sleep(0.01)
-    raise RuntimeError(f"no nginx at {host}:{port}")
+    raise RuntimeError(
+        f"no nginx answers at {host}:{port}; if `ip netns` shows namespaces of an earlier run that"
+        " was killed, delete them, and their links that `ip link` shows"
+    )

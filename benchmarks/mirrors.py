@@ -192,7 +192,8 @@ def table(runs: Sequence[Run], ideal: float) -> None:
         print(
             f"{run.name:22}{run.total:9.2f}{run.total / ideal:8.3f}{run.first:8.3f}{run.gap:7.2f}"
             f"{run.twice * 100:7.2f}%{run.cpu:7.2f}{run.peak / MB:9.1f}"
-            f"  {'right' if run.right else 'WRONG'}"
+            f"  {'right' if run.right else 'WRONG'}",
+            flush=True,
         )
 
 
@@ -200,7 +201,7 @@ def main(arguments: Sequence[str]) -> None:
     size = int(float(arguments[0]) * MB) if arguments else 64 * MB
     content = random.Random(7).randbytes(size)
     shape = "lines of their own" if can_shape() else "limit_rate for each connection"
-    print(f"{size / MB:g} MB; {shape}")
+    print(f"{size / MB:g} MB; {shape}", flush=True)
     for lines in [tuple(arguments[1:])] if arguments[1:] else SETS:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
