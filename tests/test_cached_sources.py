@@ -96,7 +96,25 @@ class AnswerTests(CachedCase):
         for _ in range(2):
             got = await self.ask(port, "/f", {"Range": "bytes=-500"})
             self.assertEqual((got.status, got.body == BYTES[-500:]), (206, True))
-        self.assertEqual([r.method for r in origins[0].requests], [b"HEAD", b"GET"])
+        self.assertEqual([r.method for r in origins[0].requests], [b"GET"])
+
+    async def test_several_that_want_a_suffix_share_one_request(self) -> None:
+        origins = await self.mirrors(honest, honest, latency=0.05)
+        port = self.cached(origins)
+        asked = [self.ask(port, "/f", {"Range": f"bytes=-{n}"}) for n in (500, 500, 500)]
+        for got in await gatherResults(map(Deferred.fromCoroutine, asked)):
+            self.assertEqual((got.status, got.body == BYTES[-500:]), (206, True))
+        self.assertEqual(self.requests(origins), 1)
+
+    async def test_a_stale_suffix_costs_one_request(self) -> None:
+        for first in ({"Range": "bytes=-500"}, {"Range": "bytes=0-99"}):
+            origins = await self.mirrors(honest)
+            port = self.cached(origins, cache=ALWAYS, path=f"/{len(first['Range'])}/")
+            for fields in (first, {"Range": "bytes=-500"}):
+                path = f"/{len(first['Range'])}/f"
+                got = await self.ask(port, path, fields)
+            self.assertEqual((got.status, got.body == BYTES[-500:]), (206, True))
+            self.assertEqual(self.requests(origins), 2)
 
     async def test_the_first_request_is_beyond_the_end(self) -> None:
         origins = await self.mirrors(honest)

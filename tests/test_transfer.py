@@ -99,7 +99,7 @@ class BytesTests(TransferCase):
 
     async def test_facts_alone(self) -> None:
         origins = await self.mirrors(lambda _: status(500), honest)
-        for spec in (None, Suffix(5)):
+        for spec in (None, Suffix(SIZE)):
             facts = await self.transfer(self.shared(), origins).begin(spec)
             self.assertEqual(facts.complete, SIZE)
         self.assertEqual({each.method for each in origins[1].requests}, {b"HEAD"})

@@ -2,7 +2,7 @@
 
 There is no request to find out what the file is: the first block's answer tells, and its bytes
 flow on as they come. Only where no body is to come (HEAD, a client that asks whether its copy is
-fresh) or a range counts from the end, a source is asked for the head alone.
+fresh), or a long range counts from the end, a source is asked for the head alone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What the file is, asked of the sources by HEAD: one after the other until one says it.
 
 The next source is asked when one failed, or was silent for a while; the first good answer counts.
-A source that doesn't answer HEAD is asked for the first byte.
+A source that doesn't answer HEAD is asked for the first byte. If the last bytes are wanted, they
+are requested instead of the head, and show what the file is.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from aprp.core.choices import Same
-from aprp.core.http.ranges import Range
+from aprp.core.http.ranges import Range, Suffix
 from aprp.core.reasons import Reason, reason
 from aprp.core.recovery.same_file import Rejected, facts_of, judge, refusal
 from aprp.core.recovery.versions import Facts, combinable, disagreement
 from aprp.upstream.errors import OWN_FAULT, SourceError
 from aprp.upstream.transfer.body import discard
 from aprp.upstream.transfer.source import TransferSource
+from aprp.upstream.transfer.suffix import Shown, ask_suffix
 from aprp.upstream.wall_clock import time
 
 SILENCE = 1.0
@@ -32,9 +34,14 @@ Reasons = list[tuple[str, Reason]]
 
 
 async def inquire(
-    clock: Any, sources: Sequence[TransferSource], same: Same, known: Facts | None = None
-) -> Facts | Reasons:
-    """Return the facts, or why each source has none to tell.
+    clock: Any,
+    sources: Sequence[TransferSource],
+    same: Same,
+    known: Facts | None = None,
+    suffix: Suffix | None = None,
+) -> Shown | Reasons:
+    """Return the facts, and the bytes of `suffix` if a source has sent them; or why each source has
+    none to tell.
 
     Directories are asked after servers. What a source says must agree with what is `known`.
     """
@@ -43,8 +50,8 @@ async def inquire(
         asked = [source for source in sources if source.on_disk is on_disk]
         if not asked:
             continue
-        found = await _Inquiry(clock, asked, same, known).begin()
-        if isinstance(found, Facts):
+        found = await _Inquiry(clock, asked, same, known, suffix).begin()
+        if isinstance(found, Shown):
             return found
         reasons += found
         if any(source.alone for source in asked):
@@ -54,10 +61,16 @@ async def inquire(
 
 class _Inquiry:
     def __init__(
-        self, clock: Any, sources: Sequence[TransferSource], same: Same, known: Facts | None
+        self,
+        clock: Any,
+        sources: Sequence[TransferSource],
+        same: Same,
+        known: Facts | None,
+        suffix: Suffix | None,
     ) -> None:
         self._clock = clock
         self._known = known
+        self._suffix = suffix
         self._same = same
         self._left = list(sources)
         self._names = [source.name for source in sources]
@@ -66,9 +79,9 @@ class _Inquiry:
         self._stopped = False
         self._reasons: dict[str, Reason] = {}
         self._timer: IDelayedCall | None = None
-        self._done: Deferred[Facts | Reasons] = Deferred(lambda _: self._stop())
+        self._done: Deferred[Shown | Reasons] = Deferred(lambda _: self._stop())
 
-    def begin(self) -> Deferred[Facts | Reasons]:
+    def begin(self) -> Deferred[Shown | Reasons]:
         self._next()
         return self._done
 
@@ -87,13 +100,21 @@ class _Inquiry:
         work.addErrback(lambda failure: self._failed(source, failure))
 
     async def _ask(self, source: TransferSource) -> None:
-        found = await ask_facts(source, self._same, self._known)
-        if isinstance(found, Facts):
-            found = source.another_size(found.complete) or found
-        if isinstance(found, Facts):
+        found = await self._shown_by(source)
+        if isinstance(found, Shown):
             self._end(found)
         else:
             self._no_facts(source, found)
+
+    async def _shown_by(self, source: TransferSource) -> Shown | Reason:
+        if self._suffix is not None:
+            shown = await ask_suffix(source, self._suffix, self._same, self._known)
+            if shown is not None:
+                return shown
+        facts = await ask_facts(source, self._same, self._known)
+        if isinstance(facts, Reason):
+            return facts
+        return source.another_size(facts.complete) or Shown(facts)
 
     def _failed(self, source: TransferSource, failure: Failure) -> None:
         if failure.check(CancelledError) and self._stopped:
@@ -113,7 +134,7 @@ class _Inquiry:
         elif not self._waiting:
             self._end([(name, self._reasons[name]) for name in self._names])
 
-    def _end(self, result: Facts | Reasons) -> None:
+    def _end(self, result: Shown | Reasons) -> None:
         if not self._done.called:
             self._done.callback(result)
             self._stop()

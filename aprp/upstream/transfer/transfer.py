@@ -21,7 +21,7 @@ Then for each file::
 - `begin` starts to fetch the range and returns `Facts` (complete length, Last-Modified, media type,
   digests) as soon as the first good response head has come; no other request is made for them.
   Bytes that arrive meanwhile wait. With None it requests the facts alone, by HEAD. A range that
-  begins beyond the end isn't a failure: the facts show it.
+  begins beyond the end isn't a failure: the facts show it. A short suffix is received as a whole.
 - `send` writes one range into an `IConsumer` in order. The transfer registers itself as a push
   producer and unregisters at the end. The consumer sets the pace: `pauseProducing` stops writing,
   and soon stops requests. If the range continues what `begin` fetches, nothing is requested twice;
@@ -67,6 +67,7 @@ from aprp.upstream.transfer.sample import Sample
 from aprp.upstream.transfer.shared import SharedResources
 from aprp.upstream.transfer.single import SingleReader
 from aprp.upstream.transfer.source import TransferSource
+from aprp.upstream.transfer.suffix import HeldSuffix, Shown, at_once
 from aprp.upstream.transfer.vouching import (
     SERVERS_ANSWER_WITHIN,
     Agreement,
@@ -98,6 +99,8 @@ class Transfer(TransferProgress):
         if options.compare is Compare.SAMPLE:
             self._sample = Sample(shared.clock, shared.compared, options.samples)
         self._driver: Driver | None = None
+        self._suffix: HeldSuffix | None = None
+        self._read_whole = False  # whether sources that ignore ranges are read from the beginning
         self._wait = FactsWait(shared.clock, self._stop_waiting, self.abort)
         self._failures = SourceFailures(shared, sources, options.transfer_id)
         self._single = SingleReader(options.same, shared.clock)
@@ -123,7 +126,12 @@ class Transfer(TransferProgress):
     @property
     def held(self) -> int:
         """The number of bytes in memory."""
-        return 0 if self._driver is None else self._driver.held
+        suffix = 0 if self._suffix is None else len(self._suffix.data)
+        return suffix + (0 if self._driver is None else self._driver.held)
+
+    def has(self, wanted: Range) -> bool:
+        """Return whether all bytes of that range have been received by `begin`, as a suffix."""
+        return self._suffix is not None and self._suffix.part(wanted) is not None
 
     async def begin(self, spec: Spec | None) -> Facts:
         if isinstance(spec, Suffix) and self._pieces_of is not None and spec.length > 0:
@@ -132,8 +140,9 @@ class Transfer(TransferProgress):
             return await self._inquire(spec)
         waiting = waiting_directories(self._in_service())
         await self._learn(spec, waiting)
-        if self.facts is None and any(source.ignores_ranges for source in self._sources):
-            await self._learn(spec, waiting)  # now they are read from their beginning
+        if self.facts is None and self._ignores_ranges:
+            self._read_whole = True
+            await self._learn(spec, waiting)
         if self.facts is None and directories_may_answer(self._in_service(), waiting):
             await self._learn(spec)
         if self.facts is not None:
@@ -178,6 +187,10 @@ class Transfer(TransferProgress):
             raise self._failures.wrong_file(senders, proof)
 
     async def _send(self, wanted: Range, sink: IConsumer) -> None:
+        held = None if self._suffix is None else self._suffix.part(wanted)
+        if held is not None:
+            sink.write(held)
+            return
         if await self._has_one_for(wanted):
             await self._single.send(wanted, sink, self.arrived)
             return
@@ -190,10 +203,14 @@ class Transfer(TransferProgress):
         try:
             await driver.deliver(sink)
         except Exhausted as failure:
-            raise self._failed(failure) from None
+            if self._read_whole or not self._ignores_ranges:
+                raise self._failed(failure) from None
+            self._read_whole, self._driver = True, None
+            await self._send(Range(driver.position, wanted.stop), sink)
 
     def abort(self) -> None:
         self._wait.limit(None)
+        self._suffix = None
         self._single.abort()
         if self._driver is not None:
             self._driver.abort()
@@ -235,6 +252,10 @@ class Transfer(TransferProgress):
         if self.facts is not None or (self._driver is not None and self._driver.over):
             self._wait.end()
 
+    @property
+    def _ignores_ranges(self) -> bool:
+        return any(source.ignores_ranges for source in self._sources)
+
     def _in_service(self) -> Sequence[TransferSource]:
         """Return the sources in service, or all of them if none is."""
         out = self._shared.in_service.out
@@ -242,18 +263,21 @@ class Transfer(TransferProgress):
 
     async def _inquire(self, spec: Spec | None) -> Facts:
         proof = self._pieces_of
-        facts = await inquire(
+        shown = await inquire(
             self._shared.clock,
             self._in_service(),
             self._options.same,
             None if proof is None else Facts(proof.size),
+            None if self._sample is not None else at_once(spec),
         )
-        if isinstance(facts, Facts):
-            self.facts = facts
-            return facts
+        if isinstance(shown, Shown):
+            self.facts, self._suffix = shown.facts, shown.suffix
+            if shown.suffix is not None:
+                self.arrived(shown.suffix.source, shown.suffix.start, len(shown.suffix.data))
+            return shown.facts
         if any(source.alone for source in self._sources):
             return await self._open_one(spec)
-        raise TransferFailed(facts, self._sources)
+        raise TransferFailed(shown, self._sources)
 
     def _failed(self, failure: Exception | None) -> Exception:
         if isinstance(failure, Exhausted):

@@ -16,11 +16,12 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from aprp.cache.cached_file import CachedFile
+from aprp.core.cache.extents import whole_blocks
 from aprp.core.cache.holes import blocks_of
 from aprp.core.http.caching.cache_status import CacheStatus
 from aprp.core.http.caching.reuse import Use, request_directives, usable
 from aprp.core.http.fields import Fields
-from aprp.core.http.ranges import FromTo, Range, Spec
+from aprp.core.http.ranges import Range, Spec
 from aprp.core.recovery.versions import Facts
 from aprp.upstream.transfer.failures import LengthUnknown, TransferFailed
 from aprp.upstream.transfer.transfer import Transfer
@@ -128,12 +129,12 @@ class Finding:
     def _first(self, stale: CachedFile | None) -> Spec | None:
         """Return the range to begin with: whole blocks, or the head alone if they are stored."""
         spec = first_range(self._visit.range_request.asked)
-        if not isinstance(spec, FromTo):
-            return spec
-        if stale is not None and (
-            spec.start >= stale.complete or stale.stored_to(spec.start) is not None
-        ):
+        if spec is None:
             return None
+        if stale is not None:
+            meant = spec.resolve(stale.complete)
+            if meant is None or stale.stored_to(meant.start) is not None:
+                return None
         return blocks_of(spec)
 
     async def _begin_in_turn(
@@ -180,14 +181,13 @@ class Finding:
 
     def _lend(self, file: CachedFile, transfer: Transfer, spec: Spec | None) -> None:
         """Let the transfer bring the first missing bytes."""
-        if not isinstance(spec, FromTo) or transfer.driver is None:
+        begun = None if spec is None else _whole_blocks_of(spec, file.complete)
+        if begun is None or (transfer.driver is None and not transfer.has(begun)):
             self.supply.spare = transfer
             return
-        if spec.start >= file.complete or file.stored_to(spec.start) is not None:
+        if file.stored_to(begun.start) is not None:
             transfer.abort()
             return
-        stop = file.complete if spec.stop is None else min(spec.stop, file.complete)
-        begun = Range(spec.start, stop)
         hole = file.hole(begun)
         fetch = file.fetch(begun, self.supply.origin_of(transfer, file), self.supply)
         fetch.limit(hole.stop)
@@ -211,6 +211,12 @@ class Finding:
         if self.begun is not None:
             self.begun.abort()
         self.supply.close()
+
+
+def _whole_blocks_of(spec: Spec, complete: int) -> Range | None:
+    """Return the whole blocks of a range, which ends with a block; None if it isn't in the file."""
+    meant = spec.resolve(complete)
+    return None if meant is None else whole_blocks(meant.start, meant.stop, complete)
 
 
 def _is_gone(failed: TransferFailed) -> bool:
