@@ -68,6 +68,20 @@ class SecondsTests(SynchronousTestCase):
         self.assertIn(b"no-store", found)
         self.assertEqual(found.seconds(b"max-age"), 5)
 
+    def test_a_string_without_an_end_hides_nothing_that_restricts(self) -> None:
+        lines = Fields(((b"Cache-Control", b'foo="a, max-age=9'), (b"Cache-Control", b"no-store")))
+        self.assertIn(b"no-store", cache_control(lines))
+        self.assertNotIn(b"max-age", cache_control(lines))
+        for value, hidden in (
+            ('foo="a, no-store"', True),
+            ('foo="a\\", no-store"', True),
+            ('foo="\\\\", bar="no-store, "', True),
+            ('foo="\\", no-store', False),
+            ('foo="\\\\", no-store', False),
+        ):
+            found = cache_control(Fields(((b"Cache-Control", value.encode()),)))
+            self.assertEqual(b"no-store" not in found, hidden, value)
+
 
 class LimitedTests(SynchronousTestCase):
     """Sections 5.2.2.4 and 5.2.2.7: no-cache and private, for all or for some fields."""
@@ -82,6 +96,11 @@ class LimitedTests(SynchronousTestCase):
         ('private="A, b"', False, {b"a", b"b"}),
         ('private=" a ,, b "', False, {b"a", b"b"}),
         ("No-Store, PRIVATE", True, None),
+        ("private=a, private=b", False, {b"a", b"b"}),
+        ("private=a, private", True, None),
+        ("private, private=a", True, None),
+        ('private=a, private=""', True, None),
+        ('private=a, private="b c"', True, None),
         ("public", False, None),
     )
 

@@ -2,7 +2,8 @@
 
 Cache-Control is parsed leniently where that restricts reuse and strictly where it would allow it:
 `no-store=1` is obeyed as `no-store`, while a `max-age` that isn't a number of seconds makes a
-response stale (section 4.2.1). Of repeated directives, the first counts.
+response stale (section 4.2.1). Of repeated directives, the first counts; of `no-cache` and
+`private`, all of them do. A quoted string without an end hides no directive that restricts reuse.
 
 A targeted field, such as CDN-Cache-Control, is a Dictionary (RFC 8941 section 3.2); if it isn't a
 valid one, it is ignored as a whole.
@@ -33,6 +34,11 @@ _WITH_SECONDS = frozenset(
         b"stale-if-error",
     )
 )
+
+_OF_FIELDS = frozenset((b"no-cache", b"private"))
+_RESTRICTING = _OF_FIELDS | {b"no-store", b"must-revalidate", b"proxy-revalidate"}
+_CLOSED = re.compile(rb'[^"]*(?:"(?:[^"\\]|\\.)*"[^"]*)*', re.DOTALL)
+"""A member whose quoted strings have an end."""
 
 _KEY = re.compile(rb"[a-z*][a-z0-9_\-.*]*")
 _INTEGER = re.compile(rb"-?[0-9]{1,15}(?![0-9.])")
@@ -108,15 +114,32 @@ def cache_control(fields: Fields) -> Directives:
     if value is None:
         return NONE
     found: dict[bytes, bytes | None] = {}
-    for member in split_list(value):
-        name, equals, argument = member.partition(b"=")
-        token = TOKEN.match(name)
-        if token is None:
-            continue
-        well_formed = token.end() == len(name)
-        given = _unquoted(argument) if well_formed else b""
-        found.setdefault(token[0].lower(), given if equals or not well_formed else None)
+    members = split_list(value)
+    for member in members:
+        _add(found, member)
+    if members and _CLOSED.fullmatch(members[-1]) is None:
+        for member in members[-1].split(b","):
+            _add(found, member.strip(b' \t"'), _RESTRICTING)
     return Directives(found)
+
+
+def _add(
+    found: dict[bytes, bytes | None], member: bytes, among: frozenset[bytes] | None = None
+) -> None:
+    """Add a member of Cache-Control to what was found so far, if its name is `among` these."""
+    name, equals, argument = member.partition(b"=")
+    token = TOKEN.match(name)
+    if token is None:
+        return
+    known = token[0].lower()
+    if among is not None and known not in among:
+        return
+    well_formed = token.end() == len(name)
+    given = _unquoted(argument) if well_formed else b""
+    new = given if equals or not well_formed else None
+    before = found.setdefault(known, new)
+    if known in _OF_FIELDS and before != new:
+        found[known] = before + b", " + new if before and new else None
 
 
 def _unquoted(argument: bytes) -> bytes:
