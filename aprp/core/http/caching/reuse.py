@@ -11,6 +11,8 @@ from aprp.core.values import dataclass
 
 ERRORS = frozenset((500, 502, 503, 504))
 """The statuses that stale-if-error is about (RFC 5861 section 4)."""
+CLOCK_STEP = 1.0
+"""Seconds by which a clock may be set back that is kept right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +50,25 @@ def usable(response: Response, request: Fields, now: float, policy: Policy) -> U
     if said.forbids(b"no-cache"):
         return Use(fresh=False, ttl=min(ttl, 0), age=current, why="stale")
     refused = _wants_fresher(asked, current, ttl)
-    if ttl <= 0 and _never_stale(response, said, policy):
+    unknown = _from_the_future(response, now)
+    if (ttl <= 0 or unknown) and _never_stale(response, said, policy):
         return Use(fresh=False, ttl=ttl, age=current, why="stale")
-    if not refused and (ttl > 0 or -ttl <= _max_stale(asked)):
+    if not (refused or unknown) and (ttl > 0 or -ttl <= _max_stale(asked)):
         return Use(fresh=True, ttl=ttl, age=current)
     return Use(
         fresh=False,
         ttl=ttl,
         age=current,
         why="request" if refused else "stale",
-        while_revalidating=not refused and -ttl < (said.seconds(b"stale-while-revalidate") or 0),
+        while_revalidating=not (refused or unknown)
+        and -ttl < (said.seconds(b"stale-while-revalidate") or 0),
         if_error=_serves_errors(asked, said, -ttl, policy),
     )
+
+
+def _from_the_future(response: Response, now: float) -> bool:
+    """Whether the clock was set back since it was received, so that its age is unknown."""
+    return now < response.received_at - CLOCK_STEP
 
 
 def _never_stale(response: Response, said: Directives, policy: Policy) -> bool:

@@ -46,14 +46,19 @@ NEVER_STORED = frozenset(
 
 OVERRIDES = frozenset(
     (
+        b"base-url",
+        b"front-end-https",
+        b"request-uri",
         b"x-forwarded-path",
         b"x-forwarded-port",
         b"x-forwarded-prefix",
+        b"x-forwarded-protocol",
         b"x-forwarded-scheme",
         b"x-forwarded-server",
         b"x-forwarded-ssl",
         b"x-forwarded-uri",
         b"x-host",
+        b"x-http-host-override",
         b"x-http-method",
         b"x-http-method-override",
         b"x-method-override",
@@ -61,6 +66,9 @@ OVERRIDES = frozenset(
         b"x-original-uri",
         b"x-original-url",
         b"x-rewrite-url",
+        b"x-scheme",
+        b"x-script-name",
+        b"x-url-scheme",
     )
 )
 """Fields that make some origins serve another resource than the one in the target."""

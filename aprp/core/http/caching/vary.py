@@ -2,8 +2,8 @@
 
 A field's value is normalised before it is compared: lines are combined, white space around
 commas is made one space. Codings and media types are compared without case and, since their order
-means nothing, in any order; languages without case. Of fields that hold secrets there is a digest,
-since these values are stored.
+means nothing, in any order; languages without case; parameters as they are. Of fields that hold
+secrets there is a digest, since these values are stored.
 """
 
 from __future__ import annotations
@@ -59,10 +59,20 @@ def normalised(request: Fields, name: bytes) -> bytes | None:
         return sha256(value).hexdigest().encode()
     members = split_list(value)
     if name in _CASELESS:
-        members = [b"".join(member.lower().split()) for member in members]
+        members = [_folded(member) for member in members]
     if name in _UNORDERED:
         members = sorted(set(members))
     return b", ".join(members)
+
+
+def _folded(member: bytes) -> bytes:
+    """Return a member of one of the `_CASELESS` fields with its name in lower case. What its
+    parameters mean may depend on case (RFC 9110 section 5.6.6).
+    """
+    name, semicolon, parameters = member.partition(b";")
+    if b'"' not in parameters:
+        parameters = b";".join(each.strip(b" \t") for each in parameters.split(b";"))
+    return b"".join(name.lower().split()) + semicolon + parameters
 
 
 def selected(request: Fields, vary: Mapping[bytes, bytes | None]) -> bool:
