@@ -162,6 +162,10 @@ class AnswerTests(CachedCase):
         self.assertEqual(origins[0].requests, [])
         await self.ask(port, "/f", {"Range": "bytes=0-9"})
         self.assertEqual((await self.ask(port, "/f", only)).body, BYTES[:10])
+        count = len(origins[0].requests)
+        unstored = {**only, "Cache-Control": "only-if-cached, no-store"}
+        self.assertEqual((await self.ask(port, "/f", unstored)).status, 504)
+        self.assertEqual(len(origins[0].requests), count)
 
     async def test_an_empty_file(self) -> None:
         origins = await self.mirrors(File(b"").reply)

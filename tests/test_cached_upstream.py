@@ -367,6 +367,62 @@ class RevalidationTests(CachedCase):
         self.assertEqual((got.fields["X-New"], got.fields["X-Old"]), ("1", "1"))
         self.assertEqual(len(origin.requests), 2)
 
+    async def test_what_a_304_calls_private_is_sent_and_forgotten(self) -> None:
+        said = [(b"Cache-Control", b"max-age=0")]
+        film = File(FILM, b'"one"', last_modified=None, date=None)
+
+        def answer(received: Received) -> Reply:
+            if received.get(b"if-none-match"):
+                return Reply(304, (*said, ETAG), framing="none")
+            return film.reply(received).having(*said)
+
+        _, port = await self.cached(answer)
+        for path, asked in (("/a", {}), ("/b", {"Range": "bytes=0-99"})):
+            for control in (b"no-store", b"private, max-age=9", b"max-age=600"):
+                said[:] = [(b"Cache-Control", b"max-age=0")]
+                first = await self.ask(port, path, asked)
+                said[:] = [(b"Cache-Control", control)]
+                got = await self.ask(port, path, asked)
+                self.assertEqual(self.status(got), "fwd=stale")
+                self.assertEqual((got.status, got.body), (first.status, first.body), path)
+                self.assertEqual(" stored" in str(got.fields["Cache-Status"]), b"600" in control)
+                status = "hit" if b"600" in control else "fwd=uri-miss"
+                self.assertEqual(self.status(await self.ask(port, path, asked)), status, control)
+
+    async def test_a_304_for_one_client_updates_nothing(self) -> None:
+        said = [(b"Cache-Control", b"public, max-age=0"), ETAG]
+
+        def answer(received: Received) -> Reply:
+            if received.get(b"if-none-match"):
+                return Reply(304, (FRESH, ETAG, (b"X-For", b"one")), framing="none")
+            return Reply(200, tuple(said), (b"hello",))
+
+        _, port = await self.cached(answer)
+        await self.ask(port, "/a")
+        got = await self.ask(port, "/a", {"Authorization": "Basic eDp5"})
+        self.assertEqual((got.fields["X-For"], self.status(got)), ("one", "fwd=stale"))
+        self.assertEqual(self.status(await self.ask(port, "/a")), "fwd=stale")
+
+    async def test_what_a_head_or_a_background_304_calls_private_is_forgotten(self) -> None:
+        stale, private = b"max-age=0, stale-while-revalidate=60", b"private, max-age=60"
+        said = [(b"Cache-Control", stale), ETAG]
+
+        def answer(received: Received) -> Reply:
+            if received.get(b"if-none-match"):
+                return Reply(304, tuple(said), framing="none")
+            return Reply(200, tuple(said), (b"hello",), head_only=received.method == b"HEAD")
+
+        origin, port = await self.cached(answer)
+        for method, asked in (("GET", {}), ("HEAD", {"Cache-Control": "no-cache"})):
+            said[0] = (b"Cache-Control", stale)
+            await self.ask(port, "/a")
+            said[0] = (b"Cache-Control", private)
+            seen = len(origin.requests)
+            await self.ask(port, "/a", asked, method=method)
+            await self.asked(origin, seen + 1)
+            await self.wait(0.05)
+            self.assertEqual(self.status(await self.ask(port, "/a")), "fwd=uri-miss", method)
+
     async def test_a_304_about_something_else_is_not_believed(self) -> None:
         def answer(received: Received) -> Reply:
             if received.get(b"if-none-match"):
@@ -378,6 +434,17 @@ class RevalidationTests(CachedCase):
         _, port = await self.cached(answer)
         for body in (b"1", b"3"):
             self.assertEqual((await self.ask(port, "/a")).body, body)
+
+    async def test_a_response_that_is_not_stored_shows_that_the_stored_one_is_wrong(self) -> None:
+        stale, private = (b"Cache-Control", b"max-age=0"), (b"Cache-Control", b"private")
+        for status, left in ((200, None), (404, None), (403, b"hello"), (429, b"hello")):
+            origin, port = await self.cached(always(Reply(200, (stale, ETAG), (b"hello",))))
+            await self.ask(port, "/a")
+            origin.answer = always(Reply(status, (private,), (b"other",)))
+            self.assertEqual((await self.ask(port, "/a")).body, b"other")
+            origin.answer = always(Reply(503, (), (b"sorry",)))
+            got = await self.ask(port, "/a")
+            self.assertEqual(got.body, left or b"sorry", status)
 
     async def test_a_dead_upstream_and_its_errors(self) -> None:
         reply = Reply(200, ((b"Cache-Control", b"max-age=0"), ETAG), (b"hello",))
@@ -515,4 +582,6 @@ class RevalidationTests(CachedCase):
         self.assertEqual((await self.ask(port, "/a", only)).status, 504)
         await self.ask(port, "/a")
         self.assertEqual((await self.ask(port, "/a", only)).body, b"hello")
+        for more in ({"Cache-Control": "only-if-cached, no-store"}, {"X-Host": "b.example"}):
+            self.assertEqual((await self.ask(port, "/a", {**only, **more})).status, 504)
         self.assertEqual(len(origin.requests), 1)

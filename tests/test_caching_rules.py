@@ -213,6 +213,24 @@ class VaryTests(SynchronousTestCase):
                 True,
             ),
             (
+                "Accept",
+                (("Accept", "Text/HTML ; q=1, a/b"),),
+                (("Accept", "a/b, text/html;q=1"),),
+                True,
+            ),
+            (
+                "Accept",
+                (("Accept", 'a/b;profile="http://x/A"'),),
+                (("Accept", 'a/b;profile="http://x/a"'),),
+                False,
+            ),
+            (
+                "Accept",
+                (("Accept", 'a/b;profile="a b"'),),
+                (("Accept", 'a/b;profile="ab"'),),
+                False,
+            ),
+            (
                 "Accept-Language",
                 (("Accept-Language", "en, de"),),
                 (("Accept-Language", "de, en"),),
@@ -299,6 +317,14 @@ class UsableTests(SynchronousTestCase):
         request = fields(("Pragma", "no-cache"), ("Cache-Control", "foo"))
         self.assertTrue(usable(control("max-age=60"), request, NOW, Policy()).fresh)
 
+    def test_a_clock_that_was_set_back(self) -> None:
+        used = self.use("max-age=60, stale-while-revalidate=99", after=-2)
+        self.assertEqual((used.fresh, used.while_revalidating), (False, False))
+        self.assertTrue(used.if_error)
+        self.assertFalse(self.use("max-age=60, must-revalidate", after=-2).if_error)
+        self.assertFalse(self.use("max-age=60", "max-stale", after=-2).fresh)
+        self.assertTrue(self.use("max-age=60", after=-1).fresh)
+
     def test_rfc_5861_section_3_stale_while_revalidate(self) -> None:
         said = "max-age=60, stale-while-revalidate=30"
         self.assertTrue(self.use(said, after=89).while_revalidating)
@@ -374,6 +400,12 @@ class RevalidatingTests(SynchronousTestCase):
         self.assertEqual(found.fields.all(b"content-length"), [b"5"])
         for name in (b"content-encoding", b"content-range", b"set-cookie", b"connection"):
             self.assertNotIn(name, found.fields)
+
+    def test_section_5_2_2_7_fields_that_a_304_makes_private(self) -> None:
+        stored = control("max-age=1", ETAG, ("X", "1"), ("Y", "1"))
+        found = updated(stored, control('private="x"', status=304), NOTHING, Policy())
+        self.assertNotIn(b"x", found.fields)
+        self.assertIn(b"y", found.fields)
 
     def test_section_3_2_a_304_with_another_vary(self) -> None:
         request = fields(("Foo", "1"))

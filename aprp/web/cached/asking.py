@@ -30,7 +30,6 @@ from aprp.web.cached.entries import (
     has,
     meta_for,
     received,
-    refreshed,
     sent_fields,
 )
 from aprp.web.cached.sending import CachedSending, Lookup
@@ -41,6 +40,8 @@ MOST_COLLECTED = 8 * 1024 * 1024
 """Bytes of a response of unknown length that are kept in memory until its end, at most."""
 MOST_WHOLE = 256 * 1024
 """Bytes of a response without a strong validator that is stored, whole or not at all."""
+REPLACES = frozenset((200, 206, 404, 410))
+"""The statuses by which a stale response turns out to be right no more."""
 
 Sending = Callable[[], Awaitable[None]]
 
@@ -69,12 +70,11 @@ class CachedAsking(CachedSending):
                 answer = self._answer(exchange)
                 if lookup.entry is not None and conditions:
                     if exchange.head.status == 304:
+                        self._status = CacheStatus(lookup.forwarded, 304)
                         entry = self._confirm(lookup.entry, response, outgoing)
                         if entry is not None:
                             cookies = response.fields.all(b"set-cookie")
-                            return partial(
-                                self._validated, entry, lookup.forwarded, cookies, outgoing
-                            )
+                            return partial(self._validated, entry, cookies, outgoing)
                         conditions = ()
                         continue
                     sending = self._continued(lookup, answer, exchange, outgoing)
@@ -85,7 +85,7 @@ class CachedAsking(CachedSending):
                 if not isinstance(plan, AskAgain):
                     handed_on = True
                     self._status = CacheStatus(lookup.forwarded, exchange.head.status)
-                    return self._received(plan, answer, exchange, response, outgoing)
+                    return self._received(lookup, plan, answer, exchange, response, outgoing)
                 spec, conditions = plan.spec, ()
             finally:
                 if not handed_on:
@@ -123,7 +123,9 @@ class CachedAsking(CachedSending):
         if confirmed([entry.response], response.fields) is None:
             return None
         fresh = updated(entry.response, response, outgoing.fields, self._cached.policy)
-        self._cached.cache.refresh(entry.file, refreshed(entry.file.meta, fresh))
+        self._supply_of(entry.file, outgoing)  # it can be sent even if it is forgotten now
+        verdict = self._cached.update(entry.file, fresh, outgoing)
+        self._status = replace(self._status, stored=bool(verdict), detail=verdict.why)
         return Entry(entry.file, fresh)
 
     def _continued(
@@ -150,6 +152,7 @@ class CachedAsking(CachedSending):
 
     def _received(
         self,
+        lookup: Lookup,
         plan: Plan,
         answer: ResponseSummary,
         exchange: Exchange,
@@ -161,6 +164,8 @@ class CachedAsking(CachedSending):
         if not verdict:
             if verdict.for_all:
                 self._cached.went_alone(self._key)
+                if response.status in REPLACES and lookup.stale is not None:
+                    self._cached.cache.forget(lookup.stale.file)
             self._status = replace(self._status, detail=verdict.why)
             return partial(self._uncached, plan, answer, exchange, outgoing)
         complete = _complete(answer)

@@ -16,7 +16,7 @@ from aprp.upstream.http.agent import Agent
 from aprp.upstream.transfer.collector import Collector
 from aprp.upstream.transfer.resumed_body import with_conditions
 from aprp.upstream.wall_clock import time
-from aprp.web.cached.entries import Entry, meta_for, received, refreshed
+from aprp.web.cached.entries import Entry, meta_for, received
 from aprp.web.cached.route_cache import RouteCache
 
 MOST = 256 * 1024
@@ -73,7 +73,7 @@ async def _take(
     if status == 304:
         if confirmed([entry.response], response.fields) is not None:
             fresh = updated(entry.response, response, outgoing.fields, policy)
-            cached.cache.refresh(entry.file, refreshed(entry.file.meta, fresh))
+            cached.update(entry.file, fresh, outgoing)
         else:
             cached.cache.forget(entry.file)
         return

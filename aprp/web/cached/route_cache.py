@@ -21,6 +21,7 @@ from aprp.core.http.fields import Fields
 from aprp.core.http.ranges import Range
 from aprp.upstream.exchange import SourceRequest
 from aprp.upstream.wall_clock import time
+from aprp.web.cached.entries import refreshed
 from aprp.web.cached.supply import HeldOrigin
 
 MOST_VARIANTS = 32
@@ -66,6 +67,19 @@ class RouteCache:
         """
         theirs = outgoing.fields.without(name.lower() for name, _ in self._realm.own)
         return storable(outgoing.method, theirs, response, self.policy)
+
+    def update(self, file: CachedFile, fresh: Response, outgoing: SourceRequest) -> Verdict:
+        """Make `fresh` what is stored of a file beside its bytes, by the response to a request.
+
+        If it may no longer be stored, forget the file, or leave it as it is if that holds for this
+        request alone. Return whether it was updated.
+        """
+        verdict = self.storable(outgoing._replace(method=b"GET"), fresh)
+        if verdict:
+            self.cache.refresh(file, refreshed(file.meta, fresh))
+        elif verdict.for_all:
+            self.cache.forget(file)
+        return verdict
 
     async def find(self, key: bytes) -> Sequence[CachedFile]:
         """Return the variants under a key; none if the index doesn't answer in time."""

@@ -56,6 +56,11 @@ class Lookup:
         return all(self.entry.has(each) for each in ranges_of(self.plan))
 
     @property
+    def stale(self) -> Entry | None:
+        """The entry, if it isn't fresh by itself."""
+        return self.entry if self.use is not None and self.use.ttl <= 0 else None
+
+    @property
     def stands_in(self) -> bool:
         """Whether the entry may be sent in place of an error."""
         return self.use is not None and self.use.if_error and self.is_stored
@@ -71,8 +76,8 @@ class CachedSending(Visit):
         self._key = b""
         self._supply: FileSupply | None = None
         self._collapsed = False
-        self._shown: tuple[Entry, Fields] | None = None
-        """What the response to a HEAD with these fields is about."""
+        self._shown: tuple[Entry, SourceRequest] | None = None
+        """What the response to that HEAD is about."""
 
     async def serve(self) -> None:
         try:
@@ -109,12 +114,12 @@ class CachedSending(Visit):
         await self._send_entry(entry, plan, sent_fields(entry.response, use), outgoing)
 
     async def _validated(
-        self, entry: Entry, forwarded: str, cookies: Sequence[bytes], outgoing: SourceRequest
+        self, entry: Entry, cookies: Sequence[bytes], outgoing: SourceRequest
     ) -> None:
         """Send a response that the upstream has just confirmed, with the cookies that it set."""
         self._request.cache = "revalidated"
         use = usable(entry.response, Fields(), time(), self._cached.policy)
-        self._status = CacheStatus(forwarded, 304, ttl=use.ttl, stored=True)
+        self._status = replace(self._status, ttl=use.ttl)
         fields = sent_fields(entry.response, use, validated=True)
         fields = fields.adding(*((b"Set-Cookie", each) for each in cookies))
         await self._send_entry(entry, self._plan(entry), fields, outgoing)

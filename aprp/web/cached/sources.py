@@ -18,7 +18,7 @@ from aprp.cache.cached_file import CachedFile
 from aprp.config import SourcesRoute
 from aprp.core.choices import Same
 from aprp.core.http.caching.policy import Policy
-from aprp.core.http.caching.reuse import Use
+from aprp.core.http.caching.reuse import Use, request_directives
 from aprp.core.http.caching.storing import cacheable_request
 from aprp.core.http.plans import ranges_of
 from aprp.upstream.transfer.failures import TransferFailed
@@ -63,6 +63,8 @@ class CachedMultiSource(MultiSource):
     def serve(self, visit: FileVisit) -> Coroutine[Deferred[Any], Any, None]:
         request = visit.request
         if not cacheable_request(request.method, request.fields, False):
+            if b"only-if-cached" in request_directives(request.fields):
+                raise Refusal(504, "the request is not answered from the cache")
             if not self.has_source():
                 raise no_source()
             request.cache = "bypass"

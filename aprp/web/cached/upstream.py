@@ -35,7 +35,7 @@ from aprp.upstream.exchange import Exchange, SourceRequest
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.wall_clock import time
 from aprp.web.cached.asking import CachedAsking, Sending
-from aprp.web.cached.entries import Entry, entries_of, entry_for, received, refreshed
+from aprp.web.cached.entries import Entry, entries_of, entry_for, received
 from aprp.web.cached.route_cache import RouteCache
 from aprp.web.cached.sending import Lookup
 from aprp.web.failures import Refusal
@@ -72,19 +72,22 @@ class CachedVisit(CachedAsking):
             self._request, self._fields, wanted, None, self._interim
         )
         why = cacheable_request(self._request.method, self._fields, outgoing.body is not None).why
-        if why is not None:
+        only_stored = b"only-if-cached" in request_directives(self._fields)
+        if why is not None and not only_stored:
             self._need_source()
             self._request.cache = "bypass"
             self._status = CacheStatus("bypass", detail=why)
             await self._forward(wanted)
             return
+        if why is not None:
+            raise Refusal(504, f"the request is not answered from the cache: {why}")
         self._key = self._cached.key(outgoing.target, outgoing.fields)
         lookup = await self._look(outgoing)
         if not self._proxy.has_source():
             await self._without_source(lookup, outgoing)
         elif lookup.forwarded is None:
             await self._hit(lookup, outgoing)
-        elif b"only-if-cached" in request_directives(self._fields):
+        elif only_stored:
             raise Refusal(504, "the response is not in the cache")
         elif self._request.method == b"HEAD":
             await self._forward_head(lookup, wanted, outgoing)
@@ -178,7 +181,7 @@ class CachedVisit(CachedAsking):
         self._request.cache = "bypass"
         self._status = CacheStatus(lookup.forwarded)
         if lookup.entry is not None and wanted.asked.path is None:
-            self._shown = (lookup.entry, outgoing.fields)
+            self._shown = (lookup.entry, outgoing)
         try:
             await self._forward(wanted)
         except SourceError:
@@ -192,15 +195,14 @@ class CachedVisit(CachedAsking):
             self._update(*shown, received(exchange.head, time(), time()))
         return super()._answer(exchange)
 
-    def _update(self, entry: Entry, sent: Fields, response: Response) -> None:
-        """Update what is stored by the response to a HEAD with these fields, or have it
-        revalidated.
+    def _update(self, entry: Entry, sent: SourceRequest, response: Response) -> None:
+        """Update what is stored by the response to that HEAD, or have it revalidated.
 
         Of a field that Vary names from now on, the stored response has the value that the HEAD had,
         provided that a validator says that both are the same.
         """
         stored = entry.response
-        fresh = updated(stored, response, sent, self._cached.policy)
+        fresh = updated(stored, response, sent.fields, self._cached.policy)
         validated = b"etag" in response.fields or b"last-modified" in response.fields
         if not same_as_head(stored, entry.file.complete, response.fields) or (
             fresh.vary.keys() > stored.vary.keys() and not validated
@@ -208,7 +210,7 @@ class CachedVisit(CachedAsking):
             entry.file.doubted = True
             return
         fresh = replace(fresh, vary={**fresh.vary, **stored.vary})
-        self._cached.cache.refresh(entry.file, refreshed(entry.file.meta, fresh))
+        self._cached.update(entry.file, fresh, sent)
 
     async def _upgrade(self, offer: Offer) -> None:
         self._need_source()

@@ -81,13 +81,13 @@ def updated(stored: Response, answer: Response, request: Fields, policy: Policy)
     """
     fresh = stored_fields(answer, policy).without(NOT_UPDATED)
     names = {name.lower() for name, _ in fresh} | {b"age"}
-    fields = Fields((*stored.fields.without(names), *fresh))
+    merged = replace(stored, fields=Fields((*stored.fields.without(names), *fresh)))
     return replace(
         stored,
-        fields=fields,
+        fields=stored_fields(merged, policy),
         requested_at=answer.requested_at,
         received_at=answer.received_at,
-        vary={**stored.vary, **dict(vary_key(fields, request) or ())},
+        vary={**stored.vary, **dict(vary_key(merged.fields, request) or ())},
     )
 
 
