@@ -89,6 +89,7 @@ class WrongBytesTests(StoreCase):
                 await file.read(at - BLOCK, at + 1, memory)
             self.assertFalse(file.present.covers(at, at + 1))
         self.assertEqual(len(file.present), 3)
+        await store.run(lambda index: None)
         self.assertEqual(store.figures.lost, 2)
         self.assertEqual(await self.content(file, 0, 5 * BLOCK), body[: 5 * BLOCK])
         self.assertTrue(any("its checksum is wrong" in line for line in logged.lines))

@@ -135,6 +135,11 @@ def stamp_of(found: os.stat_result) -> Stamp:
     return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
+def size_in(stamp: Stamp) -> int:
+    """Return the size of the data file that has this stamp."""
+    return stamp[1]
+
+
 def open_chunk(disk: Disk, path: str) -> tuple[int, Stamp]:
     """Open a data file for reading. Raise BlocksLost, or OSError if that says nothing of it."""
     try:

@@ -17,12 +17,16 @@ from aprp.core.values import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Blocks of a chunk that are in its data file, which now takes `allocated` bytes on disk."""
+    """Blocks of a chunk that are in its data file, which now takes `allocated` bytes on disk.
+
+    `anew`: the data file was empty before, so it has no others.
+    """
 
     file: int
     chunk: int
     blocks: Blocks
     allocated: int
+    anew: bool = False
 
 
 class ChunkRows(Rows):
@@ -55,7 +59,7 @@ class ChunkRows(Rows):
             )
             self._count(queue, written.allocated, 1)
             return True
-        blocks = _blocks_of(had[0]) or Blocks()
+        blocks = (None if written.anew else _blocks_of(had[0])) or Blocks()
         blocks.merge(written.blocks)
         self.connection.execute(
             "UPDATE chunks SET blocks = ?, allocated = ? WHERE file = ? AND chunk = ?",
@@ -71,17 +75,26 @@ class ChunkRows(Rows):
             (MOST_USES, file, chunk),
         )
 
-    def lose(self, file: int, chunk: int, lost: Sequence[int]) -> None:
-        """Take blocks from a chunk."""
+    def has(self, file: int, chunk: int) -> bool:
+        """Return whether there is a row of a chunk."""
+        found = self.connection.execute(
+            "SELECT 1 FROM chunks WHERE file = ? AND chunk = ?", (file, chunk)
+        ).fetchone()
+        return found is not None
+
+    def lose(self, file: int, chunk: int, lost: Sequence[int]) -> int:
+        """Take blocks from a chunk; return how many of them it had."""
         blocks = self.of(file).get(chunk)
         if blocks is None:
-            return
+            return 0
+        had = blocks.bits.bit_count()
         for block in lost:
             blocks.discard(block)
         self.connection.execute(
             "UPDATE chunks SET blocks = ? WHERE file = ? AND chunk = ?",
             (bytes(blocks), file, chunk),
         )
+        return had - blocks.bits.bit_count()
 
     def drop(self, chunks: Sequence[tuple[int, int]]) -> None:
         """Delete the rows of chunks."""

@@ -142,8 +142,9 @@ class Contents:
             await store.threads.read(job, lambda _: None)
         except BlocksLost as error:
             lost = [each.block for each in wanted] if error.blocks is None else error.blocks
+            if not await store.files.lose(file, chunk, error.blocks):
+                return 0  # it has made room meanwhile
             store.figures.lost += len(lost)
-            await store.files.lose(file, chunk, error.blocks)
             rest = [each for each in wanted if each.block not in lost]
             return len(lost) + await self._check(file, chunk, rest)
         return 0

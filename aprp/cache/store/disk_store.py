@@ -66,7 +66,7 @@ class DiskStore:
         self.files = Files(self, tools, self.upkeep, self._opening, shared)
         self.contents = Contents(self)
         self.writer = Writer(tools, self.upkeep)
-        self.reader = Reader(tools, self.files.lost)
+        self.reader = Reader(tools, self.files.lose)
         self._draw = draw or random.SystemRandom()
         self._shared = shared
         self._closed = False

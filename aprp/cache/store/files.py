@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 
+from aprp.cache.store.chunk_rows import Written
 from aprp.cache.store.disk_file import DiskFile
 from aprp.cache.store.index import Index, Row
 from aprp.cache.store.opening import Opening, known_already
@@ -35,6 +36,7 @@ class Files:
         self.by_number: dict[int, DiskFile] = {}
         self._store = store
         self._tools = tools
+        self._folder = tools.folder
         self._upkeep = upkeep
         self._run = opening.run
         self._shared = shared
@@ -43,6 +45,7 @@ class Files:
         self._dying: set[int] = set()  # files that the index is about to forget
         upkeep.on_evicted = self._evicted
         upkeep.on_missing = self._missing
+        upkeep.on_gone = self._gone
 
     def known(self, key: bytes) -> list[DiskFile] | None:
         """Return the files under a key, or None if the index has to be asked."""
@@ -151,16 +154,25 @@ class Files:
 
     def _unlink(self, chunks: Sequence[Place]) -> None:
         if chunks:
-            work = self._tools.threads.write(lambda: self._tools.folder.unlink(chunks))
+            work = self._tools.threads.write(lambda: self._folder.unlink(chunks))
             work.addErrback(known_already)
 
     def _evicted(self, places: Sequence[Place]) -> None:
-        self._upkeep.forget(places)
+        """Take note of chunks whose data files were deleted."""
         for number, chunk in places:
+            since = self._upkeep.evicted((number, chunk))
             file = self.by_number.get(number)
             if file is not None:
                 file.lose(chunk, None)
-        self._unlink(places)
+                if since is not None:
+                    file.keep(chunk, Blocks(bytes(since)))
+
+    def _gone(self, written: Sequence[Written]) -> None:
+        """Take note of blocks that were written to data files while these were deleted."""
+        for each in written:
+            file = self.by_number.get(each.file)
+            if file is not None:
+                file.lose(each.chunk, list(each.blocks))
 
     def _missing(self, places: Sequence[Place]) -> None:
         """Another process has deleted the files of these chunks."""
@@ -170,30 +182,23 @@ class Files:
             if file is not None:
                 self.forget(file.key, [number])
 
-    async def lose(self, number: int, chunk: int, blocks: list[int] | None) -> None:
-        """Drop blocks of a file that may not be in memory; None: the whole chunk."""
+    def lose(self, number: int, chunk: int, blocks: list[int] | None) -> Deferred[bool]:
+        """Drop blocks that can't be read, of a file that may not be in memory; None: all the chunk.
+
+        Fires with False if they have made room since someone began to read them.
+        """
         file = self.by_number.get(number)
         if file is not None:
             file.lose(chunk, blocks)
-        await self._tell_lost(number, chunk, blocks)
+        dirty = 0 if blocks is None else self._upkeep.lose((number, chunk), blocks)
 
-    def lost(self, file: DiskFile, chunk: int, blocks: list[int] | None) -> None:
-        if file.id in self.by_number:
-            self._tell_lost(file.id, chunk, blocks).addErrback(known_already)
-
-    def _tell_lost(self, number: int, chunk: int, blocks: list[int] | None) -> Deferred[None]:
-        """Tell the index of blocks that can't be read."""
-        if blocks is None:
-            self._upkeep.forget([(number, chunk)])
-            self._unlink([(number, chunk)])
-        else:
-            self._upkeep.lose((number, chunk), blocks)
-
-        def tell(index: Index) -> None:
+        def tell(index: Index) -> bool:
             with index.changing():
-                if blocks is None:
+                if blocks is not None:
+                    return bool(index.chunks.lose(number, chunk, blocks) or dirty)
+                lost = index.chunks.has(number, chunk) and not self._folder.has_data(number, chunk)
+                if lost:
                     index.chunks.drop([(number, chunk)])
-                else:
-                    index.chunks.lose(number, chunk, blocks)
+                return lost
 
         return self._run(tell)

@@ -67,8 +67,16 @@ class Folder:
     def unlink(self, chunks: Sequence[tuple[int, int]]) -> None:
         """Remove the data files of chunks, if they are there."""
         for file, chunk in chunks:
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError, IsADirectoryError):
                 self.disk.unlink(self.chunk(file, chunk))
+
+    def has_data(self, file: int, chunk: int) -> bool:
+        """Return whether the data file of a chunk is there."""
+        try:
+            self.disk.stat(self.chunk(file, chunk))
+        except FileNotFoundError:
+            return False
+        return True
 
     def claim(self) -> int:
         """Create the directory if need be and lock it; return the descriptor that holds the lock.

@@ -19,17 +19,19 @@ from aprp.cache.store.chunk_io import (
     verify,
 )
 from aprp.cache.store.disk_file import DiskFile
+from aprp.cache.store.opening import known_already
 from aprp.cache.store.store import CacheTrouble, Verified
 from aprp.cache.store.tools import Tools
 from aprp.core.cache.extents import BLOCK
 from aprp.core.cache.layout import CHUNK, Blocks, numbers_of
+from aprp.core.cache.naming import shown
 
 IN_MEMORY = 262144
 """The most bytes that one read returns in memory."""
 UNSEEN = 1048576
 """The most bytes that one read returns in a descriptor, if they have to be looked at first."""
 
-Lost = Callable[[DiskFile, int, "list[int] | None"], object]
+Lost = Callable[[int, int, "list[int] | None"], Deferred[bool]]
 
 
 @dataclass(slots=True)
@@ -50,7 +52,10 @@ class VerifiedBytes:
 
 
 class Reader:
-    """Reads for all files of a store; `lost` is called with what turned out to be lost."""
+    """Reads for all files of a store.
+
+    `lost` is called with what can't be read, and says whether it hasn't made room meanwhile.
+    """
 
     _log = Logger()
 
@@ -94,16 +99,21 @@ class Reader:
             failure.trap(CacheTrouble)
             file.lose(chunk, None)
             return failure
+        lost = self._lost(file.id, chunk, error.blocks)
+        lost.addCallbacks(self._lost_indeed, known_already, callbackArgs=(file, chunk, error))
+        return Failure(CacheTrouble(str(error)))
+
+    def _lost_indeed(self, is_so: bool, file: DiskFile, chunk: int, error: BlocksLost) -> None:
+        if not is_so:
+            return
         self._figures.lost += 1 if error.blocks is None else len(error.blocks)
+        what = f"chunk {chunk}" if error.blocks is None else f"block {chunk * 64 + error.blocks[0]}"
         self._log.error(
-            "cache: block {block} of {key} {said}; it will be fetched again",
-            block=chunk if error.blocks is None else chunk * 64 + error.blocks[0],
-            key=file.key.decode("latin-1"),
+            "cache: {what} of {key} {said}; it will be fetched again",
+            what=what,
+            key=shown(file.key),
             said=str(error),
         )
-        file.lose(chunk, error.blocks)
-        self._lost(file, chunk, error.blocks)
-        return Failure(CacheTrouble(str(error)))
 
     # In threads
 

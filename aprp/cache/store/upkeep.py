@@ -41,6 +41,7 @@ class _Done:
     granted: int
     evicted: list[Place]
     missing: list[Place]
+    gone: list[Written]
     used: int
     pinned: int
 
@@ -76,6 +77,8 @@ class Upkeep:
         """Called with chunks that made room."""
         self.on_missing: Callable[[Sequence[Place]], object] = lambda places: None
         """Called with chunks of files that another process has deleted."""
+        self.on_gone: Callable[[Sequence[Written]], object] = lambda written: None
+        """Called with what was written to data files that made room at the same time."""
 
     @property
     def full(self) -> bool:
@@ -102,11 +105,12 @@ class Upkeep:
     def written(self, written: Written) -> None:
         """Have the index learn of blocks."""
         place = (written.file, written.chunk)
-        had = self._dirty.get(place)
+        had = None if written.anew else self._dirty.get(place)
         if had is not None:
             had.blocks.merge(written.blocks)
         blocks = Blocks(bytes(written.blocks)) if had is None else had.blocks
-        self._dirty[place] = Written(*place, blocks, written.allocated)
+        anew = written.anew if had is None else had.anew
+        self._dirty[place] = Written(*place, blocks, written.allocated, anew)
         if len(self._dirty) >= _DIRTY:
             self._run()
         self._soon()
@@ -126,12 +130,22 @@ class Upkeep:
             self._used.add((file, chunk))
             self._soon()
 
-    def lose(self, place: Place, blocks: Sequence[int]) -> None:
-        """Don't tell the index of blocks that are lost."""
+    def lose(self, place: Place, blocks: Sequence[int]) -> int:
+        """Don't tell the index of lost blocks; return how many of them it hasn't heard of yet."""
         dirty = self._dirty.get(place)
+        if dirty is None:
+            return 0
+        had = dirty.blocks.bits.bit_count()
         for block in blocks:
-            if dirty is not None:
-                dirty.blocks.discard(block)
+            dirty.blocks.discard(block)
+        return had - dirty.blocks.bits.bit_count()
+
+    def evicted(self, place: Place) -> Blocks | None:
+        """Take note that a chunk made room; return what was written to a new data file since."""
+        self._used.discard(place)
+        self._touched.pop(place, None)
+        dirty = self._dirty.get(place)
+        return dirty.blocks if dirty is not None and dirty.anew else None
 
     def is_dirty(self, file: int, chunk: int) -> bool:
         """Return whether the index has still to learn of blocks of a chunk."""
@@ -202,7 +216,12 @@ class Upkeep:
             raise CacheTrouble("the index is not open")
         size = self._folder.index_size() + _WAL
         with index.changing():
-            missing = [(each.file, each.chunk) for each in dirty if not index.chunks.keep(each)]
+            missing, gone = [], []
+            for each in dirty:
+                if self._is_gone(index, each):
+                    gone.append(each)
+                elif not index.chunks.keep(each):
+                    missing.append((each.file, each.chunk))
             for file, chunk in used:
                 index.chunks.used(file, chunk)
             swept = bool(index.counter("swept"))
@@ -213,11 +232,18 @@ class Upkeep:
                 wanted if swept else 0,
                 max(0, self.size - size),
             )
+            # within the transaction, so that nobody takes what is written to one of these for kept
+            self._folder.unlink(evicted)
             held = index.chunks.bytes_in()
         return _Done(
-            swept, granted, evicted, missing, sum(held.values()) + size - _WAL,
+            swept, granted, evicted, missing, gone, sum(held.values()) + size - _WAL,
             held[Queue.PINNED],
         )  # fmt: skip
+
+    def _is_gone(self, index: Index, written: Written) -> bool:
+        """Return whether the data file has made room since it was written to."""
+        place = written.file, written.chunk
+        return not index.chunks.has(*place) and not self._folder.has_data(*place)
 
     def _changed(self, done: _Done, spent: int, wanted: int, needed: int) -> None:
         self._unindexed -= spent
@@ -229,6 +255,8 @@ class Upkeep:
             self.on_evicted(done.evicted)
         if done.missing:
             self.on_missing(done.missing)
+        if done.gone:
+            self.on_gone(done.gone)
         if not done.swept:
             self._soon()
         elif done.granted < wanted and self._room < max(needed, self._at_once // 4):

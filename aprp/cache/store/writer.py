@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
-from aprp.cache.store.chunk_io import Change, stamp_of, write_blocks
+from aprp.cache.store.chunk_io import Change, size_in, stamp_of, write_blocks
 from aprp.cache.store.chunk_rows import Written
 from aprp.cache.store.disk_file import DiskFile
 from aprp.cache.store.store import CacheTrouble
@@ -143,7 +143,7 @@ class Writer:
         blocks = Blocks()
         for block, checksum in sums:
             blocks.add(block, checksum)
-        written = Written(file, chunk, blocks, found.st_blocks * 512)
+        written = Written(file, chunk, blocks, found.st_blocks * 512, anew=not size_in(before))
         return written, Change(blocks.bits, before, stamp_of(found))
 
     def _written(self, result: _Result | Failure, batch: Sequence[_Entry]) -> None:
@@ -156,6 +156,8 @@ class Writer:
             result.trap(CacheTrouble)
         files = {entry.file.id: entry.file for entry in batch}
         for each, change in written:
+            if each.anew:
+                files[each.file].lose(each.chunk, None)
             files[each.file].keep(each.chunk, each.blocks)
             files[each.file].wrote(each.chunk, change)
             self._upkeep.written(each)
