@@ -25,6 +25,7 @@ from aprp.cache.store.writer import MOST_WAITING
 from aprp.core.cache.extents import BLOCK
 from aprp.core.cache.layout import CHUNK
 from tests.support.client import reactor
+from tests.support.eventually import eventually
 from tests.support.faulty_disk import MIB, StoreCase, ThreadedClock, body_of, meta_for
 from tests.support.logged import Logged
 from tests.support.running import ROOT
@@ -463,6 +464,28 @@ class SizeTests(StoreCase):
             await file.write(at, bytes(MIB))
         self.assertLessEqual(self.on_disk(), 24 * MIB)
         file.close()
+
+    async def test_a_disk_that_fails_while_orphans_are_deleted(self) -> None:
+        clock = ThreadedClock()
+        store = self.store(clock=clock)
+        await store.opened
+        await store.close()
+        orphan = self.folder / "data" / "00" / f"{256:016x}-0"
+        orphan.write_bytes(bytes(MIB))
+        (self.folder / "data" / "07" / f"{7:016x}-0").mkdir()
+        self.disk.fails["unlink"] = errno.EIO
+        store = self.store(clock=clock)
+        failed = self.disk.calls["unlink"]
+        await eventually(lambda: self.disk.calls["unlink"] > failed, "trying to delete it")
+        self.disk.fails.clear()
+        self.assertTrue(orphan.exists())
+        await store.run(lambda index: None)
+        clock.advance(REST)
+        await eventually(lambda: not orphan.exists(), "deleting it")
+        for _ in range(300):
+            await store.run(lambda index: None)
+        await store.upkeep.now()
+        (await self.film(store, b"/a", body_of(1, MIB))).close()
 
     async def test_pinned_files_stay_and_take_no_more_than_there_is(self) -> None:
         clock = ThreadedClock()

@@ -226,8 +226,9 @@ class Folder:
                 allocated = stored.pop(place, None)
                 if allocated is None:
                     if only is None or name in only:
-                        self.disk.unlink(path)
-                        removed += 1
+                        with suppress(IsADirectoryError):
+                            self.disk.unlink(path)
+                            removed += 1
                 elif (size := self.disk.stat(path).st_blocks * 512) != allocated:
                     index.chunks.resize(*place, size)
             index.chunks.drop(list(stored))

@@ -51,7 +51,7 @@ class Opening:
         self._lock = -1
         self._closed = False
         self._reopening: Any = None
-        self._settling: Deferred[None] | None = None
+        self._pause: Deferred[None] | None = None
         tools.threads.on_broken = self._broken
 
     @property
@@ -101,7 +101,7 @@ class Opening:
         for each in said:
             self._log.warn("cache: {said}", said=each)
         if self.keeper and not self._closed:
-            Deferred.fromCoroutine(self._sweep()).addErrback(known_already)
+            Deferred.fromCoroutine(self._sweep_until_done())
         self._upkeep.now()
         self._on_opened()
 
@@ -113,6 +113,16 @@ class Opening:
         self._tools.threads.say(f"{failure.value}; until then nothing is cached")
         self._broken()
 
+    async def _sweep_until_done(self) -> None:
+        """Sweep, and again after a while if the disk fails: nothing is kept before."""
+        index, again = self._index, True
+        while again and self._index is index:
+            try:
+                await self._sweep()
+                again = False
+            except CacheTrouble:  # which has been logged
+                again = await self._paused(REST)
+
     async def _sweep(self) -> None:
         """Delete the data files that the index doesn't have, then allow writing.
 
@@ -123,7 +133,7 @@ class Opening:
             only = set[str]()
             for low in range(256):
                 only |= await self.run(functools.partial(folder.unknown, low), None)
-            if not await self._settled():
+            if not await self._paused(SETTLED):
                 return
         removed = 0
         for low in range(256):
@@ -133,13 +143,13 @@ class Opening:
             self._log.info("cache: {n} data files without an entry were deleted", n=removed)
         self._upkeep.now()
 
-    async def _settled(self) -> bool:
-        """Wait until the index has what was written before; return False if it is closed."""
+    async def _paused(self, seconds: float) -> bool:
+        """Wait for so long; return False if it is closed meanwhile."""
         if self._closed:
             return False
-        settling = self._settling = deferLater(self._tools.reactor, SETTLED)
+        pause = self._pause = deferLater(self._tools.reactor, seconds)
         try:
-            await settling
+            await pause
         except CancelledError:
             return False
         return True
@@ -161,8 +171,8 @@ class Opening:
     async def close(self) -> None:
         """Close the index, and give up the directory."""
         self._closed = True
-        if self._settling is not None:
-            self._settling.cancel()
+        if self._pause is not None:
+            self._pause.cancel()
         if self._reopening is not None and self._reopening.active():
             self._reopening.cancel()
 
