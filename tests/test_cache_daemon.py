@@ -40,6 +40,7 @@ class CacheDaemonCase(SynchronousTestCase):
         server = (
             "limit_rate 4m; access_log {folder}/served.log bytes;"
             "location = /progress { stub_status; access_log off; }"
+            "location = /change { add_header Content-Location /small; return 204; }"
         )
         self.nginx = Nginx(self.folder / "nginx", server, "log_format bytes $body_bytes_sent;")
         self.addCleanup(self.nginx.stop)

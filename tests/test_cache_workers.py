@@ -45,6 +45,13 @@ class Viewer:
         response.read()
         return (response.getheader("Cache-Status") or "").startswith("aprp; hit")
 
+    def post(self, path: str) -> int:
+        """Send a POST; return the status."""
+        self.connection.request("POST", path, b"")
+        response = self.connection.getresponse()
+        response.read()
+        return response.status
+
     def view(self, path: str, start: int = 0) -> threading.Thread:
         """Begin to read all from a byte on, in a thread."""
         thread = threading.Thread(target=self._view, args=(path, start), daemon=True)
@@ -123,3 +130,14 @@ class OneFetchTests(WorkersCase):
         os.kill(self.pids[0], signal.SIGKILL)
         watching.join(PATIENCE)
         self.assertTrue(second.body == BYTES, self.daemon.err)
+
+
+class InvalidatingTests(WorkersCase):
+    """RFC 9111 section 4.4."""
+
+    def test_what_one_worker_has_invalidated_the_other_sends_no_more(self) -> None:
+        (first,), (second,) = self.viewers(0, 1), self.viewers(1, 1)
+        for _ in range(5):
+            self.eventually(partial(second.hits, "/one/small"))
+            self.assertEqual(first.post("/one/change"), 204)
+            self.assertFalse(second.hits("/one/small"))

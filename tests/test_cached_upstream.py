@@ -562,6 +562,20 @@ class RevalidationTests(CachedCase):
         for path, body in (("/a", b"5"), ("/b", b"6"), ("/c", b"3")):
             self.assertEqual((await self.ask(port, path)).body, body)
 
+    async def test_what_was_requested_before_an_unsafe_request_is_not_kept(self) -> None:
+        def answer(received: Received) -> Any:
+            if received.method == b"POST":
+                return Reply(204)
+            reply = small(body=b"%d" % received.number)
+            return reply if received.number > 1 else [Wait(0.3), *reply.steps()]
+
+        origin, port = await self.cached(answer)
+        asking = Deferred.fromCoroutine(self.ask(port, "/a"))
+        await self.asked(origin, 1)
+        await self.ask(port, "/a", method="POST", body=b"x")
+        self.assertEqual((await asking).body, b"1")
+        self.assertEqual((await self.ask(port, "/a")).body, b"3")
+
     async def test_interim_responses_are_relayed_and_not_stored(self) -> None:
         hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
         reply = small((b"X-Kept", b"yes"))

@@ -51,6 +51,15 @@ class SharedFetchesTests(TestCase):
     def turn(self, worker: SharedFetches, key: bytes = b"key") -> Deferred[None]:
         return Deferred.fromCoroutine(worker.turn(key))
 
+    def test_what_one_invalidates_is_so_for_all(self) -> None:
+        self.assertEqual(self.one.epoch(b"a"), self.two.epoch(b"a"))
+        for each in (self.one, self.two):
+            before, other = each.epoch(b"a"), each.epoch(b"b")
+            each.end_epoch(b"a")
+            self.assertEqual(self.one.epoch(b"a"), self.two.epoch(b"a"))
+            self.assertNotEqual(each.epoch(b"a"), before)
+            self.assertEqual(each.epoch(b"b"), other)
+
     async def test_one_asks_and_the_other_waits(self) -> None:
         self.assertTrue(self.turn(self.one).called)
         self.assertTrue(self.turn(self.two, b"another").called)

@@ -7,9 +7,10 @@ index nor a thread. When the store fails, requests still share what they fetch.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -17,10 +18,13 @@ from twisted.logger import Logger
 from aprp.cache.cached_file import CachedFile, Shared
 from aprp.cache.lending import lend
 from aprp.cache.peers import Peers
-from aprp.cache.store.store import CacheTrouble, Store
+from aprp.cache.store.store import CacheTrouble, Store, StoredFile
 from aprp.cache.turns import Turns
 from aprp.core.cache.meta import Meta
 from aprp.core.http.ranges import Range
+from aprp.core.sharing.epochs import Epochs
+
+T = TypeVar("T")
 
 OPEN = 512
 """Files that stay open though nobody uses them."""
@@ -28,8 +32,9 @@ OPEN = 512
 
 @dataclass(slots=True)
 class _Known:
-    """The variants under one key, newest first."""
+    """The variants under one key, newest first, as they were in an epoch."""
 
+    epoch: int
     files: list[CachedFile] = field(default_factory=list)
 
 
@@ -46,6 +51,7 @@ class Cache:
         self._peers = peers
         if peers is not None:
             peers.lend_by(self._lend)
+        self._epochs = Epochs.alone()
         self._known: dict[bytes, _Known] = {}
         self._keys: dict[CachedFile, bytes] = {}
         self._idle: OrderedDict[CachedFile, None] = OrderedDict()
@@ -57,35 +63,40 @@ class Cache:
 
     async def find(self, key: bytes) -> list[CachedFile]:
         """Return the variants under a key, newest first. Whoever uses one says so by `use`."""
-        known = self._known.get(key)
-        if known is None:
+        await self._look_again(key)
+        if key not in self._known:
             await self.turns.take((self, key), lambda: self._load(key))
-            known = self._known.get(key, _Known())
-        for file in tuple(known.files):
+            await self._look_again(key)
+        for file in self._files(key):
             if file.troubled or (file.stored is not None and file.stored.doomed):
                 self._drop(file)
-        return list(known.files)
+        return list(self._files(key))
 
     def at_hand(self, key: bytes) -> list[CachedFile] | None:
         """Return what `find` would if that is known without waiting, else None."""
         known = self._known.get(key)
-        if known is None or not known.files:
+        if known is None or not known.files or self._has_ended(key, known.epoch):
             return None
         for file in known.files:
             if file.troubled or (file.stored is not None and file.stored.doomed):
                 return None
         return known.files
 
+    def epoch(self, key: bytes) -> int:
+        """Return a number that isn't the same once what is under a key was invalidated."""
+        return self._epochs.of(key) if self._peers is None else self._peers.epoch(key)
+
     def create(self, key: bytes, meta: Meta, pinned: bool = False) -> CachedFile:
         """Begin a new version, which takes the place of the variant with the same `vary`.
 
-        It can be used at once, and is stored as soon as the store has created it.
+        It can be used at once, and is stored as soon as the store has created it, unless the
+        epoch of the key ends before that.
         """
-        for file in tuple(self._known.get(key, _Known()).files):
+        for file in self._files(key):
             if file.meta.vary == meta.vary:
                 self._drop(file)
-        file = self._new(meta)
-        self._known.setdefault(key, _Known()).files.insert(0, file)
+        file, epoch = self._new(meta), self.epoch(key)
+        self._known.setdefault(key, _Known(epoch)).files.insert(0, file)
         self._keys[file] = key
         file.use()
         turns = self._creating[key] = []
@@ -95,6 +106,8 @@ class Cache:
         creating.addErrback(lambda failure: self._log.failure("the cache has a fault", failure))
         creating.addBoth(lambda _: self._created(key, turns))
         creating.addBoth(lambda _: file.leave())
+        creating.addBoth(lambda _: None if self.epoch(key) == epoch else self.remove(key))
+        creating.addErrback(lambda failure: failure.trap(CacheTrouble) and None)
         return file
 
     def refresh(self, file: CachedFile, meta: Meta) -> None:
@@ -111,11 +124,26 @@ class Cache:
             self._drop(file)
 
     def remove(self, key: bytes) -> Deferred[int]:
-        """Forget everything under a key; fires with the number of files."""
-        for file in tuple(self._known.get(key, _Known()).files):
+        """Forget everything under a key, in all processes; fires with the number of files.
+
+        What is received now for the key isn't kept, and by the time this fires no process uses
+        what was there.
+        """
+        for file in self._files(key):
             self._drop(file)
         self._known.pop(key, None)
-        return self.store.remove(key)
+        self._end_epoch(key)  # nothing is created from now on that was requested before
+        return self.store.remove(key).addBoth(self._removed, key)
+
+    def _removed(self, result: T, key: bytes) -> T:
+        self._end_epoch(key)  # what another process has found meanwhile may have been there still
+        return result
+
+    def _end_epoch(self, key: bytes) -> None:
+        if self._peers is None:
+            self._epochs.end(key)
+        else:
+            self._peers.end_epoch(key)
 
     async def begin_turn(self, turn: bytes) -> bool:
         """Begin a turn to ask the sources; wait before for another process that has it.
@@ -153,12 +181,39 @@ class Cache:
             self._close(file)
         return self.store.close()
 
+    def _files(self, key: bytes) -> tuple[CachedFile, ...]:
+        known = self._known.get(key)
+        return () if known is None else tuple(known.files)
+
+    def _has_ended(self, key: bytes, epoch: int) -> bool:
+        """Return whether another process has ended the epoch of a key; this one drops the files."""
+        return self._peers is not None and self._peers.epoch(key) != epoch
+
+    async def _look_again(self, key: bytes) -> None:
+        """Drop the files that another process has removed from the store, if it may have."""
+        known = self._known.get(key)
+        if known is None or not self._has_ended(key, known.epoch):
+            return
+        epoch, files = self.epoch(key), tuple(known.files)
+        found = await self._stored(key)
+        numbers = {stored.id for stored in found}
+        for file in files:
+            if file in self._keys and (file.stored is None or file.stored.id not in numbers):
+                self._drop(file)
+        for stored in found:
+            stored.close()
+        known.epoch = epoch
+
+    async def _stored(self, key: bytes) -> Sequence[StoredFile]:
+        try:
+            return await self.store.find(key)
+        except CacheTrouble:
+            return ()
+
     async def _load(self, key: bytes) -> None:
         """Open what the store has under a key."""
-        try:
-            found = await self.store.find(key)
-        except CacheTrouble:
-            found = ()
+        epoch = self.epoch(key)
+        found = await self._stored(key)
         if key in self._known:  # a file was created meanwhile
             for stored in found:
                 stored.close()
@@ -175,7 +230,7 @@ class Cache:
             self._idle[file] = None
             files.append(file)
         if files:
-            self._known[key] = _Known(files)
+            self._known[key] = _Known(epoch, files)
         self._trim()
 
     def _new(self, meta: Meta) -> CachedFile:

@@ -1,6 +1,7 @@
 """The other processes that share the store, as the cache sees them.
 
-They save traffic, and nothing depends on them: whatever they don't give in time is fetched.
+They save traffic, and nothing depends on them: whatever they don't give in time is fetched. Only
+what one of them invalidates counts for all at once.
 """
 
 from __future__ import annotations
@@ -47,6 +48,14 @@ class Peers(Protocol):
 
     def pulse(self, process: int) -> int:
         """Return a number that changes as long as that process runs and lends."""
+        ...
+
+    def epoch(self, key: bytes) -> int:
+        """Return a number that another one takes the place of when a process ends the epoch."""
+        ...
+
+    def end_epoch(self, key: bytes) -> None:
+        """Have all processes know that what they found under a key may not be there any more."""
         ...
 
     async def turn(self, key: bytes) -> None:

@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 
 from aprp.cache.peers import Lend
 from aprp.core.http.ranges import Range
+from aprp.core.sharing.epochs import Epochs
 from aprp.core.sharing.fetches import may_lend
 
 DELAY = 0.001
@@ -79,6 +80,8 @@ class ClockedPeers:
         """Whether its pulse goes on."""
         self.pipes: list[Pipe] = []
         """Those over which it has borrowed."""
+        self.epochs = Epochs.alone()
+        """Those of the first are everyone's."""
         self._clock = clock
         self._everyone = everyone
         self._lend: Lend | None = None
@@ -106,6 +109,12 @@ class ClockedPeers:
             if each is not self and number in each.noted
         ]
         return may_lend(found, at)
+
+    def epoch(self, key: bytes) -> int:
+        return self._everyone[0].epochs.of(key)
+
+    def end_epoch(self, key: bytes) -> None:
+        self._everyone[0].epochs.end(key)
 
     def borrow(self, process: int, number: int, wanted: Range, protocol: Protocol) -> bool:
         pipe: Any = Pipe(self._clock, protocol)

@@ -1,4 +1,5 @@
-"""What all workers of a daemon see: the memory of a `Board`, its lock, bells and boxes.
+"""What all workers of a daemon see: the memory of a `Board` and of `Epochs`, its lock, bells and
+boxes.
 
 Each worker has a bell, which says that something has changed, and a box, which takes short messages
 with a descriptor.
@@ -22,6 +23,7 @@ from typing import Any, Self
 from twisted.internet.abstract import FileDescriptor
 
 from aprp.core.sharing.board import ROW_BYTES, Board, Values, key_of
+from aprp.core.sharing.epochs import EPOCH_BYTES, Epochs
 
 HELD = 0.5
 """Seconds."""
@@ -55,13 +57,15 @@ class Common:
         self.workers = len(bells)
         """The number of workers."""
         self._stuck = False
-        self._board = Board(memoryview(mmap(memory, 0)), own)
+        view, rows = memoryview(mmap(memory, 0)), len(bells) * ROW_BYTES
+        self._board = Board(view[:rows], own)
+        self._epochs = Epochs(view[rows:])
 
     @classmethod
     def create(cls, count: int) -> Self:
         """Return the parent's, for `count` workers."""
         memory = os.memfd_create("aprp workers")
-        os.ftruncate(memory, count * ROW_BYTES)
+        os.ftruncate(memory, count * ROW_BYTES + EPOCH_BYTES)
         bells = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(count)]
         return cls(memory, bells, PARENT, [_new_box() for _ in range(count)])
 
@@ -110,6 +114,14 @@ class Common:
     def note(self, kind: str, name: str, *values: int) -> None:
         """Note values of this worker; zeros forget them."""
         self._board.note(key_of(kind, name), *values)
+
+    def epoch(self, key: bytes) -> int:
+        """Return the number of the epoch of a key. Needs no lock."""
+        return self._epochs.of(key)
+
+    def end_epoch(self, key: bytes) -> None:
+        """End the epoch of a key."""
+        self._epochs.end(key)
 
     def ring(self, numbers: Iterable[int]) -> None:
         """Ring the bells of these workers."""

@@ -77,6 +77,15 @@ class SharedFetches:
     def _lenders(self, number: int, at: int) -> list[int]:
         return may_lend(self._common.elsewhere(FETCHED, str(number)), at)
 
+    # What is invalidated
+
+    def epoch(self, key: bytes) -> int:
+        return self._common.epoch(key)
+
+    def end_epoch(self, key: bytes) -> None:
+        with self._common:
+            self._common.end_epoch(key)
+
     # Borrowing
 
     def borrow(self, process: int, number: int, wanted: Range, protocol: Protocol) -> bool:

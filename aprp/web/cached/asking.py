@@ -54,7 +54,7 @@ class CachedAsking(CachedSending):
         assert self._range_request is not None and lookup.forwarded is not None
         spec, conditions = self._wanted(lookup)
         for _ in range(MOST_TRIES):
-            asked_at = time()
+            asked_at, self._epoch = time(), self._cached.cache.epoch(self._key)
             request = self._asking(outgoing, spec, conditions)
             try:
                 exchange = await self._proxy.agent.open(request)
@@ -195,7 +195,7 @@ class CachedAsking(CachedSending):
             stored = bool(ranges_of(plan)) or plan == Whole(0)
         else:
             stored = meta.complete <= MOST_WHOLE and plan in (Relay(), Whole(meta.complete))
-        return self._cached.create(self._key, meta) if stored else None
+        return self._cached.create(self._key, meta, self._epoch) if stored else None
 
     def _begin(
         self,
@@ -260,7 +260,7 @@ class CachedAsking(CachedSending):
         if body is not None:
             policy = self._cached.policy
             meta = meta_for(response, head.reason, len(body), outgoing.fields, policy)
-            self._cached.keep(self._key, meta, body)
+            self._cached.keep(self._key, meta, body, self._epoch)
 
 
 def _ends_for_sure(head: ResponseHead) -> bool:

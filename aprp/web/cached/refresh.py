@@ -50,11 +50,11 @@ async def _refresh(
     conditions = conditional([entry.response])
     if entry.file.complete > MOST:
         conditions = ((b"Range", FromTo(0, 1).header()), *conditions)
-    asked_at = time()
+    asked_at, epoch = time(), cached.cache.epoch(key)
     outgoing = with_conditions(outgoing._replace(method=b"GET"), *conditions)
     exchange = await agent.open(outgoing)
     try:
-        await _take(cached, key, entry, outgoing, exchange, asked_at)
+        await _take(cached, key, entry, outgoing, exchange, asked_at, epoch)
     finally:
         exchange.abort()
 
@@ -66,6 +66,7 @@ async def _take(
     outgoing: SourceRequest,
     exchange: Exchange,
     asked_at: float,
+    epoch: int,
 ) -> None:
     """Update the entry, replace it, or forget it, by what the upstream answered."""
     status, policy = exchange.head.status, cached.policy
@@ -88,6 +89,6 @@ async def _take(
     moved = await exchange.pump(sink, MOST + 1)
     if moved == exchange.length:
         meta = meta_for(response, exchange.head.reason, moved, outgoing.fields, policy)
-        cached.keep(key, meta, sink.data)
+        cached.keep(key, meta, sink.data, epoch)
     else:
         cached.cache.forget(entry.file)

@@ -20,7 +20,6 @@ from aprp.core.http.caching.storing import Verdict, storable
 from aprp.core.http.fields import Fields
 from aprp.core.http.ranges import Range
 from aprp.upstream.exchange import SourceRequest
-from aprp.upstream.wall_clock import time
 from aprp.web.cached.entries import refreshed
 from aprp.web.cached.supply import HeldOrigin
 
@@ -53,7 +52,6 @@ class RouteCache:
         self._realm = realm
         self._clock = clock
         self._alone: OrderedDict[bytes, float] = OrderedDict()
-        self._invalidated: OrderedDict[bytes, float] = OrderedDict()
 
     def key(self, target: bytes, sent: Fields) -> bytes:
         """Return the key of a resource; `sent` are the fields that the upstream gets."""
@@ -94,12 +92,12 @@ class RouteCache:
             )
             return ()
 
-    def create(self, key: bytes, meta: Meta) -> CachedFile | None:
+    def create(self, key: bytes, meta: Meta, epoch: int) -> CachedFile | None:
         """Begin to keep a response, or keep more of one that is there already.
 
-        None if an unsafe request has invalidated it since it was requested.
+        None if an unsafe request has invalidated it since the `epoch` in which it was requested.
         """
-        if self._invalidated.get(key, -1.0) >= meta.requested_at:
+        if self.cache.epoch(key) != epoch:
             return None
         known = self.cache.at_hand(key) or ()
         for file in known:
@@ -110,15 +108,14 @@ class RouteCache:
             self.cache.forget(file)
         return self.cache.create(key, meta, self._pinned)
 
-    def keep(self, key: bytes, meta: Meta, body: bytes) -> None:
-        """Keep a response whose body is in memory."""
-        file = self.create(key, meta)
+    def keep(self, key: bytes, meta: Meta, body: bytes, epoch: int) -> None:
+        """Keep a response whose body is in memory, and that was requested in that epoch."""
+        file = self.create(key, meta, epoch)
         if file is not None and body and file.stored_to(0) is None and not file.fetches:
             file.fetch(Range(0, len(body)), HeldOrigin(body))
 
     async def invalidate(self, key: bytes) -> None:
         """Forget what is under a key, and what is being received for it."""
-        _remember(self._invalidated, key, time())
         try:
             await self._soon(self.cache.remove(key))
         except Exception:

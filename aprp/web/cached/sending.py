@@ -74,6 +74,8 @@ class CachedSending(Visit):
         self._cached = cached
         self._status = CacheStatus("method")
         self._key = b""
+        self._epoch = 0
+        """The epoch of the key in which the upstream was asked."""
         self._supply: FileSupply | None = None
         self._collapsed = False
         self._shown: tuple[Entry, SourceRequest] | None = None
