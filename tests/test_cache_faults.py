@@ -512,7 +512,7 @@ class SizeTests(StoreCase):
         await self.fill(other, bytes(24 * MIB))
         await store.upkeep.now()
         self.assertFalse(file.present.covers(0, 1), "it made room")
-        found = os.pread(verified.descriptor, MIB, verified.offset)
+        found = os.pread(verified.parts[0].descriptor, MIB, verified.parts[0].offset)
         self.assertEqual(found, body[:MIB])
         verified.release()
         for each in (file, other):

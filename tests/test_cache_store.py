@@ -6,7 +6,10 @@ import os
 import stat
 from dataclasses import replace
 from itertools import pairwise
+from unittest import SkipTest
 
+from aprp.cache.store import page_cache
+from aprp.cache.store.disk import SystemDisk
 from aprp.cache.store.store import CacheTrouble
 from aprp.core.cache.extents import BLOCK
 from aprp.core.cache.layout import CHUNK
@@ -82,12 +85,12 @@ class KeepingTests(StoreCase):
         )
         file.close()
 
-    async def test_a_read_stops_where_the_run_or_the_chunk_does(self) -> None:
+    async def test_a_read_stops_where_the_run_does_or_much_was_looked_at(self) -> None:
         store, body = self.store(), body_of(3, CHUNK + 2 * BLOCK)
         file = await self.film(store, b"/a", body)
         for start, stop, memory, reached in (
             (0, len(body), False, MIB),
-            (CHUNK - 5, len(body), False, CHUNK),
+            (CHUNK - 5, len(body), False, len(body)),
             (CHUNK - 5, len(body), True, CHUNK),
             (0, len(body), True, MIB // 4),
             (CHUNK, CHUNK + 9, False, CHUNK + 9),
@@ -97,6 +100,55 @@ class KeepingTests(StoreCase):
             self.assertEqual(verified.data is not None, memory)
             verified.release()
         file.close()
+
+    async def test_one_read_opens_several_chunks(self) -> None:
+        store, body = self.store(), body_of(3, 3 * CHUNK + 5)
+        file = await self.film(store, b"/a", body)
+        self.assertEqual(await self.content(file), body)
+        verified = await file.read(BLOCK, len(body))
+        self.assertEqual((verified.stop, len(verified.parts)), (len(body), 4))
+        self.assertEqual(store.reader.descriptors, 4)
+        verified.release()
+        self.assertEqual(store.reader.descriptors, 0)
+        with open(store.folder.chunk(file.id, 2), "r+b") as data:
+            data.write(b"flipped")
+        verified = await file.read(0, len(body))
+        self.assertEqual(verified.stop, 2 * CHUNK)
+        self.assertTrue(file.present.covers(0, len(body)))
+        verified.release()
+        with self.assertRaises(CacheTrouble):
+            await file.read(2 * CHUNK, len(body))
+        self.assertFalse(file.present.covers(2 * CHUNK, 2 * CHUNK + 1))
+        file.close()
+
+    async def test_blocks_that_left_memory_are_verified_again(self) -> None:
+        store, body = self.store(), body_of(3, 2 * BLOCK)
+        file = await self.film(store, b"/a", body)
+        (await file.read(0, BLOCK)).release()
+        for in_memory, reads in ((True, False), (False, True), (True, False)):
+            self.disk.in_memory = in_memory
+            before = self.disk.calls["read"]
+            (await file.read(0, BLOCK)).release()
+            self.assertEqual(self.disk.calls["read"] > before, reads)
+        file.close()
+
+    async def test_what_is_in_memory(self) -> None:
+        disk = SystemDisk()
+        descriptor = disk.open(self.mktemp(), os.O_RDWR | os.O_CREAT)
+        self.addCleanup(disk.close, descriptor)
+        disk.write(descriptor, memoryview(bytes(4 * BLOCK)), 0)
+        os.fsync(descriptor)
+        for told in (True, False):  # whether the kernel tells at once
+            if not told:
+                self.patch(page_cache, "_cached_pages", lambda *_: None)
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            if told and disk.cached(descriptor, BLOCK, BLOCK):
+                raise SkipTest("this file system is in memory")
+            self.assertFalse(disk.cached(descriptor, BLOCK + 17, 5))
+            disk.prefetch(descriptor, 0, 4 * BLOCK)
+            os.pread(descriptor, 4 * BLOCK, 0)
+            self.assertTrue(disk.cached(descriptor, 0, 4 * BLOCK))
+            self.assertTrue(disk.cached(descriptor, 17, 4 * BLOCK - 20))
 
     async def test_variants_and_versions(self) -> None:
         store = self.store()

@@ -56,6 +56,7 @@ class SimulatedDisk:
         self.open_files: dict[int, _Node] = {}
         self.indexes: dict[str, _Connection] = {}
         self._number = 0
+        self._reclaimed = 0
 
     # Faults
 
@@ -123,6 +124,14 @@ class SimulatedDisk:
             found[self.rng.randrange(len(found))] ^= 1 << self.rng.randrange(8)
         buffer[: len(found)] = found
         return len(found)
+
+    def cached(self, descriptor: int, offset: int, count: int) -> bool:
+        """Return whether bytes are in memory, as if others had used it for theirs now and then."""
+        self._reclaimed = (self._reclaimed + 1) % 5
+        return bool(self._reclaimed)
+
+    def prefetch(self, descriptor: int, offset: int, count: int) -> None:
+        """Do nothing: reading takes no time of its own."""
 
     def write(self, descriptor: int, data: memoryview, offset: int) -> int:
         self._fail("eio-write", "full")

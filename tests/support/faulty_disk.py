@@ -38,6 +38,8 @@ class FaultyDisk(SystemDisk):
         self.gate = threading.Event()
         self.calls: Counter[str] = Counter()
         self.open_now: set[int] = set()
+        self.in_memory = True
+        """Whether what was read or written stays in the page cache."""
 
     def _before(self, name: str) -> None:
         self.calls[name] += 1
@@ -60,6 +62,10 @@ class FaultyDisk(SystemDisk):
     def read_into(self, descriptor: int, buffer: memoryview, offset: int) -> int:
         self._before("read")
         return super().read_into(descriptor, buffer, offset)
+
+    def cached(self, descriptor: int, offset: int, count: int) -> bool:
+        self._before("cached")
+        return self.in_memory and super().cached(descriptor, offset, count)
 
     def write(self, descriptor: int, data: memoryview, offset: int) -> int:
         self._before("write")
@@ -169,8 +175,9 @@ class StoreCase(TestCase):
         while start + len(found) < stop:
             verified = await file.read(start + len(found), stop, memory)
             if verified.data is None:
-                size = verified.stop - verified.start
-                found += os.pread(verified.descriptor, size, verified.offset)
+                found += b"".join(
+                    os.pread(part.descriptor, part.size, part.offset) for part in verified.parts
+                )
             else:
                 found += verified.data
             verified.release()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -13,6 +13,7 @@ from twisted.internet.task import Clock
 from aprp.cache.store.store import CacheTrouble, Numbered, StoredFile, Verified, unheard
 from aprp.core.cache.extents import BLOCK, Extents
 from aprp.core.cache.meta import Meta
+from aprp.upstream.splice.file_splice import FilePart
 
 Fails = Callable[[str], bool]
 """Says whether a call fails, by its name."""
@@ -23,20 +24,19 @@ class MemoryVerified:
         self.start = start
         self.stop = start + len(data)
         self.data = data if in_memory else None
-        self.descriptor = -1
-        self.offset = 0
+        self.parts: Sequence[FilePart] = ()
         self.released = False
         if not in_memory:
             with tempfile.TemporaryFile() as file:
                 file.write(data)
                 file.flush()
-                self.descriptor = os.dup(file.fileno())
+                self.parts = [FilePart(os.dup(file.fileno()), 0, len(data))]
 
     def release(self) -> None:
         assert not self.released
         self.released = True
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
+        for part in self.parts:
+            os.close(part.descriptor)
 
 
 class MemoryFile:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+from contextlib import suppress
 from typing import Protocol
+
+from aprp.cache.store.page_cache import cached
 
 
 class Disk(Protocol):
@@ -14,6 +17,8 @@ class Disk(Protocol):
     def open(self, path: str, flags: int) -> int: ...
     def close(self, descriptor: int) -> None: ...
     def read_into(self, descriptor: int, buffer: memoryview, offset: int) -> int: ...
+    def cached(self, descriptor: int, offset: int, count: int) -> bool: ...
+    def prefetch(self, descriptor: int, offset: int, count: int) -> None: ...
     def write(self, descriptor: int, data: memoryview, offset: int) -> int: ...
     def fstat(self, descriptor: int) -> os.stat_result: ...
     def stat(self, path: str) -> os.stat_result: ...
@@ -36,6 +41,15 @@ class SystemDisk:
 
     def read_into(self, descriptor: int, buffer: memoryview, offset: int) -> int:
         return os.preadv(descriptor, [buffer], offset)
+
+    def cached(self, descriptor: int, offset: int, count: int) -> bool:
+        """Return whether these bytes can be read without waiting for the disk."""
+        return cached(descriptor, offset, count)
+
+    def prefetch(self, descriptor: int, offset: int, count: int) -> None:
+        """Have the kernel begin to read these bytes into memory."""
+        with suppress(OSError):  # not all file systems do
+            os.posix_fadvise(descriptor, offset, count, os.POSIX_FADV_WILLNEED)
 
     def write(self, descriptor: int, data: memoryview, offset: int) -> int:
         return os.pwrite(descriptor, data, offset)

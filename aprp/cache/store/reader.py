@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from twisted.internet.defer import Deferred, fail
@@ -23,13 +23,14 @@ from aprp.cache.store.opening import known_already
 from aprp.cache.store.store import CacheTrouble, Verified
 from aprp.cache.store.tools import Tools
 from aprp.core.cache.extents import BLOCK
-from aprp.core.cache.layout import CHUNK, Blocks, numbers_of
+from aprp.core.cache.layout import CHUNK, Blocks, in_chunks, numbers_of
 from aprp.core.cache.naming import shown
+from aprp.upstream.splice.file_splice import FilePart
 
 IN_MEMORY = 262144
 """The most bytes that one read returns in memory."""
 UNSEEN = 1048576
-"""The most bytes that one read returns in a descriptor, if they have to be looked at first."""
+"""The most bytes that one read looks at, or a quarter of what it should return if that is more."""
 
 Lost = Callable[[int, int, "list[int] | None"], Deferred[bool]]
 
@@ -41,14 +42,13 @@ class VerifiedBytes:
     start: int
     stop: int
     data: bytes | None
-    descriptor: int
-    offset: int
-    close: Callable[[int], object]
+    parts: Sequence[FilePart]
+    close: Callable[[Sequence[FilePart]], object]
 
     def release(self) -> None:
-        descriptor, self.descriptor = self.descriptor, -1
-        if descriptor >= 0:
-            self.close(descriptor)
+        parts, self.parts = self.parts, ()
+        if parts:
+            self.close(parts)
 
 
 class Reader:
@@ -72,25 +72,24 @@ class Reader:
         """Return the first bytes of [start, stop), which are present."""
         if self._threads.resting:
             return fail(CacheTrouble("the disk is left alone for a while after a failure"))
-        chunk = start // CHUNK
-        stop = min(stop, (chunk + 1) * CHUNK)
         if into_memory:
-            stop = min(stop, start + IN_MEMORY)
-        elif not _seen(file.trusted.get(chunk), start, stop):
-            stop = min(stop, start + UNSEEN)
-        blocks = Blocks(bytes(file.chunks[chunk]))  # as they are now: a thread looks at them
+            stop = min(stop, start + IN_MEMORY, (start // CHUNK + 1) * CHUNK)
+        wanted = [
+            # as they are now: a thread looks at them
+            _Wanted(chunk, first, last, Blocks(bytes(file.chunks[chunk])))
+            for chunk, first, last in in_chunks(start, stop)
+        ]
         read = self._into_memory if into_memory else self._open
 
         def job() -> VerifiedBytes:
-            return read(file, chunk, start, stop, blocks)
+            return read(file, wanted)
 
         done = self._threads.read(job, self._unwanted)
-        return done.addCallbacks(self._came, self._not_read, errbackArgs=(file, chunk))
+        return done.addCallbacks(self._came, self._not_read, errbackArgs=(file, start // CHUNK))
 
     def _came(self, verified: VerifiedBytes) -> Verified:
         self._figures.read += verified.stop - verified.start
-        if verified.descriptor >= 0:
-            self.descriptors += 1
+        self.descriptors += len(verified.parts)
         return verified
 
     def _not_read(self, failure: Failure, file: DiskFile, chunk: int) -> Failure:
@@ -117,63 +116,93 @@ class Reader:
 
     # In threads
 
-    def _into_memory(
-        self, file: DiskFile, chunk: int, start: int, stop: int, blocks: Blocks
-    ) -> VerifiedBytes:
-        disk = self._folder.disk
-        numbers = range(start % CHUNK // BLOCK, (stop - 1) % CHUNK // BLOCK + 1)
-        wanted = expected(blocks, chunk, file.meta.complete, numbers)
-        descriptor, _ = open_chunk(disk, self._folder.chunk(file.id, chunk))
+    def _into_memory(self, file: DiskFile, wanted: Sequence[_Wanted]) -> VerifiedBytes:
+        disk, (this,) = self._folder.disk, wanted
+        numbers = range(this.start % CHUNK // BLOCK, (this.stop - 1) % CHUNK // BLOCK + 1)
+        blocks = expected(this.blocks, this.chunk, file.meta.complete, numbers)
+        descriptor, _ = open_chunk(disk, self._folder.chunk(file.id, this.chunk))
         try:
-            buffer = read_verified(disk, descriptor, file.id, chunk, wanted)
+            buffer = read_verified(disk, descriptor, file.id, this.chunk, blocks)
         finally:
             disk.close(descriptor)
-        skipped = start - chunk * CHUNK - wanted[0].offset
-        data = bytes(memoryview(buffer)[skipped : skipped + stop - start])
-        return VerifiedBytes(start, stop, data, -1, 0, self._close)
+        skipped = this.start - this.chunk * CHUNK - blocks[0].offset
+        data = bytes(memoryview(buffer)[skipped : skipped + this.stop - this.start])
+        return VerifiedBytes(this.start, this.stop, data, (), self._close)
 
-    def _open(
-        self, file: DiskFile, chunk: int, start: int, stop: int, blocks: Blocks
-    ) -> VerifiedBytes:
-        disk = self._folder.disk
+    def _open(self, file: DiskFile, wanted: Sequence[_Wanted]) -> VerifiedBytes:
+        start, stop = wanted[0].start, wanted[-1].stop
+        most = max(UNSEEN, (stop - start) // 4) // BLOCK
+        parts: list[FilePart] = []
+        at = start
+        for each in wanted:
+            try:
+                part, looked_at = self._part(file, each, most)
+            except Exception:
+                if not parts:
+                    raise
+                break  # who reads on from there meets it again
+            parts.append(part)
+            at += part.size
+            most -= looked_at
+            if at < each.stop or not most:
+                break
+        return VerifiedBytes(start, at, None, parts, self._close)
+
+    def _part(self, file: DiskFile, wanted: _Wanted, most: int) -> tuple[FilePart, int]:
+        """Return what may be sent of a chunk, and how many blocks had to be looked at for it."""
+        disk, chunk, start, stop = self._folder.disk, wanted.chunk, wanted.start, wanted.stop
         descriptor, stamp = open_chunk(disk, self._folder.chunk(file.id, chunk))
         try:
             now = self._reactor.seconds()
             trust = file.trusted.get(chunk)
-            if trust is None or trust.stamp != stamp or not 0 <= now - trust.since < TRUSTED_FOR:
-                trust = Trust(stamp, now)
-            unseen = numbers_of(_wanted(start, stop) & ~trust.bits)
-            verify(
-                disk,
-                descriptor,
-                file.id,
-                chunk,
-                expected(blocks, chunk, file.meta.complete, unseen),
-            )
-            trust.bits |= _wanted(start, stop)
-            file.trusted[chunk] = trust
+            offset = start - chunk * CHUNK
+            in_memory = disk.cached(descriptor, offset, stop - start)
+            if (
+                trust is None
+                or trust.stamp != stamp
+                or not 0 <= now - trust.since < TRUSTED_FOR
+                or not in_memory
+            ):
+                trust = file.trusted[chunk] = Trust(stamp, now)
+            unseen = [*numbers_of(_bits(start, stop) & ~trust.bits)]
+            if len(unseen) > most:
+                stop = chunk * CHUNK + unseen[most] * BLOCK
+                del unseen[most:]
+            if not in_memory:
+                disk.prefetch(descriptor, offset, stop - start)
+            blocks = expected(wanted.blocks, chunk, file.meta.complete, unseen)
+            verify(disk, descriptor, file.id, chunk, blocks)
+            trust.bits |= _bits(start, stop)
         except BaseException:
             disk.close(descriptor)
             raise
-        return VerifiedBytes(start, stop, None, descriptor, start - chunk * CHUNK, self._close)
+        return FilePart(descriptor, offset, stop - start), len(unseen)
 
     def _unwanted(self, verified: VerifiedBytes) -> None:
-        if verified.descriptor >= 0:
-            self._folder.disk.close(verified.descriptor)
+        self._close_now(verified.parts)
+
+    def _close_now(self, parts: Sequence[FilePart]) -> None:
+        for part in parts:
+            self._folder.disk.close(part.descriptor)
 
     # In the reactor's thread
 
-    def _close(self, descriptor: int) -> None:
-        self.descriptors -= 1
-        self._threads.later(lambda: self._folder.disk.close(descriptor))
+    def _close(self, parts: Sequence[FilePart]) -> None:
+        self.descriptors -= len(parts)
+        self._threads.later(lambda: self._close_now(parts))
 
 
-def _wanted(start: int, stop: int) -> int:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The bytes [start, stop) of a file, which lie in a chunk that has these blocks."""
+
+    chunk: int
+    start: int
+    stop: int
+    blocks: Blocks
+
+
+def _bits(start: int, stop: int) -> int:
     """Return the blocks of [start, stop), which lie in a chunk, as bits."""
     first, last = start % CHUNK // BLOCK, (stop - 1) % CHUNK // BLOCK
     return (1 << last + 1) - (1 << first)
-
-
-def _seen(trust: Trust | None, start: int, stop: int) -> bool:
-    """Return whether all blocks of [start, stop), which lie in a chunk, have been looked at."""
-    return trust is not None and not _wanted(start, stop) & ~trust.bits

@@ -7,13 +7,14 @@ caller a failure is a hole. Nothing here waits for the disk in the reactor's thr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
 from aprp.core.cache.extents import Extents
 from aprp.core.cache.meta import Meta
+from aprp.upstream.splice.file_splice import FilePart
 
 Numbered = Callable[[int], object]
 """Is called with the number of a new file."""
@@ -30,18 +31,17 @@ class CacheTrouble(Exception):
 class Verified(Protocol):
     """Bytes [start, stop) of a file whose checksums were right; they stay until released.
 
-    They are in `data`, or, if that is None, in the open file `descriptor` from `offset` on. They
-    may stop before the wanted range does, never at or before its start.
+    They are in `data`, or, if that is None, in these parts of open files, and in memory just now.
+    They may stop before the wanted range does, never at or before its start.
     """
 
     start: int
     stop: int
     data: bytes | None
-    descriptor: int
-    offset: int
+    parts: Sequence[FilePart]
 
     def release(self) -> None:
-        """Close the descriptor, in a thread. Call it exactly once."""
+        """Close the files, in a thread. Call it exactly once."""
         ...
 
 
@@ -68,7 +68,7 @@ class StoredFile(Protocol):
 
         It fails if the first byte isn't present: it may have made room since the caller looked.
 
-        `into_memory`: in `data`, not in a descriptor.
+        `into_memory`: in `data`, not in open files.
         """
         ...
 

@@ -1,12 +1,13 @@
-"""Bytes on their way from an open file to a socket by sendfile(2).
+"""Bytes on their way from open files to a socket by sendfile(2).
 
-The file's bytes have to be in memory already: sendfile would wait for the disk.
+The files' bytes have to be in memory already: sendfile would wait for the disk.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Any, Protocol
+from collections.abc import Iterable
+from typing import Any, NamedTuple, Protocol
 
 from aprp.upstream.splice.borrowed import CONNECTION_LOST, Borrowed, splice_socket
 
@@ -14,8 +15,20 @@ AT_ONCE = 1 << 21
 """Bytes of one call, so that other connections have their turn."""
 
 
+class FilePart(NamedTuple):
+    """Bytes of an open file."""
+
+    descriptor: int
+    offset: int
+    size: int
+
+
 class FileOwner(Protocol):
     """The owner of a file splice."""
+
+    def still_in_memory(self) -> bool:
+        """Return whether the rest of the bytes is still taken to be in memory."""
+        ...
 
     def sent(self, count: int) -> None:
         """Note that the receiver's socket took `count` bytes."""
@@ -26,7 +39,10 @@ class FileOwner(Protocol):
         ...
 
     def file_sent(self, was_full: bool) -> None:
-        """Go on: all was sent; `was_full` tells whether `receiver_full` was called."""
+        """Go on: all was sent, or the rest may have left memory.
+
+        `was_full` tells whether `receiver_full` was called.
+        """
         ...
 
     def file_failed(self) -> None:
@@ -35,15 +51,12 @@ class FileOwner(Protocol):
 
 
 class FileSplice:
-    """Sends `count` bytes of the file `descriptor` from `offset` on, until it is abandoned."""
+    """Sends parts of files, of which none is empty, in their order, until it is abandoned."""
 
-    def __init__(
-        self, sink: Borrowed, descriptor: int, offset: int, count: int, owner: FileOwner
-    ) -> None:
+    def __init__(self, sink: Borrowed, parts: Iterable[FilePart], owner: FileOwner) -> None:
         self._sink = sink
-        self._descriptor = descriptor
-        self._offset = offset
-        self._left = count
+        self._parts = iter(parts)
+        self._descriptor, self._offset, self._left = next(self._parts)
         self._owner = owner
         self._full = False
         self._over = False
@@ -71,6 +84,9 @@ class FileSplice:
 
     def _send(self) -> Any:
         """Send what the receiver takes at once; return the reason if the connection is lost."""
+        if not self._owner.still_in_memory():
+            self._sent()
+            return None
         asked = min(self._left, AT_ONCE)
         try:
             count = os.sendfile(self._sink.fileno(), self._descriptor, self._offset, asked)
@@ -91,15 +107,21 @@ class FileSplice:
             self._owner.sent(count)
         if self._over:
             return None
-        if self._left:
-            self._sink.transport.startWriting()
-            if count != asked and not self._full:
-                self._full = True
-                self._owner.receiver_full()
-            return None
+        if not self._left:
+            following = next(self._parts, None)
+            if following is None:
+                self._sent()
+                return None
+            self._descriptor, self._offset, self._left = following
+        self._sink.transport.startWriting()
+        if count != asked and not self._full:
+            self._full = True
+            self._owner.receiver_full()
+        return None
+
+    def _sent(self) -> None:
         was_full = self._full
         self._end(lambda: self._owner.file_sent(was_full))
-        return None
 
     def _end(self, then: Any) -> None:
         self._over = True
@@ -109,11 +131,9 @@ class FileSplice:
         then()
 
 
-def file_to(
-    transport: Any, descriptor: int, offset: int, count: int, owner: FileOwner
-) -> FileSplice | None:
-    """Return what sends a part of a file to a transport; None if it has to be copied."""
+def file_to(transport: Any, parts: Iterable[FilePart], owner: FileOwner) -> FileSplice | None:
+    """Return what sends parts of files to a transport; None if they have to be copied."""
     handle = splice_socket(transport)
     if handle is None:
         return None
-    return FileSplice(Borrowed(transport, handle), descriptor, offset, count, owner)
+    return FileSplice(Borrowed(transport, handle), parts, owner)
