@@ -277,9 +277,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=4.0, help="of small ranges, each")
     parser.add_argument("--viewers", type=int, default=100)
     parser.add_argument("--watched", type=float, default=30.0, help="seconds that viewers watch")
-    parser.add_argument("parts", nargs="*", help=f"of {', '.join([*PARTS, 'viewers'])}; all")
+    known = [*PARTS, "viewers"]
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(known)}; all")
     options = parser.parse_args(arguments)
-    parts = options.parts or [*PARTS, "viewers"]
+    parts = options.parts or known
+    if unknown := [each for each in parts if each not in known]:
+        parser.error(f"there is no part {unknown[0]!r}; the parts are {', '.join(known)}")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         bench = Bench(stack, folder, options.size * MIB)
