@@ -227,14 +227,38 @@ class LendingTests(ClockedCase):
     def test_a_turn_says_whether_to_look_again(self) -> None:
         alone = Cache(MemoryStore(self.clock), self.clock)
         for cache, again in ((self.one.cache, True), (alone, False)):
-            turn = Deferred.fromCoroutine(cache.begin_turn(b"film"))
+            turn = Deferred.fromCoroutine(cache.begin_turn(b"turn", b"film"))
+            self.run_for(0.01)
             self.assertIs(self.successResultOf(turn), again)
 
-    def test_two_that_ask_each_other_do_not_wait(self) -> None:
-        self.one.view(0, BLOCK, rate=1e5)
-        self.two.view(6 * MIB, SIZE, rate=1e5)
+    def ask_each_other(self, *starts: int) -> None:
+        """Have the processes begin to view at these places at the same time. As far as the others
+        know, each of them may have all bytes.
+        """
+        processes = (self.one, self.two, self.three)[: len(starts)]
+        for number, process in enumerate(processes):
+            process.view(number * BLOCK, (number + 1) * BLOCK, rate=1e5)
         self.run_for(0.1)
-        self.one.peers.noted[1] = self.two.peers.noted[1] = Range(0, SIZE)
-        viewers = [each.view(3 * MIB, 4 * MIB) for each in (self.one, self.two)]
-        self.run_for(1)
+        for process in processes:
+            process.peers.noted[1] = Range(0, SIZE)
+        began = self.clock.seconds()
+        viewers = [each.view(at, SIZE) for each, at in zip(processes, starts, strict=True)]
+        self.run_for(2)
         self.assert_served(*viewers)
+        for each in viewers:
+            assert each.first is not None
+            self.assertLess(each.first - began, 0.1)
+
+    def test_of_those_that_ask_each_other_one_fetches(self) -> None:
+        for count in (2, 3):
+            self.ask_each_other(*[3 * MIB] * count)
+            self.assertEqual(self.sent, count * BLOCK + SIZE - 3 * MIB)
+            self.assert_at_rest()
+            self.setUp()
+
+    def test_of_those_that_ask_for_bytes_side_by_side_none_fetches_what_another_does(self) -> None:
+        for starts in ((3 * MIB, 3 * MIB + BLOCK), (3 * MIB + BLOCK, 3 * MIB)):
+            self.ask_each_other(*starts)
+            self.assertEqual(self.sent, 2 * BLOCK + SIZE - 3 * MIB)
+            self.assert_at_rest()
+            self.setUp()

@@ -100,8 +100,8 @@ class SharedFetchesTests(TestCase):
     async def test_what_is_lent_arrives(self) -> None:
         asked = []
 
-        def lend(number: int, wanted: Range, transport: Any) -> Deferred[None] | None:
-            asked.append((number, wanted))
+        def lend(number: int, wanted: Range, transport: Any, first: bool) -> Deferred[None] | None:
+            asked.append((number, wanted, first))
             if number == 8:
                 return None
             transport.write(b"y" + bytes(wanted.length))
@@ -112,7 +112,11 @@ class SharedFetchesTests(TestCase):
             borrower = Borrower()
             self.assertTrue(self.one.borrow(1, number, Range(0, 300000), borrower))
             self.assertEqual(await borrower.done, received)
-        self.assertEqual(asked, [(7, Range(0, 300000)), (8, Range(0, 300000))])
+        self.assertEqual(asked, [(7, Range(0, 300000), False), (8, Range(0, 300000), False)])
+        self.one.lend_by(lend)
+        self.assertTrue(self.two.borrow(0, 8, Range(0, 1), borrower := Borrower()))
+        self.assertEqual(await borrower.done, b"")
+        self.assertEqual(asked[-1], (8, Range(0, 1), True))
         self.assertGreater(self.one.pulse(1), 1)
         await self.quiet()
 

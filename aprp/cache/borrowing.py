@@ -53,6 +53,7 @@ class BorrowingOrigin:
         self._decided = decided
         self._short = short
         self._own = False
+        self._end: int | None = None
 
     async def deliver(self, wanted: Range, sink: IConsumer) -> None:
         for lender in self._lenders:
@@ -70,9 +71,11 @@ class BorrowingOrigin:
                 return
         self._own = True
         self._decided(False)
-        await self._origin.deliver(wanted, sink)
+        stop = wanted.stop if self._end is None else min(wanted.stop, self._end)
+        await self._origin.deliver(Range(wanted.start, stop), sink)
 
     def end_at(self, stop: int) -> None:
+        self._end = stop
         if self._own:
             self._origin.end_at(stop)
 

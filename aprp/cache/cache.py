@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from aprp.cache.cached_file import CachedFile, Shared
+from aprp.cache.changes import Changes
 from aprp.cache.lending import lend
 from aprp.cache.peers import Peers
 from aprp.cache.store.store import CacheTrouble, Store, StoredFile
@@ -57,8 +58,7 @@ class Cache:
         self._idle: OrderedDict[CachedFile, None] = OrderedDict()
         self._used: set[CachedFile] = set()
         self._numbers: dict[int, CachedFile] = {}
-        self._creating: dict[bytes, list[bytes]] = {}
-        """The turns that end when a file has been created, by its key."""
+        self._changes = Changes(self._end_turn)
         self._closing = False
 
     async def find(self, key: bytes) -> list[CachedFile]:
@@ -99,12 +99,12 @@ class Cache:
         self._known.setdefault(key, _Known(epoch)).files.insert(0, file)
         self._keys[file] = key
         file.use()
-        turns = self._creating[key] = []
+        self._changes.begin(key)
         numbered = partial(self._number, file)
         creating = self.store.create(key, meta, pinned, numbered)
         creating.addCallbacks(file.open, file.trouble)
         creating.addErrback(lambda failure: self._log.failure("the cache has a fault", failure))
-        creating.addBoth(lambda _: self._created(key, turns))
+        creating.addBoth(lambda _: self._changes.done(key))
         creating.addBoth(lambda _: file.leave())
         creating.addBoth(lambda _: None if self.epoch(key) == epoch else self.remove(key))
         creating.addErrback(lambda failure: failure.trap(CacheTrouble) and None)
@@ -113,8 +113,11 @@ class Cache:
     def refresh(self, file: CachedFile, meta: Meta) -> None:
         """Replace what is known of a file beside its bytes, since it was found unchanged."""
         file.meta = meta
-        if file.stored is not None and not file.troubled:
-            file.stored.update(meta).addErrback(file.trouble)
+        key = self._keys.get(file)
+        if file.stored is not None and not file.troubled and key is not None:
+            self._changes.begin(key)
+            updating = file.stored.update(meta).addErrback(file.trouble)
+            updating.addBoth(lambda _: self._changes.done(key))
 
     def forget(self, file: CachedFile) -> None:
         """Find a file no more, and have it deleted; its users may finish it."""
@@ -145,32 +148,31 @@ class Cache:
         else:
             self._peers.end_epoch(key)
 
-    async def begin_turn(self, turn: bytes) -> bool:
+    async def begin_turn(self, turn: bytes, key: bytes) -> bool:
         """Begin a turn to ask the sources; wait before for another process that has it.
 
-        Return whether others may have brought it since this process has looked: it can be found
-        now. Whoever begins a turn ends it.
+        Return whether to look again: what others have brought under `key` can be found now. Whoever
+        begins a turn ends it.
         """
         if self._peers is None:
             return False
         await self._peers.turn(turn)
+        if key in self._known:
+            await self._learn(key)
         return True
 
     def end_turn(self, turn: bytes, key: bytes) -> None:
         """End a turn, as soon as the others find what it has brought under `key`."""
-        if key in self._creating:
-            self._creating[key].append(turn)
-        else:
-            self._end_turn(turn)
+        self._changes.end_turn(turn, key)
 
     def _end_turn(self, turn: bytes) -> None:
         if self._peers is not None:
             self._peers.end_turn(turn)
 
-    def _lend(self, number: int, wanted: Range, sink: Any) -> Deferred[None] | None:
+    def _lend(self, number: int, wanted: Range, sink: Any, first: bool) -> Deferred[None] | None:
         """Lend bytes of a stored file to another process."""
         file = self._numbers.get(number)
-        return None if file is None else lend(file, wanted, sink)
+        return None if file is None else lend(file, wanted, sink, first)
 
     def close(self) -> Deferred[None]:
         """End all fetches, and close the store."""
@@ -218,6 +220,23 @@ class Cache:
             for stored in found:
                 stored.close()
             return
+        self._open(key, found, epoch)
+
+    async def _learn(self, key: bytes) -> None:
+        """Learn what others have stored or revalidated under a key whose files are known."""
+        unknown, epoch = [], self.epoch(key)
+        for stored in await self._stored(key):
+            file = self._numbers.get(stored.id)
+            if file is None:
+                unknown.append(stored)
+                continue
+            if stored.meta.received_at > file.meta.received_at:
+                file.meta = stored.meta
+            stored.close()
+        self._open(key, unknown, epoch)
+
+    def _open(self, key: bytes, found: Sequence[StoredFile], epoch: int) -> None:
+        """Take in files that the store had in an epoch."""
         files = []
         for stored in found:
             if stored.meta.complete is None:
@@ -230,7 +249,9 @@ class Cache:
             self._idle[file] = None
             files.append(file)
         if files:
-            self._known[key] = _Known(epoch, files)
+            known = self._known.setdefault(key, _Known(epoch)).files
+            known += files
+            known.sort(key=lambda file: file.meta.received_at, reverse=True)
         self._trim()
 
     def _new(self, meta: Meta) -> CachedFile:
@@ -240,13 +261,6 @@ class Cache:
         """Take note of a file's number before another process can ask for it."""
         self._numbers[number] = file
         file.announce(number)
-
-    def _created(self, key: bytes, turns: list[bytes]) -> None:
-        """End the turns that have waited for it: the other processes find the file now."""
-        if self._creating.get(key) is turns:
-            del self._creating[key]
-        for turn in turns:
-            self._end_turn(turn)
 
     def _drop(self, file: CachedFile) -> None:
         """Find the file no more; its users may finish it."""

@@ -197,7 +197,7 @@ class CachedFile:
             self.trouble,
             owner,
         )
-        fetch.borrowed = bool(lenders)
+        fetch.borrowed = fetch.asks = bool(lenders)
         self.fetches.append(fetch)
         if unused:
             self._changed(self)
@@ -214,10 +214,11 @@ class CachedFile:
 
     def _decided(self, fetch: SharedFetch, borrowed: bool) -> None:
         """Keep what is fetched from the sources; what is borrowed, its lender keeps."""
-        fetch.borrowed = borrowed
         if borrowed:
             fetch.keep_nothing()
+            fetch.decided(True)
         else:
+            fetch.decided(False)
             self._announced.look(self._firsthand())
             self._keep(fetch)
 

@@ -78,6 +78,9 @@ class SharedFetch:
         self.owner = owner
         self.borrowed = False
         """Whether its bytes come from another process, or may do so."""
+        self.asks = False
+        """Whether it asks other processes whether they have its bytes."""
+        self._awaiting: list[Deferred[None]] = []
         self.error: Exception | None = None
         """Why it ended, if it failed."""
         self.start = wanted.start
@@ -135,6 +138,19 @@ class SharedFetch:
 
     async def _deliver(self) -> None:
         await self.origin.deliver(Range(self.start, self.stop), self)
+
+    def asked(self) -> Deferred[None]:
+        """Return what fires when `asks` has become false."""
+        awaiting: Deferred[None] = Deferred()
+        self._awaiting.append(awaiting)
+        return awaiting
+
+    def decided(self, borrowed: bool) -> None:
+        """Note whether another process brings the bytes."""
+        self.borrowed, self.asks = borrowed, False
+        awaiting, self._awaiting = self._awaiting, []
+        for each in awaiting:
+            each.callback(None)
 
     def keep_in(self, stored: StoredFile) -> None:
         """Store what arrives, and what has arrived, in that file."""
@@ -271,6 +287,7 @@ class SharedFetch:
         self._grace.close()
         self._backlog.leave(self)
         self._keeper.end()
+        self.decided(self.borrowed)
         self._over(self)
         for follower in tuple(self.followers):
             if follower.at >= self.position:

@@ -1,7 +1,8 @@
 """What this process fetches of a file, as the other processes see it, and what it gives them.
 
 It lends what is in memory or stored, and what its own fetches bring soon. What it borrows itself
-isn't lent while it comes, so that no two processes wait for each other.
+isn't lent while it comes, so that no two processes wait for each other. If two ask each other for
+the same bytes at the same time, the one that comes first fetches them, and lends them to the other.
 """
 
 from __future__ import annotations
@@ -43,10 +44,11 @@ class Lender(Reader):
         super()._follow(fetch)
 
 
-def lend(file: CachedFile, wanted: Range, sink: Any) -> Deferred[None] | None:
+def lend(file: CachedFile, wanted: Range, sink: Any, first: bool = False) -> Deferred[None] | None:
     """Write a range to `sink` as far as it can be lent; None, and its first byte can't be.
 
-    A fetch that would have come to that byte ends there: the other process fetches it now.
+    A fetch that would have come to that byte ends there: the other process fetches it now. `first`:
+    this process comes before the other one.
     """
     fetch, _ = file.bytes_at(wanted.start)
     if fetch is not None and _is_torn(fetch, file, wanted.start):
@@ -57,7 +59,22 @@ def lend(file: CachedFile, wanted: Range, sink: Any) -> Deferred[None] | None:
             file.end_fetches_at(wanted.start)
             return None
     if fetch is not None and fetch.borrowed:
+        if fetch.asks and first:
+            return Deferred.fromCoroutine(_lend_if_fetched(fetch, file, wanted, sink))
+        if fetch.asks and fetch.position < wanted.start:
+            fetch.limit(wanted.start)
         return None
+    return _lend(file, wanted, sink)
+
+
+async def _lend_if_fetched(fetch: SharedFetch, file: CachedFile, wanted: Range, sink: Any) -> None:
+    """Lend what this process is about to fetch, unless another process has it."""
+    await fetch.asked()
+    if not fetch.borrowed and not fetch.ended:
+        await _lend(file, wanted, sink)
+
+
+def _lend(file: CachedFile, wanted: Range, sink: Any) -> Deferred[None]:
     sink.write(YES)
     return Lender(file, wanted, sink, _Borrower()).begin().addErrback(_ended)
 

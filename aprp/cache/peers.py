@@ -15,9 +15,10 @@ from aprp.core.http.ranges import Range
 
 YES = b"y"
 """Precedes what a process lends."""
-Lend = Callable[[int, Range, Any], Awaitable[None] | None]
+Lend = Callable[[int, Range, Any, bool], Awaitable[None] | None]
 """Writes `YES` and a range of the file with that number to a transport, as far as it is there or
-comes soon. None: its first byte isn't.
+comes soon. None: its first byte isn't. Where two processes ask each other for the same bytes, the
+one fetches them whose last argument is true.
 """
 
 

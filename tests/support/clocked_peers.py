@@ -120,14 +120,15 @@ class ClockedPeers:
         pipe: Any = Pipe(self._clock, protocol)
         self.pipes.append(pipe)
         protocol.makeConnection(pipe)
-        self._clock.callLater(DELAY, self._everyone[process].asked, number, wanted, pipe)
+        asked = self._everyone[process].asked
+        self._clock.callLater(DELAY, asked, number, wanted, pipe, process < self.own)
         return True
 
-    def asked(self, number: int, wanted: Range, pipe: Pipe) -> None:
+    def asked(self, number: int, wanted: Range, pipe: Pipe, first: bool) -> None:
         if not self.answers:
             return
         assert self._lend is not None
-        lent: Any = self._lend(number, wanted, pipe)
+        lent: Any = self._lend(number, wanted, pipe, first)
         if lent is None:
             pipe.loseConnection()
         else:

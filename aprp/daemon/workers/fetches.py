@@ -90,7 +90,8 @@ class SharedFetches:
 
     def borrow(self, process: int, number: int, wanted: Range, protocol: Protocol) -> bool:
         try:
-            return self._ask(process, [number, wanted.start, wanted.stop], protocol)
+            own = self._common.number
+            return self._ask(process, [number, wanted.start, wanted.stop, own], protocol)
         except OSError:  # no descriptor is free
             return False
 
@@ -120,8 +121,9 @@ class SharedFetches:
     def _asked(self, message: bytes, descriptor: int) -> None:
         """Another worker asks for a range."""
         try:
-            number, start, stop = json.loads(message)
-            lending = _Lending(self, number, Range(start, stop))
+            number, start, stop, asker = json.loads(message)
+            first = self._common.number < asker
+            lending = _Lending(self, number, Range(start, stop), first)
             self._reactor.adoptStreamConnection(
                 descriptor, socket.AF_UNIX, Factory.forProtocol(lambda: lending)
             )
@@ -134,7 +136,7 @@ class SharedFetches:
         """Lend over a connection; None: there is nothing to lend."""
         working = None
         if self._lend is not None:
-            working = self._lend(lending.number, lending.wanted, lending.transport)
+            working = self._lend(lending.number, lending.wanted, lending.transport, lending.first)
         if working is not None:
             self._lending.add(lending)
             self._beat()
@@ -201,9 +203,10 @@ class SharedFetches:
 class _Lending(Protocol):
     """The connection to a worker that borrows."""
 
-    def __init__(self, fetches: SharedFetches, number: int, wanted: Range) -> None:
+    def __init__(self, fetches: SharedFetches, number: int, wanted: Range, first: bool) -> None:
         self.number = number
         self.wanted = wanted
+        self.first = first
         self._fetches = fetches
         self._working: Any = None
 

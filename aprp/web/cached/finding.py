@@ -140,17 +140,16 @@ class Finding:
     async def _begin_in_turn(
         self, spec: Spec | None, stale: CachedFile | None
     ) -> CachedFile | None:
-        """Begin a transfer, unless another process has brought the file meanwhile."""
+        """Begin a transfer, unless another process has brought or revalidated the file."""
         cache = self._route.cache
-        if stale is not None:
-            return await self._begin(spec, stale)
         try:
-            if await cache.begin_turn(self._key):
+            if await cache.begin_turn(self._key, self._key):
                 for file in await cache.find(self._key):
                     response, fields = known_of_file(file).response, self._visit.request.fields
-                    if usable(response, fields, time(), self._route.policy).fresh:
+                    use = usable(response, fields, time(), self._route.policy)
+                    if use.fresh and not file.doubted:
                         return file
-            return await self._begin(spec, None)
+            return await self._begin(spec, stale)
         finally:
             cache.end_turn(self._key, self._key)
 
@@ -198,7 +197,9 @@ class Finding:
 
         async def revalidate() -> None:
             try:
-                await self._route.cache.turns.take(self._key, lambda: other._begin(None, file))
+                await self._route.cache.turns.take(
+                    self._key, lambda: other._begin_in_turn(None, file)
+                )
             finally:
                 other.close()
 

@@ -9,7 +9,7 @@ from twisted.logger import Logger
 
 from aprp.core.http.caching.reuse import ERRORS
 from aprp.core.http.caching.revalidating import conditional, confirmed, updated
-from aprp.core.http.ranges import FromTo
+from aprp.core.http.ranges import FromTo, Range
 from aprp.upstream.errors import SourceError
 from aprp.upstream.exchange import Exchange, SourceRequest
 from aprp.upstream.http.agent import Agent
@@ -23,6 +23,11 @@ MOST = 256 * 1024
 """Bytes of a new version that are fetched in the background; of a longer one, only the first."""
 
 _log = Logger()
+
+
+def turn_of(key: bytes, hole: Range | None = None) -> bytes:
+    """Return what names the turn of a request to the upstream for a key, or for a hole in it."""
+    return b"%b\n%d" % (key, -1 if hole is None else hole.start)
 
 
 def refresh_later(
@@ -45,6 +50,19 @@ def _failed(failure: Any) -> None:
 
 
 async def _refresh(
+    agent: Agent, cached: RouteCache, key: bytes, entry: Entry, outgoing: SourceRequest
+) -> None:
+    """Revalidate an entry, unless another process has done so."""
+    cache, turn = cached.cache, turn_of(key)
+    try:
+        again = await cache.begin_turn(turn, key)
+        if not again or entry.file.derived is entry.response:
+            await _ask(agent, cached, key, entry, outgoing)
+    finally:
+        cache.end_turn(turn, key)
+
+
+async def _ask(
     agent: Agent, cached: RouteCache, key: bytes, entry: Entry, outgoing: SourceRequest
 ) -> None:
     conditions = conditional([entry.response])

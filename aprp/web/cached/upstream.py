@@ -36,6 +36,7 @@ from aprp.upstream.http.agent import Agent
 from aprp.upstream.wall_clock import time
 from aprp.web.cached.asking import CachedAsking, Sending
 from aprp.web.cached.entries import Entry, entries_of, entry_for, received
+from aprp.web.cached.refresh import turn_of
 from aprp.web.cached.route_cache import RouteCache
 from aprp.web.cached.sending import Lookup
 from aprp.web.failures import Refusal
@@ -114,7 +115,7 @@ class CachedVisit(CachedAsking):
 
     async def _take_turn(self, lookup: Lookup, outgoing: SourceRequest) -> None:
         """Ask the upstream, or wait for another request that does, and look again."""
-        turn = b"%b\n%d" % (self._key, -1 if lookup.hole is None else lookup.hole.start)
+        turn = turn_of(self._key, lookup.hole)
         asking = partial(self._ask_in_turn, turn, lookup, outgoing)
         outcome = await self._cached.cache.turns.take(turn, asking)
         if outcome.own:
@@ -131,10 +132,10 @@ class CachedVisit(CachedAsking):
         """Ask the upstream for what no other process has brought meanwhile."""
         cache = self._cached.cache
         try:
-            if await cache.begin_turn(turn):
-                lookup = await self._look(outgoing)
+            if await cache.begin_turn(turn, self._key):
+                known, lookup = lookup.entry is not None, await self._look(outgoing)
                 if lookup.forwarded is None:
-                    self._collapsed = True
+                    self._collapsed = not known
                     return partial(self._hit, lookup, outgoing)
             return await self._ask(lookup, outgoing)
         finally:
