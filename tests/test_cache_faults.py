@@ -17,6 +17,7 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from aprp.cache.store.disk_store import DiskStore
+from aprp.cache.store.reader import SAY_LOST
 from aprp.cache.store.schema import VERSION
 from aprp.cache.store.store import CacheTrouble
 from aprp.cache.store.threads import ANSWER, REST
@@ -101,6 +102,38 @@ class WrongBytesTests(StoreCase):
         await file.write(5 * BLOCK, body[5 * BLOCK : 6 * BLOCK])
         self.assertEqual(await self.content(file, 0, 9 * BLOCK), body[: 9 * BLOCK])
         file.close()
+
+    async def test_many_lost_blocks_are_one_line_a_minute(self) -> None:
+        logged, clock = Logged(self), ThreadedClock()
+        store, body = self.store(clock=clock), body_of(6, MIB)
+        file = await self.film(store, b"/a", body)
+        (path,) = self.data_files()
+        path.write_bytes(bytes(MIB))
+        for block in range(4):
+            clock.advance(SAY_LOST / 3)
+            with self.assertRaises(CacheTrouble):
+                await file.read(block * BLOCK, (block + 1) * BLOCK)
+            await store.run(lambda index: None)
+        self.assertEqual(store.figures.lost, 4)
+        first, second = (line for line in logged.lines if "checksum is wrong" in line)
+        self.assertIn("cache: block 0 of /a isn't what was written", first)
+        self.assertNotIn("more", first)
+        self.assertIn("There were 2 more since the last such line.", second)
+        file.close()
+
+    async def test_a_failure_is_one_line_whatever_the_file(self) -> None:
+        logged = Logged(self)
+        store = self.store()
+        for number in (errno.EIO, errno.EROFS):
+            for name in ("a", "b", "c"):
+                store.threads.failed(OSError(number, os.strerror(number), name))
+        self.assertEqual(
+            [line for line in logged.lines if "the disk failed" in line],
+            [
+                "cache: the disk failed: Input/output error (a); it is used again after a while",
+                "cache: the disk failed: Read-only file system (a); it is used again after a while",
+            ],
+        )
 
     async def test_data_files_that_are_cut_swapped_or_deleted(self) -> None:
         bodies = [body_of(number, MIB) for number in range(4)]
@@ -260,7 +293,7 @@ class FailingTests(StoreCase):
         self.assertIn("belongs to another user", logged.lines[-1])
         for method, number, said in (
             ("mkdir", errno.EACCES, "can't be used: Permission denied; create it for the user"),
-            ("mkdir", errno.EROFS, "can't be used: Read-only file system; create it"),
+            ("mkdir", errno.EROFS, "can't be used: Read-only file system; let aprp write there"),
             ("open", errno.ENOSPC, "can't be used: No space left on device; make room"),
         ):
             self.disk.fails = {method: number}

@@ -149,6 +149,10 @@ class Folder:
         advice = "create it for the user who runs aprp, or name another directory"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             advice = "make room on its disk"
+        elif error.errno == errno.EROFS:
+            advice = "let aprp write there (systemd: ReadWritePaths=), or name another directory"
+        elif error.errno == errno.EIO:
+            advice = "check its disk"
         return CacheTrouble(f"{self.path} can't be used: {error.strerror}; {advice}")
 
     def open_index(self) -> Index:

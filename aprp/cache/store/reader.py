@@ -32,6 +32,9 @@ IN_MEMORY = 262144
 UNSEEN = 1048576
 """The most bytes that one read looks at, or a quarter of what it should return if that is more."""
 
+SAY_LOST = 60.0
+"""Seconds within which one line is logged for all blocks that turn out to be lost."""
+
 Lost = Callable[[int, int, "list[int] | None"], Deferred[bool]]
 
 
@@ -65,6 +68,8 @@ class Reader:
         self._reactor = tools.reactor
         self._figures = tools.figures
         self._lost = lost
+        self._said_at = -SAY_LOST
+        self._unsaid = 0
         self.descriptors = 0
         """How many data files are open for those who read."""
 
@@ -105,13 +110,22 @@ class Reader:
     def _lost_indeed(self, is_so: bool, file: DiskFile, chunk: int, error: BlocksLost) -> None:
         if not is_so:
             return
-        self._figures.lost += 1 if error.blocks is None else len(error.blocks)
+        count = 1 if error.blocks is None else len(error.blocks)
+        self._figures.lost += count
+        now = self._reactor.seconds()
+        if 0 <= now - self._said_at < SAY_LOST:
+            self._unsaid += count
+            return
         what = f"chunk {chunk}" if error.blocks is None else f"block {chunk * 64 + error.blocks[0]}"
+        more = f" There were {self._unsaid} more since the last such line." if self._unsaid else ""
+        self._said_at, self._unsaid = now, 0
         self._log.error(
-            "cache: {what} of {key} {said}; it will be fetched again",
+            "cache: {what} of {key} {said}; it will be fetched again. "
+            "Unless the machine has lost power, check its disk.{more}",
             what=what,
             key=shown(file.key),
             said=str(error),
+            more=more,
         )
 
     # In threads

@@ -112,7 +112,7 @@ class StoreThreads:
     def failed(self, error: sqlite3.Error | OSError) -> CacheTrouble:
         """Log what went wrong, and do what has to be done about it."""
         trouble = CacheTrouble(_said_of(error))
-        self.say(str(trouble))
+        self.say(str(trouble), _kind_of(error))
         if isinstance(error, OSError):
             broken = error.errno in (errno.ENOENT, errno.ENOTDIR)
         else:
@@ -121,12 +121,12 @@ class StoreThreads:
             self.on_broken()
         return trouble
 
-    def say(self, said: str) -> None:
-        """Log a trouble, not more often than every few minutes."""
+    def say(self, said: str, kind: str | None = None) -> None:
+        """Log a trouble, each kind not more often than every few minutes."""
         self._figures.troubles += 1
         now = self._reactor.seconds()
-        if not 0 <= now - self._said.get(said, -_SAY_AGAIN) < _SAY_AGAIN:
-            self._said[said] = now
+        if not 0 <= now - self._said.get(kind or said, -_SAY_AGAIN) < _SAY_AGAIN:
+            self._said[kind or said] = now
             self._log.error("cache: {said}", said=said)
 
 
@@ -136,9 +136,15 @@ def _said_of(error: BaseException) -> str:
     if isinstance(error, sqlite3.Error):
         return f"the index can't be used: {error}"
     if isinstance(error, OSError) and error.strerror:
-        place = "" if error.filename is None else f" of {error.filename}"
-        return f"the disk failed: {error.strerror}{place}"
+        place = "" if error.filename is None else f" ({error.filename})"
+        return f"the disk failed: {error.strerror}{place}; it is used again after a while"
     return str(error)
+
+
+def _kind_of(error: BaseException) -> str | None:
+    """Return what errors have in common that are logged once, whatever file they were met at."""
+    number = error.errno if isinstance(error, OSError) else None
+    return None if number is None else f"errno {number}"
 
 
 def _is_full(error: sqlite3.DatabaseError) -> bool:
