@@ -146,6 +146,8 @@ class DiskStore:
     # The index
 
     def _opened(self) -> None:
+        if self._closed:
+            return
         self._seen = 0
         if self._shared and self._polling is None:
             self._polling = self.reactor.callLater(POLL, self._poll)
