@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+from unittest import mock
 
+from aprp.cache.store import room, upkeep
 from aprp.cache.store.disk_store import DiskStore
 from aprp.cache.store.index import Index
 from aprp.cache.store.store import CacheTrouble, StoredFile
@@ -109,6 +111,23 @@ class EvictedTests(StoreCase):
         self.assertEqual(second.figures.lost, 1)
         self.assertIn("cache: chunk 0 of /a has no data file", "\n".join(self.logged.lines))
         file.close()
+
+    async def test_a_smaller_size_takes_effect_at_once(self) -> None:
+        store = self.store(clock=self.clock)
+        files = [await self.film(store, b"/%d" % number, self.body) for number in range(9)]
+        await store.upkeep.now()
+        stored = self.on_disk()
+        with (
+            mock.patch.object(room, "MOST_EVICTED", 2),
+            mock.patch.object(upkeep, "MOST_EVICTED", 2),
+        ):
+            store.resize(stored // 3)
+            await store.upkeep.now()
+        self.assertLess(self.on_disk(), stored // 3)
+        self.assertGreater(store.figures.evicted, 4)
+        self.assertFalse(store.upkeep.full)
+        for file in files:
+            file.close()
 
     async def test_what_cannot_be_deleted_still_counts(self) -> None:
         store = self.store(clock=self.clock)

@@ -39,11 +39,11 @@ def change_cache(cache: Cache | None, settings: CacheSettings | None) -> str | N
     """Use new settings as far as possible; return what takes a restart."""
     store = store_of(cache)
     if store is not None and settings is not None and store.folder.path == str(settings.path):
-        store.upkeep.size = settings.size
+        store.resize(settings.size)
         return None
     if store is None and settings is None:
         return None
-    return "cache.path stays as it was until aprp is restarted"
+    return "cache stays as it was until aprp is restarted, because its path was changed"
 
 
 def open_cache(

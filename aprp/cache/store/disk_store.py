@@ -87,6 +87,11 @@ class DiskStore:
         """The most bytes that it may take on disk."""
         return self.upkeep.size
 
+    def resize(self, size: int) -> None:
+        """Change how many bytes it may take, and make room if these are fewer."""
+        self.upkeep.size = size
+        self.upkeep.now()
+
     # Store
 
     def find(self, key: bytes) -> Deferred[tuple[StoredFile, ...]]:

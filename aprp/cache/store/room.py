@@ -6,6 +6,8 @@ from aprp.cache.store.chunk_rows import ChunkRows
 from aprp.core.cache.eviction import Fate, Queue, fate, whose_turn
 
 _AT_ONCE = 32
+MOST_EVICTED = 64
+"""Chunks that one transaction evicts, and whose files it deletes: other processes wait for it."""
 
 
 def make_room(
@@ -15,13 +17,13 @@ def make_room(
 
     `outstanding` bytes are reserved already and not in the index yet; up to `wanted` more are
     reserved. `limit` is for all data files together. Return how many more bytes may be written, and
-    the chunks to unlink.
+    the chunks to unlink, of which there are more if there are `MOST_EVICTED`.
     """
     others = chunks.reserve(process, outstanding + wanted)
     over = sum(chunks.bytes_in().values()) + others + outstanding + wanted - limit
     evicted: list[tuple[int, int]] = []
-    while over > 0:
-        freed, gone = _evict(chunks, over)
+    while over > 0 and len(evicted) < MOST_EVICTED:
+        freed, gone = _evict(chunks, over, MOST_EVICTED - len(evicted))
         if not freed:
             break
         over -= freed
@@ -32,12 +34,12 @@ def make_room(
     return granted, evicted
 
 
-def _evict(chunks: ChunkRows, needed: int) -> tuple[int, list[tuple[int, int]]]:
-    """Give the first chunks of the queue whose turn it is what they deserve."""
+def _evict(chunks: ChunkRows, needed: int, most: int) -> tuple[int, list[tuple[int, int]]]:
+    """Give the first chunks of the queue whose turn it is what they deserve; evict some of them."""
     held = chunks.bytes_in()
     queue = whose_turn(held[Queue.SMALL], held[Queue.MAIN])
-    freed, gone = 0, []
-    while queue is not None and freed < needed:
+    freed, gone = 0, list[tuple[int, int]]()
+    while queue is not None and freed < needed and len(gone) < most:
         firsts = chunks.first_of(queue, _AT_ONCE)
         if not firsts:
             break
@@ -56,7 +58,8 @@ def _evict(chunks: ChunkRows, needed: int) -> tuple[int, list[tuple[int, int]]]:
                 held[Queue.MAIN] += allocated
             else:
                 chunks.move(file, chunk, queue, uses - 1)
-            if freed >= needed or whose_turn(held[Queue.SMALL], held[Queue.MAIN]) is not queue:
+            enough = freed >= needed or len(gone) == most
+            if enough or whose_turn(held[Queue.SMALL], held[Queue.MAIN]) is not queue:
                 break
         queue = whose_turn(held[Queue.SMALL], held[Queue.MAIN])
     return freed, gone

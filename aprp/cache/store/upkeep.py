@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from aprp.cache.store.chunk_rows import Written
 from aprp.cache.store.index import Index
-from aprp.cache.store.room import make_room
+from aprp.cache.store.room import MOST_EVICTED, make_room
 from aprp.cache.store.store import CacheTrouble
 from aprp.cache.store.tools import Tools
 from aprp.core.cache.eviction import Queue
@@ -259,6 +259,8 @@ class Upkeep:
             self.on_gone(done.gone)
         if not done.swept:
             self._soon()
+        elif len(done.evicted) == MOST_EVICTED:
+            self._again = True
         elif done.granted < wanted and self._room < max(needed, self._at_once // 4):
             self._full_until = self._reactor.seconds() + FULL_FOR
         self._ended()
