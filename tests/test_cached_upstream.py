@@ -534,6 +534,16 @@ class RevalidationTests(CachedCase):
         got = await self.ask(port, "/a")
         self.assertEqual((self.status(got), got.body), ("hit", b"hello"))
 
+    async def test_a_head_of_the_same_length_shows_nothing(self) -> None:
+        stale = (b"Cache-Control", b"max-age=0, stale-while-revalidate=60")
+        for proof in ((), (ETAG,)):
+            origin, port = await self.cached(always(Reply(200, (stale, *proof), (b"hello",))))
+            await self.ask(port, "/a")
+            origin.answer = always(Reply(200, (FRESH,), (b"world",), head_only=True))
+            await self.ask(port, "/a", {"Cache-Control": "no-cache"}, method="HEAD")
+            origin.answer = always(Reply(200, (FRESH,), (b"world",)))
+            self.assertEqual((await self.ask(port, "/a")).body, b"world")
+
     async def test_head_names_another_field_that_selects(self) -> None:
         german, vary = {"Accept-Language": "de"}, (b"Vary", b"Accept-Language")
         for path, proof, status in (("/a", (ETAG,), "hit"), ("/b", (), "fwd=stale")):

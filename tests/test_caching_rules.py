@@ -430,7 +430,8 @@ class RevalidatingTests(SynchronousTestCase):
             ((("ETag", '"b"'),), False),
             ((("Last-Modified", date(-5)),), True),
             ((("Last-Modified", date(-4)),), False),
-            ((("Content-Length", "10"),), True),
+            ((("Content-Length", "10"),), False),
+            ((ETAG, ("Content-Length", "10")), True),
             ((ETAG, ("Content-Length", "11")), False),
             ((), False),
         )

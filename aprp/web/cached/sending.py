@@ -78,8 +78,8 @@ class CachedSending(Visit):
         """The epoch of the key in which the upstream was asked."""
         self._supply: FileSupply | None = None
         self._collapsed = False
-        self._shown: tuple[Entry, SourceRequest] | None = None
-        """What the response to that HEAD is about."""
+        self._shown: tuple[Entry, SourceRequest, float] | None = None
+        """What the response to that HEAD, sent at that time, is about."""
 
     async def serve(self) -> None:
         try:

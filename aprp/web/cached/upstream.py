@@ -182,7 +182,7 @@ class CachedVisit(CachedAsking):
         self._request.cache = "bypass"
         self._status = CacheStatus(lookup.forwarded)
         if lookup.entry is not None and wanted.asked.path is None:
-            self._shown = (lookup.entry, outgoing)
+            self._shown = (lookup.entry, outgoing, time())
         try:
             await self._forward(wanted)
         except SourceError:
@@ -193,21 +193,18 @@ class CachedVisit(CachedAsking):
     def _answer(self, exchange: Exchange) -> ResponseSummary:
         shown, self._shown = self._shown, None
         if shown is not None and exchange.head.status == 200:
-            self._update(*shown, received(exchange.head, time(), time()))
+            entry, sent, asked_at = shown
+            self._update(entry, sent, received(exchange.head, asked_at, time()))
         return super()._answer(exchange)
 
     def _update(self, entry: Entry, sent: SourceRequest, response: Response) -> None:
         """Update what is stored by the response to that HEAD, or have it revalidated.
 
-        Of a field that Vary names from now on, the stored response has the value that the HEAD had,
-        provided that a validator says that both are the same.
+        Of a field that Vary names from now on, the stored response has the value that the HEAD had.
         """
         stored = entry.response
         fresh = updated(stored, response, sent.fields, self._cached.policy)
-        validated = b"etag" in response.fields or b"last-modified" in response.fields
-        if not same_as_head(stored, entry.file.complete, response.fields) or (
-            fresh.vary.keys() > stored.vary.keys() and not validated
-        ):
+        if not same_as_head(stored, entry.file.complete, response.fields):
             entry.file.doubted = True
             return
         fresh = replace(fresh, vary={**fresh.vary, **stored.vary})

@@ -94,8 +94,8 @@ def updated(stored: Response, answer: Response, request: Fields, policy: Policy)
 def same_as_head(stored: Response, complete: int | None, head: Fields) -> bool:
     """Whether a HEAD's 200 shows that the stored response is still right (section 4.3.5).
 
-    Everything that it says of the representation has to match. Where it says nothing that could
-    differ (no validator and no length), it shows nothing: this is stricter than the RFC.
+    Everything that it says of the representation has to match, a validator among it. Another
+    version may have the same length: this is stricter than the RFC.
     """
     mine, said = Validators.of(stored.fields), Validators.of(head)
     length = declared_length(head)
@@ -105,4 +105,4 @@ def same_as_head(stored: Response, complete: int | None, head: Fields) -> bool:
         return False
     if length is not None and length != complete:
         return False
-    return said.etag is not None or said.last_modified is not None or length is not None
+    return said.etag is not None or said.last_modified is not None
