@@ -65,6 +65,11 @@ class HopTests(SynchronousTestCase):
         named = fields.adding((b"Connection", b"host, via, content-length"))
         self.assertEqual(end_to_end(named), fields)
 
+    def test_the_rules_of_caching_cannot_be_taken_away(self) -> None:
+        fields = Fields((name, b"1") for name in (b"Cache-Control", b"Vary", b"Expires", b"Age"))
+        named = fields.adding((b"Connection", b"cache-control, vary, expires, age"))
+        self.assertEqual(end_to_end(named), fields)
+
     def test_via(self) -> None:
         self.assertEqual(with_via(Fields(), b"1.0").pairs, ((b"Via", b"1.0 aprp"),))
         earlier = Fields(((b"via", b"1.1 a"), (b"Via", b"1.0 b")))

@@ -26,9 +26,22 @@ HOP_BY_HOP = frozenset(
     )
 )
 NEVER_NOMINATED = frozenset(
-    (b"content-encoding", b"content-length", b"content-range", b"content-type", b"host", b"via")
+    (
+        b"age",
+        b"cache-control",
+        b"content-encoding",
+        b"content-length",
+        b"content-range",
+        b"content-type",
+        b"expires",
+        b"host",
+        b"vary",
+        b"via",
+    )
 )
-"""Fields that a Connection field can't take away: framing, meaning, routing and the trace."""
+"""Fields that a Connection field can't take away: framing, meaning, routing and the trace, and by
+what rules a response is reused (RFC 9110 section 7.6.1).
+"""
 VIA = frozenset((b"via",))
 NONE: frozenset[bytes] = frozenset()
 _FORWARDED = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"))
