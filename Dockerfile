@@ -8,7 +8,8 @@ COPY --from=build /wheels /wheels
 RUN pip install --no-cache-dir --no-index --find-links /wheels aprp \
  && rm -r /wheels \
  && twistd --help >/dev/null \
- && useradd --system --no-create-home --shell /usr/sbin/nologin aprp
+ && useradd --system --no-create-home --shell /usr/sbin/nologin aprp \
+ && install -d -o aprp -m 700 /var/cache/aprp
 USER aprp
 WORKDIR /tmp
 EXPOSE 8000

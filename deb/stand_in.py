@@ -106,7 +106,10 @@ def prepare(root: Path, unit: dict[str, str], writable: list[str]) -> None:
         mount("--bind", f"/dev/{device}", root / "dev" / device)
     (root / "run" / unit["RuntimeDirectory"]).mkdir()
     inside(root, "chown", f"{unit['User']}:{unit['Group']}", f"/run/{unit['RuntimeDirectory']}")
-    for folder in writable:
+    cache = f"var/cache/{unit['CacheDirectory']}"
+    (root / cache).mkdir(mode=0o700, exist_ok=True)
+    inside(root, "chown", f"{unit['User']}:{unit['Group']}", f"/{cache}")
+    for folder in (*writable, cache):
         mount("--bind", root / folder, root / folder)
     mount("-o", "remount,bind,ro", root)
 

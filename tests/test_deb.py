@@ -18,7 +18,12 @@ class PackageTests(SynchronousTestCase):
         command = ["sed", "-f", str(ROOT / "deb/unit.sed"), str(ROOT / "systemd/aprp.service")]
         unit = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         lines = unit.split("\n")
-        for line in ("Type=notify", 'ExecReload=/bin/sh -c "kill -HUP $MAINPID"', "User=aprp"):
+        for line in (
+            "Type=notify",
+            'ExecReload=/bin/sh -c "kill -HUP $MAINPID"',
+            "User=aprp",
+            "CacheDirectory=aprp",
+        ):
             self.assertIn(line, lines)
         self.assertIn("ExecStart=/opt/aprp/bin/twistd -n", unit)
         for other in ("DynamicUser", "notify-reload", "/usr/local"):
