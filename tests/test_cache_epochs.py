@@ -6,6 +6,7 @@ from twisted.internet.defer import Deferred
 
 from aprp.cache.cache import Cache
 from aprp.cache.cached_file import CachedFile
+from aprp.cache.store.store import CacheTrouble
 from aprp.core.cache.meta import Meta
 from aprp.core.http.fields import Fields
 from aprp.core.sharing.epochs import EPOCHS, Epochs
@@ -75,6 +76,20 @@ class EpochsTests(ClockedCase):
         self.two._end_epoch(KEY)
         self.store.fails = lambda call: True
         self.assertEqual(self.found(self.one), [])
+
+    def test_what_could_not_be_removed_is_removed_before_it_is_found(self) -> None:
+        self.create(self.one)
+        self.store.fails = lambda call: call == "remove"
+        self.failureResultOf(self.removed(), CacheTrouble)
+        self.assertEqual(self.found(self.one), [])
+        self.store.fails = lambda call: False
+        self.assertEqual(self.found(self.one), [])
+        self.assertEqual(self.store.files, {})
+
+    def removed(self) -> Deferred[int]:
+        removing = self.one.remove(KEY)
+        self.run_for(0.1)
+        return removing
 
     def test_numbers_wrap(self) -> None:
         epochs = Epochs.alone()

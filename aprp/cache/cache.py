@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -25,10 +25,10 @@ from aprp.core.cache.meta import Meta
 from aprp.core.http.ranges import Range
 from aprp.core.sharing.epochs import Epochs
 
-T = TypeVar("T")
-
 OPEN = 512
 """Files that stay open though nobody uses them."""
+UNREMOVED = 1 << 16
+"""Keys that are remembered because the store couldn't remove what is under them."""
 
 
 @dataclass(slots=True)
@@ -53,6 +53,8 @@ class Cache:
         if peers is not None:
             peers.lend_by(self._lend)
         self._epochs = Epochs.alone()
+        self._unremoved: dict[bytes, None] = {}
+        """The keys that the store hasn't removed yet, or couldn't."""
         self._known: dict[bytes, _Known] = {}
         self._keys: dict[CachedFile, bytes] = {}
         self._idle: OrderedDict[CachedFile, None] = OrderedDict()
@@ -136,11 +138,15 @@ class Cache:
             self._drop(file)
         self._known.pop(key, None)
         self._end_epoch(key)  # nothing is created from now on that was requested before
-        return self.store.remove(key).addBoth(self._removed, key)
+        self._unremoved[key] = None
+        if len(self._unremoved) > UNREMOVED:
+            del self._unremoved[next(iter(self._unremoved))]
+        return self.store.remove(key).addCallback(self._removed, key)
 
-    def _removed(self, result: T, key: bytes) -> T:
+    def _removed(self, count: int, key: bytes) -> int:
+        self._unremoved.pop(key, None)
         self._end_epoch(key)  # what another process has found meanwhile may have been there still
-        return result
+        return count
 
     def _end_epoch(self, key: bytes) -> None:
         if self._peers is None:
@@ -208,6 +214,8 @@ class Cache:
 
     async def _stored(self, key: bytes) -> Sequence[StoredFile]:
         try:
+            if key in self._unremoved:
+                await self.remove(key)
             return await self.store.find(key)
         except CacheTrouble:
             return ()
