@@ -6,10 +6,10 @@ _aprp() {
   local command='' words='' files='' i
   COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; i++)); do
-    if [[ ${COMP_WORDS[i]} != -* ]]; then
-      command=${COMP_WORDS[i]}
-      break
-    fi
+    case "$command ${COMP_WORDS[i]}" in
+      'ctl cache') command="$command ${COMP_WORDS[i]}" ;;
+      ' '[!-]*) command=${COMP_WORDS[i]} ;;
+    esac
   done
   case "$command $before" in
     'serve -c'|'serve --config')
@@ -153,6 +153,9 @@ _aprp() {
       ;;
     ctl)
       words="status sources transfers drain resume reload log-level cache -h --help --socket --config --json"
+      ;;
+    'ctl cache')
+      words="list purge prefetch pin unpin verify -h --help"
       ;;
   esac
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")

@@ -24,6 +24,11 @@ def bash(program: Command) -> str:
         + "      ;;\n"
         for each in program.commands
     )
+    words += "".join(
+        f"    '{each.name} {sub.name}')\n      words=\"{_words(sub, sub.options)}\"\n      ;;\n"
+        for each, sub in _grouped(program)
+    )
+    groups = " | ".join(f"'{each.name} {sub.name}'" for each, sub in _grouped(program))
     return f"""\
 # bash completion for aprp
 {_MADE}
@@ -32,10 +37,10 @@ _aprp() {{
   local command='' words='' files='' i
   COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; i++)); do
-    if [[ ${{COMP_WORDS[i]}} != -* ]]; then
-      command=${{COMP_WORDS[i]}}
-      break
-    fi
+    case "$command ${{COMP_WORDS[i]}}" in
+      {groups}) command="$command ${{COMP_WORDS[i]}}" ;;
+      ' '[!-]*) command=${{COMP_WORDS[i]}} ;;
+    esac
   done
   case "$command $before" in
 {"".join(cases)}  esac
@@ -101,9 +106,19 @@ def fish(program: Command) -> str:
         for sub in command.commands:
             about = f"-a {sub.name} -d {_fish_quoted(sub.about)}"
             lines.append(f"complete -c aprp {when} {about}")
+            inner = f"-n '__fish_seen_subcommand_from {sub.name}'"
+            lines += [
+                f"complete -c aprp {inner} -a {each.name} -d {_fish_quoted(each.about)}"
+                for each in sub.commands
+            ]
         if _takes_files(command):
             lines.append(f"complete -c aprp {when} -F")
     return f"# fish completion for aprp\n{_MADE}\n" + "\n".join(lines) + "\n"
+
+
+def _grouped(program: Command) -> list[tuple[Command, Command]]:
+    """The commands of commands that have commands of their own."""
+    return [(each, sub) for each in program.commands for sub in each.commands if sub.commands]
 
 
 def _takes_files(command: Command) -> bool:
@@ -142,6 +157,11 @@ def _zsh_arguments(command: Command) -> list[str]:
     if command.commands:
         subs = " ".join(each.name for each in command.commands)
         lines.append(_quoted(f"1:command:({subs})"))
+        for sub in command.commands:
+            if sub.commands:
+                inner = " ".join(each.name for each in sub.commands)
+                action = f"{{(( $words[(I){sub.name}] )) && compadd {inner}}}"
+                lines.append(_quoted(f"2:argument:{action}"))
     elif command.argument is not None:
         action = "_files" if _takes_files(command) else " "
         lines.append(_quoted(f"*:{command.argument.removesuffix(' ...')}:{action}"))

@@ -32,9 +32,9 @@ def commands_page(program: Command) -> str:
         if command.name == "serve":
             lines.append("See\n.BR aprp (8).")
             continue
-        for sub in command.commands:
+        for name, sub in _leaves(command.commands):
             argument = f" {sub.argument}" if sub.argument else ""
-            lines += [".TP", f".B {_text(sub.name + argument)}", _sentence(sub.about)]
+            lines += [".TP", f".B {_text(name + argument)}", _sentence(sub.about)]
             own = [each for each in sub.options if "--help" not in each.names]
             if own:
                 lines += [".RS", *_options(own), ".RE"]
@@ -48,6 +48,15 @@ def commands_page(program: Command) -> str:
     lines += [".SH FILES", ".TP", ".I etc/aprp.yaml, /etc/aprp/aprp.yaml",
               "The configuration, where none is named."]  # fmt: skip
     return "\n".join(lines) + "\n" + _SEE + ".BR aprp.yaml (5),\n.BR aprp (8)\n"
+
+
+def _leaves(commands: Iterable[Command], before: str = "") -> Iterator[tuple[str, Command]]:
+    """Yield the commands that have none of their own, with their whole names."""
+    for each in commands:
+        if each.commands:
+            yield from _leaves(each.commands, f"{before}{each.name} ")
+        else:
+            yield before + each.name, each
 
 
 def daemon_page(program: Command) -> str:

@@ -95,6 +95,9 @@ class BashTests(SynchronousTestCase):
 
     def test_commands_of_a_command(self) -> None:
         self.assertEqual(completed("ctl", "dr"), ["drain"])
+        self.assertEqual(completed("ctl", "cache", "pu"), ["purge"])
+        self.assertEqual(completed("ctl", "--json", "cache", "v"), ["verify"])
+        self.assertEqual(completed("ctl", "drain", "c"), completed("ctl", "c"))
 
     def test_values(self) -> None:
         self.assertEqual(completed("get", "--same", ""), ["modified", "length"])
