@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import subprocess
+import sys
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from aprp.config import Settings, UpstreamRoute
 from aprp.core.http.urls import Url
@@ -140,6 +143,28 @@ class MemoryWatchTests(SynchronousTestCase):
         del held
         give_back()
         self.assertLess(resident(), before + (32 << 20))
+
+
+class KeptTests(SynchronousTestCase):
+    def test_pieces_get_the_memory_of_those_that_were_freed(self) -> None:
+        if not hasattr(ctypes.CDLL(None), "mallopt"):
+            raise SkipTest("the C library can't be told")
+        program = """
+import resource
+from aprp.web.memory_watch import keep_freed
+
+keep_freed()
+
+def hold():
+    return len([b"x" * (1 << 20) for _ in range(8)])
+hold(), hold()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(8):
+    hold()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+        self.assertLess(int(done.stdout), 500)  # of 16,384 pages
 
 
 class GroupTests(SynchronousTestCase):

@@ -40,7 +40,7 @@ from aprp.web.admin.overview import Health, Overview
 from aprp.web.admin.reloads import ReloadOutcome
 from aprp.web.admin.site import admin_tree
 from aprp.web.bandwidth import Bandwidths
-from aprp.web.memory_watch import resident
+from aprp.web.memory_watch import keep_freed, resident
 from aprp.web.site import make_site, make_tree
 from aprp.web.tallies import Tallies
 
@@ -177,6 +177,7 @@ class Daemon(Process):
 
     def startService(self) -> None:
         super().startService()
+        keep_freed()
         self.overview.start()
         self._take_hang_up()
         self._reactor.callWhenRunning(self._serving)

@@ -27,6 +27,12 @@ SAY_EVERY = 60.0
 UNLIMITED = 1 << 60
 """Bytes; a group without a limit has one that is larger."""
 PAGE = os.sysconf("SC_PAGE_SIZE")
+MAPPED = 4 << 20
+"""Bytes of an allocation that is mapped by itself, and unmapped when it is freed."""
+KEPT = 16 << 20
+"""Freed bytes at the end of the heap that aren't given back to the system at once."""
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
 
 
 def resident() -> int:
@@ -74,6 +80,18 @@ def give_back() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+def keep_freed() -> None:
+    """Have the allocator keep what is freed while bodies are copied, where it can (mallopt(3)).
+
+    glibc gives freed memory back beyond 2 MiB as long as pieces of bodies are the largest things
+    that it has freed. The next piece then needs new pages, each of which costs a page fault.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, MAPPED)
+        mallopt(_M_TRIM_THRESHOLD, KEPT)
 
 
 class MemoryWatch:
