@@ -167,6 +167,17 @@ class AnswerTests(CachedCase):
         self.assertEqual((await self.ask(port, "/f", unstored)).status, 504)
         self.assertEqual(len(origins[0].requests), count)
 
+    async def test_directives_for_caches_like_this_one(self) -> None:
+        fields = ((b"Cache-Control", b"max-age=600"), (b"CDN-Cache-Control", b"no-store"))
+        origins = await self.mirrors(lambda received: honest(received).having(*fields))
+        for names, kept in (((), True), (("CDN-Cache-Control",), False)):
+            settings = RouteCacheSettings(targeted=names)
+            port = self.cached(origins, cache=settings, path=f"/{len(names)}/")
+            for _ in range(2):
+                got = await self.ask(port, f"/{len(names)}/f", {"Range": "bytes=0-9"})
+            self.assertEqual((got.body, got.fields["CDN-Cache-Control"]), (BYTES[:10], "no-store"))
+            self.assertEqual("hit" in got.fields.get("Cache-Status"), kept)
+
     async def test_an_empty_file(self) -> None:
         origins = await self.mirrors(File(b"").reply)
         port = self.cached(origins)

@@ -63,7 +63,9 @@ class Representation:
         kept = [
             pair
             for pair in fields.pairs
-            if (name := pair[0].lower()) in _DESCRIBING or name[:15] == b"access-control-"
+            if (name := pair[0].lower()) in _DESCRIBING
+            or name[:15] == b"access-control-"
+            or name[-8:] == b"-control"  # such as CDN-Cache-Control (RFC 9213)
         ]
         links = tuple(fields.all(b"link"))
         return cls(shown, fields.get(b"content-type"), digests_of(fields), Fields(kept), links)
