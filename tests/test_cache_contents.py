@@ -31,6 +31,11 @@ routes:
     sources: [{{url: "{url}"}}]
   - path: /one/
     upstream: {url}
+  - path: /live/
+    upstream: {url}
+    cache: off
+  - path: /private/
+    upstream: {url}private/
 """
 
 
@@ -120,15 +125,18 @@ class ContentsTests(StoreCase):
         store = self.store(clock=ThreadedClock())
         await store.opened
         for failing in (store.contents.listed("*", 1), store.contents.purge("*")):
-            with self.assertRaises(CacheTrouble):
+            with self.assertRaises(CacheTrouble) as raised:
                 await failing
+            self.assertIn("can't be used: ", str(raised.exception))
+        self.assertIn("can't be used: ", store.why_unusable)
 
 
 class CommandTests(ControlCase):
     def start(self, workers: int = 1, cache: str = "cache: {path: cache, size: 64MiB}") -> Running:
         folder = self.path.parent
         (folder / "nginx").mkdir()
-        self.nginx = Nginx(folder / "nginx")
+        private = "location /private/ { alias {folder}/www/; add_header Cache-Control private; }"
+        self.nginx = Nginx(folder / "nginx", private)
         self.addCleanup(self.nginx.stop)
         (self.nginx.www / "a.mp4").write_bytes(body_of(1, MIB))
         url = f"http://127.0.0.1:{self.nginx.port}/"
@@ -163,6 +171,7 @@ class CommandTests(ControlCase):
         (film,) = json.loads(said)["files"]
         self.assertEqual((film["length"], film["pinned"]), (MIB, False))
         self.assertEqual(self.ctl("cache", "pin", "a.mp4"), (0, "1 file pinned"))
+        self.assertEqual(self.ctl("cache", "pin", "a.mp4"), (0, "0 files pinned"))
         self.assertEqual(self.ctl("cache", "unpin", "none"), (0, "0 files unpinned"))
         self.assertIn("pinned", self.ctl("cache", "list")[1])
         self.assertEqual(self.ctl("cache", "verify"), (0, "16 blocks read, 0 of them lost"))
@@ -184,6 +193,16 @@ class CommandTests(ControlCase):
         self._wait_until_stored()
         self.assertIn("answered with 404", self.ctl("cache", "prefetch", f"{url}x")[1])
         self.assertIn("is not a URL", self.ctl("cache", "prefetch", "a.mp4")[1])
+        for path, why in (
+            ("live", "isn't kept: its route has no cache"),
+            (
+                "private",
+                "isn't kept; Cache-Status says: aprp; fwd=uri-miss; fwd-status=200;",
+            ),
+        ):
+            status, said = self.ctl("cache", "prefetch", f"http://{self.address}/{path}/a.mp4")
+            self.assertEqual(status, 1)
+            self.assertIn(why, said)
         daemon.stop()
 
     def _wait_until_usable(self, daemon: Running) -> None:

@@ -9,6 +9,7 @@ from aprp.web.admin.actions import CannotDo, Handler
 
 if TYPE_CHECKING:
     from aprp.cache.store.disk_store import DiskStore
+    from aprp.daemon.prefetching import Begun
 
 NAMES = (
     "cache-list",
@@ -25,7 +26,7 @@ AT_ONCE = 3.0
 """Seconds to wait for `cache-verify`, which goes on after that."""
 NO_CACHE = "there is no cache; set cache: {path: ..., size: ...} in the configuration"
 Json = dict[str, Any]
-Prefetch = Callable[[str], Awaitable[tuple[int, int | None]]]
+Prefetch = Callable[[str], Awaitable["Begun"]]
 
 
 class CacheCommands:
@@ -73,12 +74,18 @@ class CacheCommands:
 
     async def prefetch(self, url: str) -> Json:
         """Begin to fetch a URL of the daemon's clients, as for one of them."""
-        self._opened()
+        store = self._opened()
+        if not store.usable:
+            raise CannotDo(f"the cache can't be used now: {store.why_unusable}")
         assert self._prefetch is not None
-        status, length = await self._prefetch(url)
-        if status != 200:
-            raise CannotDo(f"{url} is answered with {status or 'nothing'}")
-        return {"url": url, "length": length}
+        begun = await self._prefetch(url)
+        if begun.status != 200:
+            raise CannotDo(f"{url} is answered with {begun.status or 'nothing'}")
+        if begun.cache is None:
+            raise CannotDo(f"{url} isn't kept: its route has no cache")
+        if not begun.kept:
+            raise CannotDo(f"{url} isn't kept; Cache-Status says: {begun.cache}")
+        return {"url": url, "length": begun.length}
 
     async def verify(self) -> Json:
         """Read everything, and drop what isn't right."""

@@ -24,7 +24,7 @@ from aprp.daemon.commands import Commands
 from aprp.daemon.listening import CannotServe
 from aprp.daemon.log_opener import LogOpener
 from aprp.daemon.notify import notify
-from aprp.daemon.prefetching import own_address, prefetch
+from aprp.daemon.prefetching import Begun, own_address, prefetch
 from aprp.daemon.process import STOP_MARGIN, Process, count_of
 from aprp.daemon.reload import Reloader
 from aprp.daemon.signals import StopSignals
@@ -157,7 +157,7 @@ class Daemon(Process):
             quiet=not self.leads,
         )
 
-    async def _prefetch(self, url: str) -> tuple[int, int | None]:
+    async def _prefetch(self, url: str) -> Begun:
         where = own_address(self._settings.listen, self.listening())
         if where is None:
             raise CannotDo("no endpoint of listen: is without TLS; the daemon can't ask itself")

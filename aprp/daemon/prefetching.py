@@ -14,13 +14,31 @@ from twisted.internet.protocol import ClientFactory, Protocol
 from twisted.python.failure import Failure
 
 from aprp.config.endpoints import is_tls, is_unix
+from aprp.core.http.caching.cache_status import CACHE
 from aprp.core.http.urls import Url
+from aprp.core.values import dataclass
 from aprp.web.admin.actions import CannotDo
 
 HEAD = 65536
 """The most bytes of a response's head."""
 PATIENCE = 4.0
 """Seconds until a response has to begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The head of a response: its status, 0 for none; its length, if known; what the cache says of
+    it (RFC 9211), None if its route has no cache.
+    """
+
+    status: int = 0
+    length: int | None = None
+    cache: str | None = None
+
+    @property
+    def kept(self) -> bool:
+        """Whether the response is in the cache, or will be."""
+        return self.cache is not None and {"hit", "stored"} & set(self.cache.split("; ")) != set()
 
 
 def own_address(
@@ -34,10 +52,10 @@ def own_address(
     return None
 
 
-async def prefetch(reactor: Any, where: tuple[str, int], text: str) -> tuple[int, int | None]:
-    """Begin to fetch a URL of the daemon's clients; return the status and the length, if known.
+async def prefetch(reactor: Any, where: tuple[str, int], text: str) -> Begun:
+    """Begin to fetch a URL of the daemon's clients.
 
-    It goes on after that. Raise `CannotDo` if it doesn't begin.
+    It goes on after that if the response is kept. Raise `CannotDo` if it doesn't begin.
     """
     try:
         url = Url.parse(text)
@@ -60,7 +78,7 @@ class _Factory(ClientFactory):
 
     def __init__(self, url: Url) -> None:
         self.url = url
-        self.begun: Deferred[tuple[int, int | None]] = Deferred()
+        self.begun: Deferred[Begun] = Deferred()
 
     def buildProtocol(self, addr: object) -> Protocol:
         return _Taking(self)
@@ -92,20 +110,29 @@ class _Taking(Protocol):
         head, end, _ = self._head.partition(b"\r\n\r\n")
         if end or len(head) > HEAD:
             self._head = None
-            self._begin(*_read(head))
+            self._begin(_read(head))
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         if self._head is not None:
-            self._begin(0, None)
+            self._begin(Begun())
 
-    def _begin(self, status: int, length: int | None) -> None:
+    def _begin(self, begun: Begun) -> None:
+        if not begun.kept:
+            assert self.transport is not None
+            self.transport.loseConnection()
         if not self._factory.begun.called:
-            self._factory.begun.callback((status, length))
+            self._factory.begun.callback(begun)
 
 
-def _read(head: bytes) -> tuple[int, int | None]:
-    """Return the status and the Content-Length of a response's head."""
+def _read(head: bytes) -> Begun:
+    """Return what a response's head says."""
     first, *lines = head.split(b"\r\n")
     fields = dict(line.lower().split(b":", 1) for line in lines if b":" in line)
     length = fields.get(b"content-length", b"").strip()
-    return int(first.split(b" ")[1]), int(length) if length.isdigit() else None
+    said = fields.get(b"cache-status", b"").decode("latin-1").strip()
+    own = said.rfind(f"{CACHE};")  # the last member; others are of caches behind this one
+    return Begun(
+        int(first.split(b" ")[1]),
+        int(length) if length.isdigit() else None,
+        said[own:] if own >= 0 else None,
+    )

@@ -83,6 +83,11 @@ class DiskStore:
         return self._opening.is_open and not self.threads.resting
 
     @property
+    def why_unusable(self) -> str:
+        """What went wrong last, for operators."""
+        return self.threads.trouble
+
+    @property
     def size(self) -> int:
         """The most bytes that it may take on disk."""
         return self.upkeep.size

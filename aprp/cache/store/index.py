@@ -187,8 +187,10 @@ class Index(Rows):
         return (None, {}) if meta is None else (meta.complete, self.chunks.of(number))
 
     def pin(self, key: bytes, pinned: bool) -> int:
-        """Pin or unpin the live files under a key, within a transaction; return how many."""
-        numbers = self._numbers("SELECT id FROM files WHERE key = ? AND NOT doomed", key)
+        """Pin or unpin the live files under a key, in a transaction; return how many changed."""
+        numbers = self._numbers(
+            "SELECT id FROM files WHERE key = ? AND pinned != ? AND NOT doomed", key, int(pinned)
+        )
         queue = enters(pinned, True)
         for number in numbers:
             self.connection.execute(

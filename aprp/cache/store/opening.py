@@ -69,7 +69,7 @@ class Opening:
 
         def with_index() -> T:
             if self._index is None:
-                raise CacheTrouble("the index is not open")
+                raise CacheTrouble(self._tools.threads.trouble)
             return job(self._index)
 
         return self._tools.threads.index(with_index, wait)

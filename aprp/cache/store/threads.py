@@ -53,6 +53,8 @@ class StoreThreads:
         self._read = make(reactor, _READERS)
         self._resting_until = 0.0
         self._said: dict[str, float] = {}
+        self.trouble = "it isn't open yet"
+        """What went wrong last."""
         self.on_broken: Callable[[], object] = lambda: None
         """Called when the index can't be used any more, or the directory has vanished."""
 
@@ -124,6 +126,7 @@ class StoreThreads:
     def say(self, said: str, kind: str | None = None) -> None:
         """Log a trouble, each kind not more often than every few minutes."""
         self._figures.troubles += 1
+        self.trouble = said
         now = self._reactor.seconds()
         if not 0 <= now - self._said.get(kind or said, -_SAY_AGAIN) < _SAY_AGAIN:
             self._said[kind or said] = now
