@@ -6,9 +6,10 @@ import os
 import stat
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 from unittest import SkipTest
 
-from aprp.cache.store import page_cache
+from aprp.cache.store import chunk_io, page_cache, reader
 from aprp.cache.store.disk import SystemDisk
 from aprp.cache.store.store import CacheTrouble
 from aprp.core.cache.extents import BLOCK
@@ -125,11 +126,33 @@ class KeepingTests(StoreCase):
         store, body = self.store(), body_of(3, 2 * BLOCK)
         file = await self.film(store, b"/a", body)
         (await file.read(0, BLOCK)).release()
-        for in_memory, reads in ((True, False), (False, True), (True, False)):
-            self.disk.in_memory = in_memory
+        for reclaimed, reads in ((set[int](), False), ({0}, True), (set[int](), False)):
+            self.disk.reclaimed = reclaimed
             before = self.disk.calls["read"]
             (await file.read(0, BLOCK)).release()
             self.assertEqual(self.disk.calls["read"] > before, reads)
+        file.close()
+
+    async def test_only_blocks_that_left_memory_are_verified_again(self) -> None:
+        store, body = self.store(), body_of(3, 16 * BLOCK)
+        file = await self.film(store, b"/a", body)
+        (await file.read(5, 16 * BLOCK)).release()
+        self.disk.reclaimed = {3, 4, 11}
+        looked_at = 0
+        real = chunk_io.verify
+
+        def verify(disk: Any, descriptor: int, file: int, chunk: int, wanted: Any) -> None:
+            nonlocal looked_at
+            looked_at = sum(1 << each.block for each in wanted)
+            real(disk, descriptor, file, chunk, wanted)
+
+        self.patch(reader, "verify", verify)
+        (await file.read(5, 16 * BLOCK - 5)).release()
+        self.assertEqual(looked_at, 1 << 3 | 1 << 4 | 1 << 11)
+        self.disk.reclaimed = set()
+        looked_at = 0
+        (await file.read(5, 16 * BLOCK)).release()
+        self.assertEqual(looked_at, 0)
         file.close()
 
     async def test_what_is_in_memory(self) -> None:

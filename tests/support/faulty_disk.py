@@ -18,6 +18,7 @@ from twisted.trial.unittest import TestCase
 from aprp.cache.store.disk import SystemDisk
 from aprp.cache.store.disk_store import DiskStore
 from aprp.cache.store.store import StoredFile
+from aprp.core.cache.extents import BLOCK
 from aprp.core.cache.meta import Meta
 from aprp.core.http.fields import Fields
 from tests.support.eventually import eventually
@@ -38,8 +39,8 @@ class FaultyDisk(SystemDisk):
         self.gate = threading.Event()
         self.calls: Counter[str] = Counter()
         self.open_now: set[int] = set()
-        self.in_memory = True
-        """Whether what was read or written stays in the page cache."""
+        self.reclaimed: set[int] = set()
+        """Blocks of all data files that have left the page cache."""
 
     def _before(self, name: str) -> None:
         self.calls[name] += 1
@@ -65,7 +66,8 @@ class FaultyDisk(SystemDisk):
 
     def cached(self, descriptor: int, offset: int, count: int) -> bool:
         self._before("cached")
-        return self.in_memory and super().cached(descriptor, offset, count)
+        blocks = range(offset // BLOCK, -(-(offset + count) // BLOCK))
+        return self.reclaimed.isdisjoint(blocks)
 
     def write(self, descriptor: int, data: memoryview, offset: int) -> int:
         self._before("write")

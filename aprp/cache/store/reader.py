@@ -12,12 +12,14 @@ from twisted.python.failure import Failure
 from aprp.cache.store.chunk_io import (
     TRUSTED_FOR,
     BlocksLost,
+    Stamp,
     Trust,
     expected,
     open_chunk,
     read_verified,
     verify,
 )
+from aprp.cache.store.disk import Disk
 from aprp.cache.store.disk_file import DiskFile
 from aprp.cache.store.opening import known_already
 from aprp.cache.store.store import CacheTrouble, Verified
@@ -167,30 +169,34 @@ class Reader:
         disk, chunk, start, stop = self._folder.disk, wanted.chunk, wanted.start, wanted.stop
         descriptor, stamp = open_chunk(disk, self._folder.chunk(file.id, chunk))
         try:
-            now = self._reactor.seconds()
-            trust = file.trusted.get(chunk)
-            offset = start - chunk * CHUNK
-            in_memory = disk.cached(descriptor, offset, stop - start)
-            if (
-                trust is None
-                or trust.stamp != stamp
-                or not 0 <= now - trust.since < TRUSTED_FOR
-                or not in_memory
-            ):
-                trust = file.trusted[chunk] = Trust(stamp, now)
+            trust = self._trust(file, wanted, descriptor, stamp)
             unseen = [*numbers_of(_bits(start, stop) & ~trust.bits)]
             if len(unseen) > most:
                 stop = chunk * CHUNK + unseen[most] * BLOCK
                 del unseen[most:]
-            if not in_memory:
-                disk.prefetch(descriptor, offset, stop - start)
-            blocks = expected(wanted.blocks, chunk, file.meta.complete, unseen)
-            verify(disk, descriptor, file.id, chunk, blocks)
-            trust.bits |= _bits(start, stop)
+            if unseen:
+                blocks = expected(wanted.blocks, chunk, file.meta.complete, unseen)
+                verify(disk, descriptor, file.id, chunk, blocks)
+                trust.bits |= _bits(start, stop)
         except BaseException:
             disk.close(descriptor)
             raise
-        return FilePart(descriptor, offset, stop - start), len(unseen)
+        return FilePart(descriptor, start - chunk * CHUNK, stop - start), len(unseen)
+
+    def _trust(self, file: DiskFile, wanted: _Wanted, descriptor: int, stamp: Stamp) -> Trust:
+        """Return what of a chunk needn't be looked at: it was right, and is in memory."""
+        now, disk, chunk = self._reactor.seconds(), self._folder.disk, wanted.chunk
+        trust = file.trusted.get(chunk)
+        if trust is None or trust.stamp != stamp or not 0 <= now - trust.since < TRUSTED_FOR:
+            trust = file.trusted[chunk] = Trust(stamp, now)
+        offset, size = wanted.start - chunk * CHUNK, wanted.stop - wanted.start
+        if disk.cached(descriptor, offset, size):
+            return trust
+        if trust.bits:
+            missing = _missing(disk, descriptor, offset, offset + size)
+            trust = file.trusted[chunk] = Trust(stamp, trust.since, trust.bits & ~missing)
+        disk.prefetch(descriptor, offset, size)
+        return trust
 
     def _unwanted(self, verified: VerifiedBytes) -> None:
         self._close_now(verified.parts)
@@ -214,6 +220,18 @@ class _Wanted:
     start: int
     stop: int
     blocks: Blocks
+
+
+def _missing(disk: Disk, descriptor: int, start: int, stop: int) -> int:
+    """Return the blocks of a chunk, as bits, that aren't wholly in memory."""
+    if disk.cached(descriptor, start, stop - start):
+        return 0
+    half = (start + stop) // 2 // BLOCK * BLOCK
+    if half <= start:
+        half = (start // BLOCK + 1) * BLOCK
+    if half >= stop:
+        return 1 << start // BLOCK
+    return _missing(disk, descriptor, start, half) | _missing(disk, descriptor, half, stop)
 
 
 def _bits(start: int, stop: int) -> int:
