@@ -1,6 +1,7 @@
 """The bytes of all files that wait for the disk: they are bounded.
 
-When too many wait, fetches pause until half of them have been written. If the disk does nothing for
+When too many wait, fetches pause until half of them have been written, also those that would have
+waited for more. If the disk does nothing for
 a moment, they resume all the same, and nothing more is kept until half has been written: a disk
 that is slow limits how fast files are received, one that hangs doesn't stop them.
 """
@@ -22,7 +23,7 @@ class Paced(Protocol):
     """A fetch."""
 
     def pace(self) -> None:
-        """Pause, or resume."""
+        """Pause, or resume; while the backlog holds fetches, have what waits for more written."""
         ...
 
 
@@ -53,6 +54,7 @@ class Backlog:
         if self.size >= self.most and not self.holds and not self.full:
             self.holds = True
             self._watchdog.expect(PATIENCE)
+            self._wake()
 
     def drop(self, count: int, written: bool) -> None:
         """Count bytes that don't wait any more, since they are written, or won't be."""

@@ -24,6 +24,7 @@ from aprp.cache.turns import Turns
 from aprp.core.cache.meta import Meta
 from aprp.core.http.ranges import Range
 from aprp.core.sharing.epochs import Epochs
+from aprp.upstream.transfer.memory import MemoryBudget
 
 OPEN = 512
 """Files that stay open though nobody uses them."""
@@ -40,15 +41,23 @@ class _Known:
 
 
 class Cache:
-    """The files of one `store`; `clock` is the reactor's. `peers` are the others that share it."""
+    """The files of one `store`; `clock` is the reactor's. `peers` are the others that share it, and
+    `budget` has the memory for what is fetched.
+    """
 
     _log = Logger()
 
-    def __init__(self, store: Store, clock: Any, peers: Peers | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Any,
+        peers: Peers | None = None,
+        budget: MemoryBudget | None = None,
+    ) -> None:
         self.turns = Turns()
         """Requests to origins that several requests of clients wait for."""
         self.store = store
-        self._shared = Shared(clock, peers)
+        self._shared = Shared(clock, peers, budget)
         self._peers = peers
         if peers is not None:
             peers.lend_by(self._lend)

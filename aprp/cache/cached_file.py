@@ -7,6 +7,7 @@ then share the running fetches alone.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ from aprp.cache.store.store import StoredFile
 from aprp.core.cache.holes import hole_at, joins
 from aprp.core.cache.meta import Meta
 from aprp.core.http.ranges import Range
+from aprp.upstream.transfer.memory import MemoryBudget
 
 MOST_FAILURES = 3
 """Failed reads of one file after which its stored bytes aren't used any more."""
@@ -31,9 +33,12 @@ MOST_FAILURES = 3
 class Shared:
     """What all files of a process share: the clock, memory, and the other processes, if any."""
 
-    def __init__(self, clock: Any, peers: Peers | None = None) -> None:
+    def __init__(
+        self, clock: Any, peers: Peers | None = None, budget: MemoryBudget | None = None
+    ) -> None:
         self.clock = clock
         self.peers = peers
+        self.budget = budget or MemoryBudget(clock, sys.maxsize)
         self.backlog = Backlog(clock)
         self.hot = Hot()
 
@@ -192,6 +197,7 @@ class CachedFile:
             self.complete,
             self._shared.clock,
             self._shared.backlog,
+            self._shared.budget,
             self._ended,
             self._settled,
             self.trouble,

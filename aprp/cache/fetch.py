@@ -7,7 +7,7 @@ behind, and kept in the store. A slow reader never holds it back: see `aprp.core
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IConsumer
@@ -16,40 +16,30 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from aprp.cache.backlog import Backlog
+from aprp.cache.follower import Follower
 from aprp.cache.keeper import Keeper
 from aprp.cache.origin import Origin
 from aprp.cache.store.store import StoredFile
 from aprp.cache.tail import Tail
 from aprp.core.cache.holes import Running
-from aprp.core.cache.pace import GRACE, Speed, ahead_of, may_run, may_run_alone, taking
+from aprp.core.cache.pace import (
+    GRACE,
+    MOST_ROOM,
+    Speed,
+    ahead_of,
+    may_run,
+    may_run_alone,
+    room_in,
+    taking,
+)
 from aprp.core.http.ranges import Range
-from aprp.core.scheduling.messages import KIB, MIB
+from aprp.core.scheduling.messages import MIB
 from aprp.upstream.errors import BodyBroken, SourceError
+from aprp.upstream.transfer.memory import MemoryBudget
 from aprp.upstream.watchdog import Watchdog
 
-HELD = MIB
-"""Bytes that stay in memory behind the furthest one, for readers nearly in step."""
-SLACK = 256 * KIB
-"""Bytes that are dropped at once."""
 MOST_HELD = 4 * MIB
 """Bytes that stay there at most, if the disk is slow."""
-
-
-class Follower(Protocol):
-    """A reader that takes bytes from a fetch."""
-
-    @property
-    def at(self) -> int:
-        """The next byte that it needs."""
-        ...
-
-    def came(self, at: int, data: bytes) -> None:
-        """Take bytes that have just arrived, if they are the next."""
-        ...
-
-    def fetch_ended(self, fetch: SharedFetch, error: Exception | None) -> None:
-        """Take note that no more bytes will come of this fetch."""
-        ...
 
 
 @implementer(IConsumer)
@@ -69,6 +59,7 @@ class SharedFetch:
         complete: int,
         clock: Any,
         backlog: Backlog,
+        budget: MemoryBudget,
         over: Callable[[SharedFetch], None],
         settled: Callable[[SharedFetch], None],
         store_failed: Callable[[Failure], None],
@@ -89,6 +80,8 @@ class SharedFetch:
         self._tail = Tail(wanted.start)
         self._keeper = Keeper(wanted.start, complete, backlog, self._settled, store_failed)
         self._backlog = backlog
+        self._budget = budget
+        self._room = MOST_ROOM
         self._clock = clock
         self._over = over
         self._all_settled = settled
@@ -119,6 +112,21 @@ class SharedFetch:
         """The number of bytes in memory."""
         return self._tail.stop - self._tail.start
 
+    def used(self) -> int:
+        """Return the number of bytes in memory."""
+        return self.held
+
+    def wanted(self) -> int:
+        """Return the number of bytes that it would hold if it could."""
+        behind = MOST_ROOM.behind + MOST_ROOM.slack
+        return min(behind + ahead_of(self._taken.rate), self.stop - self.start)
+
+    def limit_window(self, window: int | None) -> None:
+        """Hold at most about so many bytes; None: as many as are of use."""
+        self._room = room_in(window)
+        self._drop()
+        self.pace()
+
     @property
     def unsettled(self) -> bool:
         """Whether bytes in memory may still be stored."""
@@ -132,6 +140,7 @@ class SharedFetch:
     def begin(self) -> None:
         """Start; it waits for readers after that."""
         self._backlog.join(self)
+        self._budget.join(self, min(MOST_ROOM.most, self.stop - self.start))
         self._grace.expect(GRACE)
         work = self._work = Deferred.fromCoroutine(self._deliver())
         work.addCallbacks(lambda _: self._delivered(), self._failed)
@@ -214,8 +223,11 @@ class SharedFetch:
         if furthest is None:
             runs = may_run_alone(self.position, self._left_at)
         else:
-            runs = may_run(self.position, furthest, ahead_of(self._taken.rate), self._running)
-        runs = runs and not self._backlog.holds
+            ahead = min(ahead_of(self._taken.rate), self._room.ahead)
+            runs = may_run(self.position, furthest, ahead, self._running)
+        if self._backlog.holds or self.held >= self._room.most:
+            self._keeper.flush()
+            runs = runs and not (self._backlog.holds or self._keeper.writes)
         if runs is not self._running:
             self._running = runs
             self._speed.skip(self._clock.seconds())
@@ -248,7 +260,7 @@ class SharedFetch:
         self._keeper.append(data)
         for follower in tuple(self.followers):
             follower.came(at, data)
-        if self.held >= HELD + SLACK:
+        if self.held >= self._room.behind + self._room.slack:
             self._drop()
         if self.position < self.stop:
             self.pace()
@@ -297,7 +309,10 @@ class SharedFetch:
 
     def _settled(self) -> None:
         self._drop()
-        if self._ended and not self._keeper.busy and not self.followers:
+        if not self._ended:
+            self.pace()
+        elif not self._keeper.busy and not self.followers:
+            self._budget.leave(self)
             self._all_settled(self)
 
     def _drop(self) -> None:
@@ -306,6 +321,6 @@ class SharedFetch:
         if self._ended:
             behind = min(needed, default=self.position)
         else:
-            behind = min(self.position - HELD, max(needed, default=self.position))
+            behind = min(self.position - self._room.behind, max(needed, default=self.position))
         settled = max(self._keeper.unsettled, self.position - MOST_HELD)
         self._tail.drop(min(settled, behind))

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from aprp.cache.backlog import Backlog
 from aprp.cache.store.store import StoredFile
-from aprp.core.cache.extents import around, whole_blocks
+from aprp.core.cache.extents import BLOCK, around, whole_blocks
 from aprp.core.scheduling.messages import KIB, MIB
 
 MOST_AT_ONCE = 2 * MIB
@@ -60,6 +60,15 @@ class Keeper:
         """Whether a write is under way, or may still begin."""
         return self._writing_at is not None or bool(self._pieces)
 
+    @property
+    def writes(self) -> bool:
+        """Whether a write is under way."""
+        return self._writing_at is not None
+
+    def flush(self) -> None:
+        """Write the blocks that wait for more, since memory is short."""
+        self._write(BLOCK)
+
     def open(self, stored: StoredFile) -> None:
         """Write into that file from now on."""
         self._stored = stored
@@ -100,11 +109,11 @@ class Keeper:
         if dropped:
             self._backlog.drop(dropped, written=False)
 
-    def _write(self) -> None:
+    def _write(self, least: int = WORTH_WRITING) -> None:
         if self._stored is None or self._writing_at is not None or self._closed:
             return
         whole = self._whole()
-        if not whole.length or not (self._ended or whole.length >= WORTH_WRITING):
+        if not whole.length or not (self._ended or whole.length >= least):
             if self._ended:
                 self._pass_over()
             return

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from aprp.cache.cache import Cache
     from aprp.cache.peers import Peers
     from aprp.cache.store.disk_store import DiskStore
+    from aprp.upstream.transfer.memory import MemoryBudget
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,11 @@ def open_cache(
     reactor: Any,
     place: Place = ALONE,
     peers: Callable[[], Peers | None] = lambda: None,
+    budget: MemoryBudget | None = None,
 ) -> Cache | None:
     """Begin to open the cache, if the settings have one. `peers` returns the other workers.
+
+    `budget` has the memory for what is fetched.
 
     It can be used at once. What goes wrong is logged, and nothing is kept then.
     """
@@ -69,4 +73,4 @@ def open_cache(
         keeper=place.number == 0,
         shared=place.count > 1,
     )
-    return Cache(store, reactor, peers())
+    return Cache(store, reactor, peers(), budget)

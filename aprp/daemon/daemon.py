@@ -91,7 +91,8 @@ class Daemon(Process):
         self._agent.pipes.enabled = settings.data_plane is DataPlane.AUTO
         self._shared = self._share(settings.memory)
         self._checks = HealthChecks(self._shared, reactor)
-        self._cache = open_cache(settings.cache, reactor, place, self._peers)
+        budget = self._shared.budget
+        self._cache = open_cache(settings.cache, reactor, place, self._peers, budget)
         self._signals: StopSignals | None = None
         self._site = site = make_site(
             settings,

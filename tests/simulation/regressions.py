@@ -221,7 +221,8 @@ def ratings_forgotten() -> Patches:
     """A reload forgets the ratings of sources that stay."""
 
     def limit_memory(shared: SharedResources, memory: int) -> None:
-        shared.memory, shared.ratings = memory, Ratings()
+        shared.ratings = Ratings()
+        shared.budget.limit(memory)
 
     yield mock.patch.object(SharedResources, "limit_memory", limit_memory)
 

@@ -3,6 +3,8 @@
 Rules:
 - a fetch runs at the pace of its fastest reader: the slower ones read later, from the disk;
 - it is ahead of that reader by what the reader takes in AHEAD seconds, within bounds;
+- behind that reader, it holds what readers nearly in step need;
+- where memory is short, it holds less, and is less far ahead;
 - without readers it completes its block, and waits for GRACE seconds, so that a player that
   reconnects finds it.
 """
@@ -10,9 +12,10 @@ Rules:
 from __future__ import annotations
 
 from math import exp
+from typing import NamedTuple
 
 from aprp.core.cache.extents import BLOCK, around
-from aprp.core.scheduling.messages import MIB
+from aprp.core.scheduling.messages import KIB, MIB
 
 AHEAD = 0.25
 """Seconds."""
@@ -20,9 +23,37 @@ LEAST_AHEAD = BLOCK
 MOST_AHEAD = 4 * MIB
 GRACE = 5.0
 """Seconds."""
+HELD = MIB
+"""Bytes that stay in memory behind the furthest one, for readers nearly in step."""
+SLACK = 256 * KIB
+"""Bytes that are dropped at once."""
 _DECAY = 2.0
 _FILLING = 1.0
 """Seconds over which the first bytes that a reader takes are spread."""
+
+
+class Room(NamedTuple):
+    """How many bytes a fetch may hold: `behind` its next byte beside `slack`, `ahead` of its
+    furthest reader, and in all.
+    """
+
+    behind: int
+    slack: int
+    ahead: int
+    most: int
+
+
+MOST_ROOM = Room(HELD, SLACK, MOST_AHEAD, HELD + SLACK + MOST_AHEAD)
+
+
+def room_in(window: int | None) -> Room:
+    """Return how many bytes a fetch may hold that has been given so many; None: as many as are of
+    use.
+    """
+    if window is None or window >= MOST_ROOM.most:
+        return MOST_ROOM
+    behind, slack = min(HELD, window // 4), min(SLACK, window // 8)
+    return Room(behind, slack, min(MOST_AHEAD, window // 2), window)
 
 
 class Speed:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Iterable
 from typing import Any, Protocol
-
-from twisted.internet.interfaces import IDelayedCall
 
 from aprp.core.http.redirects import FOREVER
 from aprp.core.http.urls import Url
@@ -14,12 +12,12 @@ from aprp.core.scheduling.arbiter import Arbiter, Grant, Ledger
 from aprp.core.scheduling.in_service import InService
 from aprp.core.scheduling.messages import MIB, Source, Urgency
 from aprp.core.scheduling.ratings import Ratings
-from aprp.core.scheduling.shares import MemoryClaim, windows
 from aprp.core.values import dataclass
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.transfer.compared import Compared
 from aprp.upstream.transfer.liars import Liars
 from aprp.upstream.transfer.log_throttle import LogThrottle
+from aprp.upstream.transfer.memory import MemoryBudget, MemoryHolder, MemoryPool
 from aprp.upstream.transfer.remainders import Remainders
 from aprp.upstream.transfer.vouching import Vouched
 from aprp.upstream.wall_clock import time
@@ -30,8 +28,6 @@ REMEMBERED = 4096
 """Redirects that are cached, at most."""
 SHOWN_LEFT_OUT = 50
 """The latest sources that were left out, kept for the admin port."""
-REVIEW = 0.1
-"""Seconds between two reviews of how memory is divided, while it is short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,43 +39,15 @@ class LeftOut:
     reason: str
 
 
-class Holder(Hashable, Protocol):
+class Holder(MemoryHolder, Protocol):
     """The driver of a transfer, as far as slots and memory are concerned."""
-
-    @property
-    def held(self) -> int:
-        """The bytes that it has in memory."""
-        ...
 
     def granted(self, source: str) -> None:
         """Use a slot at the source, which the arbiter has granted."""
         ...
 
-    def wanted(self) -> int:
-        """The bytes that it would hold or have in flight if it could."""
-        ...
-
-    def used(self) -> int:
-        """The bytes that it holds or has in flight."""
-        ...
-
-    def limit_window(self, window: int | None) -> None:
-        """Limit the bytes that it may hold or have in flight; None: to its configured window."""
-        ...
-
     def take_out(self, sources: frozenset[str]) -> None:
         """Take these sources, and no others, out of service."""
-        ...
-
-
-class MemoryPool(Protocol):
-    """The memory that several processes share."""
-
-    def part(self, memory: int, most: int, claim: Callable[[], MemoryClaim]) -> int | None:
-        """Return how many of `memory` bytes this process may use; None: there is enough for all.
-
-        `most` is what its deliveries may use at most, `claim` what they use and would use now.
-        """
         ...
 
 
@@ -106,17 +74,16 @@ class SharedResources:
         self.compared = Compared(clock)
         self.in_service = InService()
         """Which sources are in service; call `service_changed` after a change."""
-        self.memory = memory
-        self._pool = pool
+        self.budget = MemoryBudget(clock, memory, pool)
+        """The memory for bytes that wait."""
         self.left_out: deque[LeftOut] = deque(maxlen=SHOWN_LEFT_OUT)
         self.log_throttle = LogThrottle()
         self.remainders = Remainders()
         self._arbiter = Arbiter(min(connections, agent.descriptors.least_for_sources), ledger)
         self._grants: deque[Grant] = deque()
         self._granting = False
-        self._holders: dict[Holder, int] = {}
+        self._holders: dict[Holder, None] = {}
         self._redirects: OrderedDict[Url, tuple[Url, float]] = OrderedDict()
-        self._review: IDelayedCall | None = None
 
     # Slots
 
@@ -142,7 +109,7 @@ class SharedResources:
         """Use what other processes have freed, and make room for them."""
         self._pass_on(self._arbiter.review())
         if self._holders:
-            self._look()
+            self.budget.look()
 
     def _pass_on(self, grants: Iterable[Grant]) -> None:
         """Pass grants on one after the other, since using one may lead to others."""
@@ -167,57 +134,24 @@ class SharedResources:
 
     def join(self, holder: Holder, window: int) -> None:
         """Register a delivery that may hold up to `window` bytes."""
-        self._holders[holder] = window
-        self._look()
+        self._holders[holder] = None
+        self.budget.join(holder, window)
 
     def leave(self, holder: Holder) -> None:
         """Free the slots and the memory of a delivery that is over."""
-        if self._holders.pop(holder, None) is not None:
+        if holder in self._holders:
+            del self._holders[holder]
             self._pass_on(self._arbiter.leave(holder))
-            if not self._holders and self._review is not None:
-                self._review.cancel()
-                self._review = None
-            if self._pool is not None:
-                self._look()
+            self.budget.leave(holder)
+
+    @property
+    def memory(self) -> int:
+        """The maximum number of bytes that wait."""
+        return self.budget.memory
 
     def limit_memory(self, memory: int) -> None:
         """Change the total number of bytes that may wait; windows shrink or grow to fit."""
-        self.memory = memory
-        if self._holders:
-            self._look()
-
-    def _look(self) -> None:
-        """Divide the memory, and review that while all windows together exceed it."""
-        part = self._part(sum(self._holders.values()))
-        self._share(part)
-        if part is not None and self._holders and self._review is None:
-            self._review = self.clock.callLater(REVIEW, self._look_again)
-
-    def _look_again(self) -> None:
-        self._review = None
-        self._look()
-
-    def _part(self, most: int) -> int | None:
-        """Return the memory for the deliveries here, whose windows add up to `most`; None: enough
-        for all.
-        """
-        if self._pool is not None:
-            return self._pool.part(self.memory, most, self._claim)
-        return self.memory if most > self.memory else None
-
-    def _claim(self) -> MemoryClaim:
-        return MemoryClaim(sum(holder.wanted() for holder in self._holders), self.used)
-
-    def _share(self, memory: int | None) -> None:
-        """Give each delivery its window: what its settings say, or its share of the memory."""
-        if memory is None or sum(self._holders.values()) <= memory:
-            for holder in list(self._holders):
-                holder.limit_window(None)
-            return
-        holders = list(self._holders)
-        claims = [MemoryClaim(holder.wanted(), holder.used()) for holder in holders]
-        for holder, window in zip(holders, windows(memory, claims), strict=True):
-            holder.limit_window(window)
+        self.budget.limit(memory)
 
     # To be shown
 
@@ -229,12 +163,12 @@ class SharedResources:
     @property
     def held(self) -> int:
         """The number of bytes that wait in memory."""
-        return sum(holder.held for holder in self._holders)
+        return self.budget.held
 
     @property
     def used(self) -> int:
         """The number of bytes that wait in memory or are in flight."""
-        return sum(holder.used() for holder in self._holders)
+        return self.budget.used
 
     @property
     def connections(self) -> dict[str, int]:
