@@ -15,7 +15,7 @@ from tests.support.responses import Response
 from tests.test_cached_upstream import CachedCase
 
 STEPS = 120
-SEEDS = (1, 2, 106)
+SEEDS = (1, 2, 101)
 START = 1_800_000_000.0
 LANGUAGES = ("", "de", "fr, en")
 RANGES = ("bytes=0-99", "bytes=70000-", "bytes=-8", "bytes=800-899")
