@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from aprp.cache.store.chunk_rows import STORED_IN
 from aprp.cache.store.folder import Folder
 from aprp.cache.store.index import Index
 from aprp.core.cache.layout import PER_CHUNK, Blocks
@@ -13,6 +14,16 @@ MILLION = 1_000_000
 
 
 class MillionTests(StoreCase):
+    async def test_the_chunks_of_a_directory_are_found_without_looking_at_all(self) -> None:
+        store = self.store()
+        await store.opened
+
+        def plan(index: Index) -> str:
+            found = index.connection.execute(f"EXPLAIN QUERY PLAN {STORED_IN}", (7,)).fetchall()
+            return str(found)
+
+        self.assertIn("USING INDEX groups", await store.run(plan))
+
     async def test_a_million_blocks_take_less_than_a_second(self) -> None:
         store = self.store(size=2**40)
         await store.opened

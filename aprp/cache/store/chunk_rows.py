@@ -14,6 +14,8 @@ from aprp.core.cache.eviction import MOST_USES, enters
 from aprp.core.cache.layout import Blocks
 from aprp.core.values import dataclass
 
+STORED_IN = "SELECT file, chunk, allocated FROM chunks WHERE file & 255 = ?"
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -168,9 +170,7 @@ class ChunkRows(Rows):
 
     def stored_in(self, low: int) -> dict[tuple[int, int], int]:
         """Return the bytes on disk by file and chunk, of files whose numbers end in this byte."""
-        found = self.connection.execute(
-            "SELECT file, chunk, allocated FROM chunks WHERE file & 255 = ?", (low,)
-        )
+        found = self.connection.execute(STORED_IN, (low,))
         return {(file, chunk): allocated for file, chunk, allocated in found}
 
     def resize(self, file: int, chunk: int, allocated: int) -> None:

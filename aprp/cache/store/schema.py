@@ -39,6 +39,10 @@ INSERT INTO counters VALUES ('position', 0), ('swept', 0);
 """
 
 
+_BY_GROUP = "CREATE INDEX IF NOT EXISTS groups ON chunks (file & 255)"
+"""For the start, which looks at one directory of data files after the other."""
+
+
 class WrongVersion(Exception):
     """Raised for an index of another format."""
 
@@ -70,3 +74,4 @@ def make_or_check(connection: sqlite3.Connection) -> None:
     (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if said != "ok":
         raise sqlite3.DatabaseError(said)
+    connection.execute(_BY_GROUP)
