@@ -23,9 +23,10 @@ class MemoryCase(ClockedCase):
         self.store = MemoryStore(self.clock, 0.01)
         self.cache = Cache(self.store, self.clock, budget=self.budget)
         self.origins: list[ClockedOrigin] = []
+        self.rate = 8e6
 
     def origin(self) -> ClockedOrigin:
-        origin = ClockedOrigin(FILM, self.clock, rate=8e6)
+        origin = ClockedOrigin(FILM, self.clock, rate=self.rate)
         self.origins.append(origin)
         return origin
 
@@ -69,6 +70,17 @@ class MemoryTests(MemoryCase):
         self.assert_served(*viewers)
         for files in self.store.files.values():
             self.assertEqual(files[0].present.total, 3 * MIB)
+        self.assertEqual(sum(origin.sent for origin in self.origins), FILMS * 3 * MIB)
+
+    def test_what_comes_in_large_pieces_stays_within_the_memory(self) -> None:
+        self.rate = 200e6  # 1 MB at a time
+        viewers = self.viewers(FILMS, 3 * MIB, rate=1e6)
+        self.run_for(0.5)
+        self.assertLess(self.budget.held, self.memory + FILMS * BLOCK)
+        for each in viewers:
+            self.assertLess(len(each.got), 1e6 * 0.5 + 2 * BLOCK)
+        self.run_for(3)
+        self.assert_served(*viewers)
         self.assertEqual(sum(origin.sent for origin in self.origins), FILMS * 3 * MIB)
 
     def test_few_films_hold_what_is_of_use(self) -> None:

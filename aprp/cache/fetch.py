@@ -21,6 +21,7 @@ from aprp.cache.keeper import Keeper
 from aprp.cache.origin import Origin
 from aprp.cache.store.store import StoredFile
 from aprp.cache.tail import Tail
+from aprp.core.cache.extents import BLOCK
 from aprp.core.cache.holes import Running
 from aprp.core.cache.pace import (
     GRACE,
@@ -248,6 +249,18 @@ class SharedFetch:
         self._producer = None
 
     def write(self, data: bytes) -> None:
+        if self._room is MOST_ROOM:
+            self._take(data)
+            return
+        at = (
+            0  # in blocks, which can be dropped one by one, and of which a reader takes few at once
+        )
+        while at < len(data) and not self._ended:
+            count = BLOCK - self.position % BLOCK
+            self._take(data[at : at + count])
+            at += count
+
+    def _take(self, data: bytes) -> None:
         if self._ended:
             return
         now = self._clock.seconds()
@@ -323,4 +336,6 @@ class SharedFetch:
         else:
             behind = min(self.position - self._room.behind, max(needed, default=self.position))
         settled = max(self._keeper.unsettled, self.position - MOST_HELD)
+        if self.held > self._room.most and self._keeper.has(min(needed, default=settled), settled):
+            behind = settled  # readers take it from the disk
         self._tail.drop(min(settled, behind))

@@ -65,6 +65,10 @@ class Keeper:
         """Whether a write is under way."""
         return self._writing_at is not None
 
+    def has(self, start: int, stop: int) -> bool:
+        """Return whether all bytes from one offset to the other can be read from the store."""
+        return self._stored is not None and self._stored.present.covers(start, stop)
+
     def flush(self) -> None:
         """Write the blocks that wait for more, since memory is short."""
         self._write(BLOCK)
