@@ -256,7 +256,8 @@ def viewers(bench: Bench, count: int, seconds: float) -> None:
         viewed, ratio = watched.distinct / MIB, sent / max(1, watched.distinct)
         print(
             f"{name:<10}{viewed:>9.1f} MiB viewed, {sent / MIB:>9.1f} MiB fetched, {ratio:.3f};"
-            f" {watched.views} views, {watched.stalls} stalls, {watched.failures} failures,"
+            f" {watched.views} views, {(sent - watched.distinct) / 1024 / watched.views:.0f} KiB"
+            f" too many for each, {watched.stalls} stalls, {watched.failures} failures,"
             f" {cpu:.1f} s of CPU",
             flush=True,
         )

@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from aprp.core.cache.extents import BLOCK
 from aprp.core.cache.holes import Running, blocks_of, hole_at, joins
 from aprp.core.cache.pace import (
-    LEAST_AHEAD,
+    LEAST_HELD,
     MOST_AHEAD,
     Speed,
     ahead_of,
@@ -59,30 +59,36 @@ class JoinTests(SynchronousTestCase):
 
 
 class PaceTests(SynchronousTestCase):
-    def test_a_fetch_is_ahead_by_what_its_reader_takes_in_a_quarter_of_a_second(self) -> None:
-        self.assertEqual(ahead_of(None), LEAST_AHEAD)
-        self.assertEqual(ahead_of(1000.0), LEAST_AHEAD)
-        self.assertEqual(ahead_of(1e6), 250_000)
+    def test_a_fetch_is_ahead_by_the_blocks_that_its_reader_takes_in_a_moment(self) -> None:
+        self.assertEqual(ahead_of(None), 0)
+        self.assertEqual(ahead_of(600_000), 0)
+        self.assertEqual(ahead_of(2e6), 3 * BLOCK)
         self.assertEqual(ahead_of(1e9), MOST_AHEAD)
 
     def test_what_fills_the_buffers_of_a_reader_does_not_count_as_its_rate(self) -> None:
         speed = taking(0.0)
         speed.count(256_000, 0.02)
-        self.assertEqual(ahead_of(speed.rate), LEAST_AHEAD)
+        self.assertEqual(ahead_of(speed.rate), 0)
         for tenth in range(1, 20):
             speed.count(1_000_000, tenth / 10)
-        self.assertGreater(ahead_of(speed.rate), 1_500_000)
+        self.assertGreater(ahead_of(speed.rate), 600_000)
 
     def test_the_kernel_may_hold_a_power_of_2(self) -> None:
-        self.assertEqual(held_for(None), LEAST_AHEAD)
-        self.assertEqual(held_for(1e6), 128 * 1024)
+        self.assertEqual(held_for(None), LEAST_HELD)
+        self.assertEqual(held_for(1e6), 64 * 1024)
         self.assertEqual(held_for(1e9), MOST_AHEAD)
 
     def test_it_resumes_when_half_was_taken(self) -> None:
-        self.assertTrue(may_run(99, 0, 100, running=True))
-        self.assertFalse(may_run(100, 0, 100, running=True))
-        self.assertFalse(may_run(50, 0, 100, running=False))
-        self.assertTrue(may_run(49, 0, 100, running=False))
+        self.assertTrue(may_run(99, 0, False, 100, running=True))
+        self.assertFalse(may_run(100, 0, False, 100, running=True))
+        self.assertFalse(may_run(50, 0, False, 100, running=False))
+        self.assertTrue(may_run(49, 0, False, 100, running=False))
+
+    def test_it_runs_while_its_reader_waits(self) -> None:
+        for running in (True, False):
+            self.assertTrue(may_run(100, 100, True, 0, running))
+            self.assertFalse(may_run(100, 100, False, 0, running))
+            self.assertFalse(may_run(100, 99, True, 0, running))
 
     def test_without_readers_it_completes_its_block(self) -> None:
         self.assertTrue(may_run_alone(BLOCK + 2, BLOCK + 1))

@@ -341,6 +341,16 @@ class LittleViewedTests(CachedCase):
         await self.take(BLOCK, await self.viewer(port))
         self.assertLess(await self.at_rest(origins), 2 << 20)
 
+    async def test_little_is_fetched_ahead_of_one_who_watches(self) -> None:
+        origins, port = await self.begun()
+        viewer, piece = await self.viewer(port), BLOCK // 4
+        for _ in range(60):
+            await self.take(piece, viewer)
+            await self.wait(0.02)
+        received = BLOCK * 2  # in the viewer's own socket
+        ahead = await self.at_rest(origins) - 60 * piece - received
+        self.assertLess(ahead, 4 * BLOCK)
+
     async def test_two_at_one_place_cost_what_one_costs(self) -> None:
         origins, port = await self.begun()
         viewers = [await self.viewer(port), await self.viewer(port)]

@@ -10,7 +10,6 @@ from aprp.core.scheduling.read_ahead import (
     DROP_AFTER,
     KEPT,
     SMALLEST_WINDOW,
-    SPARING_AHEAD,
     ReadAhead,
 )
 
@@ -78,9 +77,18 @@ class SparingTests(SynchronousTestCase):
         read_ahead.took(8 * MIB, 0.0, more=False)
         self.assertEqual(read_ahead.window(0.0, 40 * MIB), 20 * MIB)
 
-    def test_half_a_second_of_the_pace_of_a_client(self) -> None:
+    def test_it_is_what_the_client_takes_while_a_source_brings_two_blocks(self) -> None:
         read_ahead = ReadAhead(64 * MIB, 1, sparing=True)
         for second in range(20):
             read_ahead.offered(float(second))
             read_ahead.took(MIB, second + 1.0, more=False)
-        self.assertApproximates(read_ahead.window(20.0, 0.0), SPARING_AHEAD * MIB, MIB // 10)
+        for delay, seconds in ((0.0, 0.1), (0.04, 0.1), (0.15, 0.3), (0.3, 0.6), (9.0, 1.0)):
+            window = read_ahead.window(20.0, 0.0, delay)
+            self.assertApproximates(window, seconds * MIB, MIB // 100)
+
+    def test_a_client_that_waits_gets_more(self) -> None:
+        read_ahead = ReadAhead(64 * MIB, 1, sparing=True)
+        for tenth in range(200):
+            read_ahead.offered(tenth / 10)
+            read_ahead.took(MIB // 20, tenth / 10 + 0.01, more=False)  # and waits for 0.09 s
+        self.assertApproximates(read_ahead.window(20.0, 0.0), MIB // 2, MIB // 20)

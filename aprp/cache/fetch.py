@@ -224,8 +224,9 @@ class SharedFetch:
         if furthest is None:
             runs = may_run_alone(self.position, self._left_at)
         else:
+            waits = any(each.waits and each.at == furthest for each in self.followers)
             ahead = min(ahead_of(self._taken.rate), self._room.ahead)
-            runs = may_run(self.position, furthest, ahead, self._running)
+            runs = may_run(self.position, furthest, waits, ahead, self._running)
         if self._backlog.holds or self.held >= self._room.most:
             self._keeper.flush()
             runs = runs and not (self._backlog.holds or self._keeper.writes)

@@ -16,6 +16,11 @@ class Follower(Protocol):
         """The next byte that it needs."""
         ...
 
+    @property
+    def waits(self) -> bool:
+        """Whether it would send that byte now."""
+        ...
+
     def came(self, at: int, data: bytes) -> None:
         """Take bytes that have just arrived, if they are the next."""
         ...

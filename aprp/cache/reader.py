@@ -55,6 +55,11 @@ class Reader:
         self._buffered = Buffered(sink, file.clock, wanted.start)
         self._done: Deferred[None] = Deferred(lambda _: self._close())
 
+    @property
+    def waits(self) -> bool:
+        """Whether it would send the byte `at` now."""
+        return not self._paused
+
     def begin(self) -> Deferred[None]:
         """Start; fires when all was written, fails with why it can't be. Cancelling it stops it."""
         self._file.use()

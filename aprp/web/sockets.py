@@ -9,8 +9,12 @@ import termios
 from contextlib import suppress
 from typing import Any
 
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.interfaces import ISSLTransport
 from twisted.protocols.haproxy._wrapper import HAProxyProtocolWrapper
+
+_LITTLE = 4096
+"""Bytes; a transport reads no more at once either, so it can't be 0."""
 
 
 def socket_of(transport: Any) -> socket.socket | None:
@@ -42,11 +46,20 @@ def unacknowledged(transport: Any) -> int | None:
 
 
 def unsent_at_most(transport: Any, count: int | None) -> None:
-    """Bound the bytes in the kernel's buffer that are not on their way yet; None: as it likes."""
+    """Bound the bytes in the kernel's buffer that are not on their way yet; None: as it likes.
+
+    While few are allowed, the transport holds next to nothing either: its producer is paused as
+    soon as the kernel takes no more.
+    """
     handle = socket_of(transport)
     if handle is not None:
         with suppress(OSError):  # no TCP: a Unix socket holds little
             handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, count or 0)
+        below: Any = transport
+        if ISSLTransport.providedBy(below):
+            below = getattr(below, "transport", None)
+        most = FileDescriptor.bufferSize
+        below.bufferSize = most if count is None else min(most, max(_LITTLE, count // 8))
 
 
 def reset_on_close(transport: Any, on: bool) -> None:

@@ -2,7 +2,9 @@
 
 Rules:
 - a fetch runs at the pace of its fastest reader: the slower ones read later, from the disk;
-- it is ahead of that reader by what the reader takes in AHEAD seconds, within bounds;
+- it runs while that reader waits, and ahead of it by the whole blocks that it takes in AHEAD
+  seconds: a viewer at the rate of a film takes none, since what its sources need to be in time is
+  requested ahead by the transfer below;
 - behind that reader, it holds what readers nearly in step need;
 - where memory is short, it holds less, and is less far ahead;
 - without readers it completes its block, and waits for GRACE seconds, so that a player that
@@ -17,10 +19,11 @@ from typing import NamedTuple
 from aprp.core.cache.extents import BLOCK, around
 from aprp.core.scheduling.messages import KIB, MIB
 
-AHEAD = 0.25
-"""Seconds."""
-LEAST_AHEAD = BLOCK
+AHEAD = 0.1
+"""Seconds, of what is fetched and of what waits in the kernel for a reader."""
 MOST_AHEAD = 4 * MIB
+LEAST_HELD = BLOCK // 2
+"""Bytes that may wait in the kernel."""
 GRACE = 5.0
 """Seconds."""
 HELD = MIB
@@ -94,14 +97,13 @@ def taking(now: float) -> Speed:
 
 def ahead_of(rate: float | None) -> int:
     """Return how many bytes a fetch may be ahead of a reader that takes `rate` bytes a second."""
-    if rate is None:
-        return LEAST_AHEAD
-    return int(min(MOST_AHEAD, max(LEAST_AHEAD, rate * AHEAD)))
+    return int(min(MOST_AHEAD, (rate or 0.0) * AHEAD)) // BLOCK * BLOCK
 
 
 def held_for(rate: float | None) -> int:
     """Return how many bytes may wait in the kernel for a reader that takes `rate` a second."""
-    return 1 << ahead_of(rate).bit_length() - 1  # a power of 2, so that it seldom changes
+    held = int(min(MOST_AHEAD, max(LEAST_HELD, (rate or 0.0) * AHEAD)))
+    return 1 << held.bit_length() - 1  # a power of 2, so that it seldom changes
 
 
 def may_run_alone(position: int, left_at: int) -> bool:
@@ -109,9 +111,12 @@ def may_run_alone(position: int, left_at: int) -> bool:
     return position < around(left_at, left_at, None).stop
 
 
-def may_run(position: int, furthest: int, ahead: int, running: bool) -> bool:
+def may_run(position: int, furthest: int, waits: bool, ahead: int, running: bool) -> bool:
     """Return whether a fetch may run on whose furthest reader is at `furthest`.
 
-    One that was stopped runs again when half of what is ahead has been taken.
+    It does if that reader `waits` for its next byte. One that was stopped runs again, too, when
+    half of what is ahead has been taken.
     """
+    if waits and position <= furthest:
+        return True
     return position - furthest < (ahead if running else ahead // 2)

@@ -68,6 +68,18 @@ def all_rates(state: TransferState, now: float) -> float:
     return total
 
 
+def delay(state: TransferState, now: float) -> float:
+    """Return the seconds in which every usable source that was measured brings the least block,
+    from the request on."""
+    most = 0.0
+    for source in state.sources.values():
+        rating = source.rating
+        rate, first = rating.lane_rate, rating.latency
+        if rate and first is not None and source.usable(now):
+            most = max(most, first + 2 * rating.deviation + blocks.EDGE / rate)
+    return most
+
+
 def first_byte(state: TransferState, source: SourceState, now: float) -> float:
     """Return the seconds from a request wanted now to its first byte."""
     return _outlook(state, source, now).first

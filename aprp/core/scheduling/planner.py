@@ -162,7 +162,9 @@ class Planner:
         return True
 
     def _look_ahead(self, now: float) -> None:
-        window = self._read_ahead.window(now, forecast.all_rates(self._state, now))
+        rates = forecast.all_rates(self._state, now)
+        delay = forecast.delay(self._state, now) if self._read_ahead.sparing else 0.0
+        window = self._read_ahead.window(now, rates, delay)
         self._state.look_ahead(window, self._read_ahead.rate)
 
     def _preference(self, source: SourceState) -> tuple[bool, bool, float, int]:

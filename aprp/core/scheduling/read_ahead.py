@@ -9,7 +9,9 @@ Rules:
 - it's otherwise never more than what the client takes in AHEAD seconds at its own rate, measured
   only while bytes are ready for it;
 - where it is sparing, since nobody may need the bytes, or another fetches them already, it begins
-  with less, and is SPARING_AHEAD seconds at most;
+  with less, and is what the client takes while a source brings SPARING_BLOCKS blocks, one after the
+  other, within the bounds of SPARING_AHEAD: a client that has to wait counts as faster, and gets
+  more;
 - a client that takes nothing for DROP_AFTER seconds while bytes are ready has paused: what was read
   ahead is dropped, except for a little to resume with, until it takes again.
 """
@@ -22,7 +24,9 @@ from aprp.core.scheduling.blocks import EDGE
 from aprp.core.scheduling.messages import MIB
 
 AHEAD = 10.0
-SPARING_AHEAD = 0.5
+SPARING_AHEAD = (0.1, 1.0)
+"""Seconds, at least and at most."""
+SPARING_BLOCKS = 2
 DROP_AFTER = 30.0
 KEPT = EDGE
 """Bytes that are kept for a paused client to resume with."""
@@ -32,7 +36,7 @@ SMALLEST_WINDOW = 4 * EDGE
 _FIRST = 8 * MIB
 _LEAST = MIB
 _SPARING_FIRST = 4 * EDGE
-_SPARING_LEAST = 2 * EDGE
+_SPARING_LEAST = EDGE
 _DECAY = 5.0
 
 _HUNGRY = 0.5
@@ -40,6 +44,12 @@ _HUNGRY = 0.5
 
 _PROMPT = 0.05
 """Seconds in which a client takes what is ready if it waited for it."""
+
+
+def sparing_ahead(delay: float) -> float:
+    """Return the seconds of the client's rate that a sparing read-ahead has."""
+    least, most = SPARING_AHEAD
+    return min(most, max(least, SPARING_BLOCKS * delay))
 
 
 class ReadAhead:
@@ -59,7 +69,7 @@ class ReadAhead:
         first = _SPARING_FIRST if sparing else max(_FIRST, 2 * (sources + 1) * MIB)
         self._first = max(first, self._smallest)
         self._least = _SPARING_LEAST if sparing else _LEAST
-        self._ahead = SPARING_AHEAD if sparing else AHEAD
+        self.sparing = sparing
         self._hungry_from = _FIRST if sparing else 0
         self._grown = self._first
         self._bytes = 0.0
@@ -72,16 +82,21 @@ class ReadAhead:
         """The bytes per second that the client takes if it can; infinite while it never waited."""
         return self._bytes / self._seconds if self._seconds > 0.01 else inf
 
-    def window(self, now: float, rates: float) -> int:
-        """Return how many bytes may be ahead of the client now; ``rates`` is what the sources
-        deliver together, in bytes per second.
+    def window(self, now: float, rates: float, delay: float = 0.0) -> int:
+        """Return how many bytes may be ahead of the client now.
+
+        Args:
+            now: the time.
+            rates: what the sources deliver together, in bytes per second.
+            delay: seconds in which each of them brings a block, from the request on; it counts
+                where the read-ahead is sparing.
         """
         if self.asleep:
             return KEPT
         waits = self._since is None or now < self._since + _PROMPT
         waits = waits and self._grown >= self._hungry_from
         most = min(self._window, max(self._grown, int(rates * _HUNGRY) if waits else 0))
-        own = self.rate * self._ahead
+        own = self.rate * (sparing_ahead(delay) if self.sparing else AHEAD)
         return most if own >= most else max(int(own), min(self._least, most), self._piece)
 
     def resize(self, window: int) -> None:
