@@ -180,7 +180,10 @@ class Folder:
             if _is_passing(error):
                 raise
             self._set_aside()
-            say(f"the index of the cache {error}; it was set aside, and the cache is empty")
+            why = str(error)
+            if not isinstance(error, WrongVersion):
+                why = f"is damaged ({' '.join(why.split())})"
+            say(f"the index of the cache {why}; it was set aside, and the cache is empty")
             index = self._checked()
         with index.changing():
             index.chunks.recount()
