@@ -17,7 +17,7 @@ from aprp.upstream.errors import ConnectFailed, NoAnswer
 from aprp.upstream.exchange import Exchange, Origin, SourceRequest, Timeouts
 from aprp.upstream.http.agent import Agent
 from aprp.upstream.http.connections import IDLE_SECONDS
-from aprp.upstream.http.wire import FRESH, PLENTY
+from aprp.upstream.http.wire import FRESH, PLENTY, READ_MOST, READ_SIZE
 from aprp.upstream.transfer.collector import Collector
 from tests.support.names import FakeNames
 
@@ -31,6 +31,7 @@ class Wire(StringTransport):
     """The far side of one connection, which is the test's."""
 
     protocol: Any
+    bufferSize = READ_SIZE
     aborted = False
     negotiatedProtocol = None
     transport: Any
@@ -49,6 +50,25 @@ class Wire(StringTransport):
         if self.connected:
             self.connected = False
             self.protocol.connectionLost(Failure(ConnectionDone()))
+
+
+class Pausing(Collector):
+    """A receiver that is full once it has `most` bytes."""
+
+    producer: Any
+    got = 0
+
+    def __init__(self, most: int | None) -> None:
+        super().__init__()
+        self.most = most
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        self.producer = producer
+
+    def write(self, data: bytes) -> None:
+        self.got += len(data)
+        if self.most is not None and self.got >= self.most:
+            self.producer.pauseProducing()
 
 
 class AgentCase(SynchronousTestCase):
@@ -296,6 +316,36 @@ class GatheringTests(AgentCase):
         exchange.abort()
         self.assertTrue(wire.aborted)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+
+class ReadSizeTests(AgentCase):
+    """How much is read at once depends on whether what was read is taken."""
+
+    def begun(self, most: int | None = None) -> Wire:
+        """A body on its way to a receiver that pauses once it has so many bytes."""
+        asking, wire = self.asking(), self.accept()
+        wire.protocol.dataReceived(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (1 << 30))
+        self.successResultOf(asking).pump(Pausing(most)).addErrback(lambda _: None)
+        return wire
+
+    def test_a_full_read_is_followed_by_larger_ones(self) -> None:
+        wire = self.begun()
+        wire.protocol.dataReceived(bytes(READ_SIZE - 1))
+        self.assertEqual(wire.bufferSize, READ_SIZE)
+        wire.protocol.dataReceived(bytes(READ_SIZE))
+        self.assertEqual(wire.bufferSize, READ_MOST)
+
+    def test_less_is_read_at_once_for_a_receiver_that_pauses(self) -> None:
+        wire = self.begun(READ_SIZE + 1)
+        wire.protocol.dataReceived(bytes(READ_SIZE))
+        self.assertEqual(wire.bufferSize, READ_MOST)
+        wire.protocol.dataReceived(b"x")
+        self.assertEqual((wire.producerState, wire.bufferSize), ("paused", READ_SIZE))
+
+    def test_one_that_pauses_at_the_full_read_gets_no_larger_ones(self) -> None:
+        wire = self.begun(READ_SIZE)
+        wire.protocol.dataReceived(bytes(READ_SIZE))
+        self.assertEqual((wire.producerState, wire.bufferSize), ("paused", READ_SIZE))
 
 
 class HandshakeTests(AgentCase):

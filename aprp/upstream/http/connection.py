@@ -44,7 +44,7 @@ from aprp.upstream.http.incoming_body import IncomingBody
 from aprp.upstream.http.received import ReceivedExchange
 from aprp.upstream.http.response_heads import Heads, NotHttp
 from aprp.upstream.http.sending import head_of, send_body, send_inflow
-from aprp.upstream.http.wire import Wire
+from aprp.upstream.http.wire import READ_SIZE, Wire
 from aprp.upstream.splice.intake import has_more
 from aprp.upstream.splice.pipes import Pipes
 from aprp.upstream.watchdog import Watchdog
@@ -170,6 +170,8 @@ class Connection(Wire):
             if (body := self._body) is not None:
                 if not self._body_received(body, data):
                     body.let_gather(len(data))
+                if len(data) == READ_SIZE:
+                    self.was_full()
             elif self._answered is not None:
                 self._head_received(data)
             else:

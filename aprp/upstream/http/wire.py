@@ -29,6 +29,8 @@ SHORTEST = 0.0005
 """Seconds that are worth a pause between two reads."""
 READ_SIZE = 1048576
 """The read size: larger reads cost less CPU per byte than Twisted's 64 KiB."""
+READ_MOST = 2097152
+"""The read size while what is read is taken at once: half as many pieces to handle."""
 READ_SIZE_TLS = 262144
 """The same over TLS, where what was read makes many records, which are decrypted in one turn."""
 
@@ -143,6 +145,19 @@ class Wire(Protocol):
         if self._reading and not self._gone:
             self._reading = False
             self._socket().pauseProducing()
+            self._read_at_most(READ_SIZE)
+
+    def was_full(self) -> None:
+        """Read more at once after a read of all of READ_SIZE, until reading is stopped.
+
+        A receiver that is slow stops it, so that no more than READ_SIZE waits for it.
+        """
+        if self._reading and not self._gone:
+            self._read_at_most(READ_MOST)
+
+    def _read_at_most(self, count: int) -> None:
+        if not self._tls:
+            self._socket().bufferSize = count
 
     def gather_after(self, count: int, left: int, longest: float) -> None:
         """Let PLENTY of bytes come before the next read, at the speed at which these `count` came.
