@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from aprp.upstream.splice.borrowed import CONNECTION_LOST, Borrowed, splice_socket
 
-AT_ONCE = 1 << 21
+AT_ONCE = 1 << 22
 """Bytes of one call, so that other connections have their turn."""
 
 
