@@ -27,6 +27,12 @@ class PortionsTests(SynchronousTestCase):
         self.assertTrue(early)
         self.assertEqual(self.watch(None)[0], sizes)
 
+    def test_it_gets_more_although_less_can_be_looked_at_at_once(self) -> None:
+        portions = Portions()
+        for _ in range(3):
+            portions.taken(1 << 20, 0.001)
+        self.assertEqual(portions.after(0), MOST)
+
     def test_a_slow_viewer_gets_one_chunk_at_a_time(self) -> None:
         sizes, early = self.watch(1e6)
         self.assertEqual(sizes, [FIRST, CHUNK - FIRST, *[USUAL] * 10])

@@ -43,4 +43,4 @@ class Portions:
         """Take note of how long the viewer took for a portion of `count` bytes."""
         lasts = MOST if seconds <= 0 else int(min(MOST, count / seconds * MOMENT))
         self.early = lasts >= USUAL
-        self._next = max(min(_GROWTH * count, lasts), USUAL)
+        self._next = max(min(_GROWTH * self._next, lasts), USUAL)
