@@ -232,6 +232,25 @@ class SendingTests(CachedCase):
         await self.soon(lambda: all(each.released for file in files for each in file.given))
 
 
+class DeadMirrorsTests(CachedCase):
+    async def test_a_stale_response_stands_in_if_all_of_it_is_stored(self) -> None:
+        origins = await self.mirrors(honest)
+        port = self.cached(origins, cache=ALWAYS)
+        await self.ask(port, "/f", {"Range": "bytes=0-99999"})
+        await origins[0].stop()
+        for asked, status in (
+            ("bytes=100-199", 206),
+            ("bytes=0-9,20-29", 206),
+            ("bytes=2000000-2000099", 502),
+            ("bytes=100-", 502),
+            ("bytes=-500", 502),
+        ):
+            got = await self.ask(port, "/f", {"Range": asked})
+            self.assertEqual((got.status, got.whole), (status, True), asked)
+            self.assertEqual(b"refused the connection" in got.body, status == 502)
+        self.assertEqual((await self.ask(port, "/f", method="HEAD")).status, 200)
+
+
 class SharingTests(CachedCase):
     async def test_ten_viewers_cost_one_film(self) -> None:
         origins = await self.mirrors(honest, honest, rates=(10e6, 10e6))

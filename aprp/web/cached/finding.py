@@ -48,6 +48,8 @@ class Finding:
         """A transfer of a file that may not be kept."""
         self.shown: Facts | LengthUnknown | None = None
         """What that transfer has shown."""
+        self.failure: TransferFailed | None = None
+        """Why the sources could not revalidate the file, which stands in for their error."""
         self._route = route
         self._visit = visit
         self._key = route.key_prefix + visit.name
@@ -113,7 +115,7 @@ class Finding:
         except TransferFailed as failed:
             if stale is None or use is None or not use.if_error or _is_gone(failed):
                 raise
-            file = stale
+            file, self.failure = stale, failed
             self._visit.request.cache = "stale"
             self.status = CacheStatus(ttl=use.ttl, detail="stale-if-error")
         finally:

@@ -127,6 +127,8 @@ class CachedVisit:
         if use is not None:
             fields = fields.adding((b"Age", b"%d" % use.age))
         stored = all(file.has(each) for each in ranges_of(plan))
+        if not stored and not asked.head and self._finding.failure is not None:
+            raise self._finding.failure
         if not stored and not self._route.has_source():
             raise no_source()
         if status.forwarded is None and not stored:
