@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.core.scheduling import forecast
+from aprp.core.scheduling.blocks import EDGE
 from aprp.core.scheduling.messages import MIB, Source
 from tests.support.scheduler_states import LATENCY, begun, state
 
@@ -44,3 +45,13 @@ class LateTests(SynchronousTestCase):
             attempt.began, attempt.heard_at = began, began or 0.0
             self.assertGreater(forecast.due(on, source, on_time) or 0.0, on_time)
             self.assertIsNone(forecast.due(on, source, late))
+
+
+class DelayTests(SynchronousTestCase):
+    def test_it_is_that_of_the_source_that_takes_longest(self) -> None:
+        on = state(a=4, b=1)
+        block = EDGE / forecast.lane_rate(on, on.sources["b"])
+        self.assertAlmostEqual(forecast.delay(on, 0.0), LATENCY + block)
+
+    def test_sources_that_were_never_measured_do_not_count(self) -> None:
+        self.assertEqual(forecast.delay(state(unmet=0.0), 0.0), 0.0)
