@@ -38,7 +38,7 @@ class SlowDisk(SystemDisk):
 
     def __getattribute__(self, name: str) -> Any:
         found = object.__getattribute__(self, name)
-        if name in ("open", "read_into", "write", "fstat", "unlink"):
+        if name in ("open", "read_into", "write", "write_directly", "fstat", "unlink"):
             time.sleep(object.__getattribute__(self, "_seconds"))
         return found
 

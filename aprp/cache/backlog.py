@@ -48,6 +48,11 @@ class Backlog:
         """Undo `join`."""
         self._fetches.discard(fetch)
 
+    @property
+    def behind(self) -> bool:
+        """Whether so much waits that fetches are about to pause."""
+        return self.size >= self.most // 4 * 3
+
     def add(self, count: int) -> None:
         """Count bytes that wait from now on."""
         self.size += count

@@ -124,7 +124,8 @@ class Keeper:
         stop = min(whole.stop, whole.start + MOST_AT_ONCE)
         pieces = self._cut(stop - self._from)
         self._writing_at, self._writing, self._from = self._from, stop - self._from, stop
-        self._stored.write(self._writing_at, *pieces).addCallbacks(self._written, self._broken)
+        written = self._stored.write(self._writing_at, *pieces, hurried=self._backlog.behind)
+        written.addCallbacks(self._written, self._broken)
 
     def _cut(self, count: int) -> list[bytes | memoryview]:
         """Take the first bytes that wait. The pieces aren't copied."""

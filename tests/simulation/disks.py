@@ -57,6 +57,7 @@ class SimulatedDisk:
         self.indexes: dict[str, _Connection] = {}
         self._number = 0
         self._reclaimed = 0
+        self._direct = random.Random(f"direct {scenario.seed}").random() < 0.7
 
     # Faults
 
@@ -144,6 +145,12 @@ class SimulatedDisk:
         node.data[offset : offset + count] = data[:count]
         node.pages.update(range(offset // PAGE, -(-(offset + count) // PAGE)))
         return count
+
+    def write_directly(self, descriptor: int, data: memoryview, offset: int) -> int:
+        assert offset % PAGE == len(data) % PAGE == 0, "only whole pages can be written directly"
+        if not self._direct:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return self.write(descriptor, data, offset)
 
     def fstat(self, descriptor: int) -> os.stat_result:
         return self.open_files[descriptor].stat()

@@ -73,6 +73,11 @@ class FaultyDisk(SystemDisk):
         self._before("write")
         return super().write(descriptor, data[:100_000], offset)  # a short write, as is allowed
 
+    def write_directly(self, descriptor: int, data: memoryview, offset: int) -> int:
+        self._before("write")
+        self._before("write directly")
+        return super().write_directly(descriptor, data[: len(data) // 8192 * 4096], offset)
+
     def unlink(self, path: str) -> None:
         self._before("unlink")
         super().unlink(path)

@@ -89,22 +89,7 @@ def _seed(file: int, chunk: int, block: int) -> int:
     return (file ^ chunk << 8 ^ block) & (2**64 - 1)
 
 
-def write_blocks(
-    disk: Disk, descriptor: int, file: int, chunk: int, at: int, pieces: Sequence[memoryview]
-) -> list[tuple[int, int]]:
-    """Write whole blocks, which lie in these pieces, at an offset of the data file.
-
-    Return their numbers and checksums.
-    """
-    sums = list(_checksums(file, chunk, at, pieces))
-    for data in pieces:
-        while data:
-            written = disk.write(descriptor, data, at)
-            data, at = data[written:], at + written
-    return sums
-
-
-def _checksums(
+def checksums(
     file: int, chunk: int, at: int, pieces: Sequence[memoryview]
 ) -> Iterator[tuple[int, int]]:
     """Yield the number and checksum of each block in these pieces. The last may be short.

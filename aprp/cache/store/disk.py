@@ -20,6 +20,7 @@ class Disk(Protocol):
     def cached(self, descriptor: int, offset: int, count: int) -> bool: ...
     def prefetch(self, descriptor: int, offset: int, count: int) -> None: ...
     def write(self, descriptor: int, data: memoryview, offset: int) -> int: ...
+    def write_directly(self, descriptor: int, data: memoryview, offset: int) -> int: ...
     def fstat(self, descriptor: int) -> os.stat_result: ...
     def stat(self, path: str) -> os.stat_result: ...
     def unlink(self, path: str) -> None: ...
@@ -53,6 +54,17 @@ class SystemDisk:
 
     def write(self, descriptor: int, data: memoryview, offset: int) -> int:
         return os.pwrite(descriptor, data, offset)
+
+    def write_directly(self, descriptor: int, data: memoryview, offset: int) -> int:
+        """Write whole pages, which begin on one, past the page cache, to the disk itself.
+
+        It fails with EINVAL where the file system can't.
+        """
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_DIRECT)
+        try:
+            return os.pwrite(descriptor, data, offset)
+        finally:
+            fcntl.fcntl(descriptor, fcntl.F_SETFL, 0)
 
     def fstat(self, descriptor: int) -> os.stat_result:
         return os.fstat(descriptor)

@@ -35,14 +35,16 @@ class DiskFile:
         for chunk, blocks in row.chunks.items():
             self.keep(chunk, blocks)
 
-    def write(self, at: int, *pieces: bytes | memoryview) -> Deferred[bool]:
+    def write(
+        self, at: int, *pieces: bytes | memoryview, hurried: bool = False
+    ) -> Deferred[bool]:
         size = sum(map(len, pieces))
         stop = at + size
         assert at % BLOCK == 0 and size, "only whole blocks are kept"
         assert stop % BLOCK == 0 or stop == self.meta.complete, "only whole blocks are kept"
         if self.doomed:
             return succeed(False)
-        return self._store.writer.put(self, at, pieces, size)
+        return self._store.writer.put(self, at, pieces, size, hurried)
 
     def read(self, start: int, stop: int, into_memory: bool = False) -> Deferred[Verified]:
         reached = self.present.run_at(start)

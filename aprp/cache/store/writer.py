@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
-from aprp.cache.store.chunk_io import Change, size_in, stamp_of, write_blocks
+from aprp.cache.store.block_writes import BlockWrites
+from aprp.cache.store.chunk_io import Change, size_in, stamp_of
 from aprp.cache.store.chunk_rows import Written
 from aprp.cache.store.disk_file import DiskFile
 from aprp.cache.store.store import CacheTrouble
@@ -26,6 +27,10 @@ from aprp.core.cache.layout import CHUNK, Blocks, in_chunks
 
 MOST_WAITING = 32 * 1024 * 1024
 """Bytes that may wait to be written."""
+SLOW = 0.03
+"""Seconds of a direct write after which the disk counts as slow."""
+SLOW_FOR = 10.0
+"""Seconds for which blocks are written through the page cache then."""
 _AT_ONCE = 4 * 1024 * 1024
 _PAGE = 4096
 _OVERHEAD = 8192
@@ -40,6 +45,7 @@ class _Entry:
     at: int
     pieces: Sequence[bytes | memoryview]
     size: int
+    hurried: bool
     done: Deferred[bool] = field(default_factory=Deferred)
 
     @property
@@ -53,25 +59,36 @@ class Writer:
 
     def __init__(self, tools: Tools, upkeep: Upkeep) -> None:
         self._folder = tools.folder
+        self._blocks = BlockWrites(tools.folder.disk)
+        self._reactor = tools.reactor
         self._threads = tools.threads
         self._upkeep = upkeep
         self._figures = tools.figures
         self._entries: deque[_Entry] = deque()
         self._running = False
+        self._slow: float | None = None  # when the disk was last
         self._idle: list[Deferred[None]] = []
         self.waiting = 0
         """Bytes that wait."""
         upkeep.on_room = self._step
 
     def put(
-        self, file: DiskFile, at: int, pieces: Sequence[bytes | memoryview], size: int
+        self,
+        file: DiskFile,
+        at: int,
+        pieces: Sequence[bytes | memoryview],
+        size: int,
+        hurried: bool = False,
     ) -> Deferred[bool]:
-        """Write whole blocks of a file, `size` bytes. Fires with whether they are kept."""
+        """Write whole blocks of a file, `size` bytes. Fires with whether they are kept.
+
+        `hurried`: too much waits already, so let the page cache take these.
+        """
         late = self.waiting + size > MOST_WAITING
         if late or self._threads.resting or self._upkeep.full:
             self._figures.refused += size
             return succeed(False)
-        entry = _Entry(file, at, pieces, size)
+        entry = _Entry(file, at, pieces, size, hurried)
         self._entries.append(entry)
         self.waiting += size
         self._step()
@@ -123,28 +140,36 @@ class Writer:
             try:
                 for chunk, start, stop in in_chunks(entry.at, entry.at + entry.size):
                     mine = _taken(rest, stop - start)
-                    written.append(self._write_to(entry.file.id, chunk, start, mine))
+                    written.append(self._write_to(entry, chunk, start, mine))
             except OSError as error:
                 return written, done, error
         return written, len(batch), None
 
     def _write_to(
-        self, file: int, chunk: int, start: int, pieces: Sequence[memoryview]
+        self, entry: _Entry, chunk: int, start: int, pieces: Sequence[memoryview]
     ) -> tuple[Written, Change]:
-        disk = self._folder.disk
+        disk, file = self._folder.disk, entry.file.id
+        began = self._reactor.seconds()
+        directly = not entry.hurried and not self._is_slow(began)
         descriptor = disk.open(self._folder.chunk(file, chunk), os.O_WRONLY | os.O_CREAT)
         try:
             before = stamp_of(disk.fstat(descriptor))
-            sums = write_blocks(disk, descriptor, file, chunk, start - chunk * CHUNK, pieces)
+            at = start - chunk * CHUNK
+            sums = self._blocks.write(descriptor, file, chunk, at, pieces, directly)
             found = disk.fstat(descriptor)
         finally:
             with suppress(OSError):  # what it would say, checksums say later
                 disk.close(descriptor)
+        if directly and self._reactor.seconds() - began > SLOW:
+            self._slow = self._reactor.seconds()
         blocks = Blocks()
         for block, checksum in sums:
             blocks.add(block, checksum)
         written = Written(file, chunk, blocks, found.st_blocks * 512, anew=not size_in(before))
         return written, Change(blocks.bits, before, stamp_of(found))
+
+    def _is_slow(self, now: float) -> bool:
+        return self._slow is not None and 0 <= now - self._slow < SLOW_FOR
 
     def _written(self, result: _Result | Failure, batch: Sequence[_Entry]) -> None:
         self._running = False
