@@ -11,9 +11,10 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.cache.backlog import MOST, Backlog
-from aprp.cache.store import writer
-from aprp.cache.store.block_writes import MANY, BlockWrites
+from aprp.cache.store.block_writes import BlockWrites
 from aprp.cache.store.chunk_io import checksum_of
+from aprp.core.cache import directly
+from aprp.core.cache.directly import FAST, SLOW_FOR, Directly
 from aprp.core.cache.extents import BLOCK
 from tests.support.faulty_disk import MIB, FaultyDisk, StoreCase, body_of, meta_for
 
@@ -54,10 +55,6 @@ class BlockWritesTests(SynchronousTestCase):
         """What isn't a whole page goes through the page cache."""
         for over in (1, 4095, 4096, 4097, 65535):
             self.write(body_of(over, 2 * MIB + over))
-
-    def test_few_blocks(self) -> None:
-        self.write(body_of(1, MANY - BLOCK))
-        self.assertFalse(self.disk.calls[DIRECT])
 
     def test_through_the_page_cache(self) -> None:
         self.write(body_of(1, 2 * MIB), directly=False)
@@ -105,19 +102,54 @@ class DirectlyTests(StoreCase):
         self.assertEqual(await self.content(file), body)
         file.close()
 
+    async def test_few_blocks(self) -> None:
+        store = self.store()
+        await store.opened
+        body = body_of(1, 5 * BLOCK)
+        file = await store.create(b"film", meta_for(len(body)))
+        self.assertTrue(await file.write(0, body))
+        self.assertFalse(self.disk.calls[DIRECT])
+        self.assertEqual(await self.content(file), body)
+        file.close()
+
     async def test_not_for_a_while_once_the_disk_is_slow(self) -> None:
-        self.patch(writer, "SLOW", -1.0)
+        self.patch(directly, "FAST", 1 << 60)
         store = self.store()
         await store.opened
         body = body_of(1, 4 * MIB)
         file = await store.create(b"film", meta_for(len(body)))
         await self.fill(file, body)
         self.assertEqual(self.disk.calls[DIRECT], 1)
-        self.patch(writer, "SLOW_FOR", 0.0)
+        self.patch(directly, "SLOW_FOR", 0.0)
         await self.fill(file, body)
         self.assertGreater(self.disk.calls[DIRECT], 1)
         self.assertEqual(await self.content(file), body)
         file.close()
+
+
+class SlowDiskTests(SynchronousTestCase):
+    """A disk that doesn't keep up."""
+
+    def test_one_late_write(self) -> None:
+        decides = Directly()
+        decides.wrote(MIB, 3 * MIB / FAST, 1.0)
+        self.assertTrue(decides.may(1.0))
+
+    def test_a_slow_disk_is_tried_again(self) -> None:
+        decides = Directly()
+        for now in (1.0, 2.0):
+            self.assertTrue(decides.may(now))
+            decides.wrote(MIB, 3 * MIB / FAST, now)
+        self.assertFalse(decides.may(2.0))
+        self.assertFalse(decides.may(1.99 + SLOW_FOR))
+        self.assertTrue(decides.may(2.0 + SLOW_FOR))
+        decides.wrote(MIB, 3 * MIB / FAST, 12.0)
+        self.assertTrue(decides.may(12.0))
+
+    def test_a_clock_set_back(self) -> None:
+        decides = Directly()
+        decides.wrote(MIB, 9 * MIB / FAST, 1000.0)
+        self.assertTrue(decides.may(0.0))
 
 
 class BacklogTests(SynchronousTestCase):

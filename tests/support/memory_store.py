@@ -52,9 +52,7 @@ class MemoryFile:
         self._store = store
         self._data: dict[int, bytes] = {}
 
-    def write(
-        self, at: int, *pieces: bytes | memoryview, hurried: bool = False
-    ) -> Deferred[bool]:
+    def write(self, at: int, *pieces: bytes | memoryview, hurried: bool = False) -> Deferred[bool]:
         data = b"".join(pieces)
         assert at % BLOCK == 0
         assert len(data) % BLOCK == 0 or at + len(data) == self.meta.complete, (at, len(data))

@@ -14,8 +14,6 @@ from collections.abc import Iterator, Sequence
 from aprp.cache.store.chunk_io import checksums
 from aprp.cache.store.disk import Disk
 
-MANY = 512 * 1024
-"""Bytes that are worth a write of their own."""
 _BUFFER = 2 * 1024 * 1024
 _PAGE = 4096
 _CANNOT = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -42,8 +40,7 @@ class BlockWrites:
 
         Return their numbers and checksums. `directly`: past the page cache, where that can be.
         """
-        size = sum(map(len, pieces))
-        if not directly or self._refused or size < MANY:
+        if not directly or self._refused:
             sums = list(checksums(file, chunk, at, pieces))
             for piece in pieces:
                 self._through_cache(descriptor, piece, at)

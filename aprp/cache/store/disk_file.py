@@ -35,9 +35,7 @@ class DiskFile:
         for chunk, blocks in row.chunks.items():
             self.keep(chunk, blocks)
 
-    def write(
-        self, at: int, *pieces: bytes | memoryview, hurried: bool = False
-    ) -> Deferred[bool]:
+    def write(self, at: int, *pieces: bytes | memoryview, hurried: bool = False) -> Deferred[bool]:
         size = sum(map(len, pieces))
         stop = at + size
         assert at % BLOCK == 0 and size, "only whole blocks are kept"

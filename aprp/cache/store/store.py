@@ -55,9 +55,7 @@ class StoredFile(Protocol):
     present: Extents
     """Which bytes can be read, as far as is known now."""
 
-    def write(
-        self, at: int, *pieces: bytes | memoryview, hurried: bool = False
-    ) -> Deferred[bool]:
+    def write(self, at: int, *pieces: bytes | memoryview, hurried: bool = False) -> Deferred[bool]:
         """Keep whole blocks, which lie in `pieces`; the last one of the file may be shorter.
 
         Fires when they can be read, or with False if they aren't kept: there is no room for them,

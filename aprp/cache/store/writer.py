@@ -23,15 +23,13 @@ from aprp.cache.store.disk_file import DiskFile
 from aprp.cache.store.store import CacheTrouble
 from aprp.cache.store.tools import Tools
 from aprp.cache.store.upkeep import Upkeep
+from aprp.core.cache.directly import Directly
 from aprp.core.cache.layout import CHUNK, Blocks, in_chunks
 
 MOST_WAITING = 32 * 1024 * 1024
 """Bytes that may wait to be written."""
-SLOW = 0.03
-"""Seconds of a direct write after which the disk counts as slow."""
-SLOW_FOR = 10.0
-"""Seconds for which blocks are written through the page cache then."""
 _AT_ONCE = 4 * 1024 * 1024
+_MANY = 512 * 1024  # bytes, which are worth a write of their own
 _PAGE = 4096
 _OVERHEAD = 8192
 """What a piece of a data file may take beside its bytes."""
@@ -66,7 +64,7 @@ class Writer:
         self._figures = tools.figures
         self._entries: deque[_Entry] = deque()
         self._running = False
-        self._slow: float | None = None  # when the disk was last
+        self._directly = Directly()
         self._idle: list[Deferred[None]] = []
         self.waiting = 0
         """Bytes that wait."""
@@ -150,7 +148,8 @@ class Writer:
     ) -> tuple[Written, Change]:
         disk, file = self._folder.disk, entry.file.id
         began = self._reactor.seconds()
-        directly = not entry.hurried and not self._is_slow(began)
+        size = sum(map(len, pieces))
+        directly = size >= _MANY and not entry.hurried and self._directly.may(began)
         descriptor = disk.open(self._folder.chunk(file, chunk), os.O_WRONLY | os.O_CREAT)
         try:
             before = stamp_of(disk.fstat(descriptor))
@@ -160,16 +159,14 @@ class Writer:
         finally:
             with suppress(OSError):  # what it would say, checksums say later
                 disk.close(descriptor)
-        if directly and self._reactor.seconds() - began > SLOW:
-            self._slow = self._reactor.seconds()
+        if directly:
+            now = self._reactor.seconds()
+            self._directly.wrote(size, now - began, now)
         blocks = Blocks()
         for block, checksum in sums:
             blocks.add(block, checksum)
         written = Written(file, chunk, blocks, found.st_blocks * 512, anew=not size_in(before))
         return written, Change(blocks.bits, before, stamp_of(found))
-
-    def _is_slow(self, now: float) -> bool:
-        return self._slow is not None and 0 <= now - self._slow < SLOW_FOR
 
     def _written(self, result: _Result | Failure, batch: Sequence[_Entry]) -> None:
         self._running = False
