@@ -120,14 +120,14 @@ def _combinable(scenario: Scenario, route: Route) -> bool:
             and len({spec.digests for spec in specs}) == 1
         )
     if route.same == "length":
-        return all(spec.etag in ("strong", "none") and _keeps_its_date(spec) for spec in specs)
+        return all(spec.etag in ("strong", "none") and keeps_its_date(spec) for spec in specs)
     modified = {spec.modified for spec in specs}
     return modified == {"mtime"} or (
         modified == {"none"} and all(spec.etag == "strong" for spec in specs)
     )
 
 
-def _keeps_its_date(spec: Origin) -> bool:
+def keeps_its_date(spec: Origin) -> bool:
     """Whether Last-Modified never looks like that of a version made after the first response: a
     second after the time of a response it would be a strong validator, and another each time."""
     return spec.modified != "date" or spec.etag == "strong" or spec.think == 0

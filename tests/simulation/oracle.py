@@ -5,7 +5,7 @@ What it holds the daemon to, for every answer that a client got:
 - the bytes are those of one version that one of the route's origins had while the answer was made,
   just the range that was asked for; an answer that isn't whole can be seen not to be;
 - one strong entity tag never stands for two versions, and a part that was given by If-Range goes
-  with the version that the tag came with;
+  with the version that the tag came with, unless an origin gave both versions the same strong date;
 - no answer is a 500, nothing is malformed, no client waits for ever, and none is refused;
 - who is turned away was over a limit, and is told when to come again; a rate limit is kept;
 - a body that was sent came whole, and no request with one was sent on twice;
@@ -178,6 +178,9 @@ class Oracle:
         return _differs(answer.body, start, others)
 
     def _tag(self, asked: Asked, fitting: set[int]) -> None:
+        origins = reachable(self._scenario, self._scenario.routes[asked.ask.route])
+        if not all(film.keeps_its_date(self._scenario.origins[each]) for each in origins):
+            return
         tag = asked.answer.fields.get("etag", "")
         place = (asked.ask.route, asked.ask.file)
         if asked.if_range.startswith('"') and asked.answer.status == 206 and asked.ask.range:
