@@ -26,6 +26,7 @@ class EpochsTests(ClockedCase):
         self.one, self.two = (
             Cache(self.store, self.clock, ClockedPeers(self.clock, everyone)) for _ in range(2)
         )
+        self.others = everyone[1]
 
     def found(self, cache: Cache) -> list[CachedFile]:
         finding = Deferred.fromCoroutine(cache.find(KEY))
@@ -55,7 +56,7 @@ class EpochsTests(ClockedCase):
     def test_another_key_with_the_same_number(self) -> None:
         file = self.create(self.one)
         (seen,) = self.found(self.two)
-        self.two._end_epoch(KEY)
+        self.others.end_epoch(KEY)
         self.assertIs(self.one.at_hand(KEY), None)
         self.assertEqual((self.found(self.one), self.found(self.two)), ([file], [seen]))
         self.assertEqual(self.one.at_hand(KEY), [file])
@@ -63,7 +64,7 @@ class EpochsTests(ClockedCase):
     def test_what_is_being_created_while_another_removes_is_not_kept(self) -> None:
         file = self.one.create(KEY, META)
         file.use()
-        self.two._end_epoch(KEY)
+        self.others.end_epoch(KEY)
         self.run_for(0.1)
         self.assertEqual((self.found(self.one), self.found(self.two)), ([], []))
         self.assertEqual(self.store.files, {})
@@ -73,7 +74,7 @@ class EpochsTests(ClockedCase):
 
     def test_an_index_that_fails_vouches_for_nothing(self) -> None:
         self.create(self.one)
-        self.two._end_epoch(KEY)
+        self.others.end_epoch(KEY)
         self.store.fails = lambda call: True
         self.assertEqual(self.found(self.one), [])
 

@@ -19,17 +19,15 @@ from aprp.cache.cached_file import CachedFile, Shared
 from aprp.cache.changes import Changes
 from aprp.cache.lending import lend
 from aprp.cache.peers import Peers
+from aprp.cache.removals import Removals
 from aprp.cache.store.store import CacheTrouble, Store, StoredFile
 from aprp.cache.turns import Turns
 from aprp.core.cache.meta import Meta
 from aprp.core.http.ranges import Range
-from aprp.core.sharing.epochs import Epochs
 from aprp.upstream.transfer.memory import MemoryBudget
 
 OPEN = 512
 """Files that stay open though nobody uses them."""
-UNREMOVED = 1 << 16
-"""Keys that are remembered because the store couldn't remove what is under them."""
 
 
 @dataclass(slots=True)
@@ -61,9 +59,7 @@ class Cache:
         self._peers = peers
         if peers is not None:
             peers.lend_by(self._lend)
-        self._epochs = Epochs.alone()
-        self._unremoved: dict[bytes, None] = {}
-        """The keys that the store hasn't removed yet, or couldn't."""
+        self._removals = Removals(store, peers)
         self._known: dict[bytes, _Known] = {}
         self._keys: dict[CachedFile, bytes] = {}
         self._idle: OrderedDict[CachedFile, None] = OrderedDict()
@@ -86,7 +82,7 @@ class Cache:
     def at_hand(self, key: bytes) -> list[CachedFile] | None:
         """Return what `find` would if that is known without waiting, else None."""
         known = self._known.get(key)
-        if known is None or not known.files or self._has_ended(key, known.epoch):
+        if known is None or not known.files or self._removals.ended_elsewhere(key, known.epoch):
             return None
         for file in known.files:
             if file.troubled or (file.stored is not None and file.stored.doomed):
@@ -95,7 +91,7 @@ class Cache:
 
     def epoch(self, key: bytes) -> int:
         """Return a number that isn't the same once what is under a key was invalidated."""
-        return self._epochs.of(key) if self._peers is None else self._peers.epoch(key)
+        return self._removals.epoch(key)
 
     def create(self, key: bytes, meta: Meta, pinned: bool = False) -> CachedFile:
         """Begin a new version, which takes the place of the variant with the same `vary`.
@@ -146,22 +142,7 @@ class Cache:
         for file in self._files(key):
             self._drop(file)
         self._known.pop(key, None)
-        self._end_epoch(key)  # nothing is created from now on that was requested before
-        self._unremoved[key] = None
-        if len(self._unremoved) > UNREMOVED:
-            del self._unremoved[next(iter(self._unremoved))]
-        return self.store.remove(key).addCallback(self._removed, key)
-
-    def _removed(self, count: int, key: bytes) -> int:
-        self._unremoved.pop(key, None)
-        self._end_epoch(key)  # what another process has found meanwhile may have been there still
-        return count
-
-    def _end_epoch(self, key: bytes) -> None:
-        if self._peers is None:
-            self._epochs.end(key)
-        else:
-            self._peers.end_epoch(key)
+        return self._removals.remove(key)
 
     async def begin_turn(self, turn: bytes, key: bytes) -> bool:
         """Begin a turn to ask the sources; wait before for another process that has it.
@@ -202,14 +183,10 @@ class Cache:
         known = self._known.get(key)
         return () if known is None else tuple(known.files)
 
-    def _has_ended(self, key: bytes, epoch: int) -> bool:
-        """Return whether another process has ended the epoch of a key; this one drops the files."""
-        return self._peers is not None and self._peers.epoch(key) != epoch
-
     async def _look_again(self, key: bytes) -> None:
         """Drop the files that another process has removed from the store, if it may have."""
         known = self._known.get(key)
-        if known is None or not self._has_ended(key, known.epoch):
+        if known is None or not self._removals.ended_elsewhere(key, known.epoch):
             return
         epoch, files = self.epoch(key), tuple(known.files)
         found = await self._stored(key)
@@ -223,7 +200,7 @@ class Cache:
 
     async def _stored(self, key: bytes) -> Sequence[StoredFile]:
         try:
-            if key in self._unremoved:
+            if self._removals.pending(key):
                 await self.remove(key)
             return await self.store.find(key)
         except CacheTrouble:

@@ -17,30 +17,16 @@ from zope.interface import implementer
 
 from aprp.cache.backlog import Backlog
 from aprp.cache.follower import Follower
-from aprp.cache.keeper import Keeper
+from aprp.cache.held import Held
 from aprp.cache.origin import Origin
 from aprp.cache.store.store import StoredFile
-from aprp.cache.tail import Tail
 from aprp.core.cache.extents import BLOCK
 from aprp.core.cache.holes import Running
-from aprp.core.cache.pace import (
-    GRACE,
-    MOST_ROOM,
-    Speed,
-    ahead_of,
-    may_run,
-    may_run_alone,
-    room_in,
-    taking,
-)
+from aprp.core.cache.pace import GRACE, MOST_ROOM, Speed, ahead_of, may_run, may_run_alone, taking
 from aprp.core.http.ranges import Range
-from aprp.core.scheduling.messages import MIB
 from aprp.upstream.errors import BodyBroken, SourceError
 from aprp.upstream.transfer.memory import MemoryBudget
 from aprp.upstream.watchdog import Watchdog
-
-MOST_HELD = 4 * MIB
-"""Bytes that stay there at most, if the disk is slow."""
 
 
 @implementer(IConsumer)
@@ -78,11 +64,9 @@ class SharedFetch:
         self.start = wanted.start
         self.stop = self._asked = wanted.stop
         self.followers: list[Follower] = []
-        self._tail = Tail(wanted.start)
-        self._keeper = Keeper(wanted.start, complete, backlog, self._settled, store_failed)
+        self._held = Held(wanted.start, complete, backlog, self._settled, store_failed)
         self._backlog = backlog
         self._budget = budget
-        self._room = MOST_ROOM
         self._clock = clock
         self._over = over
         self._all_settled = settled
@@ -101,7 +85,7 @@ class SharedFetch:
     @property
     def position(self) -> int:
         """The next byte that will arrive."""
-        return self._tail.stop
+        return self._held.stop
 
     @property
     def ended(self) -> bool:
@@ -111,7 +95,7 @@ class SharedFetch:
     @property
     def held(self) -> int:
         """The number of bytes in memory."""
-        return self._tail.stop - self._tail.start
+        return self._held.size
 
     def used(self) -> int:
         """Return the number of bytes in memory."""
@@ -124,14 +108,14 @@ class SharedFetch:
 
     def limit_window(self, window: int | None) -> None:
         """Hold at most about so many bytes; None: as many as are of use."""
-        self._room = room_in(window)
+        self._held.limit(window)
         self._drop()
         self.pace()
 
     @property
     def unsettled(self) -> bool:
         """Whether bytes in memory may still be stored."""
-        return self._keeper.busy
+        return self._held.unsettled
 
     def state(self) -> Running:
         """Return what decides whether to join it."""
@@ -164,16 +148,16 @@ class SharedFetch:
 
     def keep_in(self, stored: StoredFile) -> None:
         """Store what arrives, and what has arrived, in that file."""
-        self._keeper.open(stored)
+        self._held.keep_in(stored)
 
     def keep_nothing(self) -> None:
         """Store nothing more."""
-        self._keeper.close()
+        self._held.keep_nothing()
         self._settled()
 
     def bytes_at(self, offset: int) -> bytes:
         """Return bytes from `offset` on that are in memory: at least one, or none."""
-        return self._tail.at(offset)
+        return self._held.at(offset)
 
     def follow(self, follower: Follower) -> None:
         """Count the reader among those that need this fetch."""
@@ -225,11 +209,9 @@ class SharedFetch:
             runs = may_run_alone(self.position, self._left_at)
         else:
             waits = any(each.waits and each.at == furthest for each in self.followers)
-            ahead = min(ahead_of(self._taken.rate), self._room.ahead)
+            ahead = min(ahead_of(self._taken.rate), self._held.room.ahead)
             runs = may_run(self.position, furthest, waits, ahead, self._running)
-        if self._backlog.holds or self.held >= self._room.most:
-            self._keeper.flush()
-            runs = runs and not (self._backlog.holds or self._keeper.writes)
+        runs = self._held.takes_more() and runs
         if runs is not self._running:
             self._running = runs
             self._speed.skip(self._clock.seconds())
@@ -250,12 +232,10 @@ class SharedFetch:
         self._producer = None
 
     def write(self, data: bytes) -> None:
-        if self._room is MOST_ROOM:
+        if not self._held.limited:
             self._take(data)
             return
-        at = (
-            0  # in blocks, which can be dropped one by one, and of which a reader takes few at once
-        )
+        at = 0  # in blocks: they can be dropped one by one, and a reader takes few at once
         while at < len(data) and not self._ended:
             count = BLOCK - self.position % BLOCK
             self._take(data[at : at + count])
@@ -270,11 +250,10 @@ class SharedFetch:
         at = self.position
         data = data[: self.stop - at]
         self._speed.count(len(data), now)
-        self._tail.append(data)
-        self._keeper.append(data)
+        self._held.append(data)
         for follower in tuple(self.followers):
             follower.came(at, data)
-        if self.held >= self._room.behind + self._room.slack:
+        if self._held.crowded:
             self._drop()
         if self.position < self.stop:
             self.pace()
@@ -312,7 +291,7 @@ class SharedFetch:
         self.error = error
         self._grace.close()
         self._backlog.leave(self)
-        self._keeper.end()
+        self._held.end()
         self.decided(self.borrowed)
         self._over(self)
         for follower in tuple(self.followers):
@@ -325,18 +304,9 @@ class SharedFetch:
         self._drop()
         if not self._ended:
             self.pace()
-        elif not self._keeper.busy and not self.followers:
+        elif not self._held.unsettled and not self.followers:
             self._budget.leave(self)
             self._all_settled(self)
 
     def _drop(self) -> None:
-        """Drop from memory what is stored, or never will be, and isn't about to be read."""
-        needed = [each.at for each in self.followers]
-        if self._ended:
-            behind = min(needed, default=self.position)
-        else:
-            behind = min(self.position - self._room.behind, max(needed, default=self.position))
-        settled = max(self._keeper.unsettled, self.position - MOST_HELD)
-        if self.held > self._room.most and self._keeper.has(min(needed, default=settled), settled):
-            behind = settled  # readers take it from the disk
-        self._tail.drop(min(settled, behind))
+        self._held.drop([each.at for each in self.followers], self._ended)
