@@ -14,7 +14,7 @@ from aprp.upstream.transfer.compared import Compared
 from tests.support.logged import Logged
 from tests.support.mirrored_case import BYTES, FILM, HONEST, SIZE, MirroredCase, honest
 from tests.support.origin import Origin
-from tests.support.replies import File, Pattern, Received, Reply, Stall
+from tests.support.replies import Close, File, Pattern, Received, Reply, Stall
 from tests.support.responses import Response
 
 OTHER = Pattern(SIZE, seed=2)
@@ -159,6 +159,25 @@ class BlockTests(MirroredCase):
         self.assertEqual(picked, [1])
         await self.ask(self.port, "/f")
         self.assertEqual(picked, [1], "they were found equal")
+
+    async def test_a_comparison_that_breaks_off_is_resumed(self) -> None:
+        """What was found equal isn't requested again; only the block that broke off is."""
+        last = (SIZE // 16384 * 16384, SIZE)
+        broken: list[Received] = []
+
+        def breaks(received: Received) -> Reply:
+            reply = honest(received)
+            if received.range == last and not broken:
+                broken.append(received)
+                return reply.broken(100, Close())
+            return reply
+
+        got = await self.film(breaks, connections=1)
+        self.assertEqual((got.whole, got.body == BYTES), (True, True))
+        asked = [each.range for each in self.origins[1].requests]
+        again = asked[asked.index(last) + 1 :]
+        self.assertEqual((asked.count((0, 65536)), again[0]), (1, last))
+        self.assertIn(self.origins[1].url, self.records[0].upstream or "")
 
     def test_equality_is_remembered_for_a_version_and_a_while(self) -> None:
         clock = Clock()

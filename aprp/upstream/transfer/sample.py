@@ -5,7 +5,8 @@ source is used only after it has sent the same bytes. Then blocks of the file ar
 both, at places picked at random for each transfer, so that no source can know them beforehand; see
 `aprp.core.recovery.sampling` for what that may miss. If the blocks are equal, the two sources are
 not compared in this way again for a while. All these bytes are dropped once they are compared, so
-that a client never gets bytes of a comparison.
+that a client never gets bytes of a comparison. A comparison that is cut off is resumed by the next
+attempt: a distant source may take longer for all of it than any attempt is given.
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ class Sample:
         self._deliverer: Deliverer | None = None
         self._reference: TransferSource | None = None
         self._compared: set[str] = set()
+        self._begun: dict[str, Facts | None] = {}
+        self._equal: set[tuple[str, Range]] = set()
         self._waiting: list[Deferred[None]] = []
 
     def admits(self, source: TransferSource) -> bool:
@@ -84,9 +87,30 @@ class Sample:
     async def compare(
         self, source: TransferSource, same: Same, known: Facts | None
     ) -> Rejected | None:
-        """Request the sample from the source; return why it can't be used, or None if it can.
+        """Compare the source, or resume that; return why it can't be used, or None if it can.
 
         Raises SourceError.
+        """
+        name = source.name
+        if name not in self._begun:
+            found = await self._compare_beginning(source, same, known)
+            if isinstance(found, Rejected):
+                return found
+            self._begun[name] = found
+        facts = self._begun[name]
+        if facts is not None:
+            differs = await self._compare_blocks(source, same, facts)
+            if differs is not None:
+                return differs
+        self._compared.add(name)
+        return None
+
+    async def _compare_beginning(
+        self, source: TransferSource, same: Same, known: Facts | None
+    ) -> Rejected | Facts | None:
+        """Request the sample from the source, and return what it shows of the file.
+
+        None if it ignores ranges, so that no blocks can be requested.
         """
         await self._wait_for_sample()
         held = Range(self.start, self.start + len(self._data))
@@ -112,12 +136,7 @@ class Sample:
             exchange.abort()
         if collector.data[skipped:] != self._data[: wanted - skipped]:
             return self._differs(held)
-        if exchange.head.status == 206:
-            differs = await self._compare_blocks(source, same, good.facts)
-            if differs is not None:
-                return differs
-        self._compared.add(source.name)
-        return None
+        return good.facts if exchange.head.status == 206 else None
 
     async def _compare_blocks(
         self, source: TransferSource, same: Same, facts: Facts
@@ -130,6 +149,8 @@ class Sample:
         if self._blocks is None:
             self._blocks = sampled(facts.complete, self._count, pick) if self._count else ()
         for block in tuple(self._blocks):
+            if (source.name, block) in self._equal:
+                continue
             if block not in self._read:
                 reading = Deferred.fromCoroutine(_block(reference, block, same, facts))
                 reading.addTimeout(PATIENCE, self._clock)
@@ -146,6 +167,7 @@ class Sample:
                 return theirs
             if theirs != self._read[block]:
                 return self._differs(block)
+            self._equal.add((source.name, block))
         self._known_equal.note(reference.url, source.url, facts)
         return None
 
