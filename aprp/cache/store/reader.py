@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
@@ -212,8 +213,7 @@ class Reader:
         self._threads.later(lambda: self._close_now(parts))
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
+class _Wanted(NamedTuple):
     """The bytes [start, stop) of a file, which lie in a chunk that has these blocks."""
 
     chunk: int
