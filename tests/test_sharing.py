@@ -250,6 +250,43 @@ class SlotsTests(SynchronousTestCase):
         self.one.release(3)  # without waiting again
         self.assertEqual(self.one.heard, [1, 3, 4])
 
+    def test_a_worker_that_reacts_late_gets_what_is_free_next(self) -> None:
+        self.one.want(1, most=1)
+        self.two.want(2, HEAD, most=1)
+        self.one.want(3, most=1)
+        self.one.release(1)
+        self.run_bells(self.one)
+        self.clock.advance(PATIENCE)
+        self.assertEqual((self.one.heard, self.two.heard), ([1, 3], []))
+        self.run_bells()  # too late: its slot is in use
+        self.one.release(3)
+        self.run_bells()
+        self.assertEqual(self.two.heard, [2])
+
+    def test_a_worker_that_was_passed_over_is_rung_when_a_slot_is_free(self) -> None:
+        self.one.want(1, most=1)
+        self.two.want(2, HEAD, most=1)
+        self.one.want(3, most=1)
+        self.one.release(1)
+        self.clock.advance(PATIENCE)
+        self.assertEqual(self.one.heard, [1, 3])
+        os.eventfd_read(self.bells[1])
+        self.one.release(3)
+        self.assertEqual(os.eventfd_read(self.bells[1]), 1)
+
+    def test_a_worker_that_took_its_slot_in_time_is_not_passed_over(self) -> None:
+        for transfer in (1, 2, 5):
+            self.one.want(transfer)
+        for transfer in (3, 4):
+            self.two.want(transfer, HEAD)
+        self.one.release(1)
+        self.run_bells()
+        self.clock.advance(PATIENCE)
+        self.assertEqual((self.one.heard, self.two.heard), ([1, 2], [3]))
+        self.one.release(2)
+        self.run_bells()
+        self.assertEqual((self.one.heard, self.two.heard), ([1, 2], [3, 4]))
+
     def test_different_limits_at_one_host(self) -> None:
         self.one.want(1)
         self.one.want(2)

@@ -7,7 +7,8 @@ Rules:
 - what a worker wants is announced with its place in the order of the arbiter, which holds over all
   workers: whoever is first takes what is free, and the others wait;
 - among equals, a worker keeps a slot for `TENURE`, since another would have to open a connection;
-- a worker that is waited for but doesn't react is passed over after `PATIENCE`;
+- a worker that is waited for but doesn't react is passed over after `PATIENCE`, until it reacts:
+  what a worker wants is numbered anew each time that it looks for a slot;
 - never more slots in use at all hosts together than a fixed number, half of which is divided
   among the workers beforehand, so that each of them always has some.
 """
@@ -26,6 +27,7 @@ TENURE = 1.0
 
 _HERE = 12  # bits
 _TIME = 44
+_LOOKS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +53,20 @@ class Verdict(Enum):
     """Another worker has a spare one, and has to give it up first."""
 
 
-def order_of(urgency: int, here: int, since: float) -> int:
+def order_of(urgency: int, here: int, since: float, looks: int = 0) -> int:
     """Return the place in the order: lower numbers come first.
 
     By urgency, then by the slots that the transfer holds `here`, then by the time since when it
-    waits.
+    waits. `looks` counts how often the worker has looked, so that others see that it did.
     """
     held = min(here, (1 << _HERE) - 1)
-    return (urgency << _HERE | held) << _TIME | max(1, int(since * 1000))
+    place = (urgency << _HERE | held) << _TIME | max(1, int(since * 1000))
+    return place << _LOOKS | looks % (1 << _LOOKS)
 
 
 def since_of(order: int) -> float:
     """Return the time that is part of an order."""
-    return (order & ((1 << _TIME) - 1)) / 1000
+    return (order >> _LOOKS & ((1 << _TIME) - 1)) / 1000
 
 
 def decide(
@@ -110,4 +113,4 @@ def wanting(own: Stake, others: Mapping[int, Stake]) -> list[int]:
 
 
 def _urgency(order: int) -> int:
-    return order >> (_HERE + _TIME)
+    return order >> (_HERE + _TIME + _LOOKS)

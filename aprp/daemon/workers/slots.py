@@ -1,7 +1,8 @@
 """The slots of one worker, as far as the other workers are concerned.
 
 The rules are in `aprp.core.sharing.slots`. A worker that gives up spare slots closes the idle
-connections that it kept with them.
+connections that it kept with them. For one that didn't react, nothing is given up, but its bell is
+rung all the same: nothing else may wake it.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class SharedSlots:
         self._review = review
         self._most = most
         self._in_use = 0
+        self._looks = 0
         self._own: dict[str, Stake] = {}
         self._since: dict[str, float] = {}  # when it last got a slot that it hadn't
         self._waiting: dict[str, float] = {}  # for another worker, since when
@@ -63,11 +65,12 @@ class SharedSlots:
         now = self._clock.seconds()
         waited = self._waiting.get(host, now)
         impatient = now - waited >= PATIENCE
+        self._looks += 1
         with self._common:
             own, found = self._stakes(host)
             others = self._reacting(host, found)
             since = since_of(own.order) if own.order else now
-            order = order_of(urgency, here, since)
+            order = order_of(urgency, here, since, self._looks)
             keeps = own.spare > 0 and now - self._since.get(host, 0.0) < TENURE
             stakes = list(others.values())
             verdict = decide(own, stakes, most, order, impatient=impatient, keeps=keeps)
@@ -87,7 +90,7 @@ class SharedSlots:
         else:
             self._waiting[host] = waited
             self._look_later()
-        if impatient:
+        if impatient and verdict is Verdict.TAKE:
             self._passed_over[host] = found
         elif verdict is Verdict.YIELD:
             self._common.ring(wanting(own, others))
@@ -105,6 +108,8 @@ class SharedSlots:
             self._count(-1)
         if wanting(own, self._reacting(host, others)):
             self._clock.callLater(0, self._give_spare)  # its connection is idle by then
+        else:
+            self._common.ring(wanting(own, others))
 
     def withdraw(self, host: str) -> None:
         """Announce no longer that a slot is wanted."""
