@@ -90,5 +90,7 @@ class SystemDisk:
 
     def connect(self, path: str) -> sqlite3.Connection:
         """Open a database, whose files only this user can read."""
-        os.close(self.open(path, os.O_RDWR | os.O_CREAT))  # SQLite's other files get its mode
+        with suppress(FileExistsError):  # SQLite's other files get its mode
+            os.close(self.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+            # only if it is new: closing a file gives up all locks that the process has on it
         return sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
