@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from aprp.core.scheduling.blocks import EDGE
@@ -54,6 +56,23 @@ class AdaptiveTests(SynchronousTestCase):
         self.assertEqual(self.policy.choose(on, on.sources["fast"], 0.0), (0, EDGE))
         on.sources["fast"].failures = 1
         self.assertEqual(self.policy.choose(on, on.sources["slow"], 0.0), (0, EDGE))
+
+    def test_somebody_takes_the_end_while_nothing_is_under_way(self) -> None:
+        for seed in range(500):
+            chance = Random(seed)
+            size, window = (
+                chance.randrange(EDGE + 1, 8 * EDGE),
+                chance.choice((4 * EDGE, 20 * EDGE)),
+            )
+            on = state(size, window, a=0, b=0)
+            for source in on.sources.values():
+                source.rating.lanes, source.rating.warm = chance.randrange(1, 5), 2
+                source.rating.answered(chance.uniform(0.01, 0.4), None)
+                count = int(chance.uniform(0.3e4, 20e4))
+                for step in range(20):
+                    source.rating.came(count, 0.01, source.rating.lanes, 1 + step / 100)
+            chosen = [self.policy.choose(on, each, 2.0) for each in on.sources.values()]
+            self.assertTrue(any(chosen), f"seed {seed}")
 
     def test_longer_blocks_where_no_connection_is_spare(self) -> None:
         on = state(a=2)

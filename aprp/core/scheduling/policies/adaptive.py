@@ -10,6 +10,7 @@ Rules:
   for the same reason: a slow one must not hold up delivery in order);
 - near the end, a source takes no more than half of what it could deliver until all sources
   would be done together; a source that can't deliver any of it in time takes nothing;
+- while nothing is under way, who would have the first bytes soonest takes them in any case;
 - sources never measured get a modest first block each, side by side;
 - a source that just failed is tried ahead of the head, never at it;
 - the first piece, where bytes are verified in pieces, is divided among the sources by their rates,
@@ -158,13 +159,33 @@ class Adaptive:
             if sooner is None or sooner.finish(block) + patience >= free + block / rate:
                 break
             span = state.unrequested.first(span[0] + sooner.take(span[1] - span[0]), state.edge)
-        if span is None:
-            return None
-        if state.known:
+        if span is not None and state.known:
             size = self._tail(state, source, frees, size, others)
-        if size <= 0 or self._wait_for_window(state, span, size):
+        if span is None or size <= 0:
+            span, size = self._nobody_else_begins(state, source, free, others, near), blocks.EDGE
+        if span is None or self._wait_for_window(state, span, size):
             return None
         return span[0], _end(span, size)
+
+    def _nobody_else_begins(
+        self,
+        state: TransferState,
+        source: SourceState,
+        free: float,
+        others: list[_Other],
+        near: int,
+    ) -> tuple[int, int] | None:
+        """Return the first gap if nothing is under way, and this source would begin it soonest.
+
+        Near the end, each of two sources may be forecast to leave the rest to the other: the one
+        with more lanes needs longer for a whole block, and less for its share on all of them.
+        """
+        if state.attempts or (source.failures and others):
+            return None
+        mine = free + blocks.EDGE / forecast.lane_rate(state, source)
+        if any(other.began + blocks.EDGE / other.rate < mine for other in others):
+            return None
+        return state.unrequested.first(near, state.edge)
 
     def _from(
         self, state: TransferState, source: SourceState, others: list[_Other], all_rates: float
