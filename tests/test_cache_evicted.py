@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 from unittest import mock
 
+from twisted.internet.defer import Deferred
+
 from aprp.cache.store import room, upkeep
 from aprp.cache.store.disk_store import DiskStore
 from aprp.cache.store.index import Index
@@ -48,18 +50,23 @@ class EvictedTests(StoreCase):
         await store.upkeep.now()
         return await store.run(job)
 
-    def assert_nothing_lost(self, store: DiskStore) -> None:
-        self.assertEqual(store.figures.lost, 0)
-        self.assertEqual([line for line in self.logged.lines if line.startswith("cache:")], [])
-
-    async def test_what_is_written_while_its_chunk_makes_room_is_not_kept(self) -> None:
-        store = self.store(clock=self.clock)
+    async def evicted_while_writing(self, store: DiskStore) -> tuple[StoredFile, Deferred[bool]]:
+        """Evict all while blocks are being written; return the file, and what that write gives."""
         file = await self.begun(store)
         writes = self.disk.calls["write"]
         self.disk.slow.add("write")
         writing = file.write(MIB, self.body[MIB : 2 * MIB])
         await eventually(lambda: self.disk.calls["write"] > writes, "writing")
         await self.evict_all(store)
+        return file, writing
+
+    def assert_nothing_lost(self, store: DiskStore) -> None:
+        self.assertEqual(store.figures.lost, 0)
+        self.assertEqual([line for line in self.logged.lines if line.startswith("cache:")], [])
+
+    async def test_what_is_written_while_its_chunk_makes_room_is_not_kept(self) -> None:
+        store = self.store(clock=self.clock)
+        file, writing = await self.evicted_while_writing(store)
         self.disk.gate.set()
         await writing
         self.assertEqual(await self.indexed(store, file), {})
@@ -70,12 +77,7 @@ class EvictedTests(StoreCase):
 
     async def test_what_is_written_after_that_is_kept(self) -> None:
         store = self.store(clock=self.clock)
-        file = await self.begun(store)
-        writes = self.disk.calls["write"]
-        self.disk.slow.add("write")
-        writing = file.write(MIB, self.body[MIB : 2 * MIB])
-        await eventually(lambda: self.disk.calls["write"] > writes, "writing")
-        await self.evict_all(store)
+        file, writing = await self.evicted_while_writing(store)
         after = file.write(2 * MIB, self.body[2 * MIB :])
         self.disk.gate.set()
         await writing

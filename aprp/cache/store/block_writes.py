@@ -1,8 +1,8 @@
 """Writes blocks to data files: past the page cache if they are many, else through it.
 
 What is written directly costs a fraction of the CPU, and pushes nothing out of memory: most films
-are viewed once. What is read again gets into the page cache by that. The disk takes such a write at
-once, so it can't be slower than what arrives.
+are viewed once. What is read again gets into the page cache by that. Such a write waits for the
+disk itself, so the caller decides whether that is fast enough.
 """
 
 from __future__ import annotations
